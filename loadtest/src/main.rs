@@ -1,0 +1,3 @@
+//! Load, comparison and acceptance runs.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! tidegate: an inline governance gateway for HTTP APIs.
+
+pub mod units;
