@@ -1,0 +1,6 @@
+//! The policy: thresholds, weights, stages, and what each tier may do.
+//!
+//! `rules` is what the stages read; the canonical form and the digest that names a rulebook
+//! stand beside it. Bundles and signatures will stand on these.
+
+pub mod rules;
