@@ -3,4 +3,8 @@
 pub mod units;
 
 pub mod contract;
+pub mod decision;
+pub mod enforcement;
+pub mod observation;
 pub mod policy;
+pub mod risk;

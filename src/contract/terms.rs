@@ -30,6 +30,8 @@ pub struct Terms {
     pub circuit_threshold: BasisPoints,
     /// Requests per minute over all clients; `None` = no limit.
     pub rate_limit: Option<PerMinute>,
+    /// Requests per minute of each single client; `None` = no limit.
+    pub client_rate_limit: Option<PerMinute>,
     /// Requests in flight at once; `None` = no limit.
     pub max_in_flight: Option<NonZeroU32>,
     /// Latency ends at the response head, and a running body is never overdue.
@@ -38,6 +40,34 @@ pub struct Terms {
     pub tier: Option<Tier>,
     /// What spellings of the path it accepts.
     pub path_rules: PathRules,
+}
+
+impl Terms {
+    /// Half of the requests failing is the worst, where a contract does not say.
+    pub const DEFAULT_CIRCUIT_THRESHOLD: BasisPoints = BasisPoints::saturating(5_000);
+    /// One request in a hundred may fail, where a contract does not say.
+    pub const DEFAULT_ERROR_BUDGET: PartsPerMillion = PartsPerMillion::saturating(10_000);
+    /// The promised time where a contract does not say.
+    pub const DEFAULT_MAX_LATENCY: Millis = Millis::new(1_000);
+    /// The hard deadline where a contract does not say.
+    pub const DEFAULT_TIMEOUT: Millis = Millis::new(30_000);
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            max_latency: Self::DEFAULT_MAX_LATENCY,
+            timeout: Self::DEFAULT_TIMEOUT,
+            error_budget: Self::DEFAULT_ERROR_BUDGET,
+            circuit_threshold: Self::DEFAULT_CIRCUIT_THRESHOLD,
+            rate_limit: None,
+            client_rate_limit: None,
+            max_in_flight: None,
+            stream: false,
+            tier: None,
+            path_rules: PathRules::default(),
+        }
+    }
 }
 
 /// Spellings that are refused unless the contract allows them.

@@ -85,6 +85,16 @@ impl PartsPerMillion {
         }
     }
 
+    /// The value, or 1000000 where it is larger.
+    #[must_use]
+    pub const fn saturating(value: u64) -> Self {
+        if value > 1_000_000 {
+            Self(1_000_000)
+        } else {
+            Self(value as u32)
+        }
+    }
+
     /// The number, 0..=1000000.
     #[must_use]
     pub const fn get(self) -> u32 {

@@ -98,6 +98,12 @@ impl FactorSet {
         self.0 == 0
     }
 
+    /// The set of those bits; bits that stand for no factor are left out.
+    #[must_use]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits & ((1 << FACTOR_COUNT) - 1))
+    }
+
     /// The bits, for a compact event.
     #[must_use]
     pub const fn bits(self) -> u16 {

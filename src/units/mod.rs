@@ -5,12 +5,14 @@
 
 mod action;
 mod amount;
+mod band;
 mod factor;
 mod moment;
 mod tier;
 
 pub use action::{Action, ActionSet};
 pub use amount::{BasisPoints, Millis, PartsPerMillion, PerMinute, ramp};
+pub use band::{Band, Bands};
 pub use factor::{FACTOR_COUNT, Factor, FactorSet};
 pub use moment::Moment;
 pub use tier::Tier;

@@ -1,0 +1,323 @@
+//! From score to decision: floors, the abuse band, the distress share, then the limits.
+
+use crate::decision::{Reason, ReasonSet, shed_share};
+use crate::observation::{CircuitState, Signals, Standing, Take};
+use crate::policy::rules::{Rules, Severity};
+use crate::risk::Assessment;
+use crate::units::{Action, ActionSet, Band, BasisPoints, Factor};
+
+/// What a request deserves, and why. Knows nothing of tiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    severity: Severity,
+    reasons: ReasonSet,
+    deciding: Reason,
+    recommended: ActionSet,
+}
+
+impl Decision {
+    /// How severe it is.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// All reasons.
+    #[must_use]
+    pub const fn reasons(&self) -> ReasonSet {
+        self.reasons
+    }
+
+    /// The one reason that decided.
+    #[must_use]
+    pub const fn deciding(&self) -> Reason {
+        self.deciding
+    }
+
+    /// What should be done.
+    #[must_use]
+    pub const fn recommended(&self) -> ActionSet {
+        self.recommended
+    }
+}
+
+/// Collects verdicts: the most severe wins, the first of equals decides, all reasons stay.
+struct Verdict {
+    severity: Severity,
+    reasons: ReasonSet,
+    deciding: Reason,
+}
+
+impl Verdict {
+    fn add(&mut self, severity: Severity, reason: Reason) {
+        self.reasons = self.reasons.with(reason);
+        if severity > self.severity {
+            self.severity = severity;
+            self.deciding = reason;
+        }
+    }
+}
+
+/// The decision about one request.
+///
+/// Called twice around the limits: first with [`Take::NotAsked`] to learn whether they are asked
+/// at all (only an ALLOW asks them), then with what came of it. The score never changes between.
+#[must_use]
+pub fn decide(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Decision {
+    let band = band_of(rules, assessment, signals);
+    let band_reason = match band {
+        Band::Low | Band::Watch => Reason::LowRiskScore,
+        Band::Medium => Reason::MediumRiskScore,
+        Band::High => Reason::HighRiskScore,
+        Band::Critical => Reason::CriticalRiskScore,
+    };
+    let mut verdict = Verdict {
+        severity: Severity::Allow,
+        reasons: ReasonSet::EMPTY.with(band_reason),
+        deciding: band_reason,
+    };
+    floors(rules, signals, &mut verdict);
+    abuse(rules, assessment, band_reason, &mut verdict);
+    if is_shed(rules, assessment.distress(), signals) {
+        verdict.add(Severity::Throttle, band_reason);
+    }
+    takes(signals, &mut verdict);
+    Decision {
+        severity: verdict.severity,
+        reasons: verdict.reasons,
+        deciding: verdict.deciding,
+        recommended: recommend(verdict.severity, band),
+    }
+}
+
+/// The band that people are told: of the score, or the one the ticker still holds for the route.
+fn band_of(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Band {
+    let band = rules.bands.band(assessment.risk());
+    match signals.standing {
+        Standing::Contracted | Standing::MethodNotAllowed => band.max(signals.route_band),
+        Standing::Unknown | Standing::Ambiguous | Standing::Malformed => band,
+    }
+}
+
+fn floors(rules: &Rules, signals: &Signals, verdict: &mut Verdict) {
+    if signals.circuit == CircuitState::Open {
+        verdict.add(Severity::Drop, Reason::CircuitOpen);
+    }
+    match signals.standing {
+        Standing::Contracted => {}
+        Standing::MethodNotAllowed => {
+            verdict.add(rules.method_disallowed, Reason::ContractMethodDisallowed);
+        }
+        Standing::Unknown => verdict.add(rules.unknown_endpoint.action, Reason::NoContractMatch),
+        Standing::Ambiguous => verdict.add(Severity::Drop, Reason::AmbiguousTarget),
+        Standing::Malformed => verdict.add(Severity::Drop, Reason::MalformedRequest),
+    }
+}
+
+/// Abuse speaks about this request and applies to it directly.
+fn abuse(rules: &Rules, assessment: &Assessment, reason: Reason, verdict: &mut Verdict) {
+    if assessment.reading(Factor::RetryStorm) > BasisPoints::ZERO {
+        verdict.add(Severity::Allow, Reason::RetryStormDetected);
+    }
+    match rules.bands.band(assessment.abuse()) {
+        Band::Low | Band::Watch => {}
+        Band::Medium => verdict.add(Severity::Throttle, reason),
+        Band::High => verdict.add(Severity::Quarantine, reason),
+        Band::Critical => verdict.add(Severity::Drop, reason),
+    }
+}
+
+/// Distress speaks about the route: it sheds a share, and never sets anybody apart.
+fn is_shed(rules: &Rules, distress: BasisPoints, signals: &Signals) -> bool {
+    distress >= rules.bands.medium()
+        && signals.shed_hash < shed_share(&rules.bands, distress, signals).get()
+}
+
+fn takes(signals: &Signals, verdict: &mut Verdict) {
+    match signals.take {
+        Take::NotAsked | Take::Granted => {}
+        Take::ClientRate | Take::ContractRate => {
+            verdict.add(Severity::Throttle, Reason::RateLimitExceeded);
+        }
+        Take::Concurrency => verdict.add(Severity::Throttle, Reason::ConcurrencyExceeded),
+        Take::Probe => verdict.add(Severity::Drop, Reason::CircuitOpen),
+    }
+}
+
+const fn recommend(severity: Severity, band: Band) -> ActionSet {
+    let log = ActionSet::EMPTY.with(Action::Log);
+    match (severity, band) {
+        (Severity::Allow, Band::Low) => log,
+        (Severity::Allow, _) => log.with(Action::Report),
+        (Severity::Throttle, _) => log.with(Action::Throttle),
+        (Severity::Quarantine, _) => log.with(Action::Quarantine),
+        (Severity::Drop, _) => log.with(Action::Drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, decide};
+    use crate::decision::Reason;
+    use crate::observation::{CircuitState, Share, Signals, Standing, Take};
+    use crate::policy::rules::{Rules, Severity};
+    use crate::risk::assess;
+    use crate::units::{Band, FACTOR_COUNT, FactorSet};
+
+    fn judge(signals: Signals) -> Decision {
+        let signals = Signals {
+            known: FactorSet::from_bits((1 << FACTOR_COUNT) - 1),
+            class: 1,
+            class_share_bp: [0, 10_000, 0],
+            ..signals
+        };
+        let rules = Rules::default();
+        decide(&rules, &assess(&rules, None, &signals), &signals)
+    }
+
+    fn check(signals: Signals, severity: Severity, deciding: Reason, reasons: &[Reason]) {
+        let decision = judge(signals);
+        assert_eq!(decision.severity(), severity, "{signals:?}");
+        assert_eq!(decision.deciding(), deciding, "{signals:?}");
+        assert_eq!(
+            decision.reasons().iter().collect::<Vec<_>>(),
+            reasons,
+            "{signals:?}"
+        );
+    }
+
+    #[test]
+    fn calm_is_allowed() {
+        // R049
+        check(
+            Signals::default(),
+            Severity::Allow,
+            Reason::LowRiskScore,
+            &[Reason::LowRiskScore],
+        );
+    }
+
+    #[test]
+    fn standing_decides_before_the_score() {
+        // R042, R043, R046
+        use Reason::*;
+        let table: [(Standing, Severity, Reason, &[Reason]); 4] = [
+            (
+                Standing::Unknown,
+                Severity::Quarantine,
+                NoContractMatch,
+                &[HighRiskScore, NoContractMatch],
+            ),
+            (
+                Standing::MethodNotAllowed,
+                Severity::Drop,
+                ContractMethodDisallowed,
+                &[ContractMethodDisallowed, CriticalRiskScore],
+            ),
+            (
+                Standing::Ambiguous,
+                Severity::Drop,
+                AmbiguousTarget,
+                &[AmbiguousTarget, HighRiskScore],
+            ),
+            (
+                Standing::Malformed,
+                Severity::Drop,
+                MalformedRequest,
+                &[LowRiskScore, MalformedRequest],
+            ),
+        ];
+        for (standing, severity, deciding, reasons) in table {
+            let signals = Signals {
+                standing,
+                ..Signals::default()
+            };
+            check(signals, severity, deciding, reasons);
+        }
+    }
+
+    #[test]
+    fn distress_sheds_a_share_and_sets_nobody_apart() {
+        let failed = Share {
+            part: 100,
+            whole: 100,
+        }; // distress 0.8: share ramp(8000, 4000, 9000) = 0.8
+        for (shed_hash, severity) in [
+            (0, Severity::Throttle),
+            (7_999, Severity::Throttle),
+            (8_000, Severity::Allow),
+            (9_999, Severity::Allow),
+        ] {
+            let signals = Signals {
+                failed,
+                shed_hash,
+                ..Signals::default()
+            };
+            check(
+                signals,
+                severity,
+                Reason::HighRiskScore,
+                &[Reason::HighRiskScore],
+            );
+        }
+    }
+
+    #[test]
+    fn an_open_circuit_drops() {
+        // R039
+        let signals = Signals {
+            circuit: CircuitState::Open,
+            shed_hash: 9_999,
+            ..Signals::default()
+        };
+        let reasons = [Reason::CircuitOpen, Reason::CriticalRiskScore];
+        check(signals, Severity::Drop, Reason::CircuitOpen, &reasons);
+    }
+
+    #[test]
+    fn limits_refuse_what_the_score_allowed() {
+        let table = [
+            (Take::Granted, Severity::Allow, Reason::LowRiskScore),
+            (
+                Take::ContractRate,
+                Severity::Throttle,
+                Reason::RateLimitExceeded,
+            ),
+            (
+                Take::ClientRate,
+                Severity::Throttle,
+                Reason::RateLimitExceeded,
+            ),
+            (
+                Take::Concurrency,
+                Severity::Throttle,
+                Reason::ConcurrencyExceeded,
+            ),
+            (Take::Probe, Severity::Drop, Reason::CircuitOpen),
+        ];
+        for (take, severity, deciding) in table {
+            let decision = judge(Signals {
+                take,
+                ..Signals::default()
+            });
+            assert_eq!(
+                (decision.severity(), decision.deciding()),
+                (severity, deciding)
+            );
+        }
+    }
+
+    #[test]
+    fn a_held_band_is_told_but_refuses_nobody() {
+        let signals = Signals {
+            route_band: Band::High,
+            ..Signals::default()
+        };
+        check(
+            signals,
+            Severity::Allow,
+            Reason::HighRiskScore,
+            &[Reason::HighRiskScore],
+        );
+    }
+}

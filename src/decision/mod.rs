@@ -1,0 +1,12 @@
+//! DECIDE: what the risk warrants.
+//!
+//! `decide` knows rules, score and signals; it does not know what the tier allows. A decision is
+//! a value with its reasons, never an error.
+
+mod decide;
+mod reason;
+mod shed;
+
+pub use decide::{Decision, decide};
+pub use reason::{Reason, ReasonSet};
+pub use shed::{SHED_SHARE_MAX_BP, shed_hash, shed_share};

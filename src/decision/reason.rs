@@ -1,0 +1,139 @@
+//! The closed set of reason codes.
+
+/// Why a decision is what it is. The order is the alphabetical order of the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Reason {
+    /// The path has no single meaning.
+    AmbiguousTarget,
+    /// The route's circuit is open, or no probe was left.
+    CircuitOpen,
+    /// The contract's requests in flight are used up.
+    ConcurrencyExceeded,
+    /// The path is in a contract, the method is not.
+    ContractMethodDisallowed,
+    /// The score is in the critical band.
+    CriticalRiskScore,
+    /// The score is in the high band.
+    HighRiskScore,
+    /// The ledger cannot take records, and the contract requires it.
+    LedgerUnavailable,
+    /// The score is below the medium band.
+    LowRiskScore,
+    /// The head cannot be read as a request.
+    MalformedRequest,
+    /// The score is in the medium band.
+    MediumRiskScore,
+    /// No contract has the path.
+    NoContractMatch,
+    /// The client or route is in an open quarantine case.
+    QuarantinedSubject,
+    /// A rate limit is used up.
+    RateLimitExceeded,
+    /// The request is a retry while many are retrying.
+    RetryStormDetected,
+}
+
+impl Reason {
+    /// All reasons, alphabetically.
+    pub const ALL: [Self; 14] = [
+        Self::AmbiguousTarget,
+        Self::CircuitOpen,
+        Self::ConcurrencyExceeded,
+        Self::ContractMethodDisallowed,
+        Self::CriticalRiskScore,
+        Self::HighRiskScore,
+        Self::LedgerUnavailable,
+        Self::LowRiskScore,
+        Self::MalformedRequest,
+        Self::MediumRiskScore,
+        Self::NoContractMatch,
+        Self::QuarantinedSubject,
+        Self::RateLimitExceeded,
+        Self::RetryStormDetected,
+    ];
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::AmbiguousTarget => "AMBIGUOUS_TARGET",
+            Self::CircuitOpen => "CIRCUIT_OPEN",
+            Self::ConcurrencyExceeded => "CONCURRENCY_EXCEEDED",
+            Self::ContractMethodDisallowed => "CONTRACT_METHOD_DISALLOWED",
+            Self::CriticalRiskScore => "CRITICAL_RISK_SCORE",
+            Self::HighRiskScore => "HIGH_RISK_SCORE",
+            Self::LedgerUnavailable => "LEDGER_UNAVAILABLE",
+            Self::LowRiskScore => "LOW_RISK_SCORE",
+            Self::MalformedRequest => "MALFORMED_REQUEST",
+            Self::MediumRiskScore => "MEDIUM_RISK_SCORE",
+            Self::NoContractMatch => "NO_CONTRACT_MATCH",
+            Self::QuarantinedSubject => "QUARANTINED_SUBJECT",
+            Self::RateLimitExceeded => "RATE_LIMIT_EXCEEDED",
+            Self::RetryStormDetected => "RETRY_STORM_DETECTED",
+        }
+    }
+
+    /// The key of contract or policy that changes when this reason applies.
+    #[must_use]
+    pub const fn governed_by(self) -> &'static str {
+        match self {
+            Self::AmbiguousTarget => "contract: allow_encoded_slash, merge_slashes",
+            Self::CircuitOpen => "contract: circuit_threshold (no circuit opens in this version)",
+            Self::ConcurrencyExceeded => "contract: max_in_flight",
+            Self::ContractMethodDisallowed => "contract: allowed_methods",
+            Self::CriticalRiskScore => "policy: bands.critical, weights",
+            Self::HighRiskScore => "policy: bands.high, weights",
+            Self::LedgerUnavailable => "none (not given in this version)",
+            Self::LowRiskScore => "policy: bands.medium, weights",
+            Self::MalformedRequest => "none (RFC 9112; the edge's limits)",
+            Self::MediumRiskScore => "policy: bands.medium, weights",
+            Self::NoContractMatch => "contract: endpoint; policy: unknown_endpoint",
+            Self::QuarantinedSubject => "none (not given in this version)",
+            Self::RateLimitExceeded => "contract: rate_limit_rpm, burst",
+            Self::RetryStormDetected => "policy: weights.retry_storm (not read in this version)",
+        }
+    }
+}
+
+/// A set of reasons, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ReasonSet(u16);
+
+impl ReasonSet {
+    /// No reason.
+    pub const EMPTY: Self = Self(0);
+
+    /// This set and `reason`.
+    #[must_use]
+    pub const fn with(self, reason: Reason) -> Self {
+        Self(self.0 | 1 << reason as u8)
+    }
+
+    /// Whether `reason` is in the set.
+    #[must_use]
+    pub const fn contains(self, reason: Reason) -> bool {
+        self.0 & 1 << reason as u8 != 0
+    }
+
+    /// The reasons in the set, alphabetically.
+    pub fn iter(self) -> impl Iterator<Item = Reason> {
+        Reason::ALL
+            .into_iter()
+            .filter(move |reason| self.contains(*reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn codes_are_in_alphabetical_order() {
+        // R054: records list them sorted because the set iterates in this order.
+        for (number, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, number);
+        }
+        assert!(Reason::ALL.is_sorted_by_key(|reason| reason.code()));
+    }
+}

@@ -1,0 +1,96 @@
+//! Shedding: which requests of a distressed route are asked to come back later.
+//!
+//! Refusing everybody would be an outage of our own making, so a share of the requests is shed,
+//! the least important first, chosen by a hash and not by dice: decisions replay, a retry keeps
+//! its fate for the minute, and nobody is the victim for ever.
+
+use sha2::{Digest, Sha256};
+
+use crate::observation::{ClientKey, Signals};
+use crate::units::{Bands, BasisPoints, ramp};
+
+/// The most that is ever shed: recovery must stay observable.
+pub const SHED_SHARE_MAX_BP: u64 = 9_000;
+
+/// The share of this request's class that is shed at this distress.
+///
+/// The share of the whole grows from `medium` to `critical` and is taken from the lowest class
+/// first: class c gives `(share - sum of lower classes) / f_c`, with f_c its share of the offered.
+#[must_use]
+pub fn shed_share(bands: &Bands, distress: BasisPoints, signals: &Signals) -> BasisPoints {
+    let (from, to) = (bands.medium().wide(), bands.critical().wide());
+    let share = ramp(distress.wide(), from, to)
+        .wide()
+        .min(SHED_SHARE_MAX_BP);
+    let mut left = share;
+    for (class, offered) in signals.class_share_bp.iter().enumerate() {
+        let offered = u64::from(*offered);
+        if class == usize::from(signals.class) {
+            let of_class = left * 10_000 / offered.max(1);
+            return BasisPoints::saturating(of_class.min(SHED_SHARE_MAX_BP));
+        }
+        left = left.saturating_sub(offered);
+    }
+    BasisPoints::ZERO
+}
+
+/// Where in 0..10000 a client's requests to a contract fall in this minute.
+///
+/// First eight bytes of SHA-256 over client, wall-clock minute and contract, big endian, mod 10000.
+#[must_use]
+pub fn shed_hash(client: ClientKey, wall_us: u64, contract: &str) -> u16 {
+    let minute = wall_us / 60_000_000;
+    let digest = Sha256::new()
+        .chain_update(client.0.to_be_bytes())
+        .chain_update(minute.to_be_bytes())
+        .chain_update(contract.as_bytes())
+        .finalize();
+    let number = digest
+        .iter()
+        .take(8)
+        .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    (number % 10_000) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{shed_hash, shed_share};
+    use crate::observation::{ClientKey, Signals};
+    use crate::units::{Bands, BasisPoints};
+
+    #[test]
+    fn the_lowest_class_is_shed_first() {
+        let share = |distress, class, class_share_bp| {
+            let signals = Signals {
+                class,
+                class_share_bp,
+                ..Signals::default()
+            };
+            shed_share(
+                &Bands::default(),
+                BasisPoints::saturating(distress),
+                &signals,
+            )
+            .get()
+        };
+        let all_ordinary = [0, 10_000, 0];
+        assert_eq!(share(4_000, 1, all_ordinary), 0);
+        assert_eq!(share(6_500, 1, all_ordinary), 5_000);
+        assert_eq!(share(10_000, 1, all_ordinary), 9_000, "never all");
+        // Half of everything is to go; retries are 30 % and give all they may.
+        let mixed = [3_000, 6_000, 1_000];
+        assert_eq!(share(6_500, 0, mixed), 9_000);
+        assert_eq!(share(6_500, 1, mixed), 3_333);
+        assert_eq!(share(6_500, 2, mixed), 0);
+    }
+
+    #[test]
+    fn the_hash_is_spread_and_stays_for_a_minute() {
+        let minute = 60_000_000;
+        let at = |client, wall| shed_hash(ClientKey(client), wall, "a");
+        assert_eq!(at(1, 0), at(1, minute - 1));
+        assert_ne!(at(1, 0), at(1, minute));
+        let below_half = (0..10_000).filter(|&client| at(client, 0) < 5_000).count();
+        assert!((4_800..5_200).contains(&below_half), "{below_half}");
+    }
+}

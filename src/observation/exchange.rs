@@ -1,0 +1,128 @@
+//! One exchange as the shell reports it: what came in, and how it ended.
+
+use crate::contract::Method;
+use crate::units::{Moment, Tier};
+
+/// A client's identity: a keyed hash, so that no address stands in a table or a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ClientKey(pub u64);
+
+/// What is known of a request before it is forwarded.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The method.
+    pub method: Method,
+    /// Who asks.
+    pub client: ClientKey,
+    /// When its head was complete.
+    pub at: Moment,
+    /// The tier of its listener.
+    pub listener_tier: Tier,
+    /// What a header says of earlier attempts; 0 where none does.
+    pub declared_retries: u8,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Completion {
+    /// When.
+    pub at: Moment,
+    /// The status sent to the client; 0 = none.
+    pub status: u16,
+    /// The status the upstream sent; 0 = none.
+    pub upstream_status: u16,
+    /// From forwarding to the end of the upstream's answer, microseconds.
+    pub latency_us: u64,
+    /// What went wrong, if anything.
+    pub ending: Ending,
+}
+
+/// Whether an exchange ran to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ending {
+    /// The upstream answered and the client got it.
+    #[default]
+    Answered,
+    /// The gateway answered by itself; the upstream never saw the request.
+    Refused,
+    /// The upstream failed.
+    Upstream(UpstreamError),
+    /// The client went away first.
+    ClientAbort,
+}
+
+/// How an upstream failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum UpstreamError {
+    /// No connection.
+    Connect,
+    /// No TLS session.
+    Tls,
+    /// Nothing came in time.
+    Timeout,
+    /// The connection broke.
+    Reset,
+    /// The answer was not HTTP.
+    Garbage,
+}
+
+impl UpstreamError {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Garbage => "garbage",
+        }
+    }
+}
+
+impl Completion {
+    /// A failure of the route: a 5xx of the upstream, or an error it caused.
+    ///
+    /// Never our own refusals, a 4xx, or a client that went away: those say nothing about the
+    /// upstream.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        match self.ending {
+            Ending::Upstream(_) => true,
+            Ending::Answered => self.upstream_status >= 500,
+            Ending::Refused | Ending::ClientAbort => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Completion, Ending, UpstreamError};
+    use crate::units::Moment;
+
+    #[test]
+    fn only_the_upstream_can_fail_a_route() {
+        // R035
+        let table = [
+            (200, Ending::Answered, false),
+            (404, Ending::Answered, false),
+            (429, Ending::Answered, false),
+            (500, Ending::Answered, true),
+            (503, Ending::Answered, true),
+            (0, Ending::Refused, false),
+            (0, Ending::ClientAbort, false),
+            (0, Ending::Upstream(UpstreamError::Timeout), true),
+        ];
+        for (upstream_status, ending, want) in table {
+            let completion = Completion {
+                at: Moment::default(),
+                status: upstream_status,
+                upstream_status,
+                latency_us: 1,
+                ending,
+            };
+            assert_eq!(completion.is_failure(), want, "{completion:?}");
+        }
+    }
+}

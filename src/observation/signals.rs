@@ -1,0 +1,397 @@
+//! The numbers one decision is made from, read once and never again.
+//!
+//! `Signals` is the whole argument list of the judgement besides the rulebook: whoever has the
+//! record's `inputs` and the rulebook it names can compute the decision again, bit by bit.
+//! The order of `inputs` is the order of `Signals::to_inputs`; it is part of the ledger format.
+
+use crate::units::{Band, FactorSet, Tier};
+
+/// `part` of `whole`, both counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Share {
+    /// The counted ones.
+    pub part: u32,
+    /// All of them.
+    pub whole: u32,
+}
+
+/// What the matcher said about the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Standing {
+    /// Path and method are in a contract.
+    #[default]
+    Contracted,
+    /// The path is, the method is not.
+    MethodNotAllowed,
+    /// No contract has the path.
+    Unknown,
+    /// The path has no single meaning.
+    Ambiguous,
+    /// The head could not be read as a request at all.
+    Malformed,
+}
+
+/// Whether the request is a retry, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum RetryKind {
+    /// Not a retry, as far as known.
+    #[default]
+    First,
+    /// A header says so.
+    Declared,
+    /// The same request failed shortly before.
+    Seen,
+}
+
+/// The state of a route's circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum CircuitState {
+    /// Requests pass.
+    #[default]
+    Closed,
+    /// Requests are refused.
+    Open,
+    /// A few probes pass.
+    HalfOpen,
+}
+
+impl CircuitState {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// What came of asking the limits, in the order they are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum Take {
+    /// Nobody asked: the request was refused before, or there is no contract.
+    #[default]
+    NotAsked,
+    /// All granted.
+    Granted,
+    /// The client's own rate limit refused.
+    ClientRate,
+    /// The contract's rate limit refused.
+    ContractRate,
+    /// The contract's limit of requests in flight refused.
+    Concurrency,
+    /// No half-open probe was left.
+    Probe,
+}
+
+/// One pair of burn windows: failures of completed in the short and in the long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BurnPair {
+    /// The short window.
+    pub short: Share,
+    /// The long window.
+    pub long: Share,
+    /// How much of the long window has been observed, in seconds.
+    pub observed_s: u32,
+}
+
+/// Offered requests of the last closed minute against what is usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Offered in the last closed minute.
+    pub offered: u32,
+    /// The usual number, times 1024.
+    pub mean_1024: u64,
+    /// The usual variance, times 1024.
+    pub variance_1024: u64,
+    /// Closed minutes seen.
+    pub minutes: u32,
+}
+
+/// The tail of the last closed minute against the healthy baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Regression {
+    /// p95 of the last closed minute, microseconds.
+    pub p95_us: u32,
+    /// The healthy baseline, microseconds; 0 = not known yet.
+    pub baseline_us: u32,
+    /// Completed in that minute.
+    pub samples: u32,
+}
+
+/// All numbers of one judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Signals {
+    /// What the matcher said.
+    pub standing: Standing,
+    /// The lowest tier of process, listener and contract.
+    pub tier: Tier,
+    /// The factors whose state this gateway keeps; the others read `insufficient`.
+    pub known: FactorSet,
+    /// What came of asking the limits.
+    pub take: Take,
+    /// 0 retries, 1 ordinary, 2 high priority.
+    pub class: u8,
+    /// Hash of client, minute and contract, 0..10000; 0 where nothing had to be shed.
+    pub shed_hash: u16,
+    /// The route's distress band, held by the ticker.
+    pub route_band: Band,
+    /// Slow or overdue of completed and overdue, 60 s.
+    pub slow: Share,
+    /// Failed of completed and overdue, 10 s.
+    pub failed: Share,
+    /// In flight before this request.
+    pub in_flight: u32,
+    /// Overdue now.
+    pub overdue: u32,
+    /// Shares of the offered requests of 10 s per class, basis points.
+    pub class_share_bp: [u16; 3],
+    /// Whether and how the request is a retry.
+    pub retry: RetryKind,
+    /// Retries of offered, 10 s.
+    pub retries: Share,
+    /// Circuit of the route.
+    pub circuit: CircuitState,
+    /// Times the circuit opened.
+    pub circuit_epoch: u32,
+    /// Tail against baseline.
+    pub regression: Regression,
+    /// Load against the usual.
+    pub traffic: Traffic,
+    /// Error budget windows, shortest first.
+    pub burn: [BurnPair; 3],
+    /// Whether the client is over its own limit now.
+    pub client_over: bool,
+    /// The client's refusals in this clock minute.
+    pub client_refusals: u32,
+    /// Theoretical arrival time of the client's limit minus now, nanoseconds.
+    pub client_tat_ns: i64,
+    /// Theoretical arrival time of the contract's limit minus now, nanoseconds.
+    pub contract_tat_ns: i64,
+}
+
+/// How many integers `inputs` has before trailing zeros are left out.
+pub const INPUT_COUNT: usize = 47;
+
+/// Why recorded inputs cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InputsError {
+    /// Longer than this format knows.
+    #[error("inputs has more than {INPUT_COUNT} members")]
+    TooMany,
+    /// One of them cannot be what it stands for.
+    #[error("inputs[{0}] is out of its range")]
+    OutOfRange(usize),
+}
+
+impl Signals {
+    /// The numbers in the order of the ledger format.
+    #[must_use]
+    pub fn to_inputs(&self) -> [i64; INPUT_COUNT] {
+        let [b0, b1, b2] = self.burn;
+        let [c0, c1, c2] = self.class_share_bp;
+        [
+            self.standing as i64,
+            self.tier as i64,
+            i64::from(self.known.bits()),
+            self.take as i64,
+            i64::from(self.class),
+            i64::from(self.shed_hash),
+            self.route_band as i64,
+            i64::from(self.slow.part),
+            i64::from(self.slow.whole),
+            i64::from(self.failed.part),
+            i64::from(self.failed.whole),
+            i64::from(self.in_flight),
+            i64::from(self.overdue),
+            i64::from(c0),
+            i64::from(c1),
+            i64::from(c2),
+            self.retry as i64,
+            i64::from(self.retries.part),
+            i64::from(self.retries.whole),
+            self.circuit as i64,
+            i64::from(self.circuit_epoch),
+            self.contract_tat_ns,
+            self.client_tat_ns,
+            i64::from(self.client_over),
+            i64::from(self.client_refusals),
+            i64::from(self.regression.p95_us),
+            i64::from(self.regression.baseline_us),
+            i64::from(self.regression.samples),
+            i64::from(self.traffic.offered),
+            signed(self.traffic.mean_1024),
+            signed(self.traffic.variance_1024),
+            i64::from(self.traffic.minutes),
+            i64::from(b0.short.part),
+            i64::from(b0.short.whole),
+            i64::from(b0.long.part),
+            i64::from(b0.long.whole),
+            i64::from(b0.observed_s),
+            i64::from(b1.short.part),
+            i64::from(b1.short.whole),
+            i64::from(b1.long.part),
+            i64::from(b1.long.whole),
+            i64::from(b1.observed_s),
+            i64::from(b2.short.part),
+            i64::from(b2.short.whole),
+            i64::from(b2.long.part),
+            i64::from(b2.long.whole),
+            i64::from(b2.observed_s),
+        ]
+    }
+
+    /// The signals that a record's `inputs` hold; missing ones at the end are 0.
+    ///
+    /// # Errors
+    /// [`InputsError`] where there are too many, or one is out of its range.
+    pub fn from_inputs(inputs: &[i64]) -> Result<Self, InputsError> {
+        if inputs.len() > INPUT_COUNT {
+            return Err(InputsError::TooMany);
+        }
+        let mut read = Reader { inputs, at: 0 };
+        let signals = Self {
+            standing: read.one_of(&STANDINGS)?,
+            tier: read.one_of(&Tier::ALL)?,
+            known: FactorSet::from_bits(read.number()?),
+            take: read.one_of(&TAKES)?,
+            class: read.number()?,
+            shed_hash: read.number()?,
+            route_band: read.one_of(&Band::ALL)?,
+            slow: read.share()?,
+            failed: read.share()?,
+            in_flight: read.number()?,
+            overdue: read.number()?,
+            class_share_bp: [read.number()?, read.number()?, read.number()?],
+            retry: read.one_of(&[RetryKind::First, RetryKind::Declared, RetryKind::Seen])?,
+            retries: read.share()?,
+            circuit: read.one_of(&[
+                CircuitState::Closed,
+                CircuitState::Open,
+                CircuitState::HalfOpen,
+            ])?,
+            circuit_epoch: read.number()?,
+            contract_tat_ns: read.number()?,
+            client_tat_ns: read.number()?,
+            client_over: read.one_of(&[false, true])?,
+            client_refusals: read.number()?,
+            regression: Regression {
+                p95_us: read.number()?,
+                baseline_us: read.number()?,
+                samples: read.number()?,
+            },
+            traffic: Traffic {
+                offered: read.number()?,
+                mean_1024: read.number()?,
+                variance_1024: read.number()?,
+                minutes: read.number()?,
+            },
+            burn: [read.burn()?, read.burn()?, read.burn()?],
+        };
+        Ok(signals)
+    }
+}
+
+const STANDINGS: [Standing; 5] = [
+    Standing::Contracted,
+    Standing::MethodNotAllowed,
+    Standing::Unknown,
+    Standing::Ambiguous,
+    Standing::Malformed,
+];
+
+const TAKES: [Take; 6] = [
+    Take::NotAsked,
+    Take::Granted,
+    Take::ClientRate,
+    Take::ContractRate,
+    Take::Concurrency,
+    Take::Probe,
+];
+
+/// Integers in records stay below 2^53, so the conversion never loses anything real.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+struct Reader<'a> {
+    inputs: &'a [i64],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn number<T: TryFrom<i64>>(&mut self) -> Result<T, InputsError> {
+        let at = self.at;
+        self.at += 1;
+        let value = self.inputs.get(at).copied().unwrap_or(0);
+        T::try_from(value).map_err(|_| InputsError::OutOfRange(at))
+    }
+
+    fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, InputsError> {
+        let at = self.at;
+        let number: usize = self.number()?;
+        values
+            .get(number)
+            .copied()
+            .ok_or(InputsError::OutOfRange(at))
+    }
+
+    fn share(&mut self) -> Result<Share, InputsError> {
+        Ok(Share {
+            part: self.number()?,
+            whole: self.number()?,
+        })
+    }
+
+    fn burn(&mut self) -> Result<BurnPair, InputsError> {
+        Ok(BurnPair {
+            short: self.share()?,
+            long: self.share()?,
+            observed_s: self.number()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BurnPair, InputsError, Share, Signals, Standing, Take};
+    use crate::units::Tier;
+
+    #[test]
+    fn inputs_hold_every_signal() {
+        let share = Share { part: 3, whole: 7 };
+        let pair = BurnPair {
+            short: share,
+            long: share,
+            observed_s: 1_800,
+        };
+        let signals = Signals {
+            standing: Standing::MethodNotAllowed,
+            tier: Tier::Control,
+            take: Take::Concurrency,
+            shed_hash: 9_999,
+            slow: share,
+            contract_tat_ns: -5,
+            client_over: true,
+            burn: [BurnPair::default(), pair, pair],
+            ..Signals::default()
+        };
+        assert_eq!(Signals::from_inputs(&signals.to_inputs()), Ok(signals));
+    }
+
+    #[test]
+    fn missing_inputs_are_zero_and_wrong_ones_are_named() {
+        assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
+        assert_eq!(Signals::from_inputs(&[9]), Err(InputsError::OutOfRange(0)));
+        assert_eq!(
+            Signals::from_inputs(&[0, 0, -1]),
+            Err(InputsError::OutOfRange(2))
+        );
+        assert_eq!(Signals::from_inputs(&[0; 48]), Err(InputsError::TooMany));
+    }
+}

@@ -1,0 +1,270 @@
+//! The one writer of windows: differences the workers' totals and publishes a snapshot per route.
+//!
+//! Only routes touched since the last tick, or whose windows are not empty yet, cost anything.
+//! The ticker has no clock: the shell calls it every 100 ms, a simulation with virtual time.
+//! It judges nothing: how bad the published numbers are it is told by its caller.
+
+use crate::observation::totals::TotalsReading;
+use crate::observation::{Board, Counts, Histogram, RouteShared, SecondWindow, Share};
+use crate::units::{Band, Bands, BasisPoints, Moment};
+
+/// The time between two ticks.
+pub const TICK_NS: u64 = 100_000_000;
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+const SECONDS_PER_MINUTE: u64 = 60;
+
+/// A band is lowered only after this many ticks in a row clearly below its bound.
+const HOLD_TICKS: u32 = 100;
+
+/// How far below its bound "clearly" is, basis points.
+const HOLD_MARGIN_BP: u64 = 500;
+
+/// A worker marks a route before it counts there; a second look finds what came in between.
+const IDLE_TICKS: u32 = 2;
+
+#[derive(Debug, Default)]
+struct RouteWindows {
+    active: bool,
+    idle_ticks: u32,
+    seen: TotalsReading,
+    seconds: SecondWindow,
+    minute: u64,
+    minute_start: Histogram,
+    last_minute: Histogram,
+    calm_ticks: u32,
+}
+
+/// What the ticker knows of a route, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteView {
+    /// The last 10 s.
+    pub short: Counts,
+    /// The last 60 s.
+    pub long: Counts,
+    /// Latencies of the last closed minute.
+    pub last_minute: Histogram,
+}
+
+/// The windows of all routes of one board.
+#[derive(Debug, Default)]
+pub struct Ticker {
+    routes: Vec<Option<Box<RouteWindows>>>,
+    active: Vec<usize>,
+}
+
+impl Ticker {
+    /// Moves all windows on to `now` and publishes them; `distress` scores what was published.
+    pub fn tick(
+        &mut self,
+        board: &Board,
+        now: Moment,
+        bands: &Bands,
+        distress: impl Fn(usize, &RouteShared) -> BasisPoints,
+    ) {
+        self.activate_touched(board);
+        let second = now.monotonic_ns / NANOS_PER_SECOND;
+        let Self { routes, active } = self;
+        active.retain(|&route| {
+            let windows = routes.get_mut(route).and_then(Option::as_mut);
+            let (Some(windows), Some(shared)) = (windows, board.published(route)) else {
+                return false;
+            };
+            let overdue = windows.advance(board, route, second);
+            windows.publish(shared, overdue);
+            let score = distress(route, shared);
+            let held = windows.hold_band(shared.band(), score, bands);
+            shared.publish_distress(score, held);
+            let busy = overdue > 0 || held > Band::Low || !windows.seconds.long().is_zero();
+            windows.idle_ticks = if busy { 0 } else { windows.idle_ticks + 1 };
+            windows.active = windows.idle_ticks < IDLE_TICKS;
+            windows.active
+        });
+    }
+
+    /// What is known of a route; `None` where it was never used.
+    #[must_use]
+    pub fn view(&self, route: usize) -> Option<RouteView> {
+        let windows = self.routes.get(route)?.as_ref()?;
+        Some(RouteView {
+            short: windows.seconds.short(),
+            long: windows.seconds.long(),
+            last_minute: windows.last_minute.clone(),
+        })
+    }
+
+    fn activate_touched(&mut self, board: &Board) {
+        self.routes.resize_with(board.routes(), || None);
+        for word in 0..board.routes().div_ceil(64) {
+            let mut bits = board
+                .workers()
+                .iter()
+                .fold(0, |bits, worker| bits | worker.take_touched(word));
+            while bits != 0 {
+                self.activate(word * 64 + bits.trailing_zeros() as usize);
+                bits &= bits - 1;
+            }
+        }
+    }
+
+    fn activate(&mut self, route: usize) {
+        if let Some(slot) = self.routes.get_mut(route) {
+            let windows = slot.get_or_insert_default();
+            if !windows.active {
+                windows.active = true;
+                self.active.push(route);
+            }
+        }
+    }
+}
+
+impl RouteWindows {
+    /// Takes over what the totals rose by, and returns how many requests are overdue now.
+    fn advance(&mut self, board: &Board, route: usize, second: u64) -> u32 {
+        self.close_minute(board, route, second / SECONDS_PER_MINUTE);
+        let now = board.totals(route);
+        let counts = Counts {
+            offered: now.offered.wrapping_sub(self.seen.offered),
+            completed: now.completed.wrapping_sub(self.seen.completed),
+            failed: now.failed.wrapping_sub(self.seen.failed),
+            slow: now.slow.wrapping_sub(self.seen.slow),
+        };
+        self.seconds.add(second, counts);
+        self.seen = now;
+        now.overdue_began.wrapping_sub(now.overdue_ended)
+    }
+
+    fn close_minute(&mut self, board: &Board, route: usize, minute: u64) {
+        if minute == self.minute {
+            return;
+        }
+        let (now, _) = board.latencies(route);
+        self.last_minute = Histogram::default();
+        self.last_minute.add_rise(&now, &self.minute_start);
+        self.minute_start = now;
+        self.minute = minute;
+    }
+
+    fn publish(&self, shared: &RouteShared, overdue: u32) {
+        let long = self.seconds.long();
+        let short = self.seconds.short();
+        shared.publish(
+            Share {
+                part: long.slow,
+                whole: long.completed,
+            },
+            Share {
+                part: short.failed,
+                whole: short.completed,
+            },
+            overdue,
+        );
+    }
+
+    /// Raised at once, lowered only after a long calm: a route on the edge must not flicker.
+    fn hold_band(&mut self, held: Band, score: BasisPoints, bands: &Bands) -> Band {
+        let margin = BasisPoints::saturating(score.wide() + HOLD_MARGIN_BP);
+        if bands.band(margin) >= held {
+            self.calm_ticks = 0;
+            return held.max(bands.band(score));
+        }
+        self.calm_ticks += 1;
+        if self.calm_ticks < HOLD_TICKS {
+            return held;
+        }
+        self.calm_ticks = 0;
+        bands.band(score)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TICK_NS, Ticker};
+    use crate::observation::{Board, Share};
+    use crate::units::{Band, Bands, BasisPoints, Moment};
+
+    fn at(tick: u64) -> Moment {
+        Moment::default().plus_nanos(tick * TICK_NS)
+    }
+
+    #[test]
+    fn windows_publish_what_workers_counted() {
+        let board = Board::new(2, 2);
+        let mut ticker = Ticker::default();
+        for worker in board.workers() {
+            let route = worker.touch(1).expect("route 1 is there");
+            for latency in 0..10 {
+                route.note_offered();
+                route.note_forwarded();
+                route.note_outcome(1_000, latency % 2 == 0, latency == 0, false);
+            }
+        }
+        ticker.tick(&board, at(10), &Bands::default(), |_, _| BasisPoints::ZERO);
+        let shared = board.published(1).expect("route 1 is there");
+        assert_eq!(
+            shared.slow(),
+            Share {
+                part: 10,
+                whole: 20
+            }
+        );
+        assert_eq!(shared.failed(), Share { part: 2, whole: 20 });
+        ticker.tick(&board, at(10 + 111), &Bands::default(), |_, _| {
+            BasisPoints::ZERO
+        });
+        assert_eq!(shared.failed(), Share::default(), "10 s are over");
+        assert_eq!(shared.slow().whole, 20, "60 s are not");
+        ticker.tick(&board, at(10 + 611), &Bands::default(), |_, _| {
+            BasisPoints::ZERO
+        });
+        assert_eq!(shared.slow(), Share::default());
+        ticker.tick(&board, at(10 + 612), &Bands::default(), |_, _| {
+            BasisPoints::ZERO
+        });
+        assert!(ticker.active.is_empty(), "a silent route costs nothing");
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_last_closed_minute() {
+        let board = Board::new(1, 1);
+        let mut ticker = Ticker::default();
+        let route = board.workers()[0].touch(0).expect("route 0 is there");
+        for _ in 0..100 {
+            route.note_outcome(5_000, false, false, false);
+        }
+        ticker.tick(&board, at(599), &Bands::default(), |_, _| BasisPoints::ZERO);
+        assert_eq!(ticker.view(0).map(|view| view.last_minute.total()), Some(0));
+        ticker.tick(&board, at(600), &Bands::default(), |_, _| BasisPoints::ZERO);
+        assert_eq!(
+            ticker.view(0).map(|view| view.last_minute.total()),
+            Some(100)
+        );
+    }
+
+    #[test]
+    fn a_band_rises_at_once_and_falls_after_a_long_calm() {
+        let board = Board::new(1, 1);
+        let mut ticker = Ticker::default();
+        let route = board.workers()[0].touch(0).expect("route 0 is there");
+        route.note_outcome(1, false, false, false);
+        let band = |ticker: &mut Ticker, tick: u64, score: u64| {
+            let score = BasisPoints::saturating(score);
+            ticker.tick(&board, at(tick), &Bands::default(), |_, _| score);
+            board.published(0).map(|shared| shared.band())
+        };
+        assert_eq!(band(&mut ticker, 1, 7_000), Some(Band::High));
+        assert_eq!(
+            band(&mut ticker, 2, 6_600),
+            Some(Band::High),
+            "inside the margin"
+        );
+        for tick in 3..102 {
+            assert_eq!(
+                band(&mut ticker, tick, 6_400),
+                Some(Band::High),
+                "tick {tick}"
+            );
+        }
+        assert_eq!(band(&mut ticker, 102, 6_400), Some(Band::Medium));
+    }
+}

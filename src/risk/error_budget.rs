@@ -1,0 +1,123 @@
+//! Error budget: how fast the allowed share of failures is being spent.
+
+use crate::contract::Terms;
+use crate::observation::{BurnPair, Share, Signals};
+use crate::risk::Reading;
+use crate::units::{BasisPoints, PartsPerMillion};
+
+/// Limits of the burn rate, times 10, and the most a pair can read: a fast burn may reach the
+/// worst, a slow one only draws attention. Pairs: 5 m / 1 h, 30 m / 6 h, 6 h / 3 d.
+const PAIRS: [PairRule; 3] = [
+    PairRule {
+        limit_tenths: 144,
+        cap_bp: 10_000,
+        half_long_s: 1_800,
+    },
+    PairRule {
+        limit_tenths: 60,
+        cap_bp: 5_000,
+        half_long_s: 10_800,
+    },
+    PairRule {
+        limit_tenths: 10,
+        cap_bp: 2_000,
+        half_long_s: 129_600,
+    },
+];
+
+const LONG_SAMPLES_MIN: u32 = 100;
+const LONG_FAILURES_MIN: u32 = 5;
+
+struct PairRule {
+    limit_tenths: u64,
+    cap_bp: u64,
+    half_long_s: u32,
+}
+
+/// The worst pair of windows. Both windows of a pair must burn: the long one for weight, the
+/// short one so that it stops soon after the trouble does.
+pub(super) fn burn(signals: &Signals, terms: Option<&Terms>) -> Reading {
+    let budget = terms.map_or(Terms::DEFAULT_ERROR_BUDGET, |terms| terms.error_budget);
+    signals
+        .burn
+        .iter()
+        .zip(&PAIRS)
+        .filter_map(|(pair, rule)| read_pair(pair, rule, budget))
+        .max()
+        .map_or(Reading::Insufficient, Reading::Known)
+}
+
+fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> Option<BasisPoints> {
+    let enough = pair.observed_s >= rule.half_long_s
+        && pair.long.whole >= LONG_SAMPLES_MIN
+        && (pair.long.part >= LONG_FAILURES_MIN || pair.long.part == 0);
+    if !enough {
+        return None;
+    }
+    let burn = burn_thousandths(pair.short, budget).min(burn_thousandths(pair.long, budget));
+    let reading = rule.cap_bp * burn / (rule.limit_tenths * 100);
+    Some(BasisPoints::saturating(reading.min(rule.cap_bp)))
+}
+
+/// Failure share over error budget, times 1000.
+fn burn_thousandths(share: Share, budget: PartsPerMillion) -> u64 {
+    if share.whole == 0 || budget.get() == 0 {
+        return 0;
+    }
+    let part = u128::from(share.part) * 1_000_000_000;
+    (part / u128::from(share.whole) / u128::from(budget.get())) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::burn;
+    use crate::observation::{BurnPair, Share, Signals};
+    use crate::risk::Reading;
+    use crate::units::BasisPoints;
+
+    fn share(part: u32, whole: u32) -> Share {
+        Share { part, whole }
+    }
+
+    #[test]
+    fn both_windows_must_burn_and_slow_burns_are_capped() {
+        // The default budget is 1 %.
+        let pair = |short, long, observed_s| BurnPair {
+            short,
+            long,
+            observed_s,
+        };
+        let none = BurnPair::default();
+        let known = |value| Reading::Known(BasisPoints::saturating(value));
+        let hot = share(300, 1_000);
+        let cold = share(0, 1_000);
+        let table = [
+            ([none, none, none], Reading::Insufficient),
+            ([pair(hot, hot, 1_799), none, none], Reading::Insufficient),
+            (
+                [pair(hot, share(4, 100), 1_800), none, none],
+                Reading::Insufficient,
+            ),
+            ([pair(cold, hot, 1_800), none, none], known(0)),
+            ([pair(hot, hot, 1_800), none, none], known(10_000)),
+            // 14.4 % failures of 1 % budget = burn 14.4, just the limit of the first pair.
+            (
+                [pair(share(144, 1_000), hot, 3_600), none, none],
+                known(10_000),
+            ),
+            (
+                [pair(share(72, 1_000), hot, 3_600), none, none],
+                known(5_000),
+            ),
+            ([none, pair(hot, hot, 10_800), none], known(5_000)),
+            ([none, none, pair(hot, hot, 129_600)], known(2_000)),
+        ];
+        for (windows, want) in table {
+            let signals = Signals {
+                burn: windows,
+                ..Signals::default()
+            };
+            assert_eq!(burn(&signals, None), want, "{windows:?}");
+        }
+    }
+}
