@@ -30,6 +30,8 @@ pub struct Terms {
     pub circuit_threshold: BasisPoints,
     /// Requests per minute over all clients; `None` = no limit.
     pub rate_limit: Option<PerMinute>,
+    /// Requests of the rate limit at once; `None` = a tenth of a minute's worth, at least 1.
+    pub burst: Option<NonZeroU32>,
     /// Requests per minute of each single client; `None` = no limit.
     pub client_rate_limit: Option<PerMinute>,
     /// Requests in flight at once; `None` = no limit.
@@ -61,6 +63,7 @@ impl Default for Terms {
             error_budget: Self::DEFAULT_ERROR_BUDGET,
             circuit_threshold: Self::DEFAULT_CIRCUIT_THRESHOLD,
             rate_limit: None,
+            burst: None,
             client_rate_limit: None,
             max_in_flight: None,
             stream: false,

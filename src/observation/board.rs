@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 
 use crate::observation::totals::{sum_latencies, sum_totals};
-use crate::observation::{Histogram, Share, WorkerTotals, totals::TotalsReading};
+use crate::observation::{GcraWord, Histogram, Share, WorkerTotals, totals::TotalsReading};
 use crate::units::{Band, BasisPoints};
 
 /// The name of everything unmatched in metrics.
@@ -32,6 +32,7 @@ pub enum Mode {
 #[derive(Debug, Default)]
 struct LimitWords {
     in_flight: [AtomicU32; 2],
+    rate: [GcraWord; 2],
 }
 
 /// What the ticker published about a route.
@@ -136,6 +137,17 @@ impl Board {
         if let Some(word) = self.in_flight_word(route, mode) {
             word.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// The word of the contract's rate limit.
+    #[must_use]
+    #[inline]
+    pub fn rate(&self, route: usize, mode: Mode) -> Option<&GcraWord> {
+        let [dry, real] = &self.limits.get(route)?.rate;
+        Some(match mode {
+            Mode::Dry => dry,
+            Mode::Real => real,
+        })
     }
 
     fn in_flight_word(&self, route: usize, mode: Mode) -> Option<&AtomicU32> {

@@ -6,6 +6,7 @@
 
 mod board;
 mod exchange;
+mod gcra;
 mod histogram;
 mod open;
 mod signals;
@@ -15,6 +16,7 @@ mod window;
 
 pub use board::{Board, Mode, RouteShared, UNMATCHED};
 pub use exchange::{Arrival, ClientKey, Completion, Ending, UpstreamError};
+pub use gcra::{GcraWord, Limit};
 pub use histogram::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
 pub use open::{OpenRequest, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
 pub use signals::{

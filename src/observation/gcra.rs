@@ -1,0 +1,126 @@
+//! A rate limit in one word: the generic cell rate algorithm (ITU-T I.371) in virtual scheduling.
+//!
+//! The word holds the theoretical arrival time (TAT) in monotonic nanoseconds. A request conforms
+//! when TAT lies at most the tolerance ahead of now; then TAT moves on by the period T.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::units::PerMinute;
+
+const NANOS_PER_MINUTE: u64 = 60_000_000_000;
+
+/// Period and tolerance of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    period_ns: u64,
+    tolerance_ns: u64,
+}
+
+impl Limit {
+    /// `rate` per minute on average, `burst` at once; the default burst is a tenth of a minute's
+    /// worth, at least 1.
+    #[must_use]
+    pub fn new(rate: PerMinute, burst: Option<NonZeroU32>) -> Self {
+        let period_ns = NANOS_PER_MINUTE / u64::from(rate.get());
+        let burst = burst.map_or((rate.get() / 10).max(1), NonZeroU32::get);
+        Self {
+            period_ns,
+            tolerance_ns: period_ns.saturating_mul(u64::from(burst) - 1),
+        }
+    }
+
+    /// How long until one request conforms, nanoseconds; 0 = now. `tat_ns` is relative to now.
+    #[must_use]
+    pub fn wait_ns(&self, tat_ns: i64) -> u64 {
+        u64::try_from(tat_ns)
+            .unwrap_or(0)
+            .saturating_sub(self.tolerance_ns)
+    }
+}
+
+/// The state of a limit.
+#[derive(Debug, Default)]
+pub struct GcraWord(AtomicU64);
+
+impl GcraWord {
+    /// TAT minus now; negative where the limit has been idle. Takes nothing.
+    #[inline]
+    pub fn peek(&self, now_ns: u64) -> i64 {
+        let tat = self.0.load(Ordering::Relaxed);
+        i64::try_from(i128::from(tat) - i128::from(now_ns))
+            .unwrap_or(i64::MIN)
+            .max(-MAX_IDLE_NS)
+    }
+
+    /// Takes one request's worth if it conforms now.
+    #[inline]
+    pub fn take(&self, limit: &Limit, now_ns: u64) -> bool {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| {
+                let start = tat.max(now_ns);
+                (start - now_ns <= limit.tolerance_ns).then_some(start + limit.period_ns)
+            })
+            .is_ok()
+    }
+
+    /// Gives back one request's worth, because a later limit refused it.
+    #[inline]
+    pub fn give_back(&self, limit: &Limit) {
+        self.0.fetch_sub(limit.period_ns, Ordering::Relaxed);
+    }
+}
+
+/// Idle time beyond an hour is one hour: it means nothing more, and records stay short.
+const MAX_IDLE_NS: i64 = 3_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::{GcraWord, Limit};
+    use crate::units::PerMinute;
+    use std::num::NonZeroU32;
+
+    fn limit(rpm: u32, burst: u32) -> Limit {
+        let rate = PerMinute::new(rpm).expect("a rate above 0");
+        Limit::new(rate, NonZeroU32::new(burst))
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        // R015: with burst 10, ten of 200 in one second pass.
+        let limit = limit(10, 10);
+        let word = GcraWord::default();
+        let second = 1_000_000_000;
+        let start = 500 * second;
+        let passed = (0..200)
+            .filter(|step| word.take(&limit, start + step * second / 200))
+            .count();
+        assert_eq!(passed, 10);
+        let wait = limit.wait_ns(word.peek(start + second));
+        assert!(!word.take(&limit, start + second + wait - 1));
+        assert!(word.take(&limit, start + second + wait));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let limit = limit(60, 1);
+        let word = GcraWord::default();
+        assert!(word.take(&limit, 10));
+        assert!(!word.take(&limit, 10));
+        word.give_back(&limit);
+        assert!(word.take(&limit, 10));
+    }
+
+    #[test]
+    fn an_hour_admits_the_rate_within_one_burst() {
+        for phase in [0, 1, 999_999_937] {
+            let limit = limit(600, 60);
+            let word = GcraWord::default();
+            let step = 7_000_000;
+            let passed = (0..3_600_000_000_000 / step)
+                .filter(|number| word.take(&limit, 1_000_000_000_000 + phase + number * step))
+                .count();
+            assert!((36_000..=36_060).contains(&passed), "{passed} at {phase}");
+        }
+    }
+}
