@@ -30,6 +30,8 @@ pub struct Terms {
     pub circuit_threshold: BasisPoints,
     /// Requests per minute over all clients; `None` = no limit.
     pub rate_limit: Option<PerMinute>,
+    /// Requests let through at once by the rate limit; `None` = a tenth of it, at least 1.
+    pub burst: Option<NonZeroU32>,
     /// Requests in flight at once; `None` = no limit.
     pub max_in_flight: Option<NonZeroU32>,
     /// Latency ends at the response head, and a running body is never overdue.
