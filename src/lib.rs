@@ -5,6 +5,8 @@ pub mod units;
 pub mod contract;
 pub mod decision;
 pub mod enforcement;
+pub mod rulebook;
+pub mod pipeline;
 pub mod observation;
 pub mod policy;
 pub mod risk;

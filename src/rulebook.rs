@@ -55,7 +55,7 @@ impl Rulebook {
         Self {
             serial,
             digest_hex: hex::encode(parts.content_digest).into(),
-            limits: parts.catalogue.iter().map(limit_of).collect(),
+            limits: parts.catalogue.contracts().iter().map(limit_of).collect(),
             canary: risk::canary_hash_needed(&parts.rules),
             board: Arc::new(Board::new(parts.catalogue.len(), parts.workers)),
             catalogue: parts.catalogue,

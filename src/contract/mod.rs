@@ -4,12 +4,19 @@
 //! route template, the canonical form of a path, and the catalogue that finds a contract.
 //! It knows nothing of traffic, risk or files other than its own format.
 
+mod catalogue;
 mod id;
+mod index;
 mod method;
 mod pairing;
+mod path;
+mod template;
 mod terms;
 
+pub use catalogue::{Catalogue, Collision};
 pub use id::{ContractId, ContractIndex};
 pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};
+pub use path::{CanonicalPath, SEGMENTS_MAX, canonicalise, split_query};
+pub use template::{Segment, Template, TemplateFault};
 pub use terms::{Contract, PathRules, Terms};

@@ -1,0 +1,397 @@
+//! All contracts of a rulebook, and the one that a request falls under.
+//!
+//! The path is matched first, the method second: one path may have several methods in several
+//! contracts, and a known path with a foreign method is not an unknown path. Contracts are kept
+//! sorted by id, so the order of the files never matters.
+//!
+//! Invariants: no two contracts claim the same method of the same path shape; a path that is
+//! ambiguous belongs to a contract only where that contract allows the ambiguity.
+
+use std::borrow::Cow;
+
+use crate::contract::index::RouteIndex;
+use crate::contract::path::CanonicalPath;
+use crate::contract::template::{Template, TemplateFault};
+use crate::contract::{Contract, ContractIndex, Method, MethodSet, Pairing, PathFault, PathRules};
+
+/// The contracts, matched by path and method.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// Sorted by id.
+    contracts: Vec<Contract>,
+    /// The contracts of each path shape, one run per shape, each run sorted by id.
+    claims: Vec<Claim>,
+    /// Per contract, where its run begins.
+    runs: Vec<u32>,
+    index: RouteIndex,
+    any_merges_slashes: bool,
+}
+
+/// What one contract claims of a path shape.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    contract: ContractIndex,
+    methods: MethodSet,
+    path_rules: PathRules,
+    is_last_of_run: bool,
+}
+
+/// Why contracts do not stand together. Positions are those in the list given to
+/// [`Catalogue::build`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collision {
+    /// Two contracts of one id.
+    SameId {
+        /// The earlier one.
+        first: usize,
+        /// The later one.
+        second: usize,
+    },
+    /// Two contracts of one path shape share methods.
+    SameRoute {
+        /// The earlier one.
+        first: usize,
+        /// The later one.
+        second: usize,
+        /// What they share.
+        methods: MethodSet,
+    },
+    /// A template that is not valid.
+    Template {
+        /// Whose.
+        contract: usize,
+        /// Why.
+        fault: TemplateFault,
+    },
+}
+
+impl Catalogue {
+    /// The catalogue of these contracts, in any order.
+    ///
+    /// # Errors
+    /// All collisions, in the order of the list.
+    pub fn build(contracts: Vec<Contract>) -> Result<Self, Vec<Collision>> {
+        let mut order: Vec<usize> = (0..contracts.len()).collect();
+        let id_at = |position: usize| contracts.get(position).map(Contract::id);
+        order.sort_by(|a, b| id_at(*a).cmp(&id_at(*b)).then(a.cmp(b)));
+        let mut collisions = same_ids(&contracts, &order);
+        let mut index = RouteIndex::new();
+        let shapes = shapes(&contracts, &order, &mut index, &mut collisions);
+        for shape in &shapes {
+            shared_methods(&contracts, &order, shape, &mut collisions);
+        }
+        if !collisions.is_empty() {
+            collisions.sort_by_key(Collision::position);
+            return Err(collisions);
+        }
+        let mut sorted: Vec<(usize, Contract)> = Vec::with_capacity(contracts.len());
+        let mut rank = vec![0; contracts.len()];
+        for (number, position) in order.iter().enumerate() {
+            if let Some(rank) = rank.get_mut(*position) {
+                *rank = number;
+            }
+        }
+        sorted.extend(rank.into_iter().zip(contracts));
+        sorted.sort_by_key(|(rank, _)| *rank);
+        let contracts = sorted.into_iter().map(|(_, contract)| contract).collect();
+        Ok(Self::assemble(contracts, &shapes, index))
+    }
+
+    fn assemble(contracts: Vec<Contract>, shapes: &[Vec<u32>], mut index: RouteIndex) -> Self {
+        let mut claims: Vec<Claim> = Vec::with_capacity(contracts.len());
+        let mut runs = vec![0; contracts.len()];
+        let mut starts = Vec::with_capacity(shapes.len());
+        for shape in shapes {
+            let start = claims.len() as u32;
+            starts.push(start);
+            for number in shape {
+                let Some(contract) = contracts.get(*number as usize) else {
+                    continue;
+                };
+                if let Some(run) = runs.get_mut(*number as usize) {
+                    *run = start;
+                }
+                claims.push(Claim {
+                    contract: ContractIndex(*number),
+                    methods: contract.methods(),
+                    path_rules: contract.terms().path_rules,
+                    is_last_of_run: false,
+                });
+            }
+            if let Some(last) = claims.last_mut() {
+                last.is_last_of_run = true;
+            }
+        }
+        index.renumber(|shape| starts.get(shape as usize).copied().unwrap_or(shape));
+        let any_merges_slashes = claims.iter().any(|claim| claim.path_rules.merge_slashes);
+        Self {
+            contracts,
+            claims,
+            runs,
+            index,
+            any_merges_slashes,
+        }
+    }
+
+    /// Under which contract a request falls. Allocates only for a path with `//`, and only
+    /// where a contract merges slashes.
+    #[must_use]
+    pub fn pair(&self, method: Method, path: Result<&CanonicalPath<'_>, PathFault>) -> Pairing {
+        let path = match path {
+            Ok(path) => path,
+            Err(fault) => return Pairing::Ambiguous(fault),
+        };
+        if path.has_empty_segment() {
+            return self.pair_merged(method, path);
+        }
+        let found = self.index.find(path.as_bytes());
+        match found.and_then(|start| self.choose(start, method)) {
+            None if path.has_encoded_slash() => Pairing::Ambiguous(PathFault::EncodedSlash),
+            None => Pairing::Unknown,
+            Some((claim, _))
+                if path.has_encoded_slash() && !claim.path_rules.allow_encoded_slash =>
+            {
+                Pairing::Ambiguous(PathFault::EncodedSlash)
+            }
+            Some((_, pairing)) => pairing,
+        }
+    }
+
+    #[cold]
+    fn pair_merged(&self, method: Method, path: &CanonicalPath<'_>) -> Pairing {
+        let ambiguous = Pairing::Ambiguous(PathFault::EmptySegment);
+        if !self.any_merges_slashes {
+            return ambiguous;
+        }
+        let merged = path.merged();
+        let found = self.index.find(merged.as_bytes());
+        match found.and_then(|start| self.choose(start, method)) {
+            Some((claim, _)) if !claim.path_rules.merge_slashes => ambiguous,
+            Some((claim, _))
+                if path.has_encoded_slash() && !claim.path_rules.allow_encoded_slash =>
+            {
+                Pairing::Ambiguous(PathFault::EncodedSlash)
+            }
+            Some((_, pairing)) => pairing,
+            None => ambiguous,
+        }
+    }
+
+    /// The claim for a method in the run at `start`, else the first of the run.
+    #[inline]
+    fn choose(&self, start: u32, method: Method) -> Option<(Claim, Pairing)> {
+        let run = self.claims.get(start as usize..)?;
+        let first = *run.first()?;
+        for claim in run {
+            if claim.methods.contains(method) {
+                return Some((*claim, Pairing::Contracted(claim.contract)));
+            }
+            if claim.is_last_of_run {
+                break;
+            }
+        }
+        Some((first, Pairing::MethodNotAllowed(first.contract)))
+    }
+
+    /// The path to forward for a pairing: the canonical one, with merged slashes where its
+    /// contract says so.
+    #[must_use]
+    pub fn forward<'p>(&self, pairing: Pairing, path: &'p CanonicalPath<'_>) -> Cow<'p, str> {
+        let contract = match pairing {
+            Pairing::Contracted(contract) | Pairing::MethodNotAllowed(contract) => {
+                self.get(contract)
+            }
+            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+        };
+        match contract {
+            Some(contract) if contract.terms().path_rules.merge_slashes => path.merged(),
+            _ => Cow::Borrowed(path.as_str()),
+        }
+    }
+
+    /// A contract; `None` only for an index of another catalogue.
+    #[must_use]
+    pub fn get(&self, contract: ContractIndex) -> Option<&Contract> {
+        self.contracts.get(contract.get())
+    }
+
+    /// The contract of that name.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<ContractIndex> {
+        let found = self
+            .contracts
+            .binary_search_by(|contract| contract.id().as_str().cmp(id));
+        found.ok().map(|position| ContractIndex(position as u32))
+    }
+
+    /// How many contracts there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.contracts.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.contracts.is_empty()
+    }
+
+    /// All contracts, sorted by id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ContractIndex, &Contract)> {
+        let indexed = self.contracts.iter().enumerate();
+        indexed.map(|(position, contract)| (ContractIndex(position as u32), contract))
+    }
+
+    /// All contracts, sorted by id.
+    #[must_use]
+    pub fn contracts(&self) -> &[Contract] {
+        &self.contracts
+    }
+
+    /// The methods of all contracts of the same path shape, for the `Allow` header.
+    #[must_use]
+    pub fn allowed_methods(&self, contract: ContractIndex) -> MethodSet {
+        let start = self.runs.get(contract.get()).copied().unwrap_or(u32::MAX);
+        let mut all = MethodSet::EMPTY;
+        for claim in self.claims.iter().skip(start as usize) {
+            all = all.union(claim.methods);
+            if claim.is_last_of_run {
+                break;
+            }
+        }
+        all
+    }
+
+    /// The parameters of a path that was paired with this contract, as (name, value).
+    #[must_use]
+    pub fn parameters(
+        &self,
+        contract: ContractIndex,
+        path: &CanonicalPath<'_>,
+    ) -> Vec<(String, String)> {
+        let Some(Ok(template)) = self.get(contract).map(|c| Template::parse(c.template())) else {
+            return Vec::new();
+        };
+        let merged = self.forward(Pairing::Contracted(contract), path);
+        let parameters = template.parameters(&merged).into_iter();
+        parameters
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The most steps one lookup can take, over all paths; large only for sets of templates
+    /// made to force backtracking.
+    #[must_use]
+    pub fn lookup_steps_max(&self) -> u64 {
+        self.index.steps_max()
+    }
+}
+
+impl Collision {
+    /// The place of the contract that is to be changed.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        match self {
+            Self::SameId { second, .. } | Self::SameRoute { second, .. } => *second,
+            Self::Template { contract, .. } => *contract,
+        }
+    }
+}
+
+fn same_ids(contracts: &[Contract], order: &[usize]) -> Vec<Collision> {
+    let mut collisions = Vec::new();
+    let mut first_of_id: Option<usize> = None;
+    for position in order {
+        let id = |position: usize| contracts.get(position).map(Contract::id);
+        match first_of_id {
+            Some(first) if id(first) == id(*position) => collisions.push(Collision::SameId {
+                first,
+                second: *position,
+            }),
+            _ => first_of_id = Some(*position),
+        }
+    }
+    collisions
+}
+
+/// The path shapes, each with the ranks of its contracts, rising.
+fn shapes(
+    contracts: &[Contract],
+    order: &[usize],
+    index: &mut RouteIndex,
+    collisions: &mut Vec<Collision>,
+) -> Vec<Vec<u32>> {
+    let mut shapes: Vec<Vec<u32>> = Vec::new();
+    for (rank, position) in order.iter().enumerate() {
+        let Some(contract) = contracts.get(*position) else {
+            continue;
+        };
+        let template = match Template::parse(contract.template()) {
+            Ok(template) => template,
+            Err(fault) => {
+                let contract = *position;
+                collisions.push(Collision::Template { contract, fault });
+                continue;
+            }
+        };
+        let Some(word) = index.place(&template) else {
+            continue;
+        };
+        if RouteIndex::is_unset(*word) {
+            *word = shapes.len() as u32;
+            shapes.push(Vec::with_capacity(1));
+        }
+        if let Some(shape) = shapes.get_mut(*word as usize) {
+            shape.push(rank as u32);
+        }
+    }
+    shapes
+}
+
+/// Reports each contract of a shape that shares methods with one before it in the list.
+fn shared_methods(
+    contracts: &[Contract],
+    order: &[usize],
+    shape: &[u32],
+    collisions: &mut Vec<Collision>,
+) {
+    if shape.len() < 2 {
+        return;
+    }
+    let mut positions: Vec<usize> = shape
+        .iter()
+        .filter_map(|rank| order.get(*rank as usize).copied())
+        .collect();
+    positions.sort_unstable();
+    // At most one holder per method is needed, so this stays linear in the contracts.
+    let mut holders: Vec<(Method, usize)> = Vec::new();
+    for second in positions {
+        let Some(contract) = contracts.get(second) else {
+            continue;
+        };
+        let mut shared: Vec<(usize, MethodSet)> = Vec::new();
+        for method in contract.methods().iter() {
+            match holders.iter().find(|(held, _)| *held == method) {
+                None => holders.push((method, second)),
+                Some((_, first)) => match shared.iter_mut().find(|(f, _)| f == first) {
+                    Some((_, methods)) => *methods = methods.with(method),
+                    None => shared.push((*first, MethodSet::EMPTY.with(method))),
+                },
+            }
+        }
+        for (first, methods) in shared {
+            let same_id = contracts.get(first).map(Contract::id) == Some(contract.id());
+            if !same_id {
+                collisions.push(Collision::SameRoute {
+                    first,
+                    second,
+                    methods,
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "catalogue_tests.rs"]
+mod tests;

@@ -1,0 +1,438 @@
+//! The canonical form of a request path: one spelling for each path, matched *and* forwarded.
+//!
+//! The worst bugs of gateways are one bug: the policy looked at one spelling of a path and the
+//! upstream at another. So a path is made canonical once; what cannot be made canonical is a
+//! [`PathFault`] and belongs to no contract. Unreserved characters are decoded once, hex digits
+//! are upper case, nothing else changes: no folding of case or width, and `/a/` is not `/a`.
+//! `%2F` and `//` are kept and flagged, because the contract decides about them.
+//!
+//! Invariants: the result is ASCII; making it canonical again changes nothing; the usual path
+//! costs one scan and no allocation. Not here: the query, which is never touched.
+
+use std::borrow::Cow;
+
+use crate::contract::PathFault;
+
+/// The most segments a path may have; also bounds the depth of a route lookup.
+pub const SEGMENTS_MAX: usize = 64;
+
+/// A path in its only spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanonicalPath<'a> {
+    text: Cow<'a, str>,
+    has_encoded_slash: bool,
+    has_empty_segment: bool,
+}
+
+impl CanonicalPath<'_> {
+    /// The canonical text; ASCII, begins with `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The canonical bytes: what is matched and forwarded.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Whether it holds `%2F`, which only a contract can allow.
+    #[must_use]
+    pub const fn has_encoded_slash(&self) -> bool {
+        self.has_encoded_slash
+    }
+
+    /// Whether it holds `//`, which only a contract can allow.
+    #[must_use]
+    pub const fn has_empty_segment(&self) -> bool {
+        self.has_empty_segment
+    }
+
+    /// Whether the path was sent in its canonical spelling.
+    #[must_use]
+    pub const fn is_as_sent(&self) -> bool {
+        matches!(self.text, Cow::Borrowed(_))
+    }
+
+    /// The same path with each run of slashes made one; the same bytes where there is none.
+    #[must_use]
+    pub fn merged(&self) -> Cow<'_, str> {
+        if !self.has_empty_segment {
+            return Cow::Borrowed(&self.text);
+        }
+        let mut merged = String::with_capacity(self.text.len());
+        for c in self.text.chars() {
+            if c != '/' || !merged.ends_with('/') {
+                merged.push(c);
+            }
+        }
+        Cow::Owned(merged)
+    }
+}
+
+/// Splits an origin-form target at its first `?`; the query does not hold the `?`.
+#[must_use]
+pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => {
+            let (path, rest) = target.split_at(at);
+            (path, rest.get(1..))
+        }
+        None => (target, None),
+    }
+}
+
+/// The canonical form of a path without query.
+///
+/// # Errors
+/// The first fault of a byte from the left, else the first fault of the whole path.
+pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
+    let seen = scan(raw_path)?;
+    if seen.slashes > SEGMENTS_MAX {
+        return Err(PathFault::TooManySegments);
+    }
+    if seen.escapes {
+        return decode(raw_path);
+    }
+    let text = std::str::from_utf8(raw_path).map_err(|_| PathFault::RawHighByte)?;
+    if seen.dots && has_dot_segment(text) {
+        return Err(PathFault::DotSegment);
+    }
+    Ok(CanonicalPath {
+        text: Cow::Borrowed(text),
+        has_encoded_slash: false,
+        has_empty_segment: seen.empty_segment,
+    })
+}
+
+/// What one look at the raw bytes tells.
+#[derive(Default)]
+struct Seen {
+    slashes: usize,
+    escapes: bool,
+    /// A segment begins with a dot.
+    dots: bool,
+    empty_segment: bool,
+}
+
+const PLAIN: u8 = 0;
+const SLASH: u8 = 1;
+const DOT: u8 = 2;
+const PERCENT: u8 = 3;
+const REFUSED: u8 = 4;
+
+/// What each raw byte means to the scan.
+static CLASSES: [u8; 256] = classes();
+
+#[allow(clippy::indexing_slicing, reason = "the index is below 256")]
+const fn classes() -> [u8; 256] {
+    let mut classes = [PLAIN; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'/' => SLASH,
+            b'.' => DOT,
+            b'%' => PERCENT,
+            0x00..=0x20 | 0x7f..=0xff | b'\\' | b'#' | b'?' => REFUSED,
+            _ => PLAIN,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+fn scan(raw_path: &[u8]) -> Result<Seen, PathFault> {
+    let mut seen = Seen::default();
+    let mut after_slash = false;
+    if raw_path.first() != Some(&b'/') {
+        return Err(PathFault::NotAPath);
+    }
+    for byte in raw_path {
+        let class = CLASSES.get(usize::from(*byte)).copied().unwrap_or(REFUSED);
+        match class {
+            PLAIN => after_slash = false,
+            SLASH => {
+                seen.slashes += 1;
+                seen.empty_segment |= after_slash;
+                after_slash = true;
+            }
+            DOT => {
+                seen.dots |= after_slash;
+                after_slash = false;
+            }
+            PERCENT => {
+                seen.escapes = true;
+                after_slash = false;
+            }
+            _ => return Err(fault_of_byte(*byte)),
+        }
+    }
+    Ok(seen)
+}
+
+const fn fault_of_byte(byte: u8) -> PathFault {
+    match byte {
+        b'\\' => PathFault::Backslash,
+        b'#' => PathFault::Fragment,
+        b'?' => PathFault::NotAPath,
+        0x80..=0xff => PathFault::RawHighByte,
+        _ => PathFault::ControlByte,
+    }
+}
+
+/// The way of a path that holds escapes; its raw bytes have passed `scan`.
+fn decode(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
+    let mut canonical = String::with_capacity(raw_path.len());
+    // All bytes decoded: only to see whether they are UTF-8.
+    let mut decoded = Vec::with_capacity(raw_path.len());
+    let mut has_encoded_slash = false;
+    let mut rest = raw_path;
+    while let [first, tail @ ..] = rest {
+        if *first != b'%' {
+            canonical.push(char::from(*first));
+            decoded.push(*first);
+            rest = tail;
+            continue;
+        }
+        let [high, low, after @ ..] = tail else {
+            return Err(PathFault::IncompleteEscape);
+        };
+        let byte = hex(*high)
+            .zip(hex(*low))
+            .map(|(high, low)| high << 4 | low)
+            .ok_or(PathFault::IncompleteEscape)?;
+        match byte {
+            0x00..=0x1f | 0x7f => return Err(PathFault::ControlByte),
+            b'\\' => return Err(PathFault::Backslash),
+            b'/' => has_encoded_slash = true,
+            _ => {}
+        }
+        if is_unreserved(byte) {
+            canonical.push(char::from(byte));
+        } else {
+            canonical.push('%');
+            canonical.push(char::from(high.to_ascii_uppercase()));
+            canonical.push(char::from(low.to_ascii_uppercase()));
+        }
+        decoded.push(byte);
+        rest = after;
+    }
+    check_whole(&canonical, &decoded)?;
+    let has_empty_segment = canonical.contains("//");
+    let text = if canonical.as_bytes() == raw_path {
+        std::str::from_utf8(raw_path).map_or(Cow::Owned(canonical), Cow::Borrowed)
+    } else {
+        Cow::Owned(canonical)
+    };
+    Ok(CanonicalPath {
+        text,
+        has_encoded_slash,
+        has_empty_segment,
+    })
+}
+
+/// Faults that only the whole path shows. They are looked for in the canonical text, since
+/// decoding can put them together from harmless parts (`%25%32%35`).
+fn check_whole(canonical: &str, decoded: &[u8]) -> Result<(), PathFault> {
+    if is_encoded_twice(canonical) {
+        return Err(PathFault::DoubleEncoding);
+    }
+    if has_dot_segment(canonical) {
+        return Err(PathFault::DotSegment);
+    }
+    if std::str::from_utf8(decoded).is_err() {
+        return Err(PathFault::NotUtf8);
+    }
+    Ok(())
+}
+
+fn is_encoded_twice(canonical: &str) -> bool {
+    canonical.match_indices("%25").any(|(at, percent)| {
+        let after = canonical.as_bytes().get(at + percent.len()..);
+        matches!(after, Some([a, b, ..]) if hex(*a).is_some() && hex(*b).is_some())
+    })
+}
+
+/// Whether a segment is `.` or `..`, also before `;`. An encoded slash ends a segment here: an
+/// upstream that decodes it would see the dots alone.
+fn has_dot_segment(canonical: &str) -> bool {
+    canonical.split('/').any(|segment| {
+        segment.split("%2F").any(|part| {
+            let name = part.split(';').next().unwrap_or(part);
+            let name = name.split("%3B").next().unwrap_or(name);
+            matches!(name, "." | "..")
+        })
+    })
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PathFault, canonicalise, split_query};
+    use PathFault::{
+        Backslash, ControlByte, DotSegment, DoubleEncoding, Fragment, IncompleteEscape, NotAPath,
+        NotUtf8, RawHighByte, TooManySegments,
+    };
+
+    fn check(raw: &str, expected: Result<&str, PathFault>) {
+        check_bytes(raw.as_bytes(), expected);
+    }
+
+    fn check_bytes(raw: &[u8], expected: Result<&str, PathFault>) {
+        let got = canonicalise(raw);
+        let text = got.as_ref().map(|path| path.as_str()).map_err(|f| *f);
+        assert_eq!(text, expected, "{}", raw.escape_ascii());
+        if let Ok(path) = &got {
+            let again = canonicalise(path.as_bytes()).unwrap();
+            assert_eq!(again.as_str(), path.as_str(), "{raw:?} twice");
+            assert_eq!(path.is_as_sent(), raw == path.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_path_has_one_spelling() {
+        // R020
+        let table = [
+            ("/", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("/A", "/A"),
+            ("/%61", "/a"),
+            ("/%41b%7e", "/Ab~"),
+            ("/%2d%2E%5f", "/-._"),
+            ("/a%20b", "/a%20b"),
+            ("/a%3ab", "/a%3Ab"),
+            ("/a:b", "/a:b"),
+            ("/a;b=1", "/a;b=1"),
+            ("/a%3fb", "/a%3Fb"),
+            ("/a%23b", "/a%23b"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/%e2%82%ac", "/%E2%82%AC"),
+            ("/a%2fb", "/a%2Fb"),
+            ("//a", "//a"),
+            ("/a//", "/a//"),
+            ("/...", "/..."),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a..b/c.", "/a..b/c."),
+            ("/%2e%2e%2e", "/..."),
+            ("/100%25", "/100%25"),
+            ("/100%25x", "/100%25x"),
+            ("/a%25%zz".split("%zz").next().unwrap(), "/a%25"),
+            ("/{id}", "/{id}"),
+            ("/a+b!$&'()*,=@|^\"<>`", "/a+b!$&'()*,=@|^\"<>`"),
+        ];
+        for (raw, canonical) in table {
+            check(raw, Ok(canonical));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_canonical_is_refused() {
+        // R020
+        let table = [
+            ("", NotAPath),
+            ("a", NotAPath),
+            ("*", NotAPath),
+            ("http://h/a", NotAPath),
+            ("/a?b", NotAPath),
+            ("/.", DotSegment),
+            ("/..", DotSegment),
+            ("/a/./b", DotSegment),
+            ("/a/../b", DotSegment),
+            ("/a/%2e/b", DotSegment),
+            ("/a/%2E%2e/b", DotSegment),
+            ("/a/.%2e", DotSegment),
+            ("/a/..;x/b", DotSegment),
+            ("/a/.;/b", DotSegment),
+            ("/a/..%3bx/b", DotSegment),
+            ("/a/%2e%2e;v=1/b", DotSegment),
+            ("/a/..%2fb", DotSegment),
+            ("/a%2f..%2Fb", DotSegment),
+            ("/a\\b", Backslash),
+            ("/a%5cb", Backslash),
+            ("/a%5C..%5Cb", Backslash),
+            ("/a%00", ControlByte),
+            ("/a%0a", ControlByte),
+            ("/a%1f", ControlByte),
+            ("/a%7f", ControlByte),
+            ("/a b", ControlByte),
+            ("/a\tb", ControlByte),
+            ("/a\x7f", ControlByte),
+            ("/%2561", DoubleEncoding),
+            ("/%252e%252e/a", DoubleEncoding),
+            ("/%25%32%35", DoubleEncoding),
+            ("/%25%34%31", DoubleEncoding),
+            ("/%", IncompleteEscape),
+            ("/%4", IncompleteEscape),
+            ("/%zz", IncompleteEscape),
+            ("/%4g/a", IncompleteEscape),
+            ("/a#b", Fragment),
+            ("/%ff", NotUtf8),
+            ("/%c0%af", NotUtf8),
+            ("/%e0%80%af", NotUtf8),
+            ("/%c3/%a9", NotUtf8),
+            ("/%ed%a0%80", NotUtf8),
+            ("/caf\u{e9}", RawHighByte),
+        ];
+        for (raw, fault) in table {
+            check(raw, Err(fault));
+        }
+        check_bytes(b"/a\0b", Err(ControlByte));
+        check_bytes(b"/a\xff", Err(RawHighByte));
+    }
+
+    #[test]
+    fn segments_are_bounded() {
+        check(&"/a".repeat(64), Ok(&"/a".repeat(64)));
+        check(&"/a".repeat(65), Err(TooManySegments));
+        check(&"/%61".repeat(65), Err(TooManySegments));
+    }
+
+    #[test]
+    fn what_the_contract_decides_is_flagged() {
+        for (raw, slash, empty) in [
+            ("/a", false, false),
+            ("/a%2Fb", true, false),
+            ("/a//b", false, true),
+            ("//%2f", true, true),
+            ("/a/", false, false),
+        ] {
+            let path = canonicalise(raw.as_bytes()).unwrap();
+            assert_eq!(path.has_encoded_slash(), slash, "{raw}");
+            assert_eq!(path.has_empty_segment(), empty, "{raw}");
+        }
+        let path = canonicalise(b"//a///b//").unwrap();
+        assert_eq!(path.merged(), "/a/b/");
+    }
+
+    #[test]
+    fn the_query_is_cut_off_and_left_alone() {
+        assert_eq!(split_query(b"/a?b?c=%"), (&b"/a"[..], Some(&b"b?c=%"[..])));
+        assert_eq!(split_query(b"/a?"), (&b"/a"[..], Some(&b""[..])));
+        assert_eq!(split_query(b"/a"), (&b"/a"[..], None));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_give_a_fault_or_a_fixed_point(raw in "(/(%[0-9a-fA-F]{2}|%25|\\.|;|[a-z]|/){0,12}){1,4}") {
+            if let Ok(path) = canonicalise(raw.as_bytes()) {
+                let again = canonicalise(path.as_bytes());
+                proptest::prop_assert_eq!(again.as_ref().map(super::CanonicalPath::as_str), Ok(path.as_str()));
+                proptest::prop_assert_eq!(again.map(|p| p.has_encoded_slash()), Ok(path.has_encoded_slash()));
+            }
+        }
+    }
+}
