@@ -2,11 +2,18 @@
 
 pub mod units;
 
-pub mod contract;
-pub mod decision;
-pub mod enforcement;
-pub mod rulebook;
-pub mod pipeline;
 pub mod observation;
-pub mod policy;
+
+pub mod contract;
+
 pub mod risk;
+
+pub mod decision;
+
+pub mod enforcement;
+
+pub mod pipeline;
+
+pub mod policy;
+
+pub mod rulebook;

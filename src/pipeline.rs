@@ -111,7 +111,14 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     let mut judgement = conclude(rulebook.rules(), assessment, &signals);
     let mut holds_place = false;
     if judgement.decision.severity() == Severity::Allow && terms.is_some() {
-        signals.take = take_limits(rulebook, route, terms, mode, arrival, &mut signals.contract_tat_ns);
+        signals.take = take_limits(
+            rulebook,
+            route,
+            terms,
+            mode,
+            arrival,
+            &mut signals.contract_tat_ns,
+        );
         holds_place = signals.take == Take::Granted && counts_places(terms);
         if signals.take != Take::Granted {
             judgement = conclude(rulebook.rules(), assessment, &signals);
@@ -218,7 +225,9 @@ const fn mode_of(tier: Tier) -> Mode {
 }
 
 fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
-    let of_contract = terms.and_then(|terms| terms.tier).unwrap_or(Tier::Autonomous);
+    let of_contract = terms
+        .and_then(|terms| terms.tier)
+        .unwrap_or(Tier::Autonomous);
     rulebook.tier().min(arrival.listener_tier).min(of_contract)
 }
 
@@ -230,7 +239,10 @@ fn observe(
     mode: Mode,
     arrival: &Arrival,
 ) -> Signals {
-    let mut signals = board.published(route).map(route_signals).unwrap_or_default();
+    let mut signals = board
+        .published(route)
+        .map(route_signals)
+        .unwrap_or_default();
     signals.known = KNOWN_FACTORS;
     signals.standing = standing;
     signals.in_flight = board.in_flight(route, mode);
@@ -262,7 +274,9 @@ fn route_signals(shared: &RouteShared) -> Signals {
 fn hash_of(rulebook: &Rulebook, route: usize, arrival: &Arrival) -> u16 {
     let contract = rulebook
         .contract_of(route)
-        .map_or(crate::observation::UNMATCHED, |contract| contract.id().as_str());
+        .map_or(crate::observation::UNMATCHED, |contract| {
+            contract.id().as_str()
+        });
     shed_hash(arrival.client, arrival.at.wall_us, contract)
 }
 

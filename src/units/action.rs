@@ -35,6 +35,18 @@ impl Action {
         Self::PolicyUpdate,
     ];
 
+    /// All actions, in the alphabetical order of their names, which is that of records.
+    pub const BY_NAME: [Self; 8] = [
+        Self::CircuitOpen,
+        Self::Drop,
+        Self::Log,
+        Self::PolicyUpdate,
+        Self::Propose,
+        Self::Quarantine,
+        Self::Report,
+        Self::Throttle,
+    ];
+
     /// The name in files, records and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -107,10 +119,37 @@ impl ActionSet {
         self.0 == 0
     }
 
+    /// The actions in the set, in the alphabetical order of their names.
+    pub fn iter_by_name(self) -> impl Iterator<Item = Action> {
+        Action::BY_NAME
+            .into_iter()
+            .filter(move |action| self.contains(*action))
+    }
+
     /// The actions in the set, in the order of their bits.
     pub fn iter(self) -> impl Iterator<Item = Action> {
         Action::ALL
             .into_iter()
             .filter(move |action| self.contains(*action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, ActionSet};
+
+    #[test]
+    fn sets_keep_what_was_put_in() {
+        assert!(Action::BY_NAME.is_sorted_by_key(|action| action.name()));
+        let set = ActionSet::of(&[Action::Log, Action::Drop]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Action::Log, Action::Drop]);
+        assert_eq!(
+            set.iter_by_name().collect::<Vec<_>>(),
+            [Action::Drop, Action::Log]
+        );
+        assert_eq!(
+            set.minus(ActionSet::of(&[Action::Log])),
+            ActionSet::of(&[Action::Drop])
+        );
     }
 }

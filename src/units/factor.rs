@@ -47,6 +47,21 @@ impl Factor {
         Self::RetryStorm,
     ];
 
+    /// All factors, in the alphabetical order of their names, which is that of records.
+    pub const BY_NAME: [Self; FACTOR_COUNT] = [
+        Self::Circuit,
+        Self::Concurrency,
+        Self::ErrorBudgetBurn,
+        Self::ErrorRate,
+        Self::Latency,
+        Self::LatencyRegression,
+        Self::MethodDisallowed,
+        Self::RateLimit,
+        Self::RetryStorm,
+        Self::TrafficAnomaly,
+        Self::UnknownEndpoint,
+    ];
+
     /// The name in files, records and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -115,5 +130,19 @@ impl FactorSet {
         Factor::ALL
             .into_iter()
             .filter(move |factor| self.contains(*factor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Factor;
+
+    #[test]
+    fn names_lead_back_to_their_factors() {
+        assert!(Factor::BY_NAME.is_sorted_by_key(|factor| factor.name()));
+        for factor in Factor::ALL {
+            assert_eq!(Factor::from_name(factor.name()), Some(factor));
+            assert!(Factor::BY_NAME.contains(&factor));
+        }
     }
 }

@@ -1,0 +1,172 @@
+//! From event to line: the members of a record, in the sorted order of the canonical form.
+//!
+//! Runs on the ledger's writer thread. The frame (`prev`, `seq`, `v`, `hash`) is the ledger's.
+
+use std::sync::Arc;
+
+use crate::contract::Contract;
+use crate::ledger::EntryBuilder;
+use crate::observation::UNMATCHED;
+use crate::policy::rules::Severity;
+use crate::record::{DecisionEvent, DecisionId, Event, OutcomeEvent, case_id};
+use crate::rulebook::{Registry, Rulebook};
+use crate::units::{ActionSet, BasisPoints, Factor};
+
+/// Writes events as members; finds the rulebook of each by its serial.
+#[derive(Debug)]
+pub struct Encoder {
+    registry: Arc<Registry>,
+    instance: Box<str>,
+    current: Arc<Rulebook>,
+}
+
+impl Encoder {
+    /// An encoder for the events of `instance`.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, instance: &str) -> Self {
+        Self {
+            current: registry.active().load_full(),
+            registry,
+            instance: instance.into(),
+        }
+    }
+
+    /// Pushes the members of one event's record.
+    pub fn encode(&mut self, line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &Event) {
+        match event {
+            Event::Decision(decision) => {
+                if self.current.serial() != decision.rulebook
+                    && let Some(rulebook) = self.registry.by_serial(decision.rulebook)
+                {
+                    self.current = rulebook;
+                }
+                encode_decision(line, &self.current, &self.instance, boot, worker, decision);
+            }
+            Event::Outcome(outcome) => encode_outcome(line, boot, worker, outcome),
+        }
+    }
+}
+
+fn encode_decision(
+    line: &mut EntryBuilder<'_>,
+    rulebook: &Rulebook,
+    instance: &str,
+    boot: u32,
+    worker: u8,
+    event: &DecisionEvent,
+) {
+    let judgement = &event.judgement;
+    let (assessment, decision, permit) = (
+        &judgement.assessment,
+        &judgement.decision,
+        &judgement.permit,
+    );
+    let route = event.route as usize;
+    let contract = rulebook.contract_of(route).filter(|_| event.contracted);
+    let id = DecisionId {
+        boot,
+        worker,
+        n: event.n,
+    };
+    line.uint("abuse_bp", assessment.abuse().wide());
+    actions(line, "actions_taken", permit.taken());
+    actions(line, "allowed_actions", permit.allowed());
+    if decision.severity() == Severity::Quarantine {
+        let name = contract.map_or(UNMATCHED, |contract| contract.id().as_str());
+        let cause = decision.deciding().code();
+        line.text("case_id", &case_id(event.client, name, cause, event.wall_us));
+    }
+    line.text("circuit", event.signals.circuit.name());
+    line.hex("client", &event.client.0.to_be_bytes());
+    if let Some(contract) = contract {
+        line.text("contract_id", contract.id().as_str());
+    }
+    line.text("decision", decision.severity().name());
+    line.bytes("decision_id", &id.digits());
+    line.uint("distress_bp", assessment.distress().wide());
+    if let Some(key) = contract.map(Contract::endpoint_key) {
+        line.text("endpoint_key", key);
+    }
+    line.uint("error_count", event.ending.error_count());
+    line.counts("factors", readings(event));
+    inputs(line, event);
+    line.text("instance", instance);
+    let insufficient = assessment.insufficient();
+    if !insufficient.is_empty() {
+        line.names("insufficient", sorted_names(|factor| insufficient.contains(factor)));
+    }
+    line.text("kind", "decision");
+    line.uint("latency_us", event.ending.latency_us);
+    line.text("method", event.method_text());
+    line.uint("n", event.n);
+    line.text("outcome", event.ending.outcome.name());
+    line.uint("phase", event.phase as u64);
+    line.text("policy_hash", rulebook.digest_hex());
+    line.text("policy_version", &rulebook.rules().version);
+    line.names("reason_codes", decision.reasons().iter().map(|reason| reason.code()));
+    actions(line, "recommended_actions", permit.recommended());
+    line.uint("retry_count", u64::from(event.retry_count));
+    line.uint("risk_bp", assessment.risk().wide());
+    line.uint("status", u64::from(event.ending.status));
+    line.text("tier", permit.tier().name());
+    if event.trace_id != [0; 16] {
+        line.hex("trace_id", &event.trace_id);
+    }
+    line.uint("ts_us", event.wall_us);
+    if !event.shape.is_empty() {
+        line.text("unmatched_shape", event.shape.as_str());
+    }
+    if event.forwarded {
+        line.text("upstream", rulebook.upstream_of(route));
+    }
+    line.uint("upstream_status", u64::from(event.ending.upstream_status));
+    line.uint("worker", u64::from(worker));
+}
+
+fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &OutcomeEvent) {
+    let id = DecisionId {
+        boot,
+        worker,
+        n: event.n,
+    };
+    line.bytes("decision_id", &id.digits());
+    line.text("kind", "outcome");
+    line.uint("latency_us", event.ending.latency_us);
+    line.uint("status", u64::from(event.ending.status));
+    line.uint("ts_us", event.wall_us);
+    if let Some(error) = event.ending.error {
+        line.text("upstream_error", error.name());
+    }
+    line.uint("upstream_status", u64::from(event.ending.upstream_status));
+}
+
+/// Actions are sorted by name in records; the bits are in another order.
+fn actions(line: &mut EntryBuilder<'_>, key: &'static str, set: ActionSet) {
+    line.names(key, set.iter_by_name().map(|action| action.name()));
+}
+
+fn readings(event: &DecisionEvent) -> impl Iterator<Item = (&'static str, u64)> {
+    let assessment = event.judgement.assessment;
+    Factor::BY_NAME
+        .into_iter()
+        .map(move |factor| (factor.name(), assessment.reading(factor)))
+        .filter(|(_, reading)| *reading > BasisPoints::ZERO)
+        .map(|(name, reading)| (name, reading.wide()))
+}
+
+fn sorted_names(wanted: impl Fn(Factor) -> bool) -> impl Iterator<Item = &'static str> {
+    Factor::BY_NAME
+        .into_iter()
+        .filter(move |factor| wanted(*factor))
+        .map(Factor::name)
+}
+
+/// Zeros at the end say nothing, so they are left out; most records have many.
+fn inputs(line: &mut EntryBuilder<'_>, event: &DecisionEvent) {
+    let inputs = event.signals.to_inputs();
+    let used = inputs
+        .iter()
+        .rposition(|&input| input != 0)
+        .map_or(0, |last| last + 1);
+    line.ints("inputs", inputs.into_iter().take(used));
+}
