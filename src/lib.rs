@@ -1,3 +1,4 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
+pub mod ledger;
 pub mod units;
