@@ -1,5 +1,6 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
+pub mod ledger;
 pub mod units;
 
 pub mod observation;

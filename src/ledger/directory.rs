@@ -1,0 +1,206 @@
+//! The ledger directory: its lock, its file names, and how a file is put there durably.
+//!
+//! Invariant: one process holds `LOCK` for as long as it may write. A segment appears under its
+//! name only when its first line is durable, so an empty one was never ours.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::error::LedgerError;
+
+/// Space reserved ahead in a segment, so that a full disk is met at a boundary.
+pub(super) const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+/// Files are for the owner and its group; nobody else reads who called what.
+const FILE_MODE: u32 = 0o640;
+/// Digits of the sequence number in a segment's name: enough for every number below 2^53.
+const NAME_DIGITS: usize = 16;
+
+/// A segment by its name `seg-<first seq>.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SegmentName {
+    /// The number of its first line.
+    pub first_seq: u64,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// False for a file that was named by hand: it may start anywhere.
+    pub(super) named: bool,
+}
+
+impl SegmentName {
+    /// The name in `dir` of the segment that starts with `first_seq`.
+    pub(super) fn new(dir: &Path, first_seq: u64) -> Self {
+        let file = format!("seg-{first_seq:0width$}.jsonl", width = NAME_DIGITS);
+        Self {
+            first_seq,
+            path: dir.join(file),
+            named: true,
+        }
+    }
+
+    /// The segment that `path` names.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let digits = path
+            .file_name()?
+            .to_str()?
+            .strip_prefix("seg-")?
+            .strip_suffix(".jsonl")?;
+        if digits.len() != NAME_DIGITS || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self {
+            first_seq: digits.parse().ok()?,
+            path: path.to_path_buf(),
+            named: true,
+        })
+    }
+
+    /// A segment under a foreign name.
+    pub(super) fn unnamed(path: &Path) -> Self {
+        Self {
+            first_seq: 0,
+            path: path.to_path_buf(),
+            named: false,
+        }
+    }
+
+    /// The file name alone.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        file_name(&self.path)
+    }
+}
+
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// The segments of a directory in order.
+pub(super) fn list_segments(dir: &Path) -> io::Result<Vec<SegmentName>> {
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        segments.extend(SegmentName::of(&entry?.path()));
+    }
+    segments.sort();
+    Ok(segments)
+}
+
+/// A locked ledger directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Holds the lock until it is dropped.
+    _lock: File,
+}
+
+impl Directory {
+    /// Creates the directory if it is not there, and takes its lock.
+    pub(super) fn lock(path: &Path) -> Result<Self, LedgerError> {
+        fs::create_dir_all(path).map_err(|e| LedgerError::io("creating", path, e))?;
+        let lock_path = path.join("LOCK");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&lock_path)
+            .map_err(|e| LedgerError::io("opening", &lock_path, e))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut text = String::new();
+            // The holder's number only helps the operator; without it the refusal stands.
+            let _ = lock.read_to_string(&mut text);
+            return Err(LedgerError::Locked {
+                dir: path.to_path_buf(),
+                pid: text.trim().parse().ok(),
+            });
+        }
+        let pid = format!("{}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(pid.as_bytes()))
+            .map_err(|e| LedgerError::io("writing", &lock_path, e))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts a whole file under its name so that a crash leaves the old state or the new one.
+    pub(super) fn put(&self, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {
+        put(&self.path, relative, bytes)
+    }
+}
+
+/// Writes `dir/relative` by way of a temporary file: write, sync, rename, sync the folder.
+pub(super) fn put(dir: &Path, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {
+    let target = dir.join(relative);
+    let folder = target.parent().unwrap_or(dir);
+    fs::create_dir_all(folder).map_err(|e| LedgerError::io("creating", folder, e))?;
+    let temporary = temporary(&target);
+    let written = create(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &target)?;
+        sync_folder(folder)?;
+        sync_folder(dir)
+    });
+    written.map_err(|e| LedgerError::io("writing", &target, e))
+}
+
+/// The name under which a file is written before it gets its own.
+pub(super) fn temporary(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
+/// A new file for appending; a leftover of that (temporary) name is overwritten.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(FILE_MODE)
+        .open(path)
+}
+
+/// Makes names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_names_are_segments() {
+        let name = SegmentName::new(Path::new("/l"), 42);
+        assert_eq!(name.file_name(), "seg-0000000000000042.jsonl");
+        assert_eq!(SegmentName::of(&name.path), Some(name));
+        for other in ["seg-42.jsonl", "seg-0000000000000042.jsonl.tmp", "origin"] {
+            assert_eq!(SegmentName::of(Path::new(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_and_names_the_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Directory::lock(dir.path()).unwrap();
+        let refused = Directory::lock(dir.path()).unwrap_err();
+        assert_eq!(refused.code(), "LEDGER_LOCKED");
+        let own = format!("process {}", std::process::id());
+        assert!(refused.to_string().contains(&own), "{refused}");
+        drop(first);
+        assert!(Directory::lock(dir.path()).is_ok());
+    }
+}

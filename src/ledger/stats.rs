@@ -1,0 +1,109 @@
+//! What the rest of the program may know about the ledger while it runs. Never waits.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::clock::elapsed;
+use super::ring::Counts;
+
+/// Nothing is waiting to become durable.
+const NONE: u64 = u64::MAX;
+
+/// One reading of the ledger's gauges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Records in the ledger, all kinds, all boots: the number of the next line.
+    pub records: u64,
+    /// Events of this process that were lost before they were written.
+    pub lost: u64,
+    /// Events in the rings.
+    pub queued: u64,
+    /// Records below this number are durable.
+    pub durable: u64,
+    /// Age of the oldest record that is written or waiting to be, but not durable.
+    pub durable_lag: Duration,
+    /// False while the writer cannot write, or when it has ended without being asked.
+    pub ok: bool,
+    /// The hash of the newest line, 64 hex digits.
+    pub head: String,
+    /// The newest trouble in words; empty without any.
+    pub error: String,
+}
+
+/// Shared between the writer thread and everyone who asks.
+#[derive(Debug)]
+pub(super) struct Stats {
+    records: AtomicU64,
+    durable: AtomicU64,
+    oldest_undurable_us: AtomicU64,
+    ok: AtomicBool,
+    text: Mutex<(String, String)>,
+    rings: Vec<Arc<Counts>>,
+}
+
+impl Stats {
+    pub(super) fn new(rings: Vec<Arc<Counts>>) -> Self {
+        Self {
+            records: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            oldest_undurable_us: AtomicU64::new(NONE),
+            ok: AtomicBool::new(true),
+            text: Mutex::default(),
+            rings,
+        }
+    }
+
+    /// The writer's view, after each round.
+    pub(super) fn publish(&self, records: u64, durable: u64, oldest: Option<Duration>) {
+        self.records.store(records, Relaxed);
+        self.durable.store(durable, Relaxed);
+        let oldest = oldest.map_or(NONE, |at| u64::try_from(at.as_micros()).unwrap_or(NONE));
+        self.oldest_undurable_us.store(oldest, Relaxed);
+    }
+
+    pub(super) fn set_head(&self, head: &[u8; 64]) {
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.0.clear();
+        text.0
+            .push_str(std::str::from_utf8(head).unwrap_or_default());
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<&str>) {
+        let ok = trouble.is_none();
+        if self.ok.swap(ok, Relaxed) == ok && ok {
+            return;
+        }
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.1.clear();
+        text.1.push_str(trouble.unwrap_or_default());
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let oldest = self.oldest_undurable_us.load(Relaxed);
+        let durable_lag = if oldest == NONE {
+            Duration::ZERO
+        } else {
+            elapsed().saturating_sub(Duration::from_micros(oldest))
+        };
+        let (head, error) = self
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Snapshot {
+            records: self.records.load(Relaxed),
+            lost: self
+                .rings
+                .iter()
+                .map(|ring| ring.lost_numbered() + ring.lost_others())
+                .sum(),
+            queued: self.rings.iter().map(|ring| ring.queued()).sum(),
+            durable: self.durable.load(Relaxed),
+            durable_lag,
+            ok: self.ok.load(Relaxed),
+            head,
+            error,
+        }
+    }
+}

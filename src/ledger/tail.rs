@@ -1,0 +1,84 @@
+//! The newest lines of a ledger, and those that follow while it is written.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::directory::{SegmentName, list_segments};
+use super::reader::Lines;
+
+/// Read backwards in steps of this.
+const STEP_BYTES: u64 = 64 * 1024;
+
+/// Reads on where the ledger ends.
+#[derive(Debug)]
+pub struct Tail {
+    dir: PathBuf,
+    segment: SegmentName,
+    lines: Lines,
+}
+
+impl Tail {
+    /// Starts `count` lines before the end of the newest segment, or at its start.
+    ///
+    /// # Errors
+    /// What the system answers; `NotFound` for a directory without segments.
+    pub fn open(dir: &Path, count: u64) -> io::Result<Self> {
+        let segment = list_segments(dir)?.pop().ok_or_else(|| {
+            let text = format!("{} has no ledger segments", dir.display());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })?;
+        let offset = offset_of_last(&segment.path, count)?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            lines: Lines::open_at(&segment.path, offset)?,
+            segment,
+        })
+    }
+
+    /// The next complete line without its newline; `None` when there is none yet. A later call
+    /// goes on with what was written meanwhile, also in a new segment.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(line) = self.lines.next()?
+                && line.complete
+            {
+                return Ok(Some(line.bytes.to_vec()));
+            }
+            let newer = list_segments(&self.dir)?
+                .into_iter()
+                .find(|segment| segment.first_seq > self.segment.first_seq);
+            let Some(newer) = newer else {
+                return Ok(None);
+            };
+            self.lines = Lines::open(&newer.path)?;
+            self.segment = newer;
+        }
+    }
+}
+
+/// Where the last `count` complete lines of a file start.
+fn offset_of_last(path: &Path, count: u64) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut end = file.metadata()?.len();
+    // The newline that ends the first wanted line's predecessor is the (count + 1)-th from the end.
+    let mut wanted = count.saturating_add(1);
+    let mut block = Vec::new();
+    while end > 0 {
+        let start = end.saturating_sub(STEP_BYTES);
+        file.seek(SeekFrom::Start(start))?;
+        block.clear();
+        (&mut file).take(end - start).read_to_end(&mut block)?;
+        for (at, _) in block.iter().enumerate().rev().filter(|(_, b)| **b == b'\n') {
+            wanted -= 1;
+            if wanted == 0 {
+                return Ok(start + at as u64 + 1);
+            }
+        }
+        end = start;
+    }
+    Ok(0)
+}

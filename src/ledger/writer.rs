@@ -1,0 +1,328 @@
+//! The writer thread: takes events from the rings, lets the caller's encoder write their members,
+//! and keeps the accounts.
+//!
+//! It polls: a push must not cost a system call, so nobody wakes it. Without work it sleeps 1 ms,
+//! and up to 5 ms when idle for longer (200 wake-ups a second, about 0.1 % of a core); a ring must
+//! hold what a worker makes in that time. A panic in here shows as `ok == false`.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use super::clock::{elapsed, wall_us};
+use super::entry::EntryBuilder;
+use super::frame::BootId;
+use super::output::Output;
+use super::ranges::RangeSet;
+use super::ring::{Consumer, Source};
+use super::stats::Stats;
+
+/// Events taken from one ring before the next one has its turn.
+const TURN: usize = 256;
+/// Ranges in one loss record: keeps its line below 1,000 bytes.
+const LOSS_RANGES: usize = 24;
+/// Losses are collected this long, so that an overload is a few records and not thousands.
+const LOSS_INTERVAL: Duration = Duration::from_millis(100);
+/// Sleep without work: first, and at most.
+const NAPS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
+/// A close that cannot be made durable in this time is given up.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pushes the members of a record, `kind` among them.
+pub(super) type Members = Box<dyn FnOnce(&mut EntryBuilder<'_>) + Send>;
+/// Confirms that all records below the number are durable.
+pub(super) type Ack = Sender<Result<u64, String>>;
+
+/// Rare requests to the writer.
+pub(super) enum Control {
+    /// Append a record that is not a request's; confirm when it is durable.
+    Record(Members, Ack),
+    /// Confirm when everything pushed so far is durable.
+    Flush(Ack),
+    /// Drain, write `close`, confirm, end.
+    Close(Ack),
+}
+
+/// One ring with the writer's accounts of it.
+struct Intake<E> {
+    ring: Consumer<E>,
+    losses: RangeSet,
+    reported_numbered: u64,
+    reported_others: u64,
+}
+
+pub(super) struct Writer<E, F> {
+    boot: BootId,
+    intakes: Vec<Intake<E>>,
+    encode: F,
+    output: Output,
+    control: Receiver<Control>,
+    stats: Arc<Stats>,
+    waiting: Vec<(u64, Ack)>,
+    closing: Option<(Option<Ack>, Duration)>,
+    losses_at: Duration,
+}
+
+impl<E, F> Writer<E, F>
+where
+    F: FnMut(&mut EntryBuilder<'_>, Source, &E),
+{
+    pub(super) fn new(
+        boot: BootId,
+        rings: Vec<Consumer<E>>,
+        encode: F,
+        output: Output,
+        control: Receiver<Control>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        let intakes = rings
+            .into_iter()
+            .map(|ring| Intake {
+                ring,
+                losses: RangeSet::default(),
+                reported_numbered: 0,
+                reported_others: 0,
+            })
+            .collect();
+        Self {
+            boot,
+            intakes,
+            encode,
+            output,
+            control,
+            stats,
+            waiting: Vec::new(),
+            closing: None,
+            losses_at: elapsed(),
+        }
+    }
+
+    /// The thread's life.
+    pub(super) fn run(mut self) {
+        let guard = PanicGuard(Arc::clone(&self.stats));
+        let mut nap = NAPS.0;
+        loop {
+            self.hear();
+            if self.closing.is_some() {
+                break;
+            }
+            let taken = self.take_turns();
+            self.note_losses(false);
+            self.output.drive(!self.waiting.is_empty());
+            self.report();
+            if taken > 0 {
+                nap = NAPS.0;
+            } else {
+                thread::park_timeout(nap);
+                nap = (nap * 2).min(NAPS.1);
+            }
+        }
+        self.finish();
+        drop(guard);
+    }
+
+    fn hear(&mut self) {
+        loop {
+            match self.control.try_recv() {
+                Ok(Control::Record(members, ack)) => {
+                    self.output.append(members);
+                    self.waiting.push((self.output.next_seq(), ack));
+                }
+                Ok(Control::Flush(ack)) => {
+                    self.drain();
+                    self.note_losses(true);
+                    self.waiting.push((self.output.next_seq(), ack));
+                }
+                Ok(Control::Close(ack)) => {
+                    self.closing = Some((Some(ack), elapsed() + CLOSE_PATIENCE));
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+                // The handle is gone: end in order, nobody waits for the answer.
+                Err(TryRecvError::Disconnected) => {
+                    self.closing = Some((None, elapsed() + CLOSE_PATIENCE));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One turn for each ring; gives how many events were taken.
+    fn take_turns(&mut self) -> usize {
+        let mut taken = 0;
+        for intake in &mut self.intakes {
+            if !self.output.accepts() {
+                break;
+            }
+            let source = intake.ring.source;
+            let mut turn = 0;
+            while turn < TURN && !self.output.group_full() {
+                let Ok(event) = intake.ring.events.pop() else {
+                    break;
+                };
+                self.output
+                    .append(|entry| (self.encode)(entry, source, &event));
+                turn += 1;
+            }
+            intake.ring.counts.note_popped(turn as u64);
+            taken += turn;
+            if self.output.group_full() {
+                self.output.drive(false);
+            }
+        }
+        taken
+    }
+
+    /// Takes what is in the rings at this moment, as far as the output accepts it.
+    fn drain(&mut self) {
+        let mut left: usize = self.intakes.iter().map(|i| i.ring.events.slots()).sum();
+        while left > 0 && self.output.accepts() {
+            let taken = self.take_turns();
+            if taken == 0 {
+                self.output.drive(false);
+            }
+            left = left.saturating_sub(taken.max(1));
+        }
+    }
+
+    /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
+    fn note_losses(&mut self, now: bool) {
+        let at = elapsed();
+        if !self.output.accepts() || (!now && at.saturating_sub(self.losses_at) < LOSS_INTERVAL) {
+            return;
+        }
+        self.losses_at = at;
+        for intake in &mut self.intakes {
+            intake.note_losses(&mut self.output, self.closing.is_some());
+        }
+    }
+
+    fn report(&mut self) {
+        let durable = self.output.durable_seq();
+        let oldest = self.output.oldest_undurable();
+        self.stats.publish(self.output.next_seq(), durable, oldest);
+        self.stats.set_head(self.output.head());
+        self.stats.set_trouble(self.output.trouble().as_deref());
+        for (_, ack) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
+            // Whoever asked may have stopped waiting; that is no concern of the writer.
+            let _ = ack.send(Ok(durable));
+        }
+    }
+
+    /// Drains, writes `close`, makes it durable or gives up.
+    fn finish(&mut self) {
+        let (ack, deadline) = self.closing.take().unwrap_or((None, elapsed()));
+        self.closing = Some((None, deadline));
+        while elapsed() < deadline {
+            let empty = self.take_turns() == 0;
+            if empty && self.output.accepts() {
+                break;
+            }
+            self.output.drive(false);
+            if empty {
+                thread::park_timeout(NAPS.0);
+            }
+        }
+        self.note_losses(true);
+        self.write_close();
+        while self.output.durable_seq() < self.output.next_seq() && elapsed() < deadline {
+            self.output.drive(true);
+            self.report();
+            thread::park_timeout(NAPS.0);
+        }
+        self.report();
+        let left = self.output.next_seq() - self.output.durable_seq();
+        let answer = if left == 0 {
+            Ok(self.output.next_seq())
+        } else {
+            let trouble = self.output.trouble().unwrap_or_default();
+            let text =
+                format!("{left} records could not be made durable before the end; {trouble}");
+            self.stats.set_trouble(Some(&text));
+            Err(text)
+        };
+        if let Some(ack) = ack {
+            let _ = ack.send(answer);
+        }
+    }
+
+    fn write_close(&mut self) {
+        let accounts: Vec<(String, u64, u64)> = self
+            .intakes
+            .iter()
+            .filter(|intake| intake.ring.source.boot == self.boot)
+            .map(|intake| {
+                let counts = &intake.ring.counts;
+                let made = counts.made();
+                let known = counts.pushed_numbered() + counts.lost_numbered();
+                let worker = format!("{:02x}", intake.ring.source.worker);
+                (worker, made, made.saturating_sub(known))
+            })
+            .collect();
+        let boot = self.boot.to_string();
+        self.output.append(|entry| {
+            entry.text("boot", &boot);
+            entry.text("kind", "close");
+            entry.counts(
+                "made",
+                accounts.iter().map(|(w, made, _)| (w.as_str(), *made)),
+            );
+            entry.uint("ts_us", wall_us());
+            let open = accounts.iter().filter(|(_, _, open)| *open > 0);
+            entry.counts("unaccounted", open.map(|(w, _, open)| (w.as_str(), *open)));
+        });
+    }
+}
+
+impl<E> Intake<E> {
+    /// `last` also reports losses whose numbers found no room on the way.
+    fn note_losses(&mut self, output: &mut Output, last: bool) {
+        let lost_numbered = self.ring.counts.lost_numbered();
+        let lost_others = self.ring.counts.lost_others();
+        while let Ok((first, end)) = self.ring.losses.pop() {
+            // Each number is lost once: the ranges never overlap.
+            let _ = self.losses.insert(first, end);
+        }
+        let abandoned = last || self.ring.events.is_abandoned();
+        loop {
+            let ranges = self.losses.take(LOSS_RANGES);
+            let placed: u64 = ranges.iter().map(|(first, end)| end - first + 1).sum();
+            let more = !self.losses.is_empty();
+            let unplaced = if abandoned && !more {
+                lost_numbered.saturating_sub(self.reported_numbered + placed)
+            } else {
+                0
+            };
+            let others = lost_others.saturating_sub(self.reported_others);
+            if placed + unplaced + others == 0 {
+                return;
+            }
+            self.reported_numbered += placed + unplaced;
+            self.reported_others += others;
+            let source = self.ring.source;
+            output.append(|entry| {
+                entry.text("boot", &source.boot.to_string());
+                entry.uint("count", placed + unplaced);
+                entry.text("kind", "loss");
+                entry.uint("others", others);
+                entry.pairs("ranges", ranges);
+                entry.uint("ts_us", wall_us());
+                entry.uint("unplaced", unplaced);
+                entry.uint("worker", u64::from(source.worker));
+            });
+        }
+    }
+}
+
+/// Marks the ledger as not ok when the writer ends by a panic.
+struct PanicGuard(Arc<Stats>);
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0
+                .set_trouble(Some("the ledger's writer thread panicked"));
+        }
+    }
+}
