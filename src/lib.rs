@@ -1,3 +1,4 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
+pub mod gateway;
 pub mod units;
