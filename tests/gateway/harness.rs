@@ -11,25 +11,25 @@ use tidegate::gateway::settings::{GatewaySettings, UpstreamGroup};
 use tidegate::gateway::{Control, Ended, Gateway};
 
 /// Long enough for a loaded machine; no test waits for it unless it fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway that runs in this process.
-pub struct Running {
-    pub address: SocketAddr,
-    pub addresses: Vec<SocketAddr>,
-    pub governor: Arc<Governor>,
-    pub control: Control,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) governor: Arc<Governor>,
+    pub(crate) control: Control,
     thread: Option<JoinHandle<Ended>>,
 }
 
 impl Running {
     /// A gateway that forwards everything to `upstream`.
-    pub fn forwarding_to(upstream: SocketAddr) -> Self {
+    pub(crate) fn forwarding_to(upstream: SocketAddr) -> Self {
         Self::start(settings(&[upstream]), Governor::forwarding())
     }
 
     /// A gateway that does what `script` says.
-    pub fn scripted(
+    pub(crate) fn scripted(
         upstream: SocketAddr,
         script: impl Fn(&HeadFacts<'_>) -> Course + Send + Sync + 'static,
     ) -> Self {
@@ -37,7 +37,7 @@ impl Running {
     }
 
     /// A gateway with these settings.
-    pub fn start(settings: GatewaySettings, governor: Governor) -> Self {
+    pub(crate) fn start(settings: GatewaySettings, governor: Governor) -> Self {
         let governor = Arc::new(governor);
         let gateway = Gateway::bind(settings, Arc::clone(&governor)).expect("free ports");
         let addresses = gateway.addresses().to_vec();
@@ -50,18 +50,18 @@ impl Running {
         }
     }
 
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
     /// Stops and says how it ended.
-    pub fn stop(&mut self) -> Ended {
+    pub(crate) fn stop(&mut self) -> Ended {
         self.control.stop();
         self.thread.take().expect("stopped once").join().expect("no panic")
     }
 
     /// Waits until `count` exchanges are complete.
-    pub fn completions(&self, count: usize) -> Vec<Completion> {
+    pub(crate) fn completions(&self, count: usize) -> Vec<Completion> {
         eventually("completions", || self.governor.completions().len() >= count);
         self.governor.completions()
     }
@@ -77,7 +77,7 @@ impl Drop for Running {
 }
 
 /// Settings with default bounds in front of `servers`.
-pub fn settings(servers: &[SocketAddr]) -> GatewaySettings {
+pub(crate) fn settings(servers: &[SocketAddr]) -> GatewaySettings {
     let upstream = UpstreamGroup {
         name: "test".to_owned(),
         servers: servers.iter().map(ToString::to_string).collect(),
@@ -86,7 +86,7 @@ pub fn settings(servers: &[SocketAddr]) -> GatewaySettings {
 }
 
 /// The ordinary way to an upstream.
-pub fn forward() -> Forward {
+pub(crate) fn forward() -> Forward {
     Forward {
         upstream: 0,
         path: None,
@@ -97,7 +97,7 @@ pub fn forward() -> Forward {
 }
 
 /// Waits for `condition` without a fixed pause.
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
@@ -107,50 +107,50 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// One message as it stood on the wire.
 #[derive(Debug, Clone)]
-pub struct Message {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Message {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.head[9..12].parse().expect("a status line")
     }
 
     /// The first line.
-    pub fn line(&self) -> &str {
+    pub(crate) fn line(&self) -> &str {
         self.head.split("\r\n").next().unwrap()
     }
 
     /// The field lines as they came.
-    pub fn fields(&self) -> Vec<&str> {
+    pub(crate) fn fields(&self) -> Vec<&str> {
         self.head.split("\r\n").skip(1).filter(|line| !line.is_empty()).collect()
     }
 
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields().into_iter().find_map(|line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then_some(value.trim())
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 }
 
 /// A socket that reads and writes whole messages.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     pending: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect(address).expect("the listener is open"))
     }
 
-    pub fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -160,18 +160,18 @@ impl Client {
         }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("written");
     }
 
     /// Sends a GET and reads its answer.
-    pub fn get(&mut self, path: &str) -> Message {
+    pub(crate) fn get(&mut self, path: &str) -> Message {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
         self.response()
     }
 
     /// The next response; its request was not HEAD.
-    pub fn response(&mut self) -> Message {
+    pub(crate) fn response(&mut self) -> Message {
         let head = self.head().expect("a response");
         let message = Message { head, body: Vec::new() };
         let bodiless = matches!(message.status(), 100..=199 | 204 | 304);
@@ -185,7 +185,7 @@ impl Client {
     }
 
     /// The next request with its body; `None` when the connection has ended.
-    pub fn request(&mut self) -> Option<Message> {
+    pub(crate) fn request(&mut self) -> Option<Message> {
         let message = Message { head: self.head()?, body: Vec::new() };
         let body = if message.field("transfer-encoding").is_some() {
             self.chunks()
@@ -196,7 +196,7 @@ impl Client {
     }
 
     /// The next head with its empty line; `None` when nothing comes any more.
-    pub fn head(&mut self) -> Option<String> {
+    pub(crate) fn head(&mut self) -> Option<String> {
         loop {
             if let Some(end) = find(&self.pending, b"\r\n\r\n") {
                 let head = self.take(end + 4);
@@ -209,7 +209,7 @@ impl Client {
         }
     }
 
-    pub fn exactly(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn exactly(&mut self, len: usize) -> Vec<u8> {
         while self.pending.len() < len {
             assert!(self.more() > 0, "the body ended early");
         }
@@ -242,13 +242,13 @@ impl Client {
     }
 
     /// Everything up to the end of the connection.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         while self.more() > 0 {}
         std::mem::take(&mut self.pending)
     }
 
     /// Asserts that the other side has closed without another byte.
-    pub fn is_closed(&mut self) {
+    pub(crate) fn is_closed(&mut self) {
         assert_eq!(String::from_utf8_lossy(&self.rest()), "");
     }
 
@@ -274,13 +274,13 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// A scripted server: `serve` gets every connection with its number.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Upstream {
-    pub fn start(serve: impl Fn(Client, usize) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(serve: impl Fn(Client, usize) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let serve = Arc::new(serve);
@@ -294,13 +294,13 @@ impl Upstream {
     }
 
     /// A server that notes each request and sends `answer` back.
-    pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::replying(move |_| answer.clone())
     }
 
     /// A server that notes each request and sends what `reply` makes of it.
-    pub fn replying(reply: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) fn replying(reply: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Message>>> = Arc::default();
         let notes = Arc::clone(&seen);
         let mut upstream = Self::start(move |mut conn, _| {
@@ -315,24 +315,24 @@ impl Upstream {
         upstream
     }
 
-    pub fn ok() -> Self {
+    pub(crate) fn ok() -> Self {
         Self::answering(OK)
     }
 
-    pub fn seen(&self) -> Vec<Message> {
+    pub(crate) fn seen(&self) -> Vec<Message> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// An address at which nobody listens.
-pub fn nobody() -> SocketAddr {
+pub(crate) fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Ends a connection with a reset instead of an orderly close.
-pub fn reset(conn: Client) {
+pub(crate) fn reset(conn: Client) {
     // Closing with unread bytes makes the kernel send a reset.
     _ = conn.stream.shutdown(Shutdown::Read);
     drop(conn);
