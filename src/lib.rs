@@ -1,5 +1,6 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
+pub mod gateway;
 pub mod units;
 
 pub mod contract;
