@@ -1,6 +1,5 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
-pub mod gateway;
 pub mod units;
 
 pub mod contract;
@@ -16,5 +15,13 @@ pub mod rulebook;
 
 pub mod ledger;
 
+pub mod gateway;
+
+pub mod config;
+pub mod diagnostic;
+pub mod yaml;
+
 pub mod replay;
 pub mod simulate;
+
+pub mod cli;

@@ -4,4 +4,5 @@
 //! stand beside it. Bundles and signatures will stand on these.
 
 pub mod canonical;
+pub mod file;
 pub mod rules;
