@@ -31,7 +31,7 @@ const ATTEMPTS_MAX: u8 = 2;
 
 /// The hooks of one worker.
 pub(crate) struct Hooks {
-    pub(crate) governor: Arc<Governor>,
+    pub(crate) governor: Arc<dyn Governor>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) listeners: Listeners,
@@ -45,7 +45,7 @@ impl ProxyHttp for Hooks {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
-        Passage::new(self.in_flight.enter())
+        Passage::new(Arc::clone(&self.governor), self.in_flight.enter())
     }
 
     /// Without this Pingora adds a compression module that costs time even while it is off.
@@ -180,7 +180,7 @@ impl ProxyHttp for Hooks {
             request_body_bytes: session.body_bytes_read() as u64,
             response_body_bytes: session.body_bytes_sent() as u64,
         };
-        passage.close(&self.governor, &ending);
+        passage.close(&ending);
     }
 
     /// Each failure stands in the ledger and in the metrics; a line per failure in the log

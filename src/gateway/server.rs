@@ -19,6 +19,7 @@ use pingora::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora::services::Service as PingoraService;
 use pingora::services::listening::Service;
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::bind::{self, BindError};
 use super::edge::{Connections, Edge};
@@ -29,7 +30,8 @@ use super::proxy::Hooks;
 use super::settings::GatewaySettings;
 use super::stop::{Control, Ended, OnReload, Stopper};
 use super::upstreams::Upstreams;
-use super::worker;
+use super::{clock, worker};
+use crate::observation::TICK_NS;
 
 /// Pingora counts attempts, not retries: two attempts are one retry.
 const ATTEMPTS: usize = 2;
@@ -45,12 +47,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Opens the listeners and builds the workers.
+    /// Opens the listeners and builds the workers; `governor` makes the governor of a worker.
     ///
     /// # Errors
     ///
     /// When a listener cannot be opened; nothing stays open then.
-    pub fn bind(settings: GatewaySettings, governor: Arc<Governor>) -> Result<Self, BindError> {
+    pub fn bind(
+        settings: GatewaySettings,
+        governor: impl Fn(usize) -> Arc<dyn Governor>,
+    ) -> Result<Self, BindError> {
         let workers = settings.threads.max(1);
         let bound = bind::bind(&settings.listeners, workers)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
@@ -69,7 +74,6 @@ impl Gateway {
             server,
         };
         let parts = Parts {
-            governor,
             upstreams: Upstreams::new(&gateway.settings.upstreams),
             settings: Arc::clone(&gateway.settings),
             connections,
@@ -84,7 +88,13 @@ impl Gateway {
             }
         }
         for (number, (sockets, in_flight)) in sockets.into_iter().zip(in_flight).enumerate() {
-            let worker = parts.worker(number, in_flight, sockets, closing.clone());
+            let worker = parts.worker(
+                number,
+                governor(number),
+                in_flight,
+                sockets,
+                closing.clone(),
+            );
             gateway.server.add_service(worker);
         }
         Ok(gateway)
@@ -156,7 +166,6 @@ fn server_conf(settings: &GatewaySettings) -> ServerConf {
 
 /// What all workers have in common.
 struct Parts {
-    governor: Arc<Governor>,
     upstreams: Arc<Upstreams>,
     settings: Arc<GatewaySettings>,
     connections: Arc<Connections>,
@@ -168,12 +177,13 @@ impl Parts {
     fn worker(
         &self,
         number: usize,
+        governor: Arc<dyn Governor>,
         in_flight: InFlight,
         sockets: Vec<(SocketAddr, OwnedFd)>,
         closing: ShutdownWatch,
     ) -> Worker {
         let hooks = Hooks {
-            governor: Arc::clone(&self.governor),
+            governor: Arc::clone(&governor),
             upstreams: Arc::clone(&self.upstreams),
             settings: Arc::clone(&self.settings),
             listeners: self.listeners.clone(),
@@ -187,7 +197,7 @@ impl Parts {
         proxy.h2_options = Some(h2_options(&self.settings));
         let edge = Edge {
             proxy: Arc::new(proxy),
-            governor: Arc::clone(&self.governor),
+            governor: Arc::clone(&governor),
             settings: Arc::clone(&self.settings),
             connections: Arc::clone(&self.connections),
             listeners: self.listeners.clone(),
@@ -205,6 +215,7 @@ impl Parts {
         }
         Worker {
             number,
+            governor,
             service,
             sockets: named,
             closing,
@@ -215,6 +226,7 @@ impl Parts {
 /// One worker: Pingora's listening service on sockets that are open already.
 struct Worker {
     number: usize,
+    governor: Arc<dyn Governor>,
     service: Service<Edge>,
     sockets: Vec<(String, OwnedFd)>,
     closing: ShutdownWatch,
@@ -229,6 +241,7 @@ impl PingoraService for Worker {
         tasks_per_listener: usize,
     ) {
         worker::claim(self.number);
+        tokio::spawn(tick_for_ever(Arc::clone(&self.governor)));
         if let Some(fds) = &fds {
             let mut fds = fds.lock();
             for (key, socket) in self.sockets.drain(..) {
@@ -247,6 +260,16 @@ impl PingoraService for Worker {
 
     fn threads(&self) -> Option<usize> {
         self.service.threads
+    }
+}
+
+/// Lives on the worker's runtime and ends with it.
+async fn tick_for_ever(governor: Arc<dyn Governor>) {
+    let mut due = tokio::time::interval(Duration::from_nanos(TICK_NS));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        governor.tick(clock::now());
     }
 }
 

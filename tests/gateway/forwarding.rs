@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use tidegate::gateway::governor::{Course, Forward, Governor};
+use crate::script::Script;
+use tidegate::gateway::governor::{Course, Forward};
 use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::ListenerSettings;
 use tidegate::gateway::worker;
@@ -96,7 +97,7 @@ fn a_trusted_proxy_speaks_for_its_clients() {
     let notes = Arc::clone(&trusted);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             notes.lock().unwrap().push(facts.peer_trusted);
             Course::Forward(forward())
         })),
@@ -177,7 +178,7 @@ fn listeners_are_told_apart() {
     let notes = Arc::clone(&numbers);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             notes.lock().unwrap().push(facts.listener);
             Course::Forward(forward())
         })),
@@ -197,7 +198,7 @@ fn a_request_stays_on_its_worker() {
     let notes = Arc::clone(&seen);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             let thread = std::thread::current().id();
             notes
                 .lock()

@@ -8,4 +8,5 @@ mod forwarding;
 mod harness;
 mod http2;
 mod refusals;
+mod script;
 mod stopping;

@@ -44,7 +44,7 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// The edge of one worker.
 pub(crate) struct Edge {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
-    pub(crate) governor: Arc<Governor>,
+    pub(crate) governor: Arc<dyn Governor>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) listeners: Listeners,
