@@ -137,7 +137,7 @@ impl Rulebook {
 /// event that waited in its ring still finds its own.
 #[derive(Debug)]
 pub struct Registry {
-    active: ArcSwap<Rulebook>,
+    active: Arc<ArcSwap<Rulebook>>,
     all: ArcSwap<Vec<Arc<Rulebook>>>,
 }
 
@@ -147,14 +147,14 @@ impl Registry {
     pub fn new(parts: RulebookParts) -> Self {
         let first = Arc::new(Rulebook::new(0, parts));
         Self {
-            active: ArcSwap::new(Arc::clone(&first)),
+            active: Arc::new(ArcSwap::new(Arc::clone(&first))),
             all: ArcSwap::from_pointee(vec![first]),
         }
     }
 
     /// The active rulebook.
     #[must_use]
-    pub const fn active(&self) -> &ArcSwap<Rulebook> {
+    pub const fn active(&self) -> &Arc<ArcSwap<Rulebook>> {
         &self.active
     }
 
