@@ -22,17 +22,28 @@ fn chunked(body: &[u8], size: usize) -> Vec<u8> {
 #[test]
 fn a_megabyte_goes_up_and_down_with_a_length() {
     let upstream = Upstream::replying(|request| {
-        let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()).into_bytes();
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            request.body.len()
+        )
+        .into_bytes();
         answer.extend(&request.body);
         answer
     });
     let gateway = Running::forwarding_to(upstream.address);
     let mut client = gateway.connect();
     for _ in 0..2 {
-        client.send(format!("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", 1 << 20));
+        client.send(format!(
+            "PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            1 << 20
+        ));
         client.send(megabyte());
         let answer = client.response();
-        assert!(answer.body == megabyte(), "{} bytes came back", answer.body.len());
+        assert!(
+            answer.body == megabyte(),
+            "{} bytes came back",
+            answer.body.len()
+        );
     }
     let completion = gateway.completions(2)[1];
     assert_eq!(completion.request_body_bytes, 1 << 20);
@@ -52,7 +63,11 @@ fn a_megabyte_goes_up_and_down_in_chunks() {
         client.send("PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
         client.send(chunked(&megabyte(), size));
         let answer = client.response();
-        assert!(answer.body == megabyte(), "{} bytes came back", answer.body.len());
+        assert!(
+            answer.body == megabyte(),
+            "{} bytes came back",
+            answer.body.len()
+        );
     }
     assert!(upstream.seen().iter().all(|seen| seen.body == megabyte()));
 }
@@ -74,7 +89,9 @@ fn answers_without_a_body_end_with_their_head() {
         let text = match request.line().split(' ').nth(1).unwrap() {
             "/204" => "HTTP/1.1 204 No Content\r\n\r\n",
             "/304" => "HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 9\r\n\r\n",
-            "/103" => "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "/103" => {
+                "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            }
             _ => "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n",
         };
         text.as_bytes().to_vec()
@@ -86,7 +103,10 @@ fn answers_without_a_body_end_with_their_head() {
     client.send("HEAD /head HTTP/1.1\r\nHost: test\r\n\r\n");
     assert!(client.head().unwrap().contains("Content-Length: 12345"));
     let hint = client.get("/103");
-    assert_eq!((hint.status(), hint.field("tidegate-decision-id")), (103, None));
+    assert_eq!(
+        (hint.status(), hint.field("tidegate-decision-id")),
+        (103, None)
+    );
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (200, "ok"));
     assert!(answer.field("tidegate-decision-id").is_some());
@@ -97,14 +117,18 @@ fn answers_without_a_body_end_with_their_head() {
 fn an_expectation_is_the_upstreams_to_meet() {
     let upstream = Upstream::start(|mut conn, _| {
         let head = conn.head().unwrap();
-        assert!(head.to_ascii_lowercase().contains("expect: 100-continue"), "{head}");
+        assert!(
+            head.to_ascii_lowercase().contains("expect: 100-continue"),
+            "{head}"
+        );
         conn.send("HTTP/1.1 100 Continue\r\n\r\n");
         assert_eq!(conn.exactly(4), b"body");
         conn.send(crate::harness::OK);
     });
     let gateway = Running::forwarding_to(upstream.address);
     let mut client = gateway.connect();
-    client.send("PUT / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    client
+        .send("PUT / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
     assert_eq!(client.response().status(), 100);
     client.send("body");
     assert_eq!(client.response().status(), 200);
@@ -115,13 +139,16 @@ fn a_websocket_becomes_a_tunnel() {
     let upstream = Upstream::start(|mut conn, _| {
         let head = conn.head().unwrap().to_ascii_lowercase();
         assert!(head.contains("upgrade: websocket"), "{head}");
-        conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        conn.send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        );
         let said = conn.exactly(5);
         conn.send(said);
     });
     let gateway = Running::forwarding_to(upstream.address);
     let mut client = gateway.connect();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    client
+        .send("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
     assert_eq!(client.response().status(), 101);
     client.send("hello");
     assert_eq!(client.exactly(5), b"hello");
@@ -138,6 +165,9 @@ fn chunks_that_cannot_be_framed_end_the_connection() {
     client.send("PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n");
     let told = client.rest();
     assert!(!String::from_utf8_lossy(&told).contains(" 200 "));
-    assert_eq!(gateway.completions(1)[0].failure, Some(Failure::ClientAbort));
+    assert_eq!(
+        gateway.completions(1)[0].failure,
+        Some(Failure::ClientAbort)
+    );
     assert_eq!(gateway.governor.admitted(), 1, "nothing was smuggled");
 }

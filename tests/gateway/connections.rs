@@ -28,7 +28,11 @@ fn both_sides_keep_their_connections() {
 fn three_requests_in_one_write_are_answered_in_order() {
     let upstream = Upstream::replying(|request| {
         let path = request.line().split(' ').nth(1).unwrap();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len()).into_bytes()
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}",
+            path.len()
+        )
+        .into_bytes()
     });
     let gateway = Running::forwarding_to(upstream.address);
     let mut client = gateway.connect();

@@ -30,7 +30,10 @@ fn target_fields_and_body_arrive_byte_for_byte() {
     let answer = client.response();
     assert_eq!((answer.status(), answer.text()), (200, "ok"));
     let seen = &upstream.seen()[0];
-    assert_eq!(seen.line(), "PuRGE /a/../b//c/%2e%2E/;x=%ff?q={1}|&r=%zz'\\^ HTTP/1.1");
+    assert_eq!(
+        seen.line(),
+        "PuRGE /a/../b//c/%2e%2E/;x=%ff?q={1}|&r=%zz'\\^ HTTP/1.1"
+    );
     let fields = [
         "hOsT: Example.COM:8080",
         "X-CASE-kept: Value with  spaces",
@@ -42,7 +45,11 @@ fn target_fields_and_body_arrive_byte_for_byte() {
         "X-High: caf\u{e9}",
         "Content-Length: 5",
     ];
-    assert_eq!(seen.fields(), fields, "names keep their case, values their bytes");
+    assert_eq!(
+        seen.fields(),
+        fields,
+        "names keep their case, values their bytes"
+    );
     assert_eq!(seen.body, b"hello");
 }
 
@@ -95,7 +102,9 @@ fn a_trusted_proxy_speaks_for_its_clients() {
         })),
     );
     let mut client = gateway.connect();
-    client.send("GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n");
+    client.send(
+        "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n",
+    );
     assert_eq!(client.response().status(), 200);
     let seen = &upstream.seen()[0];
     assert_eq!(seen.field("x-forwarded-for"), Some("1.2.3.4"));
@@ -134,9 +143,15 @@ fn an_answer_of_ours_keeps_the_connection() {
     let mut client = gateway.connect();
     let unknown = client.get("/nowhere");
     assert_eq!(unknown.status(), 404);
-    assert_eq!(unknown.field("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        unknown.field("content-type"),
+        Some("application/problem+json")
+    );
     let problem: serde_json::Value = serde_json::from_slice(&unknown.body).unwrap();
-    assert_eq!(problem["instance"], unknown.field("tidegate-decision-id").unwrap());
+    assert_eq!(
+        problem["instance"],
+        unknown.field("tidegate-decision-id").unwrap()
+    );
     assert_eq!(problem["reason_codes"][0], "NO_CONTRACT_MATCH");
     assert_eq!(client.get("/method").field("allow"), Some("GET"));
     client.send("POST /busy HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody");
@@ -155,7 +170,9 @@ fn an_answer_of_ours_keeps_the_connection() {
 fn listeners_are_told_apart() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
-    settings.listeners.push(ListenerSettings { bind: "127.0.0.1:0".parse().unwrap() });
+    settings.listeners.push(ListenerSettings {
+        bind: "127.0.0.1:0".parse().unwrap(),
+    });
     let numbers = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&numbers);
     let gateway = Running::start(
@@ -182,7 +199,10 @@ fn a_request_stays_on_its_worker() {
         settings,
         Governor::scripted(Box::new(move |facts| {
             let thread = std::thread::current().id();
-            notes.lock().unwrap().push((facts.worker, worker::index(), thread));
+            notes
+                .lock()
+                .unwrap()
+                .push((facts.worker, worker::index(), thread));
             Course::Forward(forward())
         })),
     );
@@ -198,7 +218,10 @@ fn a_request_stays_on_its_worker() {
         assert_eq!(pair[0], pair[1], "a connection changed its worker");
         assert_eq!(Some(pair[0].0), pair[0].1);
     }
-    let mut workers: Vec<_> = seen.iter().map(|(worker, _, thread)| (*worker, *thread)).collect();
+    let mut workers: Vec<_> = seen
+        .iter()
+        .map(|(worker, _, thread)| (*worker, *thread))
+        .collect();
     workers.sort_by_key(|(worker, _)| *worker);
     workers.dedup();
     assert_eq!(workers.len(), 2, "two workers, each one thread");

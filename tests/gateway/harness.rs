@@ -46,7 +46,9 @@ impl Running {
             addresses,
             governor,
             control: gateway.control(),
-            thread: Some(std::thread::spawn(move || gateway.run_embedded())),
+            thread: Some(std::thread::spawn(move || {
+                gateway.run_embedded().expect("threads")
+            })),
         }
     }
 
@@ -57,7 +59,11 @@ impl Running {
     /// Stops and says how it ended.
     pub(crate) fn stop(&mut self) -> Ended {
         self.control.stop();
-        self.thread.take().expect("stopped once").join().expect("no panic")
+        self.thread
+            .take()
+            .expect("stopped once")
+            .join()
+            .expect("no panic")
     }
 
     /// Waits until `count` exchanges are complete.
@@ -124,7 +130,11 @@ impl Message {
 
     /// The field lines as they came.
     pub(crate) fn fields(&self) -> Vec<&str> {
-        self.head.split("\r\n").skip(1).filter(|line| !line.is_empty()).collect()
+        self.head
+            .split("\r\n")
+            .skip(1)
+            .filter(|line| !line.is_empty())
+            .collect()
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
@@ -173,7 +183,10 @@ impl Client {
     /// The next response; its request was not HEAD.
     pub(crate) fn response(&mut self) -> Message {
         let head = self.head().expect("a response");
-        let message = Message { head, body: Vec::new() };
+        let message = Message {
+            head,
+            body: Vec::new(),
+        };
         let bodiless = matches!(message.status(), 100..=199 | 204 | 304);
         let body = match (bodiless, message.field("content-length")) {
             (true, _) => Vec::new(),
@@ -186,11 +199,18 @@ impl Client {
 
     /// The next request with its body; `None` when the connection has ended.
     pub(crate) fn request(&mut self) -> Option<Message> {
-        let message = Message { head: self.head()?, body: Vec::new() };
+        let message = Message {
+            head: self.head()?,
+            body: Vec::new(),
+        };
         let body = if message.field("transfer-encoding").is_some() {
             self.chunks()
         } else {
-            self.exactly(message.field("content-length").map_or(0, |len| len.parse().unwrap()))
+            self.exactly(
+                message
+                    .field("content-length")
+                    .map_or(0, |len| len.parse().unwrap()),
+            )
         };
         Some(Message { body, ..message })
     }
@@ -270,7 +290,9 @@ impl Client {
 }
 
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes.windows(needle.len()).position(|window| window == needle)
+    bytes
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// A scripted server: `serve` gets every connection with its number.
@@ -290,7 +312,10 @@ impl Upstream {
                 std::thread::spawn(move || serve(Client::new(stream), number));
             }
         });
-        Self { address, seen: Arc::default() }
+        Self {
+            address,
+            seen: Arc::default(),
+        }
     }
 
     /// A server that notes each request and sends `answer` back.
@@ -328,7 +353,10 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// An address at which nobody listens.
 pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Ends a connection with a reset instead of an orderly close.

@@ -40,7 +40,10 @@ fn a_request_in_http2_is_governed_and_forwarded() {
         }
     }
     let seen = &upstream.seen()[0];
-    assert_eq!((seen.line(), seen.field("host")), ("GET / HTTP/1.1", Some("test")));
+    assert_eq!(
+        (seen.line(), seen.field("host")),
+        ("GET / HTTP/1.1", Some("test"))
+    );
     assert_eq!(gateway.completions(1)[0].status_sent, 200);
 }
 

@@ -32,7 +32,10 @@ fn a_stop_lets_a_running_request_finish() {
     assert_eq!((answer.status(), answer.text()), (200, "ok"));
     assert_eq!(gateway.stop().cut_off, 0);
     assert_eq!(gateway.governor.completions().len(), 1);
-    assert!(std::net::TcpStream::connect(gateway.address).is_err(), "the port is free");
+    assert!(
+        std::net::TcpStream::connect(gateway.address).is_err(),
+        "the port is free"
+    );
 }
 
 #[test]
@@ -42,7 +45,11 @@ fn an_idle_gateway_stops_at_once() {
     assert_eq!(gateway.connect().get("/").status(), 200);
     let begun = Instant::now();
     assert_eq!(gateway.stop().cut_off, 0);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -69,7 +76,9 @@ fn a_port_in_use_is_an_error_before_anything_starts() {
     let gateway = Running::forwarding_to(upstream.address);
     let mut settings = settings(&[upstream.address]);
     settings.listeners[0].bind = gateway.address;
-    let error = Gateway::bind(settings, Arc::new(Governor::forwarding())).err().unwrap();
+    let error = Gateway::bind(settings, Arc::new(Governor::forwarding()))
+        .err()
+        .unwrap();
     assert_eq!(error.address, gateway.address);
     assert!(error.to_string().contains("stop the process"), "{error}");
 }

@@ -35,7 +35,6 @@ use super::listener::Listeners;
 use super::proxy::Hooks;
 use super::respond::Answer;
 use super::settings::GatewaySettings;
-use super::worker;
 
 /// What is still read from a client whose head was refused, so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
@@ -65,7 +64,6 @@ impl ServerApp for Edge {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        worker::claim(self.worker);
         let ends = self.ends(&stream);
         let permit = self
             .connections
