@@ -214,7 +214,10 @@ fn a_kept_connection_that_closes_first_is_no_reason_to_post_twice() {
     assert_eq!((completion.attempts, completion.never_sent), (1, 1));
     // The reset is met in writing or in reading, whichever comes first.
     let failure = completion.failure.unwrap();
-    assert!(matches!(failure, Failure::Write | Failure::Reset), "{failure:?}");
+    assert!(
+        matches!(failure, Failure::Write | Failure::Reset),
+        "{failure:?}"
+    );
 }
 
 #[test]

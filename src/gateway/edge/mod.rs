@@ -57,6 +57,8 @@ struct Ends {
     listener: u16,
 }
 
+/// `cleanup` is not handed on to Pingora: it would make it drop requests whose heads have been
+/// read already. Idle connections end here, by the shutdown watch.
 #[async_trait]
 impl ServerApp for Edge {
     async fn process_new(
@@ -72,10 +74,6 @@ impl ServerApp for Edge {
         let conn = Box::new(Conn::new(stream, permit));
         self.serve(conn, ends, shutdown).await;
         None
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }
 
