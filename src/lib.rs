@@ -16,6 +16,7 @@ pub mod rulebook;
 pub mod ledger;
 
 pub mod gateway;
+pub mod telemetry;
 
 pub mod config;
 pub mod diagnostic;

@@ -120,6 +120,20 @@ impl ProxyHttp for Hooks {
         Ok(())
     }
 
+    /// Pingora chunks what has no length for any client; HTTP/1.0 knows no chunks, so there the
+    /// body ends with the connection.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10 {
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
     fn fail_to_connect(
         &self,
         session: &mut Session,
@@ -268,7 +282,7 @@ fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {
 fn closed_before_a_byte(error: &Error, session: &Session) -> bool {
     let head_only = session.upstream_body_bytes_sent() == Some(0);
     let nothing_sent_back = session.response_written().is_none();
-    let mut retry = error.retry.clone();
+    let mut retry = error.retry;
     retry.decide_reuse(true);
     let closed = retry.retry() || (head_only && *error.etype() == ErrorType::WriteError);
     closed && nothing_sent_back && *error.esource() == ErrorSource::Upstream

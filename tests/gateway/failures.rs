@@ -213,7 +213,12 @@ fn a_kept_connection_that_closes_first_is_no_reason_to_post_twice() {
     assert_eq!(client.response().status(), 502);
     let completion = gateway.completions(2)[1];
     assert_eq!((completion.attempts, completion.never_sent), (1, 1));
-    assert_eq!(completion.failure, Some(Failure::Reset));
+    // The reset is met in writing or in reading, whichever comes first.
+    let failure = completion.failure.unwrap();
+    assert!(
+        matches!(failure, Failure::Write | Failure::Reset),
+        "{failure:?}"
+    );
 }
 
 #[test]

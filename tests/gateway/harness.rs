@@ -47,7 +47,9 @@ impl Running {
             addresses,
             governor,
             control: gateway.control(),
-            thread: Some(std::thread::spawn(move || gateway.run_embedded())),
+            thread: Some(std::thread::spawn(move || {
+                gateway.run_embedded().expect("threads")
+            })),
         }
     }
 
@@ -350,12 +352,14 @@ impl Upstream {
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An address at which nobody listens.
+/// An address at which nobody listens and nobody can begin to.
 pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
+    // Bound for the life of the process, never listening: every connection is refused.
+    std::mem::forget(taken);
+    address
 }
 
 /// Ends a connection with a reset instead of an orderly close.
