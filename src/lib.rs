@@ -15,6 +15,10 @@ pub mod enforcement;
 
 pub mod pipeline;
 
+pub mod record;
+
 pub mod policy;
 
 pub mod rulebook;
+
+pub mod telemetry;
