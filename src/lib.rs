@@ -1,24 +1,29 @@
 //! tidegate: an inline governance gateway for HTTP APIs.
 
-pub mod ledger;
 pub mod units;
 
-pub mod observation;
-
 pub mod contract;
-
+pub mod decision;
+pub mod enforcement;
+pub mod observation;
+pub mod pipeline;
+pub mod record;
 pub mod risk;
 
-pub mod decision;
-
-pub mod enforcement;
-
-pub mod pipeline;
-
-pub mod record;
-
 pub mod policy;
-
 pub mod rulebook;
 
+pub mod ledger;
+
+pub mod admin;
+pub mod gateway;
 pub mod telemetry;
+
+pub mod config;
+pub mod diagnostic;
+pub mod yaml;
+
+pub mod replay;
+pub mod simulate;
+
+pub mod cli;

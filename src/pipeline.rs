@@ -17,10 +17,16 @@ use crate::rulebook::Rulebook;
 use crate::units::{Factor, FactorSet, Moment, Tier};
 
 /// The factors whose state this gateway keeps; the others read `insufficient`.
+///
+/// Rate limit and retry storm are here although no file can set a limit per client yet and no
+/// retries are counted: without a limit nothing is exceeded, a first attempt is no retry, and a
+/// declared retry reads `insufficient` for want of a count.
 pub const KNOWN_FACTORS: FactorSet = FactorSet::EMPTY
     .with(Factor::Latency)
     .with(Factor::ErrorRate)
     .with(Factor::Concurrency)
+    .with(Factor::RateLimit)
+    .with(Factor::RetryStorm)
     .with(Factor::UnknownEndpoint)
     .with(Factor::MethodDisallowed);
 

@@ -17,6 +17,7 @@ fn contract(id: &str, endpoint: &str, path_rules: PathRules) -> Contract {
         .split(',')
         .fold(MethodSet::EMPTY, |set, m| set.with(Method::from_token(m)));
     let terms = Terms {
+        client_rate_limit: None,
         max_latency: Millis::new(1_000),
         timeout: Millis::new(30_000),
         error_budget: PartsPerMillion::new(10_000).unwrap(),

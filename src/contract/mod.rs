@@ -5,6 +5,7 @@
 //! It knows nothing of traffic, risk or files other than its own format.
 
 mod catalogue;
+pub mod file;
 mod id;
 mod index;
 mod method;

@@ -5,20 +5,24 @@
 //! here judges: what a number means is the business of `risk`.
 
 mod board;
+mod client;
 mod exchange;
 mod gcra;
 mod histogram;
 mod open;
+mod retry;
 mod signals;
 mod ticker;
 mod totals;
 mod window;
 
 pub use board::{Board, Mode, RouteShared, UNMATCHED};
+pub use client::ClientHasher;
 pub use exchange::{Arrival, ClientKey, Completion, Ending, UpstreamError};
 pub use gcra::{GcraWord, Limit};
 pub use histogram::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
 pub use open::{OpenRequest, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
+pub use retry::{RETRY_HEADERS, declared_retries};
 pub use signals::{
     BurnPair, CircuitState, INPUT_COUNT, InputsError, Regression, RetryKind, Share, Signals,
     Standing, Take, Traffic,

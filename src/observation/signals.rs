@@ -89,18 +89,18 @@ pub enum Take {
     Probe,
 }
 
-/// One pair of burn windows: failures of completed in the short and in the long one.
+/// One pair of burn windows: failures of completed in the short and in the long one. All 0 where
+/// nothing failed in the long one, or too little of it was observed: both read 0 for any budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BurnPair {
     /// The short window.
     pub short: Share,
     /// The long window.
     pub long: Share,
-    /// How much of the long window has been observed, in seconds.
-    pub observed_s: u32,
 }
 
-/// Offered requests of the last closed minute against what is usual.
+/// Offered requests of the last closed minute against what is usual. All 0 where no more was
+/// offered than usual: that reads 0 for any policy, and keeps the record short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Offered in the last closed minute.
@@ -109,19 +109,16 @@ pub struct Traffic {
     pub mean_1024: u64,
     /// The usual variance, times 1024.
     pub variance_1024: u64,
-    /// Closed minutes seen.
-    pub minutes: u32,
 }
 
-/// The tail of the last closed minute against the healthy baseline.
+/// The tail of the last closed minute against the healthy baseline. All 0 where the tail is no
+/// longer than the baseline: that reads 0 for any policy, and keeps the record short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Regression {
     /// p95 of the last closed minute, microseconds.
     pub p95_us: u32,
-    /// The healthy baseline, microseconds; 0 = not known yet.
+    /// The healthy baseline, microseconds.
     pub baseline_us: u32,
-    /// Completed in that minute.
-    pub samples: u32,
 }
 
 /// All numbers of one judgement.
@@ -131,7 +128,8 @@ pub struct Signals {
     pub standing: Standing,
     /// The lowest tier of process, listener and contract.
     pub tier: Tier,
-    /// The factors whose state this gateway keeps; the others read `insufficient`.
+    /// The factors whose state this gateway keeps and has seen enough of; the others read
+    /// `insufficient`. (Latency, error rate and retry storm also carry their own sample counts.)
     pub known: FactorSet,
     /// What came of asking the limits.
     pub take: Take,
@@ -176,7 +174,7 @@ pub struct Signals {
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 47;
+pub const INPUT_COUNT: usize = 42;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -223,26 +221,21 @@ impl Signals {
             i64::from(self.client_refusals),
             i64::from(self.regression.p95_us),
             i64::from(self.regression.baseline_us),
-            i64::from(self.regression.samples),
             i64::from(self.traffic.offered),
             signed(self.traffic.mean_1024),
             signed(self.traffic.variance_1024),
-            i64::from(self.traffic.minutes),
             i64::from(b0.short.part),
             i64::from(b0.short.whole),
             i64::from(b0.long.part),
             i64::from(b0.long.whole),
-            i64::from(b0.observed_s),
             i64::from(b1.short.part),
             i64::from(b1.short.whole),
             i64::from(b1.long.part),
             i64::from(b1.long.whole),
-            i64::from(b1.observed_s),
             i64::from(b2.short.part),
             i64::from(b2.short.whole),
             i64::from(b2.long.part),
             i64::from(b2.long.whole),
-            i64::from(b2.observed_s),
         ]
     }
 
@@ -283,13 +276,11 @@ impl Signals {
             regression: Regression {
                 p95_us: read.number()?,
                 baseline_us: read.number()?,
-                samples: read.number()?,
             },
             traffic: Traffic {
                 offered: read.number()?,
                 mean_1024: read.number()?,
                 variance_1024: read.number()?,
-                minutes: read.number()?,
             },
             burn: [read.burn()?, read.burn()?, read.burn()?],
         };
@@ -352,7 +343,6 @@ impl Reader<'_> {
         Ok(BurnPair {
             short: self.share()?,
             long: self.share()?,
-            observed_s: self.number()?,
         })
     }
 }
@@ -368,7 +358,6 @@ mod tests {
         let pair = BurnPair {
             short: share,
             long: share,
-            observed_s: 1_800,
         };
         let signals = Signals {
             standing: Standing::MethodNotAllowed,
@@ -392,6 +381,6 @@ mod tests {
             Signals::from_inputs(&[0, 0, -1]),
             Err(InputsError::OutOfRange(2))
         );
-        assert_eq!(Signals::from_inputs(&[0; 48]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 43]), Err(InputsError::TooMany));
     }
 }

@@ -82,6 +82,12 @@ impl Ticker {
         });
     }
 
+    /// Whether nothing is left to move on: then time may pass without a tick.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+
     /// What is known of a route; `None` where it was never used.
     #[must_use]
     pub fn view(&self, route: usize) -> Option<RouteView> {

@@ -1,6 +1,7 @@
 //! The rules of one policy, as the stages read them.
 
-use crate::units::{Action, ActionSet, Bands, BasisPoints, FACTOR_COUNT, Factor, Tier};
+use crate::units::{Action, ActionSet, BasisPoints, FACTOR_COUNT, Factor, Tier};
+pub use crate::units::{Band, Bands};
 
 /// A whole policy, compiled: valid by construction.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,12 @@ mod tests {
     fn one_client_has_one_case_a_day() {
         // R051
         let case = |client, contract, day: u64| {
-            case_id(ClientKey(client), contract, "NO_CONTRACT_MATCH", day * MICROS_PER_DAY + 5)
+            case_id(
+                ClientKey(client),
+                contract,
+                "NO_CONTRACT_MATCH",
+                day * MICROS_PER_DAY + 5,
+            )
         };
         assert_eq!(case(1, "a", 1), case(1, "a", 1));
         assert_ne!(case(1, "a", 1), case(1, "a", 2));

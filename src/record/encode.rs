@@ -74,7 +74,10 @@ fn encode_decision(
     if decision.severity() == Severity::Quarantine {
         let name = contract.map_or(UNMATCHED, |contract| contract.id().as_str());
         let cause = decision.deciding().code();
-        line.text("case_id", &case_id(event.client, name, cause, event.wall_us));
+        line.text(
+            "case_id",
+            &case_id(event.client, name, cause, event.wall_us),
+        );
     }
     line.text("circuit", event.signals.circuit.name());
     line.hex("client", &event.client.0.to_be_bytes());
@@ -93,7 +96,10 @@ fn encode_decision(
     line.text("instance", instance);
     let insufficient = assessment.insufficient();
     if !insufficient.is_empty() {
-        line.names("insufficient", sorted_names(|factor| insufficient.contains(factor)));
+        line.names(
+            "insufficient",
+            sorted_names(|factor| insufficient.contains(factor)),
+        );
     }
     line.text("kind", "decision");
     line.uint("latency_us", event.ending.latency_us);
@@ -103,7 +109,10 @@ fn encode_decision(
     line.uint("phase", event.phase as u64);
     line.text("policy_hash", rulebook.digest_hex());
     line.text("policy_version", &rulebook.rules().version);
-    line.names("reason_codes", decision.reasons().iter().map(|reason| reason.code()));
+    line.names(
+        "reason_codes",
+        decision.reasons().iter().map(|reason| reason.code()),
+    );
     actions(line, "recommended_actions", permit.recommended());
     line.uint("retry_count", u64::from(event.retry_count));
     line.uint("risk_bp", assessment.risk().wide());

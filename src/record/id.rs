@@ -57,7 +57,12 @@ mod tests {
         let text = "deadbeef0700000000004".to_owned() + "2";
         assert_eq!(std::str::from_utf8(&id.digits()), Ok(text.as_str()));
         assert_eq!(DecisionId::from_text(&text), Some(id));
-        for bad in ["", "deadbeef07", "DEADBEEF07000000000042", "deadbeef0700000000004g"] {
+        for bad in [
+            "",
+            "deadbeef07",
+            "DEADBEEF07000000000042",
+            "deadbeef0700000000004g",
+        ] {
             assert_eq!(DecisionId::from_text(bad), None, "{bad}");
         }
     }

@@ -20,3 +20,6 @@ pub use id::DecisionId;
 pub use line::{DecisionLine, Difference, LineError, differences};
 pub use shape::{SHAPE_BYTES_MAX, unmatched_shape};
 pub use text::InlineText;
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,11 @@ pub fn unmatched_shape(canonical_path: &str) -> InlineText<SHAPE_BYTES_MAX> {
     // The path begins with a slash, so the first piece is empty.
     segments.next();
     for segment in segments {
-        let shown = if is_identifier(segment) { "{}" } else { segment };
+        let shown = if is_identifier(segment) {
+            "{}"
+        } else {
+            segment
+        };
         if !(shape.push("/") && shape.push(shown)) {
             break;
         }

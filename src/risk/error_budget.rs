@@ -11,17 +11,14 @@ const PAIRS: [PairRule; 3] = [
     PairRule {
         limit_tenths: 144,
         cap_bp: 10_000,
-        half_long_s: 1_800,
     },
     PairRule {
         limit_tenths: 60,
         cap_bp: 5_000,
-        half_long_s: 10_800,
     },
     PairRule {
         limit_tenths: 10,
         cap_bp: 2_000,
-        half_long_s: 129_600,
     },
 ];
 
@@ -31,7 +28,6 @@ const LONG_FAILURES_MIN: u32 = 5;
 struct PairRule {
     limit_tenths: u64,
     cap_bp: u64,
-    half_long_s: u32,
 }
 
 /// The worst pair of windows. Both windows of a pair must burn: the long one for weight, the
@@ -42,21 +38,18 @@ pub(super) fn burn(signals: &Signals, terms: Option<&Terms>) -> Reading {
         .burn
         .iter()
         .zip(&PAIRS)
-        .filter_map(|(pair, rule)| read_pair(pair, rule, budget))
+        .map(|(pair, rule)| read_pair(pair, rule, budget))
         .max()
-        .map_or(Reading::Insufficient, Reading::Known)
+        .map_or(Reading::ZERO, Reading::Known)
 }
 
-fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> Option<BasisPoints> {
-    let enough = pair.observed_s >= rule.half_long_s
-        && pair.long.whole >= LONG_SAMPLES_MIN
-        && (pair.long.part >= LONG_FAILURES_MIN || pair.long.part == 0);
-    if !enough {
-        return None;
+fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> BasisPoints {
+    if pair.long.whole < LONG_SAMPLES_MIN || pair.long.part < LONG_FAILURES_MIN {
+        return BasisPoints::ZERO;
     }
     let burn = burn_thousandths(pair.short, budget).min(burn_thousandths(pair.long, budget));
     let reading = rule.cap_bp * burn / (rule.limit_tenths * 100);
-    Some(BasisPoints::saturating(reading.min(rule.cap_bp)))
+    BasisPoints::saturating(reading.min(rule.cap_bp))
 }
 
 /// Failure share over error budget, times 1000.
@@ -82,35 +75,22 @@ mod tests {
     #[test]
     fn both_windows_must_burn_and_slow_burns_are_capped() {
         // The default budget is 1 %.
-        let pair = |short, long, observed_s| BurnPair {
-            short,
-            long,
-            observed_s,
-        };
+        let pair = |short, long| BurnPair { short, long };
         let none = BurnPair::default();
         let known = |value| Reading::Known(BasisPoints::saturating(value));
         let hot = share(300, 1_000);
         let cold = share(0, 1_000);
         let table = [
-            ([none, none, none], Reading::Insufficient),
-            ([pair(hot, hot, 1_799), none, none], Reading::Insufficient),
-            (
-                [pair(hot, share(4, 100), 1_800), none, none],
-                Reading::Insufficient,
-            ),
-            ([pair(cold, hot, 1_800), none, none], known(0)),
-            ([pair(hot, hot, 1_800), none, none], known(10_000)),
+            ([none, none, none], known(0)),
+            ([pair(hot, share(4, 100)), none, none], known(0)),
+            ([pair(hot, share(5, 99)), none, none], known(0)),
+            ([pair(cold, hot), none, none], known(0)),
+            ([pair(hot, hot), none, none], known(10_000)),
             // 14.4 % failures of 1 % budget = burn 14.4, just the limit of the first pair.
-            (
-                [pair(share(144, 1_000), hot, 3_600), none, none],
-                known(10_000),
-            ),
-            (
-                [pair(share(72, 1_000), hot, 3_600), none, none],
-                known(5_000),
-            ),
-            ([none, pair(hot, hot, 10_800), none], known(5_000)),
-            ([none, none, pair(hot, hot, 129_600)], known(2_000)),
+            ([pair(share(144, 1_000), hot), none, none], known(10_000)),
+            ([pair(share(72, 1_000), hot), none, none], known(5_000)),
+            ([none, pair(hot, hot), none], known(5_000)),
+            ([none, none, pair(hot, hot)], known(2_000)),
         ];
         for (windows, want) in table {
             let signals = Signals {

@@ -5,18 +5,13 @@ use crate::observation::Signals;
 use crate::risk::Reading;
 use crate::units::ramp;
 
-const MINUTES_MIN: u32 = 30;
-
 /// How many spreads the last closed minute lies above the usual, from 3 to 10.
 ///
 /// The spread is the root of the larger of variance and mean, at least 1: even a perfectly steady
 /// route varies as much as chance (Poisson) makes it.
 pub(super) fn anomaly(signals: &Signals, _: Option<&Terms>) -> Reading {
     let traffic = signals.traffic;
-    if traffic.minutes < MINUTES_MIN {
-        return Reading::Insufficient;
-    }
-    // All in 1/1024: the root of (variance * 1024) is the spread times 1024 / sqrt(1024) * 32.
+    // Everything in 1/1024: sqrt(variance_1024 * 1024) is the spread times 1024.
     let variance = traffic.variance_1024.max(traffic.mean_1024).max(1_024);
     let spread_1024 = (variance * 1_024).isqrt();
     let offered_1024 = u64::from(traffic.offered) * 1_024;
@@ -33,23 +28,21 @@ mod tests {
     #[test]
     fn a_steady_route_is_not_anomalous_and_a_fourfold_one_is() {
         // R036
-        let reading = |offered, mean: u64, variance: u64, minutes| {
+        let reading = |offered, mean: u64, variance: u64| {
             let signals = Signals {
                 traffic: Traffic {
                     offered,
                     mean_1024: mean * 1_024,
                     variance_1024: variance * 1_024,
-                    minutes,
                 },
                 ..Signals::default()
             };
             anomaly(&signals, None)
         };
-        assert_eq!(reading(400, 100, 0, 29), Reading::Insufficient);
-        assert_eq!(reading(100, 100, 0, 30), Reading::ZERO);
-        assert_eq!(reading(130, 100, 100, 30), Reading::ZERO, "three spreads");
-        assert_eq!(reading(165, 100, 100, 30).value().get(), 5_000);
-        assert_eq!(reading(400, 100, 100, 30), Reading::FULL);
-        assert_eq!(reading(0, 100, 0, 30), Reading::ZERO, "less is no anomaly");
+        assert_eq!(reading(100, 100, 0), Reading::ZERO);
+        assert_eq!(reading(130, 100, 100), Reading::ZERO, "three spreads");
+        assert_eq!(reading(165, 100, 100).value().get(), 5_000);
+        assert_eq!(reading(400, 100, 100), Reading::FULL);
+        assert_eq!(reading(0, 100, 0), Reading::ZERO, "less is no anomaly");
     }
 }

@@ -1,0 +1,121 @@
+//! `tidegate check`: all files as one unit, without side effects.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{Loaded, load};
+use crate::diagnostic::{Diagnostic, Format, error_count, render};
+
+/// Everything is in order.
+const OK: u8 = 0;
+/// The configuration is not valid (EX_CONFIG).
+const INVALID: u8 = 78;
+
+/// Checks the configuration, the contracts and the policy.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
+    pub config: PathBuf,
+    /// How findings are written to stdout.
+    #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
+    pub format: FormatArg,
+    /// Warnings fail the check.
+    #[arg(long, env = "TIDEGATE_DENY_WARNINGS")]
+    pub deny_warnings: bool,
+}
+
+/// The form of the findings.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum FormatArg {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Workflow commands of GitHub Actions.
+    Github,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Pretty => Self::Pretty,
+            FormatArg::Json => Self::Json,
+            FormatArg::Sarif => Self::Sarif,
+            FormatArg::Github => Self::Github,
+        }
+    }
+}
+
+/// What the verb prints, and its exit code.
+#[derive(Debug)]
+pub struct Outcome {
+    /// For stdout.
+    pub stdout: String,
+    /// For stderr.
+    pub stderr: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// Runs the verb; the result is the exit code: 0, or 78 where a file cannot be used.
+#[must_use]
+pub fn run(args: &CheckArgs) -> u8 {
+    let outcome = check(args);
+    print!("{}", outcome.stdout);
+    eprint!("{}", outcome.stderr);
+    outcome.code
+}
+
+/// Runs the verb without printing.
+#[must_use]
+pub fn check(args: &CheckArgs) -> Outcome {
+    match load(&args.config) {
+        Ok(loaded) => {
+            let code = match (args.deny_warnings, loaded.warnings.is_empty()) {
+                (true, false) => INVALID,
+                _ => OK,
+            };
+            outcome(args, &loaded.warnings, summary(&loaded), code)
+        }
+        Err(found) => {
+            let errors = error_count(&found);
+            let warnings = found.len() - errors;
+            let summary = format!("{errors} errors, {warnings} warnings\n");
+            outcome(args, &found, summary, INVALID)
+        }
+    }
+}
+
+/// Findings are the data; the summary is data only for people.
+fn outcome(args: &CheckArgs, found: &[Diagnostic], summary: String, code: u8) -> Outcome {
+    let rendered = render(found, args.format.into());
+    let (stdout, stderr) = match args.format {
+        FormatArg::Pretty => (rendered + &summary, String::new()),
+        _ => (rendered, summary),
+    };
+    Outcome {
+        stdout,
+        stderr,
+        code,
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    format!(
+        "ok: {} contracts in {} files, policy '{}' {}, {} upstreams, tier {}, {} warnings\n\
+         content digest {}\n",
+        loaded.catalogue.len(),
+        loaded.contract_files,
+        loaded.rules.name,
+        loaded.rules.version,
+        loaded.settings.upstreams.len(),
+        loaded.settings.tier.key(),
+        loaded.warnings.len(),
+        loaded.content.digest_hex(),
+    )
+}

@@ -1,0 +1,153 @@
+//! What one gateway needs to know besides contracts and rules: valid values, no file types.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::units::{Millis, Tier};
+
+/// The settings of one gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The most this process may do; never `Autonomous` without an envelope.
+    pub tier: Tier,
+    /// Where it runs.
+    pub environment: Environment,
+    /// Worker threads; `None` = one per core.
+    pub threads: Option<NonZeroUsize>,
+    /// Where requests come in; at least one, addresses unique (but for port 0).
+    pub listeners: Vec<Listener>,
+    /// Where requests go to; at least one, sorted by name, names unique.
+    pub upstreams: Vec<Upstream>,
+    /// The name of the upstream of unmatched traffic; always one of `upstreams`.
+    pub default_upstream: Box<str>,
+    /// Peers whose forwarded-for headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The ledger.
+    pub ledger: LedgerSettings,
+    /// The admin listener; always a loopback address.
+    pub admin: SocketAddr,
+    /// Where the gateway keeps its own state.
+    pub state_dir: PathBuf,
+    /// The most metric series; beyond it `contract="_other"`.
+    pub series_max: u32,
+    /// Whether responses carry contract, decision and risk.
+    pub expose_headers: bool,
+    /// Clocks of connections.
+    pub timeouts: Timeouts,
+    /// Bounds of connections.
+    pub limits: Limits,
+}
+
+/// Where a gateway runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Environment {
+    /// For trying things out.
+    Sandbox,
+    /// For building.
+    Development,
+    /// For real.
+    #[default]
+    Production,
+}
+
+impl Environment {
+    /// All environments.
+    pub const ALL: [Self; 3] = [Self::Sandbox, Self::Development, Self::Production];
+
+    /// The name in files and records.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// A socket that takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// Its address; port 0 takes a free port.
+    pub bind: SocketAddr,
+    /// The most this listener may do; `None` = whatever the process may.
+    pub tier: Option<Tier>,
+}
+
+/// A group of servers that answer alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// The name that contracts use.
+    pub name: Box<str>,
+    /// Its servers; at least one.
+    pub servers: Vec<Server>,
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Server {
+    /// An address.
+    Address(SocketAddr),
+    /// A name, resolved in the background.
+    Name {
+        /// The host name, lower case.
+        host: Box<str>,
+        /// The port, above 0.
+        port: u16,
+    },
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerSettings {
+    /// The directory of the segments.
+    pub dir: PathBuf,
+}
+
+/// Clocks of connections, all at least 1 ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To connect to a server.
+    pub connect: Millis,
+    /// For a client to send a whole request head, also on a reused connection.
+    pub header: Millis,
+    /// For a client between two requests.
+    pub idle: Millis,
+    /// For a kept connection to a server between two requests; below the server's own.
+    pub upstream_idle: Millis,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Millis::new(3_000),
+            header: Millis::new(10_000),
+            idle: Millis::new(60_000),
+            upstream_idle: Millis::new(30_000),
+        }
+    }
+}
+
+/// Bounds of connections, all at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at once.
+    pub connections: u32,
+    /// Client connections at once from one address.
+    pub connections_per_address: u32,
+    /// Requests on one client connection.
+    pub requests_per_connection: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            connections_per_address: 1_024,
+            requests_per_connection: 1_000,
+        }
+    }
+}

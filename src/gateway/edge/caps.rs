@@ -1,0 +1,157 @@
+//! How many connections may be open, in all and from one address.
+//!
+//! Invariant: every connection counted is uncounted exactly once, when its permit is dropped,
+//! whatever ended it. The table of addresses holds only open connections, so it is bounded by
+//! the first limit. Deliberately not here: requests; they are counted where they are governed.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Why a connection was closed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    All,
+    Address,
+}
+
+/// The connections of one gateway.
+#[derive(Debug)]
+pub struct Connections {
+    all_max: usize,
+    per_address_max: usize,
+    table: Mutex<Table>,
+    refused_all: AtomicU64,
+    refused_address: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: usize,
+    per_address: HashMap<IpAddr, usize>,
+}
+
+impl Connections {
+    pub(crate) fn new(all_max: usize, per_address_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            all_max,
+            per_address_max,
+            table: Mutex::default(),
+            refused_all: AtomicU64::new(0),
+            refused_address: AtomicU64::new(0),
+        })
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.table().open
+    }
+
+    /// Connections closed at once because too many were open in all.
+    #[must_use]
+    pub fn refused_all(&self) -> u64 {
+        self.refused_all.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed at once because their address had too many open.
+    #[must_use]
+    pub fn refused_address(&self) -> u64 {
+        self.refused_address.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Full> {
+        let added = self.table().add(self, address);
+        match added {
+            Ok(()) => {}
+            Err(Full::All) => _ = self.refused_all.fetch_add(1, Ordering::Relaxed),
+            Err(Full::Address) => _ = self.refused_address.fetch_add(1, Ordering::Relaxed),
+        }
+        added.map(|()| Permit {
+            connections: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // A panic cannot happen between the two counts, so a poisoned table is still right.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, limits: &Connections, address: Option<IpAddr>) -> Result<(), Full> {
+        if self.open >= limits.all_max {
+            return Err(Full::All);
+        }
+        if let Some(address) = address {
+            let open = self.per_address.entry(address).or_default();
+            if *open >= limits.per_address_max {
+                return Err(Full::Address);
+            }
+            *open += 1;
+        }
+        self.open += 1;
+        Ok(())
+    }
+
+    fn remove(&mut self, address: Option<IpAddr>) {
+        self.open = self.open.saturating_sub(1);
+        let Some(address) = address else { return };
+        if let Entry::Occupied(mut open) = self.per_address.entry(address) {
+            *open.get_mut() -= 1;
+            if *open.get() == 0 {
+                open.remove();
+            }
+        }
+    }
+}
+
+/// The right of one connection to be open.
+#[derive(Debug)]
+pub(super) struct Permit {
+    connections: Arc<Connections>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.connections.table().remove(self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Connections, Full};
+
+    #[test]
+    fn both_limits_hold_and_places_come_back() {
+        let connections = Connections::new(3, 2);
+        let here = Some("10.0.0.1".parse().unwrap());
+        let there = Some("10.0.0.2".parse().unwrap());
+        let first = connections.admit(here).unwrap();
+        let _second = connections.admit(here).unwrap();
+        assert_eq!(connections.admit(here).err(), Some(Full::Address));
+        let _third = connections.admit(there).unwrap();
+        assert_eq!(connections.admit(there).err(), Some(Full::All));
+        assert_eq!(
+            (connections.refused_all(), connections.refused_address()),
+            (1, 1)
+        );
+        drop(first);
+        assert_eq!(connections.open(), 2);
+        let _again = connections.admit(here).unwrap();
+        assert_eq!(connections.open(), 3);
+    }
+
+    #[test]
+    fn the_table_forgets_addresses_without_connections() {
+        let connections = Connections::new(10, 1);
+        for last in 0..=255u8 {
+            drop(connections.admit(Some([10, 0, 0, last].into())).unwrap());
+        }
+        assert!(connections.table().per_address.is_empty());
+    }
+}

@@ -1,0 +1,284 @@
+//! One client connection as Pingora sees it: the stream behind a gate.
+//!
+//! Invariant: Pingora is given the bytes of the request it is serving and not one byte more;
+//! what a client sends ahead stays in this buffer until its turn, so pipelined requests are
+//! neither lost nor able to disturb the one before. Deliberately not here: reading heads.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::caps::Permit;
+use super::chunked::Scanner;
+use super::head::Framing;
+
+/// Bytes a client may send ahead of their turn; more wait in the kernel.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// Room made for each read.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How much of what arrives belongs to the request being served.
+#[derive(Debug)]
+enum Gate {
+    /// Everything: the protocol has been left to Pingora (HTTP/2, an upgrade).
+    Open,
+    /// So many bytes more; 0 when the body has passed.
+    Length(u64),
+    /// What the scanner says; `cleared` bytes at the front of the buffer have been scanned.
+    Chunked { scanner: Scanner, cleared: usize },
+}
+
+/// A client connection.
+#[derive(Debug)]
+pub(super) struct Conn {
+    inner: Stream,
+    ahead: BytesMut,
+    gate: Gate,
+    ended: bool,
+    _permit: Permit,
+}
+
+impl Conn {
+    pub(super) fn new(inner: Stream, permit: Permit) -> Self {
+        Self {
+            inner,
+            ahead: BytesMut::with_capacity(READ_BYTES),
+            gate: Gate::Length(0),
+            ended: false,
+            _permit: permit,
+        }
+    }
+
+    /// What has arrived and belongs to no request yet.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Takes the first `len` bytes of what has arrived.
+    pub(super) fn take(&mut self, len: usize) -> BytesMut {
+        self.ahead.split_to(len.min(self.ahead.len()))
+    }
+
+    /// Waits for more bytes; 0 means the client has ended its side.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        self.ahead.reserve(READ_BYTES);
+        self.inner.read_buf(&mut self.ahead).await
+    }
+
+    /// Opens the gate for the body of the next request.
+    pub(super) fn begin(&mut self, framing: Framing) {
+        self.gate = match framing {
+            Framing::Length(len) => Gate::Length(len),
+            Framing::Chunked => Gate::Chunked {
+                scanner: Scanner::new(),
+                cleared: 0,
+            },
+            Framing::Unframed => Gate::Open,
+        };
+    }
+
+    /// Whether the request has been read to its end and another may follow.
+    pub(super) fn is_between_requests(&self) -> bool {
+        match &self.gate {
+            Gate::Open => false,
+            Gate::Length(left) => *left == 0,
+            Gate::Chunked { scanner, cleared } => scanner.is_done() && *cleared == 0,
+        }
+    }
+
+    /// The body has passed: look out for the end of the connection, keep what comes early.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < AHEAD_BYTES_MAX && !self.ended {
+            match ready!(self.poll_fill(cx))? {
+                0 if self.ahead.is_empty() => return Poll::Ready(Ok(())),
+                0 => self.ended = true,
+                _ => {}
+            }
+        }
+        // With bytes of a next request in hand the end of the client's side says only that
+        // nothing comes after them, so the request being served goes on.
+        Poll::Pending
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.ahead.reserve(READ_BYTES);
+        let read = std::pin::pin!(self.inner.read_buf(&mut self.ahead));
+        read.poll(cx)
+    }
+
+    fn deliver(&mut self, out: &mut ReadBuf<'_>, most: usize) -> usize {
+        let step = most.min(self.ahead.len()).min(out.remaining());
+        out.put_slice(self.ahead.get(..step).unwrap_or_default());
+        self.ahead.advance(step);
+        step
+    }
+
+    fn poll_length(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+        left: u64,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && left >= out.remaining() as u64 {
+            // The reader has no room for more than is left, so it can read for itself.
+            let before = out.filled().len();
+            ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
+            self.gate = Gate::Length(left - (out.filled().len() - before) as u64);
+            return Poll::Ready(Ok(()));
+        }
+        if self.ahead.is_empty() && ready!(self.poll_fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let step = self.deliver(out, usize::try_from(left).unwrap_or(usize::MAX));
+        self.gate = Gate::Length(left - step as u64);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_chunked(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let Gate::Chunked { scanner, cleared } = &mut self.gate else {
+                return Poll::Ready(Ok(()));
+            };
+            if *cleared > 0 {
+                let most = *cleared;
+                let step = self.deliver(out, most);
+                if let Gate::Chunked { cleared, .. } = &mut self.gate {
+                    *cleared -= step;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if scanner.is_done() {
+                return self.poll_idle(cx);
+            }
+            if self.ahead.is_empty() {
+                if ready!(self.poll_fill(cx))? == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                *cleared = scanner.advance(&self.ahead).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, "malformed chunked body")
+                })?;
+            }
+        }
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.gate {
+            Gate::Open if this.ahead.is_empty() => Pin::new(&mut this.inner).poll_read(cx, out),
+            Gate::Open => {
+                this.deliver(out, usize::MAX);
+                Poll::Ready(Ok(()))
+            }
+            Gate::Length(0) => this.poll_idle(cx),
+            Gate::Length(left) => this.poll_length(cx, out, left),
+            Gate::Chunked { .. } => this.poll_chunked(cx, out),
+        }
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Conn {
+    async fn shutdown(&mut self) {
+        self.inner.shutdown().await;
+    }
+}
+
+#[async_trait]
+impl Peek for Conn {
+    async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        while self.ahead.len() < buf.len() {
+            if self.fill().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        if let Some(front) = self.ahead.get(..buf.len()) {
+            buf.copy_from_slice(front);
+        }
+        Ok(true)
+    }
+}
+
+impl UniqueID for Conn {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Conn {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Conn {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        // Nothing reads it, and filling it allocates once per request.
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Conn {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for Conn {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}

@@ -1,0 +1,143 @@
+//! Waits for the next request on a connection, under two clocks.
+//!
+//! Invariant: a head has one absolute deadline from its first byte to its last, on reused
+//! connections too; no byte in between moves it. Deliberately not here: what a head may say.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Instant, Sleep};
+
+use super::conn::Conn;
+use super::head::{self, Framing};
+use crate::gateway::governor::ParseRefusal;
+use crate::gateway::settings::{Limits, Timeouts};
+
+/// What an HTTP/2 client sends first.
+pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What came of waiting.
+pub(super) enum Next {
+    /// A whole head that can be framed.
+    Request { head: BytesMut, framing: Framing },
+    /// The client speaks HTTP/2.
+    Http2,
+    /// A head that is refused.
+    Refused(ParseRefusal),
+    /// Nothing more will come, or nobody is owed an answer.
+    Over,
+}
+
+/// An alarm that is re-armed only where it must ring earlier, so an ordinary request on a
+/// reused connection touches no timer.
+pub(super) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    pub(super) fn new(after: Duration) -> Self {
+        Self(Box::pin(tokio::time::sleep(after)))
+    }
+
+    async fn ring_at(&mut self, deadline: Instant) {
+        if self.0.deadline() > deadline {
+            self.0.as_mut().reset(deadline);
+        }
+        loop {
+            self.0.as_mut().await;
+            if Instant::now() >= deadline {
+                return;
+            }
+            self.0.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// Waits for the next request of `conn`. `first` says that nothing came on it before.
+pub(super) async fn next(
+    conn: &mut Conn,
+    alarm: &mut Alarm,
+    stop: &mut Pin<&mut impl Future<Output = ()>>,
+    (limits, timeouts): (&Limits, &Timeouts),
+    first: bool,
+) -> Next {
+    let mut seen = 0;
+    let mut deadline = Instant::now() + if first { timeouts.head } else { timeouts.idle };
+    loop {
+        if conn.ahead().len() > seen {
+            if seen == 0 && !first {
+                deadline = Instant::now() + timeouts.head;
+            }
+            if let Some(next) = look(conn, seen, limits, first) {
+                return next;
+            }
+            seen = conn.ahead().len();
+        }
+        let idle = seen == 0;
+        tokio::select! {
+            biased;
+            read = conn.fill() => match read {
+                Ok(1..) => {}
+                // The client is gone, or was in the middle of a head: nobody waits for an answer.
+                Ok(0) | Err(_) => return Next::Over,
+            },
+            () = alarm.ring_at(deadline) => {
+                return if idle { Next::Over } else { Next::Refused(ParseRefusal::HeadTimeout) };
+            }
+            () = stop.as_mut(), if idle => return Next::Over,
+        }
+    }
+}
+
+/// Looks at what has arrived; `None` to wait for more. `seen` bytes were looked at before.
+fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Next> {
+    skip_empty_lines(conn, seen);
+    let bytes = conn.ahead();
+    if first && bytes.starts_with(H2_PREFACE) {
+        return Some(Next::Http2);
+    }
+    if first && !bytes.is_empty() && H2_PREFACE.starts_with(bytes) {
+        return None;
+    }
+    // Parsing again for each byte that drips in would cost the square of the head, so after the
+    // first look only the end of a head is worth another one.
+    if seen == 0 || ends_head(bytes, seen) {
+        match head::read(bytes, limits) {
+            Ok(Some(head)) => {
+                let framing = head.framing;
+                return Some(Next::Request {
+                    head: conn.take(head.len),
+                    framing,
+                });
+            }
+            Ok(None) => {}
+            Err(refusal) => return Some(Next::Refused(refusal)),
+        }
+    }
+    too_large(bytes, limits).map(Next::Refused)
+}
+
+/// An empty line before a request is a leftover of old clients and means nothing.
+fn skip_empty_lines(conn: &mut Conn, seen: usize) {
+    if seen <= 1 {
+        while conn.ahead().starts_with(b"\r\n") {
+            drop(conn.take(2));
+        }
+    }
+}
+
+/// Whether an empty line stands among the bytes from `seen` on.
+fn ends_head(bytes: &[u8], seen: usize) -> bool {
+    let fresh = bytes.get(seen.saturating_sub(3)..).unwrap_or_default();
+    fresh.windows(2).any(|pair| pair == b"\n\n") || fresh.windows(3).any(|three| three == b"\n\r\n")
+}
+
+fn too_large(bytes: &[u8], limits: &Limits) -> Option<ParseRefusal> {
+    // The longest registered method, two spaces, the version.
+    const AROUND_TARGET: usize = 32;
+    if bytes.len() > limits.head_bytes_max {
+        return Some(ParseRefusal::HeadTooLarge);
+    }
+    let line = bytes.get(..limits.target_bytes_max + AROUND_TARGET)?;
+    (!line.contains(&b'\n')).then_some(ParseRefusal::TargetTooLong)
+}

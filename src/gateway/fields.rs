@@ -1,0 +1,98 @@
+//! Header fields that do not pass the gateway.
+//!
+//! Invariant: the upstream sees `Tidegate-*` only from the gateway and forwarded-for fields only
+//! from trusted proxies; the client sees no field that was meant for one connection.
+//! Deliberately not here: hop-by-hop fields of requests; Pingora removes those.
+
+use http::header::{CONNECTION, HeaderName};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them.
+pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool) {
+    let stripped = |name: &HeaderName| is_ours(name) || (!trusted && is_forwarded_for(name));
+    // Almost no request has such a field, so the list almost never allocates.
+    let names: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| stripped(name))
+        .cloned()
+        .collect();
+    for name in names {
+        request.remove_header(&name);
+    }
+}
+
+fn is_ours(name: &HeaderName) -> bool {
+    name.as_str().starts_with("tidegate-")
+}
+
+fn is_forwarded_for(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
+}
+
+/// Removes what an upstream said about its own connection.
+pub(crate) fn strip_response(response: &mut ResponseHeader) {
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    if let Some(connection) = response.remove_header(&CONNECTION) {
+        let nominated = connection.as_bytes().split(|byte| *byte == b',');
+        for token in nominated.take(NOMINATED_MAX) {
+            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) {
+                if !is_needed(&name) {
+                    response.remove_header(&name);
+                }
+            }
+        }
+    }
+    response.remove_header("keep-alive");
+    response.remove_header("proxy-connection");
+}
+
+/// Fields that one `Connection` field can take away.
+const NOMINATED_MAX: usize = 16;
+
+/// What frames the message stays, whatever an upstream nominates.
+fn is_needed(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "content-length" | "transfer-encoding" | "date" | "close"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora::http::{RequestHeader, ResponseHeader};
+
+    use super::{strip_request, strip_response};
+
+    #[test]
+    fn only_trusted_proxies_speak_of_clients() {
+        for (trusted, expected) in [(true, "forwarded,x-a,x-forwarded-for"), (false, "x-a")] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for name in ["X-Forwarded-For", "Forwarded", "Tidegate-Risk", "X-A"] {
+                request.append_header(name, "1").unwrap();
+            }
+            strip_request(&mut request, trusted);
+            let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
+            left.sort_unstable();
+            assert_eq!(left.join(","), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_meant_for_one_connection_stays_there() {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in [
+            ("Connection", "close, X-Hop, content-length"),
+            ("X-Hop", "1"),
+            ("Keep-Alive", "timeout=5"),
+            ("Content-Length", "0"),
+        ] {
+            response.append_header(name, value).unwrap();
+        }
+        strip_response(&mut response);
+        let left: Vec<&str> = response.headers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(left, ["content-length"]);
+    }
+}

@@ -1,0 +1,363 @@
+//! The seam between the shell and the pipeline.
+//!
+//! Invariant: the shell calls `admit` once per request it could frame, `complete` once per
+//! exchange that reached its end, and `refused_in_parsing` once per head it refused; an exchange
+//! that is dropped instead (a panic, a process that stops) is counted by its own drop guard.
+//! This body is a stand-in that forwards everything to the first upstream, or does what the
+//! function it was made with says.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::respond::Answer;
+use crate::units::Moment;
+
+/// What the shell knows about a request when its head has arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadFacts<'a> {
+    /// The number of the listener: its position in the settings.
+    pub listener: u16,
+    /// The worker that serves the connection.
+    pub worker: usize,
+    /// The address of the client's end of the connection.
+    pub peer: Option<SocketAddr>,
+    /// Whether `peer` is one of the trusted proxies, so that its forwarded-for fields are true.
+    pub peer_trusted: bool,
+    /// The method as received.
+    pub method: &'a str,
+    /// Path and query as received; of an absolute-form target the part behind the authority.
+    pub raw_target: &'a [u8],
+    /// The host the request is for: the Host field, or `:authority` in HTTP/2.
+    pub host: &'a [u8],
+    /// The fields as received.
+    pub headers: &'a http::HeaderMap,
+    /// When the head was complete.
+    pub at: Moment,
+}
+
+/// A decision as text: 22 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecisionId([u8; 22]);
+
+impl DecisionId {
+    /// The id of the ASCII digits given.
+    #[must_use]
+    pub const fn new(digits: [u8; 22]) -> Self {
+        Self(digits)
+    }
+
+    /// The digits as bytes, as a header value wants them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The digits as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone)]
+pub enum Course {
+    /// It goes to an upstream.
+    Forward(Forward),
+    /// The gateway answers by itself.
+    Answer(Answer),
+}
+
+/// How a request goes to its upstream.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// The number of the upstream group: its position in the settings.
+    pub upstream: usize,
+    /// Path and query to send instead of the received ones.
+    pub path: Option<Bytes>,
+    /// How long each read from the upstream may take.
+    pub timeout: Duration,
+    /// Whether an idempotent request is sent once more when no connection could be made.
+    /// One whose reused connection closed before a byte came back is sent once more anyway:
+    /// that is a race of every keep-alive connection and says nothing about the upstream.
+    pub may_retry: bool,
+    /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
+    pub may_upgrade: bool,
+}
+
+/// Why a head was refused before it could be governed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParseRefusal {
+    /// It was not complete in time.
+    HeadTimeout,
+    /// It has too many bytes.
+    HeadTooLarge,
+    /// It has too many fields.
+    TooManyFields,
+    /// Its target is too long.
+    TargetTooLong,
+    /// Its first line is not `method SP target SP version`.
+    RequestLine,
+    /// A version that is not HTTP/1.0 or HTTP/1.1.
+    Version,
+    /// A field name or value with bytes that may not be there, or a folded line.
+    Field,
+    /// A line that does not end with CRLF.
+    LineEnd,
+    /// Host is missing, empty, doubled or not a host.
+    Host,
+    /// Content-Length is doubled, a list or not a number.
+    ContentLength,
+    /// Transfer-Encoding is anything but a single `chunked`, or stands in HTTP/1.0.
+    TransferEncoding,
+    /// Both Content-Length and Transfer-Encoding.
+    LengthAndEncoding,
+    /// Bytes in the target that no target may have.
+    TargetBytes,
+    /// A target that is not a path, or an address that disagrees with Host.
+    TargetForm,
+    /// CONNECT: the gateway is no tunnel.
+    Connect,
+}
+
+impl ParseRefusal {
+    /// The name in metrics and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HeadTimeout => "head_timeout",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TooManyFields => "too_many_fields",
+            Self::TargetTooLong => "target_too_long",
+            Self::RequestLine => "request_line",
+            Self::Version => "version",
+            Self::Field => "field",
+            Self::LineEnd => "line_end",
+            Self::Host => "host",
+            Self::ContentLength => "content_length",
+            Self::TransferEncoding => "transfer_encoding",
+            Self::LengthAndEncoding => "length_and_encoding",
+            Self::TargetBytes => "target_bytes",
+            Self::TargetForm => "target_form",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+/// Whose head was refused, and how it was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedHead {
+    /// Why.
+    pub reason: ParseRefusal,
+    /// The status of the answer.
+    pub status: u16,
+    /// The number of the listener.
+    pub listener: u16,
+    /// The worker that served the connection.
+    pub worker: usize,
+    /// The address of the client's end of the connection.
+    pub peer: Option<SocketAddr>,
+    /// When.
+    pub at: Moment,
+}
+
+/// What went wrong between the client, the gateway and the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The upstream group has no address yet.
+    NoAddress,
+    /// No connection could be made.
+    Connect,
+    /// No connection was made in time.
+    ConnectTimeout,
+    /// The connection could not be secured.
+    Tls,
+    /// The request could not be written.
+    Write,
+    /// The upstream did not answer in time.
+    Timeout,
+    /// The upstream closed or reset the connection.
+    Reset,
+    /// The upstream's answer is not HTTP.
+    Garbage,
+    /// The client went away, or broke the framing of its body.
+    ClientAbort,
+    /// The request cannot be carried to an upstream as it is.
+    NotForwardable,
+    /// The gateway itself failed.
+    Internal,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Completion {
+    /// When.
+    pub at: Moment,
+    /// The status sent to the client; 0 when none was.
+    pub status_sent: u16,
+    /// The last final status received from an upstream; 0 when none was.
+    pub upstream_status: u16,
+    /// What went wrong, if anything.
+    pub failure: Option<Failure>,
+    /// Attempts to reach an upstream, 0 for an answer of our own.
+    pub attempts: u8,
+    /// Attempts whose request never reached an upstream that would serve it: no connection, a
+    /// failed write, or a reused connection that closed before a byte came back.
+    pub never_sent: u8,
+    /// Bytes of the request body received.
+    pub request_body_bytes: u64,
+    /// Bytes of the response body sent.
+    pub response_body_bytes: u64,
+}
+
+/// The pipeline, shared by all workers.
+pub struct Governor {
+    script: Script,
+    counts: Arc<Counts>,
+    completions: Mutex<Vec<Completion>>,
+    refusals: Mutex<Vec<RefusedHead>>,
+}
+
+/// What a stand-in does with a request.
+pub type Script = Box<dyn Fn(&HeadFacts<'_>) -> Course + Send + Sync>;
+
+#[derive(Debug, Default)]
+struct Counts {
+    admitted: AtomicU64,
+    dropped: AtomicU64,
+    heads: AtomicU64,
+}
+
+/// One request between its decision and its end.
+pub struct Exchange {
+    course: Course,
+    id: DecisionId,
+    counts: Arc<Counts>,
+    completed: bool,
+}
+
+impl Exchange {
+    /// What becomes of the request.
+    #[must_use]
+    pub fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// The id of the decision.
+    #[must_use]
+    pub fn decision_id(&self) -> DecisionId {
+        self.id
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.completed {
+            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Governor {
+    /// A stand-in that forwards everything.
+    #[must_use]
+    pub fn forwarding() -> Self {
+        Self::scripted(Box::new(|_| {
+            Course::Forward(Forward {
+                upstream: 0,
+                path: None,
+                timeout: Duration::from_secs(30),
+                may_retry: false,
+                may_upgrade: true,
+            })
+        }))
+    }
+
+    /// A stand-in that does what `script` says.
+    #[must_use]
+    pub fn scripted(script: Script) -> Self {
+        Self {
+            script,
+            counts: Arc::default(),
+            completions: Mutex::default(),
+            refusals: Mutex::default(),
+        }
+    }
+
+    /// Decides about one request.
+    pub fn admit(&self, facts: &HeadFacts<'_>) -> Exchange {
+        let n = self.counts.admitted.fetch_add(1, Ordering::Relaxed);
+        Exchange {
+            course: (self.script)(facts),
+            id: id_of(facts.worker, n),
+            counts: Arc::clone(&self.counts),
+            completed: false,
+        }
+    }
+
+    /// Notes that the final response head has arrived from the upstream.
+    pub fn head_received(&self, _exchange: &mut Exchange, _at: Moment, _status: u16) {
+        self.counts.heads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Closes an exchange.
+    pub fn complete(&self, mut exchange: Exchange, completion: Completion) {
+        exchange.completed = true;
+        self.completions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(completion);
+    }
+
+    /// Notes a head that was refused, and gives the refusal an id.
+    pub fn refused_in_parsing(&self, refused: &RefusedHead) -> DecisionId {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.push(*refused);
+        id_of(refused.worker, refusals.len() as u64)
+    }
+
+    /// Decisions made so far (stand-in only).
+    #[must_use]
+    pub fn admitted(&self) -> u64 {
+        self.counts.admitted.load(Ordering::Relaxed)
+    }
+
+    /// Exchanges dropped without completion (stand-in only).
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Ordering::Relaxed)
+    }
+
+    /// All completions so far (stand-in only).
+    #[must_use]
+    pub fn completions(&self) -> Vec<Completion> {
+        self.completions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// All refusals in parsing so far (stand-in only).
+    #[must_use]
+    pub fn refusals(&self) -> Vec<RefusedHead> {
+        self.refusals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+fn id_of(worker: usize, n: u64) -> DecisionId {
+    let mut text = String::with_capacity(22);
+    _ = write!(text, "00000000{worker:02x}{n:012x}");
+    let mut digits = [b'0'; 22];
+    for (digit, byte) in digits.iter_mut().zip(text.bytes()) {
+        *digit = byte;
+    }
+    DecisionId::new(digits)
+}

@@ -1,0 +1,28 @@
+//! The shell around Pingora: the only module that names it.
+//!
+//! A request meets `edge` (reads its head), `proxy` (Pingora's hooks), `governor` (the seam to
+//! the pipeline), `respond` (the answers of our own). `server` starts and stops all of it.
+//!
+//! Invariant: nothing here decides; it translates between sockets and plain data.
+
+mod bind;
+pub mod clock;
+mod edge;
+mod failure;
+mod fields;
+pub mod governor;
+mod in_flight;
+mod listener;
+mod passage;
+mod proxy;
+pub mod respond;
+mod server;
+pub mod settings;
+mod stop;
+mod upstreams;
+pub mod worker;
+
+pub use bind::BindError;
+pub use edge::Connections;
+pub use server::Gateway;
+pub use stop::{Control, Ended};

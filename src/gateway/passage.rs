@@ -1,0 +1,103 @@
+//! What is kept about one request while Pingora carries it from hook to hook.
+//!
+//! Invariant: the exchange is given back exactly once; a passage that is dropped before gives it
+//! to its drop guard. Deliberately not here: decisions.
+
+use super::governor::{Completion, Exchange, Failure, Forward, Governor};
+use super::governor::{Course, DecisionId};
+use super::in_flight::Guard;
+use crate::units::Moment;
+
+/// How far a request has come.
+pub(crate) enum Progress {
+    /// Nothing has been decided.
+    New,
+    /// There is a decision.
+    Admitted(Exchange),
+    /// The exchange has been closed.
+    Closed,
+}
+
+/// One request on its way.
+pub(crate) struct Passage {
+    progress: Progress,
+    /// Whether the forwarded-for fields of the client are believed.
+    pub(crate) peer_trusted: bool,
+    /// Attempts to reach an upstream.
+    pub(crate) attempts: u8,
+    /// Attempts whose request never reached an upstream.
+    pub(crate) never_sent: u8,
+    /// The last final status received.
+    pub(crate) upstream_status: u16,
+    _in_flight: Guard,
+}
+
+/// What Pingora knows at the end of a request.
+pub(crate) struct Ending {
+    pub(crate) at: Moment,
+    pub(crate) status_sent: u16,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) request_body_bytes: u64,
+    pub(crate) response_body_bytes: u64,
+}
+
+impl Passage {
+    pub(crate) fn new(in_flight: Guard) -> Self {
+        Self {
+            progress: Progress::New,
+            peer_trusted: false,
+            attempts: 0,
+            never_sent: 0,
+            upstream_status: 0,
+            _in_flight: in_flight,
+        }
+    }
+
+    pub(crate) fn admit(&mut self, exchange: Exchange) {
+        self.progress = Progress::Admitted(exchange);
+    }
+
+    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
+        match &mut self.progress {
+            Progress::Admitted(exchange) => Some(exchange),
+            Progress::New | Progress::Closed => None,
+        }
+    }
+
+    pub(crate) fn decision_id(&self) -> Option<DecisionId> {
+        match &self.progress {
+            Progress::Admitted(exchange) => Some(exchange.decision_id()),
+            Progress::New | Progress::Closed => None,
+        }
+    }
+
+    /// Where the request goes; `None` when it goes nowhere.
+    pub(crate) fn forward(&self) -> Option<&Forward> {
+        match &self.progress {
+            Progress::Admitted(exchange) => match exchange.course() {
+                Course::Forward(forward) => Some(forward),
+                Course::Answer(_) => None,
+            },
+            Progress::New | Progress::Closed => None,
+        }
+    }
+
+    /// Closes the exchange, once.
+    pub(crate) fn close(&mut self, governor: &Governor, ending: &Ending) {
+        let progress = std::mem::replace(&mut self.progress, Progress::Closed);
+        let Progress::Admitted(exchange) = progress else {
+            return;
+        };
+        let completion = Completion {
+            at: ending.at,
+            status_sent: ending.status_sent,
+            upstream_status: self.upstream_status,
+            failure: ending.failure,
+            attempts: self.attempts,
+            never_sent: self.never_sent,
+            request_body_bytes: ending.request_body_bytes,
+            response_body_bytes: ending.response_body_bytes,
+        };
+        governor.complete(exchange, completion);
+    }
+}

@@ -1,0 +1,316 @@
+//! Pingora's hooks: translate in, call one function, translate out.
+//!
+//! Invariant: a hook decides nothing; what becomes of a request stands in its exchange, and
+//! whatever ends the request, the exchange is closed exactly once. Deliberately not here:
+//! statuses, bodies and the reading of heads.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use async_trait::async_trait;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::clock;
+use super::failure::{self, NO_ADDRESS};
+use super::fields;
+use super::governor::{Course, Forward, Governor, HeadFacts};
+use super::in_flight::InFlight;
+use super::listener::Listeners;
+use super::passage::{Ending, Passage};
+use super::respond::{Answer, DECISION_ID};
+use super::settings::GatewaySettings;
+use super::upstreams::Upstreams;
+
+/// Attempts at most, the first one included.
+const ATTEMPTS_MAX: u8 = 2;
+
+/// The hooks of one worker.
+pub(crate) struct Hooks {
+    pub(crate) governor: Arc<Governor>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) settings: Arc<GatewaySettings>,
+    pub(crate) listeners: Listeners,
+    pub(crate) in_flight: InFlight,
+    pub(crate) worker: usize,
+    pub(crate) turn: AtomicUsize,
+}
+
+#[async_trait]
+impl ProxyHttp for Hooks {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage::new(self.in_flight.enter())
+    }
+
+    /// Without this Pingora adds a compression module that costs time even while it is off.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        self.admit(session, passage);
+        let message = match passage
+            .exchange()
+            .map(|exchange| (exchange.course(), exchange.decision_id()))
+        {
+            Some((Course::Answer(answer), id)) => (answer.message(id)?, answer.close),
+            _ => return Ok(false),
+        };
+        let ((head, body), close) = message;
+        keep_for_next_request(session, close);
+        let has_body = session.req_header().method != http::Method::HEAD;
+        session
+            .write_response_header(Box::new(head), !has_body)
+            .await?;
+        session
+            .write_response_body(has_body.then_some(body), true)
+            .await?;
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        passage.attempts += 1;
+        let forward = passage
+            .forward()
+            .ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
+        let Some(address) = self.upstreams.pick(forward.upstream, &self.turn) else {
+            passage.never_sent += 1;
+            return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
+        };
+        Ok(Box::new(self.peer(address, forward)))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if let Some(path) = passage
+            .forward()
+            .and_then(|forward| forward.path.as_deref())
+        {
+            request.set_raw_path(path)?;
+        }
+        fields::strip_request(request, passage.peer_trusted);
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        let status = response.status;
+        if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        passage.upstream_status = status.as_u16();
+        fields::strip_response(response);
+        if let Some(exchange) = passage.exchange() {
+            self.governor
+                .head_received(exchange, clock::now(), status.as_u16());
+            response.insert_header(DECISION_ID, exchange.decision_id().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        passage.never_sent += 1;
+        let may_retry = passage.forward().is_some_and(|forward| forward.may_retry);
+        error.set_retry(may_retry && is_first_try_of_idempotent(session, passage));
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        reused: bool,
+    ) -> Box<Error> {
+        let unserved = reused && closed_before_a_byte(&error, session);
+        passage.never_sent += u8::from(unserved);
+        error.set_retry(unserved && is_first_try_of_idempotent(session, passage));
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        passage: &mut Passage,
+    ) -> FailToProxy {
+        let mut told = FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
+        };
+        let answer = Answer::to_failure(failure::classify(error));
+        let message = answer
+            .zip(passage.decision_id())
+            .and_then(|(answer, id)| answer.message(id).ok());
+        if let Some((head, body)) = message {
+            told.error_code = head.status.as_u16();
+            // A client that is gone as well has nothing left to be told.
+            _ = session.write_error_response(head, body).await;
+        }
+        told
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, passage: &mut Passage) {
+        let sent = session
+            .response_written()
+            .map_or(0, |head| head.status.as_u16());
+        let ending = Ending {
+            at: clock::now(),
+            status_sent: sent,
+            failure: error.map(failure::classify),
+            request_body_bytes: session.body_bytes_read() as u64,
+            response_body_bytes: session.body_bytes_sent() as u64,
+        };
+        passage.close(&self.governor, &ending);
+    }
+
+    /// Each failure stands in the ledger and in the metrics; a line per failure in the log
+    /// would let a client fill the disk.
+    fn suppress_error_log(&self, _: &Session, _: &Passage, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Passage,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+impl Hooks {
+    fn admit(&self, session: &Session, passage: &mut Passage) {
+        let request = session.req_header();
+        let peer = session
+            .client_addr()
+            .and_then(|addr| addr.as_inet())
+            .copied();
+        let local = session.server_addr().and_then(|addr| addr.as_inet());
+        passage.peer_trusted = peer.is_some_and(|peer| self.trusts(peer));
+        let facts = HeadFacts {
+            listener: self.listeners.number(local),
+            worker: self.worker,
+            peer,
+            peer_trusted: passage.peer_trusted,
+            method: request.method.as_str(),
+            raw_target: behind_authority(request.raw_path()),
+            host: host_of(request),
+            headers: &request.headers,
+            at: clock::now(),
+        };
+        passage.admit(self.governor.admit(&facts));
+    }
+
+    fn trusts(&self, peer: SocketAddr) -> bool {
+        let trusted = &self.settings.trusted_proxies;
+        trusted.iter().any(|net| net.contains(&peer.ip()))
+    }
+
+    fn peer(&self, address: SocketAddr, forward: &Forward) -> HttpPeer {
+        let timeouts = &self.settings.timeouts;
+        let mut peer = HttpPeer::new(address, false, String::new());
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.total_connection_timeout = Some(timeouts.connect);
+        peer.options.read_timeout = Some(forward.timeout);
+        peer.options.write_timeout = Some(timeouts.upstream_write);
+        peer.options.idle_timeout = Some(timeouts.upstream_idle);
+        if !forward.may_upgrade {
+            peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        }
+        peer
+    }
+}
+
+/// Reads the rest of a small body, so that the client sees the answer instead of a reset. A
+/// client that waits for `100 Continue` may send its body or not, so nothing can follow it.
+fn keep_for_next_request(session: &mut Session, close: bool) {
+    if close
+        || session
+            .req_header()
+            .headers
+            .contains_key(http::header::EXPECT)
+    {
+        session.set_keepalive(None);
+    } else {
+        session.set_close_on_response_before_downstream_finish(false);
+    }
+}
+
+fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {
+    passage.attempts < ATTEMPTS_MAX
+        && session.req_header().method.is_idempotent()
+        && !session.retry_buffer_truncated()
+}
+
+/// Whether an upstream closed a kept connection instead of taking the request.
+fn closed_before_a_byte(error: &Error, session: &Session) -> bool {
+    let head_only = session.upstream_body_bytes_sent() == Some(0);
+    let nothing_sent_back = session.response_written().is_none();
+    let mut retry = error.retry.clone();
+    retry.decide_reuse(true);
+    let closed = retry.retry() || (head_only && *error.etype() == ErrorType::WriteError);
+    closed && nothing_sent_back && *error.esource() == ErrorSource::Upstream
+}
+
+fn host_of(request: &RequestHeader) -> &[u8] {
+    match request.uri.authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => request
+            .headers
+            .get(http::header::HOST)
+            .map_or(b"", http::HeaderValue::as_bytes),
+    }
+}
+
+/// Path and query of a target; the edge lets only `/...`, `*` and `scheme://authority...` pass.
+fn behind_authority(target: &[u8]) -> &[u8] {
+    if matches!(target.first(), Some(b'/' | b'*')) {
+        return target;
+    }
+    let authority = target.windows(3).position(|three| three == b"://");
+    let rest = target
+        .get(authority.map_or(0, |at| at + 3)..)
+        .unwrap_or_default();
+    let path = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    path.and_then(|at| rest.get(at..)).unwrap_or(b"/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind_authority;
+
+    #[test]
+    fn a_target_is_cut_behind_its_authority() {
+        for (target, expected) in [
+            ("/a?b=http://c/d", "/a?b=http://c/d"),
+            ("*", "*"),
+            ("http://a/b?c", "/b?c"),
+            ("http://a", "/"),
+            ("http://a?c", "?c"),
+        ] {
+            assert_eq!(behind_authority(target.as_bytes()), expected.as_bytes());
+        }
+    }
+}

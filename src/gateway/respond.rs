@@ -1,0 +1,445 @@
+//! Every status and every body that the gateway makes by itself.
+//!
+//! Invariant: no other file names a status code of ours, and no answer says more about the
+//! inside than its reason codes. Bodies are RFC 9457 problems, upstream failures carry
+//! Proxy-Status (RFC 9209). Deliberately not here: which answer a request deserves.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use serde::Serialize;
+
+use super::governor::{DecisionId, Failure, ParseRefusal};
+
+/// The header that names the decision on every response.
+pub const DECISION_ID: &str = "Tidegate-Decision-Id";
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// An answer of the gateway itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status, 400..=599.
+    pub status: u16,
+    /// The problem type, a URI.
+    pub kind: &'static str,
+    /// The problem in three words.
+    pub title: &'static str,
+    /// The problem in one sentence for the client.
+    pub detail: Cow<'static, str>,
+    /// Reason codes, sorted.
+    pub reason_codes: Cow<'static, [&'static str]>,
+    /// Methods for `Allow`.
+    pub allow: Option<String>,
+    /// Seconds for `Retry-After`.
+    pub retry_after_s: Option<u32>,
+    /// The value of `Proxy-Status`.
+    pub proxy_status: Option<&'static str>,
+    /// Whether the connection ends with this answer.
+    pub close: bool,
+}
+
+impl Answer {
+    const fn plain(
+        status: u16,
+        kind: &'static str,
+        title: &'static str,
+        detail: &'static str,
+    ) -> Self {
+        Self {
+            status,
+            kind,
+            title,
+            detail: Cow::Borrowed(detail),
+            reason_codes: Cow::Borrowed(&[]),
+            allow: None,
+            retry_after_s: None,
+            proxy_status: None,
+            close: false,
+        }
+    }
+
+    /// The same answer with these reason codes.
+    #[must_use]
+    pub fn because(mut self, codes: impl Into<Cow<'static, [&'static str]>>) -> Self {
+        self.reason_codes = codes.into();
+        self
+    }
+
+    /// 404: no contract knows the path.
+    #[must_use]
+    pub const fn unknown_endpoint() -> Self {
+        Self::plain(
+            404,
+            "urn:tidegate:problem:unknown-endpoint",
+            "Unknown endpoint",
+            "No contract covers this path.",
+        )
+    }
+
+    /// 403: the request is set apart.
+    #[must_use]
+    pub const fn quarantined() -> Self {
+        Self::plain(
+            403,
+            "urn:tidegate:problem:quarantined",
+            "Quarantined",
+            "The request has been set apart for review.",
+        )
+    }
+
+    /// 403: the request is refused.
+    #[must_use]
+    pub const fn refused() -> Self {
+        Self::plain(
+            403,
+            "urn:tidegate:problem:refused",
+            "Refused",
+            "The request is not permitted.",
+        )
+    }
+
+    /// 405 with `Allow`.
+    #[must_use]
+    pub fn method_not_allowed(allow: String) -> Self {
+        let mut answer = Self::plain(
+            405,
+            "urn:tidegate:problem:method-not-allowed",
+            "Method not allowed",
+            "The contract of this path does not allow the method.",
+        );
+        answer.allow = Some(allow);
+        answer
+    }
+
+    /// 400: the target has more than one reading.
+    #[must_use]
+    pub const fn ambiguous_target() -> Self {
+        Self::plain(
+            400,
+            "urn:tidegate:problem:ambiguous-target",
+            "Ambiguous target",
+            "The request target can be read in more than one way.",
+        )
+    }
+
+    /// 429: a limit is exceeded; a retry is welcome after so many seconds.
+    #[must_use]
+    pub const fn quota_exceeded(retry_after_s: u32) -> Self {
+        let mut answer = Self::plain(
+            429,
+            "https://iana.org/assignments/http-problem-types#quota-exceeded",
+            "Quota exceeded",
+            "The limit of this endpoint is used up.",
+        );
+        answer.retry_after_s = Some(retry_after_s);
+        answer
+    }
+
+    /// 429: the client behaves unusually.
+    #[must_use]
+    pub const fn abnormal_usage() -> Self {
+        let mut answer = Self::plain(
+            429,
+            "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
+            "Abnormal usage detected",
+            "Requests of this client are slowed down.",
+        );
+        answer.retry_after_s = Some(10);
+        answer
+    }
+
+    /// 503: the endpoint sheds load or all its places are taken.
+    #[must_use]
+    pub const fn reduced_capacity(retry_after_s: u32) -> Self {
+        let mut answer = Self::plain(
+            503,
+            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+            "Temporary reduced capacity",
+            "The endpoint serves fewer requests for now.",
+        );
+        answer.retry_after_s = Some(retry_after_s);
+        answer
+    }
+
+    /// 503: the circuit of the endpoint is open.
+    #[must_use]
+    pub const fn circuit_open(retry_after_s: u32) -> Self {
+        let mut answer = Self::plain(
+            503,
+            "urn:tidegate:problem:circuit-open",
+            "Circuit open",
+            "The endpoint is not reachable for now.",
+        );
+        answer.retry_after_s = Some(retry_after_s);
+        answer
+    }
+
+    /// The answer to a head that was refused in parsing; it ends the connection.
+    #[must_use]
+    pub fn to_refusal(refusal: ParseRefusal) -> Self {
+        let (status, title, detail) = match refusal {
+            ParseRefusal::HeadTimeout => (
+                408,
+                "Request timeout",
+                "The request head was not complete in time.",
+            ),
+            ParseRefusal::HeadTooLarge => (
+                431,
+                "Request head too large",
+                "The request head has too many bytes.",
+            ),
+            ParseRefusal::TooManyFields => (
+                431,
+                "Too many header fields",
+                "The request has too many header fields.",
+            ),
+            ParseRefusal::TargetTooLong => (
+                414,
+                "Request target too long",
+                "The request target has too many bytes.",
+            ),
+            ParseRefusal::Connect => (405, "Method not allowed", "This is no tunnel."),
+            ParseRefusal::Version => (
+                400,
+                "Malformed request",
+                "The request is not HTTP/1.0 or HTTP/1.1.",
+            ),
+            ParseRefusal::RequestLine => (
+                400,
+                "Malformed request",
+                "The first line is not method, target and version with one space between them.",
+            ),
+            ParseRefusal::Field => (
+                400,
+                "Malformed request",
+                "A header field has bytes that may not be there.",
+            ),
+            ParseRefusal::LineEnd => (
+                400,
+                "Malformed request",
+                "Lines of a request head end with CRLF.",
+            ),
+            ParseRefusal::Host => (
+                400,
+                "Malformed request",
+                "A request has exactly one Host field, and it names a host.",
+            ),
+            ParseRefusal::ContentLength => (
+                400,
+                "Malformed request",
+                "A request has at most one Content-Length, and it is a number.",
+            ),
+            ParseRefusal::TransferEncoding => (
+                400,
+                "Malformed request",
+                "The only transfer encoding of a request is chunked.",
+            ),
+            ParseRefusal::LengthAndEncoding => (
+                400,
+                "Malformed request",
+                "A request has either Content-Length or Transfer-Encoding.",
+            ),
+            ParseRefusal::TargetBytes => (
+                400,
+                "Malformed request",
+                "The request target has bytes that must be percent-encoded.",
+            ),
+            ParseRefusal::TargetForm => (
+                400,
+                "Malformed request",
+                "The request target is neither a path nor an address that agrees with Host.",
+            ),
+        };
+        let mut answer = Self::plain(
+            status,
+            "urn:tidegate:problem:malformed-request",
+            title,
+            detail,
+        );
+        answer.reason_codes = Cow::Borrowed(&["MALFORMED_REQUEST"]);
+        answer.close = true;
+        answer
+    }
+
+    /// The answer to a failure; `None` when there is nobody left to answer.
+    #[must_use]
+    pub fn to_failure(failure: Failure) -> Option<Self> {
+        let (status, kind, title, proxy_status) = match failure {
+            Failure::NotForwardable => (
+                400,
+                "urn:tidegate:problem:malformed-request",
+                "Malformed request",
+                "tidegate; error=http_request_error",
+            ),
+            Failure::NoAddress => (
+                502,
+                UNREACHABLE,
+                "Upstream unreachable",
+                "tidegate; error=dns_error",
+            ),
+            Failure::Connect => (
+                502,
+                UNREACHABLE,
+                "Upstream unreachable",
+                "tidegate; error=connection_refused",
+            ),
+            Failure::ConnectTimeout => (
+                504,
+                UNREACHABLE,
+                "Upstream unreachable",
+                "tidegate; error=connection_timeout",
+            ),
+            Failure::Tls => (
+                502,
+                UNREACHABLE,
+                "Upstream unreachable",
+                "tidegate; error=tls_protocol_error",
+            ),
+            Failure::Timeout => (
+                504,
+                "urn:tidegate:problem:upstream-slow",
+                "Upstream too slow",
+                "tidegate; error=http_response_timeout",
+            ),
+            Failure::Write | Failure::Reset => (
+                502,
+                "urn:tidegate:problem:upstream-closed",
+                "Upstream closed the connection",
+                "tidegate; error=connection_terminated",
+            ),
+            Failure::Garbage => (
+                502,
+                "urn:tidegate:problem:upstream-malformed",
+                "Upstream answered nonsense",
+                "tidegate; error=http_protocol_error",
+            ),
+            Failure::Internal => (
+                500,
+                "urn:tidegate:problem:internal",
+                "Internal error",
+                "tidegate; error=proxy_internal_error",
+            ),
+            Failure::ClientAbort => return None,
+        };
+        let mut answer = Self::plain(
+            status,
+            kind,
+            title,
+            "The gateway could not get an answer for this request.",
+        );
+        answer.proxy_status = Some(proxy_status);
+        Some(answer)
+    }
+
+    /// The head and body of the answer as decision `id`.
+    ///
+    /// # Errors
+    ///
+    /// Where a value cannot stand in a header, which only `allow` could cause.
+    pub(crate) fn message(&self, id: DecisionId) -> Result<(ResponseHeader, Bytes)> {
+        let body = self.body(id);
+        let mut head = ResponseHeader::build(self.status, Some(8))?;
+        head.insert_header("Content-Type", PROBLEM_JSON)?;
+        head.insert_header("Content-Length", itoa::Buffer::new().format(body.len()))?;
+        head.insert_header("Cache-Control", "no-store")?;
+        head.insert_header(DECISION_ID, id.as_bytes())?;
+        if let Some(allow) = &self.allow {
+            head.insert_header("Allow", allow.as_str())?;
+        }
+        if let Some(seconds) = self.retry_after_s {
+            head.insert_header("Retry-After", itoa::Buffer::new().format(seconds))?;
+        }
+        if let Some(proxy_status) = self.proxy_status {
+            head.insert_header("Proxy-Status", proxy_status)?;
+        }
+        Ok((head, body))
+    }
+
+    /// The same message as HTTP/1.1 bytes that end the connection, for a client whose request
+    /// never became a session.
+    pub(crate) fn closing_bytes(&self, id: DecisionId) -> Vec<u8> {
+        let Ok((head, body)) = self.message(id) else {
+            return Vec::new();
+        };
+        let mut wire = Vec::with_capacity(512 + body.len());
+        wire.extend_from_slice(b"HTTP/1.1 ");
+        wire.extend_from_slice(head.status.as_str().as_bytes());
+        wire.push(b' ');
+        wire.extend_from_slice(head.get_reason_phrase().unwrap_or_default().as_bytes());
+        wire.extend_from_slice(b"\r\n");
+        head.header_to_h1_wire(&mut wire);
+        wire.extend_from_slice(b"Connection: close\r\n\r\n");
+        wire.extend_from_slice(&body);
+        wire
+    }
+
+    fn body(&self, id: DecisionId) -> Bytes {
+        let problem = Problem {
+            kind: self.kind,
+            title: self.title,
+            status: self.status,
+            detail: &self.detail,
+            instance: id.as_str(),
+            reason_codes: &self.reason_codes,
+        };
+        // Text and numbers always serialise; an empty body is still a valid answer.
+        serde_json::to_vec(&problem).unwrap_or_default().into()
+    }
+}
+
+const UNREACHABLE: &str = "urn:tidegate:problem:upstream-unreachable";
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    reason_codes: &'a [&'static str],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, DecisionId};
+    use crate::gateway::governor::ParseRefusal;
+
+    #[test]
+    fn an_answer_is_a_problem_with_its_headers() {
+        let answer = Answer::method_not_allowed("GET, HEAD".to_owned())
+            .because(&["CONTRACT_METHOD_DISALLOWED"][..]);
+        let (head, body) = answer
+            .message(DecisionId::new(*b"0123456789abcdef012345"))
+            .unwrap();
+        assert_eq!(head.status, 405);
+        assert_eq!(head.headers["allow"], "GET, HEAD");
+        assert_eq!(
+            head.headers["tidegate-decision-id"],
+            "0123456789abcdef012345"
+        );
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["status"], 405);
+        assert_eq!(body["instance"], "0123456789abcdef012345");
+        assert_eq!(body["reason_codes"][0], "CONTRACT_METHOD_DISALLOWED");
+    }
+
+    #[test]
+    fn a_refusal_in_parsing_is_whole_http() {
+        let wire = Answer::to_refusal(ParseRefusal::HeadTimeout)
+            .closing_bytes(DecisionId::new([b'a'; 22]));
+        let text = String::from_utf8(wire).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+            "{text}"
+        );
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.contains(&format!("Content-Length: {}", body.len())),
+            "{head}"
+        );
+        assert!(head.contains("Connection: close"), "{head}");
+    }
+}

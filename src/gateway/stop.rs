@@ -1,0 +1,181 @@
+//! How the gateway stops: no new connections, running requests finish, then the process may go.
+//!
+//! Invariant: the drain happens before Pingora is told anything, because Pingora would sleep its
+//! whole grace period, idle or not. Deliberately not here: the ledger; its owner closes it when
+//! the gateway has ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::edge::Connections;
+use super::in_flight::InFlight;
+
+/// How often the drain looks whether the last request has finished.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What a reload calls.
+pub(crate) type OnReload = Box<dyn Fn() + Send + Sync>;
+
+/// What others may ask of a running gateway, from any thread.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) in_flight: Vec<InFlight>,
+    pub(crate) connections: Arc<Connections>,
+    asked: watch::Sender<bool>,
+    draining: AtomicBool,
+    cut_off: AtomicUsize,
+}
+
+impl Control {
+    pub(crate) fn new(in_flight: Vec<InFlight>, connections: Arc<Connections>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                in_flight,
+                connections,
+                asked: watch::Sender::new(false),
+                draining: AtomicBool::new(false),
+                cut_off: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Asks for a graceful stop and returns at once.
+    pub fn stop(&self) {
+        self.shared.asked.send_replace(true);
+    }
+
+    /// Whether the gateway takes no new connections any more.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// Requests being served.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.iter().map(InFlight::count).sum()
+    }
+
+    /// How the run ended, once it has.
+    pub(crate) fn ended(&self) -> Ended {
+        Ended {
+            cut_off: self.shared.cut_off.load(Ordering::Acquire),
+        }
+    }
+
+    /// The client connections.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Requests that were cut off because they did not finish in time.
+    pub cut_off: usize,
+}
+
+/// Waits for a reason to stop, then drains.
+pub(crate) struct Stopper {
+    pub(crate) control: Control,
+    pub(crate) drain_max: Duration,
+    pub(crate) close_listeners: watch::Sender<bool>,
+    pub(crate) on_reload: OnReload,
+    pub(crate) signals: bool,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stopper {
+    async fn recv(&self) -> ShutdownSignal {
+        let mut asked = self.control.shared.asked.subscribe();
+        let mut signals = Signals::install(self.signals);
+        let fast = loop {
+            tokio::select! {
+                _ = asked.wait_for(|asked| *asked) => break false,
+                signal = signals.next() => match signal {
+                    Some(Asked::Reload) => (self.on_reload)(),
+                    Some(Asked::Stop) => break false,
+                    Some(Asked::StopNow) | None => break true,
+                },
+            }
+        };
+        self.control.shared.draining.store(true, Ordering::Release);
+        self.close_listeners.send_replace(true);
+        if !fast {
+            self.drain(&mut signals).await;
+        }
+        let cut_off = self.control.in_flight();
+        self.control
+            .shared
+            .cut_off
+            .store(cut_off, Ordering::Release);
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Stopper {
+    async fn drain(&self, signals: &mut Signals) {
+        let deadline = Instant::now() + self.drain_max;
+        while self.control.in_flight() > 0 && Instant::now() < deadline {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                signal = signals.next() => if signal == Some(Asked::StopNow) {
+                    return;
+                },
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Reload,
+    Stop,
+    StopNow,
+}
+
+/// The signals of the process; none in a gateway that others embed.
+struct Signals([Option<(Signal, Asked)>; 4]);
+
+impl Signals {
+    fn install(wanted: bool) -> Self {
+        // HUP without a handler kills the process. QUIT is to hand over to a new binary; until
+        // then it stops like TERM.
+        let table = [
+            (SignalKind::hangup(), Asked::Reload),
+            (SignalKind::terminate(), Asked::Stop),
+            (SignalKind::quit(), Asked::Stop),
+            (SignalKind::interrupt(), Asked::StopNow),
+        ];
+        Self(table.map(|(kind, asked)| {
+            let signal = wanted.then(|| signal(kind).ok()).flatten();
+            signal.map(|signal| (signal, asked))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Asked> {
+        std::future::poll_fn(|cx| {
+            for (signal, asked) in self.0.iter_mut().flatten() {
+                if signal.poll_recv(cx).is_ready() {
+                    return std::task::Poll::Ready(Some(*asked));
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}

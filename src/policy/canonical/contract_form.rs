@@ -1,0 +1,121 @@
+//! One contract in canonical form.
+
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+use super::ReadError;
+use crate::contract::{Contract, ContractId, Method, MethodSet, PathRules, Template, Terms};
+use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
+
+/// The members; absent limits are left out, all else is written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContractForm {
+    allow_encoded_slash: bool,
+    allowed_methods: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    burst: Option<u32>,
+    circuit_threshold_bp: u64,
+    endpoint: String,
+    error_budget_ppm: u64,
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<u32>,
+    max_latency_ms: u32,
+    merge_slashes: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_limit_rpm: Option<u32>,
+    stream: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tier: Option<String>,
+    timeout_ms: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+}
+
+impl From<&Contract> for ContractForm {
+    fn from(contract: &Contract) -> Self {
+        let terms = contract.terms();
+        let methods = contract.methods().iter();
+        Self {
+            allow_encoded_slash: terms.path_rules.allow_encoded_slash,
+            allowed_methods: methods.map(|method| method.as_str().to_owned()).collect(),
+            burst: terms.burst.map(NonZeroU32::get),
+            circuit_threshold_bp: terms.circuit_threshold.wide(),
+            endpoint: contract.endpoint_key().to_owned(),
+            error_budget_ppm: u64::from(terms.error_budget.get()),
+            id: contract.id().as_str().to_owned(),
+            max_in_flight: terms.max_in_flight.map(NonZeroU32::get),
+            max_latency_ms: terms.max_latency.get(),
+            merge_slashes: terms.path_rules.merge_slashes,
+            owner: contract.owner().map(str::to_owned),
+            rate_limit_rpm: terms.rate_limit.map(PerMinute::get),
+            stream: terms.stream,
+            tier: terms.tier.map(|tier| tier.key().to_owned()),
+            timeout_ms: terms.timeout.get(),
+            upstream: contract.upstream().map(str::to_owned),
+        }
+    }
+}
+
+impl TryFrom<ContractForm> for Contract {
+    type Error = ReadError;
+
+    fn try_from(form: ContractForm) -> Result<Self, ReadError> {
+        let bad = |reason| ReadError::value(format!("contract '{}'", form.id), reason);
+        let id = ContractId::new(&form.id).ok_or_else(|| bad("the id is not valid"))?;
+        let path = form.endpoint.split_once(' ').map(|(_, path)| path);
+        let template = path.and_then(|path| Template::parse(path).ok());
+        template.ok_or_else(|| bad("the endpoint is not valid"))?;
+        let methods = methods(&form.allowed_methods).ok_or_else(|| bad("no valid methods"))?;
+        let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
+        let upstream = form.upstream.map(String::into_boxed_str);
+        let owner = form.owner.map(String::into_boxed_str);
+        let endpoint = form.endpoint.into_boxed_str();
+        Ok(Self::new(id, endpoint, methods, upstream, owner, terms))
+    }
+}
+
+fn methods(tokens: &[String]) -> Option<MethodSet> {
+    let mut set = MethodSet::EMPTY;
+    for token in tokens {
+        match Method::from_token(token) {
+            Method::Other => return None,
+            method => set = set.with(method),
+        }
+    }
+    (!set.is_empty()).then_some(set)
+}
+
+fn terms(form: &ContractForm) -> Option<Terms> {
+    let limit = |count: Option<u32>| match count {
+        Some(count) => NonZeroU32::new(count).map(Some),
+        None => Some(None),
+    };
+    let tier = match &form.tier {
+        Some(key) => Some(Tier::from_key(key)?),
+        None => None,
+    };
+    if form.max_latency_ms == 0 || form.timeout_ms == 0 {
+        return None;
+    }
+    Some(Terms {
+        client_rate_limit: None,
+        max_latency: Millis::new(form.max_latency_ms),
+        timeout: Millis::new(form.timeout_ms),
+        error_budget: PartsPerMillion::new(form.error_budget_ppm).filter(|ppm| ppm.get() > 0)?,
+        circuit_threshold: BasisPoints::new(form.circuit_threshold_bp).filter(|bp| bp.get() > 0)?,
+        rate_limit: limit(form.rate_limit_rpm)?.and_then(|rpm| PerMinute::new(rpm.get())),
+        burst: limit(form.burst)?,
+        max_in_flight: limit(form.max_in_flight)?,
+        stream: form.stream,
+        tier,
+        path_rules: PathRules {
+            allow_encoded_slash: form.allow_encoded_slash,
+            merge_slashes: form.merge_slashes,
+        },
+    })
+}

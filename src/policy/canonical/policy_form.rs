@@ -1,0 +1,173 @@
+//! The rules in canonical form.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ReadError;
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyForm {
+    bands_bp: BandsForm,
+    method_disallowed: ActionForm,
+    name: String,
+    stages: BTreeMap<String, StageForm>,
+    tiers: BTreeMap<String, Vec<String>>,
+    unknown_endpoint: UnknownForm,
+    version: String,
+    weights_bp: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandsForm {
+    critical: u64,
+    high: u64,
+    low: u64,
+    medium: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionForm {
+    action: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnknownForm {
+    action: String,
+    answer: u16,
+}
+
+/// `"enforced"`, `"shadow"`, or `{"canary_bp": 2500}`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum StageForm {
+    Enforced,
+    Shadow,
+    CanaryBp(u64),
+}
+
+impl From<&Rules> for PolicyForm {
+    fn from(rules: &Rules) -> Self {
+        let stage = |factor| match rules.stages.of(factor) {
+            Stage::Enforced => StageForm::Enforced,
+            Stage::Shadow => StageForm::Shadow,
+            Stage::Canary(share) => StageForm::CanaryBp(share.wide()),
+        };
+        let actions = |tier| {
+            let actions = rules.allowed(tier).iter();
+            actions.map(|action| action.name().to_owned()).collect()
+        };
+        let name = |factor: Factor| factor.name().to_owned();
+        let factors = || Factor::ALL.into_iter();
+        Self {
+            bands_bp: BandsForm {
+                critical: rules.bands.critical().wide(),
+                high: rules.bands.high().wide(),
+                low: rules.bands.low().wide(),
+                medium: rules.bands.medium().wide(),
+            },
+            method_disallowed: ActionForm {
+                action: rules.method_disallowed.key().to_owned(),
+            },
+            name: rules.name.to_string(),
+            stages: factors().map(|f| (name(f), stage(f))).collect(),
+            tiers: Tier::ALL
+                .into_iter()
+                .map(|tier| (tier.key().to_owned(), actions(tier)))
+                .collect(),
+            unknown_endpoint: UnknownForm {
+                action: rules.unknown_endpoint.action.key().to_owned(),
+                answer: rules.unknown_endpoint.answer_status,
+            },
+            version: rules.version.to_string(),
+            weights_bp: factors()
+                .map(|f| (name(f), rules.weights.of(f).wide()))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<PolicyForm> for Rules {
+    type Error = ReadError;
+
+    fn try_from(form: PolicyForm) -> Result<Self, ReadError> {
+        let bad = |reason| ReadError::value("policy", reason);
+        let bands = bands(&form.bands_bp).ok_or_else(|| bad("the bands do not rise"))?;
+        let weight = |bp: &u64| BasisPoints::new(*bp);
+        let weights = per_factor(&form.weights_bp, weight, BasisPoints::ZERO);
+        let weights = weights.ok_or_else(|| bad("the weights are not valid"))?;
+        let stages = per_factor(&form.stages, stage, Stage::Shadow);
+        let stages = stages.ok_or_else(|| bad("the stages are not valid"))?;
+        let unknown = unknown_endpoint(&form.unknown_endpoint);
+        let method = severity(&form.method_disallowed.action);
+        Ok(Self {
+            version: form.version.into(),
+            name: form.name.into(),
+            bands,
+            weights,
+            stages,
+            unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
+            method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
+            tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
+        })
+    }
+}
+
+fn bands(form: &BandsForm) -> Option<Bands> {
+    Bands::new(
+        BasisPoints::new(form.low)?,
+        BasisPoints::new(form.medium)?,
+        BasisPoints::new(form.high)?,
+        BasisPoints::new(form.critical)?,
+    )
+}
+
+/// One value for each factor; exactly the eleven names.
+fn per_factor<F, T: Copy>(
+    form: &BTreeMap<String, F>,
+    convert: impl Fn(&F) -> Option<T>,
+    start: T,
+) -> Option<PerFactor<T>> {
+    let mut values = PerFactor::from_fn(|_| start);
+    for factor in Factor::ALL {
+        values = values.with(factor, convert(form.get(factor.name())?)?);
+    }
+    (form.len() == Factor::ALL.len()).then_some(values)
+}
+
+fn stage(form: &StageForm) -> Option<Stage> {
+    match form {
+        StageForm::Enforced => Some(Stage::Enforced),
+        StageForm::Shadow => Some(Stage::Shadow),
+        StageForm::CanaryBp(share) => BasisPoints::new(*share).map(Stage::Canary),
+    }
+}
+
+fn severity(key: &str) -> Option<Severity> {
+    Severity::ALL.into_iter().find(|action| action.key() == key)
+}
+
+fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {
+    let action = severity(&form.action)?;
+    let answer_status = form.answer;
+    matches!(answer_status, 403 | 404).then_some(UnknownEndpoint {
+        action,
+        answer_status,
+    })
+}
+
+fn tiers(form: &BTreeMap<String, Vec<String>>) -> Option<[ActionSet; 3]> {
+    let mut sets = [ActionSet::EMPTY; 3];
+    for (tier, set) in Tier::ALL.into_iter().zip(&mut sets) {
+        for name in form.get(tier.key())? {
+            *set = set.with(Action::from_name(name)?);
+        }
+    }
+    (form.len() == Tier::ALL.len()).then_some(sets)
+}

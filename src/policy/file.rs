@@ -1,0 +1,281 @@
+//! The policy file: YAML in, valid rules out. What is left out keeps its default.
+//!
+//! `version` is the version of the format (1); the policy's own version is `policy_version`.
+//! See docs/policy-format.md.
+
+use crate::diagnostic::Code;
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
+use crate::yaml::{Fields, Keys, Node, Sheet, parse_decimal};
+
+const POLICY_KEYS: Keys = Keys {
+    what: "a policy",
+    known: &[
+        "version",
+        "policy_version",
+        "name",
+        "bands",
+        "weights",
+        "stages",
+        "unknown_endpoint",
+        "method_disallowed",
+        "tiers",
+    ],
+    later: &["circuit", "retry"],
+    computed: &["policy_hash", "content_digest"],
+};
+
+const BAND_KEYS: Keys = Keys {
+    what: "'bands'",
+    known: &["low", "medium", "high", "critical"],
+    later: &[],
+    computed: &[],
+};
+
+const UNKNOWN_KEYS: Keys = Keys {
+    what: "'unknown_endpoint'",
+    known: &["action", "answer"],
+    later: &["rate_limit_rpm", "burst"],
+    computed: &[],
+};
+
+const METHOD_KEYS: Keys = Keys {
+    what: "'method_disallowed'",
+    known: &["action"],
+    later: &[],
+    computed: &[],
+};
+
+const FACTOR_NAMES: [&str; Factor::ALL.len()] = [
+    Factor::Latency.name(),
+    Factor::LatencyRegression.name(),
+    Factor::ErrorRate.name(),
+    Factor::ErrorBudgetBurn.name(),
+    Factor::Circuit.name(),
+    Factor::Concurrency.name(),
+    Factor::TrafficAnomaly.name(),
+    Factor::RateLimit.name(),
+    Factor::UnknownEndpoint.name(),
+    Factor::MethodDisallowed.name(),
+    Factor::RetryStorm.name(),
+];
+
+const WEIGHT_KEYS: Keys = Keys {
+    what: "'weights'",
+    known: &FACTOR_NAMES,
+    later: &[],
+    computed: &[],
+};
+
+const STAGE_KEYS: Keys = Keys {
+    what: "'stages'",
+    known: &FACTOR_NAMES,
+    later: &[],
+    computed: &[],
+};
+
+const TIER_KEYS: Keys = Keys {
+    what: "'tiers'",
+    known: &["observe_only", "control", "autonomous"],
+    later: &[],
+    computed: &[],
+};
+
+/// The rules of a policy file; where something was reported, defaults stand in for it.
+pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
+    let mut rules = Rules::default();
+    let Some(fields) = sheet.fields(root, &POLICY_KEYS) else {
+        return rules;
+    };
+    sheet.format_version(fields);
+    if let Some(node) = sheet.required(fields, "name")
+        && let Some(name) = sheet.text(node, "'name'", 64)
+    {
+        rules.name = name.into();
+    }
+    if let Some(node) = fields.get("policy_version")
+        && let Some(version) = read_version(sheet, node)
+    {
+        rules.version = version;
+    }
+    if let Some(node) = fields.get("bands") {
+        rules.bands = read_bands(sheet, node).unwrap_or_default();
+    }
+    if let Some(node) = fields.get("weights") {
+        read_per_factor(sheet, node, &WEIGHT_KEYS, &mut rules.weights, read_weight);
+    }
+    if let Some(node) = fields.get("stages") {
+        read_per_factor(sheet, node, &STAGE_KEYS, &mut rules.stages, read_stage);
+    }
+    read_unknown_endpoint(sheet, fields, &mut rules.unknown_endpoint);
+    if let Some(node) = fields.get("method_disallowed")
+        && let Some(fields) = sheet.fields(node, &METHOD_KEYS)
+        && let Some(node) = fields.get("action")
+        && let Some(action) = read_severity(sheet, node)
+    {
+        rules.method_disallowed = action;
+    }
+    if let Some(node) = fields.get("tiers") {
+        read_tiers(sheet, node, &mut rules.tiers);
+    }
+    rules
+}
+
+fn read_version(sheet: &mut Sheet<'_>, node: &Node) -> Option<Box<str>> {
+    let text = sheet.text(node, "'policy_version'", 32)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
+    if !text.bytes().all(allowed) {
+        let message = "'policy_version' is letters, digits, '.', '-', '+', '_'".to_owned();
+        sheet.error(node.place, Code::Text, message);
+        return None;
+    }
+    Some(text.into())
+}
+
+fn read_bands(sheet: &mut Sheet<'_>, node: &Node) -> Option<Bands> {
+    let fields = sheet.fields(node, &BAND_KEYS)?;
+    let default = Bands::default();
+    let low = read_bound(sheet, fields, "low", default.low());
+    let medium = read_bound(sheet, fields, "medium", default.medium());
+    let high = read_bound(sheet, fields, "high", default.high());
+    let critical = read_bound(sheet, fields, "critical", default.critical());
+    let (low, medium, high, critical) = (low?, medium?, high?, critical?);
+    let bands = Bands::new(low, medium, high, critical);
+    if bands.is_none() || low == BasisPoints::ZERO {
+        let shown = [low, medium, high, critical].map(|bound| bound.get().to_string());
+        let message = format!(
+            "the bands are {} basis points; they must rise, and begin above 0",
+            shown.join(", ")
+        );
+        sheet.error(node.place, Code::Bands, message);
+        return None;
+    }
+    bands
+}
+
+fn read_bound(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    key: &str,
+    default: BasisPoints,
+) -> Option<BasisPoints> {
+    match fields.get(key) {
+        None => Some(default),
+        Some(node) => {
+            let value = sheet.share(node, &format!("'{key}'"), 4)?;
+            BasisPoints::new(value)
+        }
+    }
+}
+
+fn read_per_factor<T: Copy>(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    keys: &Keys,
+    values: &mut PerFactor<T>,
+    read: impl Fn(&mut Sheet<'_>, &Node, Factor) -> Option<T>,
+) {
+    let Some(fields) = sheet.fields(node, keys) else {
+        return;
+    };
+    for factor in Factor::ALL {
+        if let Some(node) = fields.get(factor.name())
+            && let Some(value) = read(sheet, node, factor)
+        {
+            *values = values.with(factor, value);
+        }
+    }
+}
+
+fn read_weight(sheet: &mut Sheet<'_>, node: &Node, factor: Factor) -> Option<BasisPoints> {
+    let value = sheet.share(node, &format!("the weight of '{}'", factor.name()), 4)?;
+    BasisPoints::new(value)
+}
+
+fn read_stage(sheet: &mut Sheet<'_>, node: &Node, factor: Factor) -> Option<Stage> {
+    let what = format!("the stage of '{}'", factor.name());
+    let text = sheet.text(node, &what, 64)?;
+    let stage = match text {
+        "enforced" => Some(Stage::Enforced),
+        "shadow" => Some(Stage::Shadow),
+        _ => canary_share(text).map(Stage::Canary),
+    };
+    if stage.is_none() {
+        let message = format!("{what} is not '{text}'");
+        sheet.error(node.place, Code::Stage, message);
+    }
+    stage
+}
+
+/// The share of `canary 25%` or `canary 0.5%`.
+fn canary_share(text: &str) -> Option<BasisPoints> {
+    let percent = text.strip_prefix("canary ")?.strip_suffix('%')?;
+    parse_decimal(percent, 2).ok().and_then(BasisPoints::new)
+}
+
+fn read_severity(sheet: &mut Sheet<'_>, node: &Node) -> Option<Severity> {
+    let choices = Severity::ALL.map(Severity::key);
+    sheet.choice(node, "'action'", &choices, |text| {
+        Severity::ALL
+            .into_iter()
+            .find(|action| action.key() == text)
+    })
+}
+
+fn read_unknown_endpoint(sheet: &mut Sheet<'_>, fields: Fields<'_>, value: &mut UnknownEndpoint) {
+    let Some(node) = fields.get("unknown_endpoint") else {
+        return;
+    };
+    let Some(fields) = sheet.fields(node, &UNKNOWN_KEYS) else {
+        return;
+    };
+    if let Some(node) = fields.get("action")
+        && let Some(action) = read_severity(sheet, node)
+    {
+        value.action = action;
+    }
+    if let Some(node) = fields.get("answer")
+        && let Some(status) = sheet.choice(node, "'answer'", &["404", "403"], |text| {
+            text.parse::<u16>().ok()
+        })
+    {
+        value.answer_status = status;
+    }
+}
+
+fn read_tiers(sheet: &mut Sheet<'_>, node: &Node, tiers: &mut [ActionSet; 3]) {
+    let Some(fields) = sheet.fields(node, &TIER_KEYS) else {
+        return;
+    };
+    for (tier, actions) in Tier::ALL.into_iter().zip(tiers) {
+        if let Some(node) = fields.get(tier.key())
+            && let Some(items) = sheet.list(node, &format!("'{}'", tier.key()))
+        {
+            let read = items
+                .iter()
+                .filter_map(|item| read_action(sheet, item, tier));
+            *actions = read.fold(ActionSet::EMPTY, ActionSet::with);
+        }
+    }
+}
+
+fn read_action(sheet: &mut Sheet<'_>, node: &Node, tier: Tier) -> Option<Action> {
+    let choices = Action::ALL.map(Action::name);
+    let action = sheet.choice(node, "an action", &choices, Action::from_name)?;
+    if action_needs(action) > tier {
+        let (action, tier) = (action.name(), tier.key());
+        let message = format!("'{action}' is more than '{tier}' may ever do");
+        sheet.error(node.place, Code::TierActions, message);
+        return None;
+    }
+    Some(action)
+}
+
+/// The weakest tier that may have an action: a file cannot make observing mean refusing.
+const fn action_needs(action: Action) -> Tier {
+    match action {
+        Action::Log | Action::Report | Action::Propose => Tier::ObserveOnly,
+        Action::Throttle | Action::Quarantine | Action::Drop | Action::CircuitOpen => Tier::Control,
+        Action::PolicyUpdate => Tier::Autonomous,
+    }
+}

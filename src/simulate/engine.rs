@@ -1,0 +1,231 @@
+//! Runs lines of traffic through the pipeline, one virtual instant after the other.
+//!
+//! At one instant: the tick, then completions in input order, then arrivals in input order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::contract::{Method, canonicalise, split_query};
+use crate::enforcement::Measure;
+use crate::observation::{
+    Arrival, Completion, Ending, OpenRequest, OpenRequests, OpenToken, TICK_NS, Ticker,
+    UpstreamError,
+};
+use crate::pipeline::{self, Admission};
+use crate::record::{DecisionEvent, InlineText, unmatched_shape};
+use crate::rulebook::Rulebook;
+use crate::simulate::{TrafficLine, virtual_moment};
+use crate::units::Tier;
+
+/// The worker that all simulated requests run on.
+pub const SIMULATED_WORKER: usize = 0;
+
+const TICK_MS: u64 = TICK_NS / 1_000_000;
+
+struct Running {
+    admission: Admission,
+    event: DecisionEvent,
+    line: u64,
+    status: u16,
+    latency_ms: u32,
+}
+
+/// The pipeline in virtual time.
+pub struct Engine<'a> {
+    rulebook: &'a Rulebook,
+    refusal_status: fn(&Rulebook, &Admission) -> u16,
+    ticker: Ticker,
+    open: OpenRequests<Running>,
+    due: BTreeMap<(u64, u64), OpenToken>,
+    next_tick_ms: u64,
+    lines: u64,
+    finished: VecDeque<Option<DecisionEvent>>,
+    first_unfinished: u64,
+}
+
+impl<'a> Engine<'a> {
+    /// An engine at the origin of virtual time. `refusal_status` is the status that the gateway
+    /// answers with when it refuses.
+    #[must_use]
+    pub fn new(rulebook: &'a Rulebook, refusal_status: fn(&Rulebook, &Admission) -> u16) -> Self {
+        Self {
+            rulebook,
+            refusal_status,
+            ticker: Ticker::default(),
+            open: OpenRequests::default(),
+            due: BTreeMap::new(),
+            next_tick_ms: 0,
+            lines: 0,
+            finished: VecDeque::new(),
+            first_unfinished: 0,
+        }
+    }
+
+    /// Runs one request at its time, which must not lie before the last one's.
+    pub fn run(&mut self, line: &TrafficLine) {
+        self.advance(line.at_ms);
+        let number = self.lines;
+        self.lines += 1;
+        self.finished.push_back(None);
+        let method = Method::from_token(&line.method);
+        let arrival = Arrival {
+            method,
+            client: line.client_key(),
+            at: virtual_moment(line.at_ms),
+            listener_tier: Tier::Autonomous,
+            declared_retries: line.declared_retries(),
+        };
+        let (path, _) = split_query(line.target().unwrap_or_default().as_bytes());
+        let path = canonicalise(path);
+        let pairing = self
+            .rulebook
+            .catalogue()
+            .pair(method, path.as_ref().map_err(|fault| *fault));
+        let admission = pipeline::admit(self.rulebook, SIMULATED_WORKER, pairing, &arrival);
+        let serial = self.rulebook.serial();
+        let mut event = DecisionEvent::of(number, arrival.at.wall_us, serial, &admission);
+        event.method = method;
+        event.other_method = InlineText::new(&line.method);
+        event.client = arrival.client;
+        event.retry_count = arrival.declared_retries;
+        if let (false, Ok(path)) = (admission.contracted, &path) {
+            event.shape = unmatched_shape(path.as_str());
+        }
+        let running = Running {
+            admission,
+            event,
+            line: number,
+            status: line.status,
+            latency_ms: line.latency_ms,
+        };
+        self.start(running, line.at_ms);
+    }
+
+    /// Runs on until every request has ended.
+    pub fn finish(&mut self) {
+        while let Some((&(at_ms, _), _)) = self.due.last_key_value() {
+            self.advance(at_ms);
+        }
+    }
+
+    /// The events that have ended and whose predecessors have, in input order.
+    pub fn drain(&mut self) -> Vec<DecisionEvent> {
+        let mut ended = Vec::new();
+        while let Some(Some(event)) = self.finished.front() {
+            ended.push(*event);
+            self.finished.pop_front();
+            self.first_unfinished += 1;
+        }
+        ended
+    }
+
+    fn start(&mut self, running: Running, at_ms: u64) {
+        if running.admission.judgement.permit.measure() != Measure::Forward {
+            let status = (self.refusal_status)(self.rulebook, &running.admission);
+            self.end(&running, false, at_ms, status, 0, Ending::Refused);
+            return;
+        }
+        let key = (at_ms + u64::from(running.latency_ms), running.line);
+        let token = self.open.open(OpenRequest {
+            route: running.admission.route,
+            since: virtual_moment(at_ms),
+            overdue_at_ns: running.admission.overdue_at_ns,
+            overdue: false,
+            written: false,
+            about: running,
+        });
+        self.due.insert(key, token);
+    }
+
+    /// Lets time pass up to and including `at_ms`, all but the arrivals of that instant.
+    fn advance(&mut self, at_ms: u64) {
+        loop {
+            let due_ms = self.due.first_key_value().map(|((due, _), _)| *due);
+            let quiet = due_ms.is_none() && self.ticker.is_idle() && self.next_tick_ms > 0;
+            if quiet && self.next_tick_ms + TICK_MS < at_ms {
+                // Nothing moves until then, so the ticks between would change nothing.
+                self.next_tick_ms = at_ms - at_ms % TICK_MS;
+            }
+            let tick =
+                self.next_tick_ms <= at_ms && due_ms.is_none_or(|due| self.next_tick_ms <= due);
+            if tick {
+                self.tick();
+            } else if let Some(due_ms) = due_ms.filter(|due| *due <= at_ms) {
+                self.complete_first(due_ms);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = virtual_moment(self.next_tick_ms);
+        for request in self.open.iter_mut() {
+            if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
+                request.overdue = true;
+                pipeline::note_overdue(self.rulebook, SIMULATED_WORKER, request.route);
+            }
+        }
+        pipeline::tick(self.rulebook, &mut self.ticker, now);
+        self.next_tick_ms += TICK_MS;
+    }
+
+    fn complete_first(&mut self, at_ms: u64) {
+        let Some((_, token)) = self.due.pop_first() else {
+            return;
+        };
+        let Some(request) = self.open.close(token) else {
+            return;
+        };
+        let running = request.about;
+        let (status, ending) = match running.status {
+            0 => (502, Ending::Upstream(UpstreamError::Connect)),
+            status => (status, Ending::Answered),
+        };
+        let upstream_status = running.status;
+        self.end(
+            &running,
+            request.overdue,
+            at_ms,
+            status,
+            upstream_status,
+            ending,
+        );
+    }
+
+    fn end(
+        &mut self,
+        running: &Running,
+        was_overdue: bool,
+        at_ms: u64,
+        status: u16,
+        upstream_status: u16,
+        ending: Ending,
+    ) {
+        let latency_ms = match ending {
+            Ending::Refused => 0,
+            _ => u64::from(running.latency_ms),
+        };
+        let completion = Completion {
+            at: virtual_moment(at_ms),
+            status,
+            upstream_status,
+            latency_us: latency_ms * 1_000,
+            ending,
+        };
+        let (rulebook, worker) = (self.rulebook, SIMULATED_WORKER);
+        pipeline::complete(
+            rulebook,
+            worker,
+            &running.admission,
+            was_overdue,
+            &completion,
+        );
+        let place = running.line - self.first_unfinished;
+        let slot = usize::try_from(place)
+            .ok()
+            .and_then(|place| self.finished.get_mut(place));
+        if let Some(slot) = slot {
+            *slot = Some(running.event.ended(&completion));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Simulation: written or recorded traffic through the real pipeline in virtual time.
+//!
+//! No socket, no clock, no thread: the same lines give the same records on every machine. What an
+//! upstream answered to a request that would have been refused is never fed back.
+
+mod clock;
+mod engine;
+mod traffic;
+
+pub use clock::virtual_moment;
+pub use engine::{Engine, SIMULATED_WORKER};
+pub use traffic::{TrafficError, TrafficLine};

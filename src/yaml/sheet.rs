@@ -1,0 +1,354 @@
+//! Typed reading of a tree: each accessor gives a value or reports why not.
+
+use super::decimal::{DecimalFault, parse_decimal};
+use super::tree::{Key, Node, Value};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+
+const EXCERPT_CHARS_MAX: usize = 160;
+const TEXT_CHARS_SHOWN: usize = 40;
+/// The most findings of one file: beyond them a reader has seen enough.
+const FINDINGS_MAX: usize = 100;
+
+/// One file being read, and what was found in it.
+#[derive(Debug)]
+pub struct Sheet<'a> {
+    file: &'a str,
+    source: &'a str,
+    found: Vec<Diagnostic>,
+    unshown: usize,
+}
+
+/// The keys of one kind of map.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys {
+    /// What the map is, in an error: `a contract`.
+    pub what: &'static str,
+    /// The keys that are read.
+    pub known: &'static [&'static str],
+    /// The keys that a later version will read.
+    pub later: &'static [&'static str],
+    /// The keys that are computed and must not stand in a file.
+    pub computed: &'static [&'static str],
+}
+
+/// A map whose keys were checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'n> {
+    place: Place,
+    what: &'static str,
+    entries: &'n [(Key, Node)],
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key; the first one where it stands twice.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        let entry = self.entries.iter().find(|(k, _)| &*k.text == key);
+        entry.map(|(_, node)| node)
+    }
+
+    /// Where the map begins.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+}
+
+impl<'a> Sheet<'a> {
+    /// A file under the name that findings show.
+    #[must_use]
+    pub const fn new(file: &'a str, source: &'a str) -> Self {
+        Self {
+            file,
+            source,
+            found: Vec::new(),
+            unshown: 0,
+        }
+    }
+
+    /// The name of the file.
+    #[must_use]
+    pub const fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub const fn source(&self) -> &'a str {
+        self.source
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn into_findings(self) -> Vec<Diagnostic> {
+        let mut found = self.found;
+        if self.unshown > 0 {
+            found.push(Diagnostic {
+                file: self.file.into(),
+                place: Place::default(),
+                code: Code::TooMany,
+                severity: Severity::Error,
+                message: format!("{} more findings in this file are not shown", self.unshown),
+                remedy: "mend those shown first".to_owned(),
+                excerpt: None,
+            });
+        }
+        found
+    }
+
+    /// Reports an error with the usual remedy.
+    pub fn error(&mut self, place: Place, code: Code, message: String) {
+        self.report(place, code, Severity::Error, message, code.remedy().into());
+    }
+
+    /// Reports an error with a remedy of its own.
+    pub fn error_with(&mut self, place: Place, code: Code, message: String, remedy: String) {
+        self.report(place, code, Severity::Error, message, remedy);
+    }
+
+    /// Reports a warning with the usual remedy.
+    pub fn warning(&mut self, place: Place, code: Code, message: String) {
+        let remedy = code.remedy().into();
+        self.report(place, code, Severity::Warning, message, remedy);
+    }
+
+    fn report(
+        &mut self,
+        place: Place,
+        code: Code,
+        severity: Severity,
+        message: String,
+        remedy: String,
+    ) {
+        if self.found.len() >= FINDINGS_MAX {
+            self.unshown += 1;
+            return;
+        }
+        let line = place.line.checked_sub(1);
+        let excerpt = line.and_then(|line| self.source.lines().nth(line as usize));
+        let cut = |line: &str| line.chars().take(EXCERPT_CHARS_MAX).collect::<String>();
+        let excerpt = excerpt.map(|line| cut(line).into());
+        self.found.push(Diagnostic {
+            file: self.file.into(),
+            place,
+            code,
+            severity,
+            message,
+            remedy,
+            excerpt,
+        });
+    }
+
+    /// The entries of a map, after reporting keys that stand twice, are unknown, are of a
+    /// later version, or are computed.
+    pub fn fields<'n>(&mut self, node: &'n Node, keys: &Keys) -> Option<Fields<'n>> {
+        let entries = self.entries(node, keys.what)?;
+        for (key, _) in entries {
+            let text = &*key.text;
+            if keys.known.contains(&text) {
+                continue;
+            }
+            if keys.computed.contains(&text) {
+                let message = format!("'{text}' is computed, never written");
+                self.error(key.place, Code::ComputedKey, message);
+            } else if keys.later.contains(&text) {
+                let message = format!("'{text}' is not supported by this version");
+                self.error(key.place, Code::LaterKey, message);
+            } else {
+                self.unknown_key(key, keys);
+            }
+        }
+        Some(Fields {
+            place: node.place,
+            what: keys.what,
+            entries,
+        })
+    }
+
+    /// The entries of a map with free keys, after reporting those that stand twice.
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+        let Value::Map(entries) = &node.value else {
+            self.wrong_type(node, &format!("{what} is a map"));
+            return None;
+        };
+        let mut seen: std::collections::HashMap<&str, Place> = std::collections::HashMap::new();
+        for (key, _) in entries {
+            if let Some(first) = seen.get(&*key.text) {
+                let text = shown(&key.text);
+                let (line, column) = (first.line, first.column);
+                let message = format!("'{text}' stands already at {line}:{column}");
+                self.error(key.place, Code::DuplicateKey, message);
+            } else {
+                seen.insert(&key.text, key.place);
+            }
+        }
+        Some(entries)
+    }
+
+    fn unknown_key(&mut self, key: &Key, keys: &Keys) {
+        let text = shown(&key.text);
+        let message = format!("{} has no key '{text}'", keys.what);
+        let remedy = match nearest(&key.text, keys.known.iter().copied()) {
+            Some(known) => format!("did you mean '{known}'?"),
+            None => format!("remove it; the keys are {}", keys.known.join(", ")),
+        };
+        self.error_with(key.place, Code::UnknownKey, message, remedy);
+    }
+
+    /// The value of a key that must be there.
+    pub fn required<'n>(&mut self, fields: Fields<'n>, key: &str) -> Option<&'n Node> {
+        let node = fields.get(key);
+        if node.is_none() {
+            let message = format!("{} needs '{key}'", fields.what);
+            self.error(fields.place, Code::MissingKey, message);
+        }
+        node
+    }
+
+    /// Checks `version`, the format version of a file: only 1.
+    pub fn format_version(&mut self, fields: Fields<'_>) {
+        let Some(node) = self.required(fields, "version") else {
+            return;
+        };
+        if !matches!(&node.value, Value::Plain(text) if &**text == "1") {
+            let message = "the supported format versions are: 1".to_owned();
+            self.error(node.place, Code::Version, message);
+        }
+    }
+
+    /// The items of a list.
+    pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::List(items) => Some(items),
+            _ => {
+                self.wrong_type(node, &format!("{what} is a list"));
+                None
+            }
+        }
+    }
+
+    /// A text of 1 to `chars_max` printable characters.
+    pub fn text<'n>(&mut self, node: &'n Node, what: &str, chars_max: usize) -> Option<&'n str> {
+        let text = match &node.value {
+            Value::Plain(text) | Value::Quoted(text) => &**text,
+            _ => {
+                self.wrong_type(node, &format!("{what} is a text"));
+                return None;
+            }
+        };
+        let printable = !text.is_empty() && !text.chars().any(char::is_control);
+        if !printable || text.chars().count() > chars_max {
+            let message = format!("{what} is 1 to {chars_max} printable characters");
+            self.error(node.place, Code::Text, message);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// An integer within bounds; written in decimal digits alone.
+    pub fn integer(&mut self, node: &Node, what: &str, min: u64, max: u64) -> Option<u64> {
+        let Value::Plain(text) = &node.value else {
+            self.wrong_type(node, &format!("{what} is an integer"));
+            return None;
+        };
+        let bare = text.strip_prefix('-').unwrap_or(text);
+        let is_digits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits || (bare.len() > 1 && bare.starts_with('0')) {
+            let message = format!("{what} is an integer, not '{}'", shown(text));
+            self.error(node.place, Code::WrongType, message);
+            return None;
+        }
+        let value = text
+            .parse()
+            .ok()
+            .filter(|value| (min..=max).contains(value));
+        if value.is_none() {
+            let message = format!("{what} is {min} to {max}, not {}", shown(text));
+            self.error(node.place, Code::OutOfRange, message);
+        }
+        value
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.value {
+            Value::Plain(text) if &**text == "true" => Some(true),
+            Value::Plain(text) if &**text == "false" => Some(false),
+            _ => {
+                self.wrong_type(node, &format!("{what} is true or false"));
+                None
+            }
+        }
+    }
+
+    /// A share from 0 to 1 as an integer of `10^-digits`.
+    pub fn share(&mut self, node: &Node, what: &str, digits: u32) -> Option<u64> {
+        let Value::Plain(text) = &node.value else {
+            self.wrong_type(node, &format!("{what} is a number from 0 to 1"));
+            return None;
+        };
+        let unit = 10_u64.pow(digits);
+        let shown = shown(text);
+        let (code, message) = match parse_decimal(text, digits) {
+            Ok(value) if value <= unit => return Some(value),
+            Ok(_) | Err(DecimalFault::TooLarge) => {
+                (Code::OutOfRange, format!("{what} is 0 to 1, not {shown}"))
+            }
+            Err(DecimalFault::TooFine) => (
+                Code::Decimal,
+                format!("{what} has at most {digits} digits after the point"),
+            ),
+            Err(DecimalFault::NotADecimal) => (
+                Code::WrongType,
+                format!("{what} is a number such as 0.35, not '{shown}'"),
+            ),
+        };
+        self.error(node.place, code, message);
+        None
+    }
+
+    /// One of several texts; the result is what `choose` makes of it.
+    pub fn choice<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        choices: &[&str],
+        choose: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.text(node, what, 256)?;
+        let chosen = choices.contains(&text).then(|| choose(text)).flatten();
+        if chosen.is_none() {
+            let message = format!("{what} is not '{}'", shown(text));
+            let mut remedy = format!("choose one of {}", choices.join(", "));
+            if let Some(near) = nearest(text, choices.iter().copied()) {
+                remedy = format!("did you mean '{near}'? {remedy}");
+            }
+            self.error_with(node.place, Code::NotAChoice, message, remedy);
+        }
+        chosen
+    }
+
+    fn wrong_type(&mut self, node: &Node, expected: &str) {
+        let message = format!("{expected}, not {}", node.value.describe());
+        self.error(node.place, Code::WrongType, message);
+    }
+}
+
+/// A text of a file in a message: short, because a file may hold anything.
+fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(TEXT_CHARS_SHOWN).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
+}
+
+/// The nearest of several names, if one is near.
+fn nearest<'k>(text: &str, names: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    if text.len() > 64 {
+        return None;
+    }
+    let scored = names.map(|name| (strsim::jaro_winkler(text, name), name));
+    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.filter(|(score, _)| *score > 0.8).map(|(_, name)| name)
+}

@@ -1,0 +1,125 @@
+//! Connections: kept, pipelined, capped.
+
+use tidegate::gateway::governor::Governor;
+
+use crate::harness::{Client, OK, Running, Upstream, eventually, settings};
+
+#[test]
+fn both_sides_keep_their_connections() {
+    let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&connections);
+    let upstream = Upstream::start(move |mut conn, _| {
+        count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        conn.stream.set_read_timeout(None).unwrap();
+        while conn.request().is_some() {
+            conn.send(OK);
+        }
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    for _ in 0..50 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    assert_eq!(connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(gateway.control.connections().open(), 1);
+}
+
+#[test]
+fn three_requests_in_one_write_are_answered_in_order() {
+    let upstream = Upstream::replying(|request| {
+        let path = request.line().split(' ').nth(1).unwrap();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}",
+            path.len()
+        )
+        .into_bytes()
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send(concat!(
+        "GET /1 HTTP/1.1\r\nHost: test\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody",
+        "POST /3 HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        "GET /4 HTTP/1.1\r\nHost: test\r\n\r\n",
+    ));
+    for path in ["/1", "/2", "/3", "/4"] {
+        assert_eq!(client.response().text(), path);
+    }
+    let bodies: Vec<Vec<u8>> = upstream.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies, [&b""[..], b"body", b"body", b""]);
+}
+
+#[test]
+fn a_request_that_comes_early_does_not_disturb_the_one_before() {
+    let (send, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let upstream = Upstream::start(move |mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        while conn.request().is_some() {
+            gate.lock().unwrap().recv().unwrap();
+            conn.send(OK);
+        }
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
+    eventually("the first request", || gateway.governor.admitted() == 1);
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    send.send(()).unwrap();
+    assert_eq!(client.response().status(), 200);
+    send.send(()).unwrap();
+    assert_eq!(client.response().status(), 200);
+}
+
+#[test]
+fn the_last_request_of_a_connection_says_so() {
+    let upstream = Upstream::ok();
+    let mut settings = settings(&[upstream.address]);
+    settings.limits.requests_per_connection_max = 3;
+    let gateway = Running::start(settings, Governor::forwarding());
+    let mut client = gateway.connect();
+    for connection in ["keep-alive", "keep-alive", "close"] {
+        assert_eq!(client.get("/").field("connection"), Some(connection));
+    }
+    client.is_closed();
+}
+
+#[test]
+fn a_client_may_ask_for_the_end() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    for request in [
+        "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        let mut client = gateway.connect();
+        client.send(request);
+        assert_eq!(client.response().status(), 200);
+        client.is_closed();
+    }
+}
+
+#[test]
+fn connections_are_capped_and_places_come_back() {
+    for per_address in [false, true] {
+        let upstream = Upstream::ok();
+        let mut settings = settings(&[upstream.address]);
+        let limits = &mut settings.limits;
+        match per_address {
+            true => limits.connections_per_address_max = 2,
+            false => limits.connections_max = 2,
+        }
+        let gateway = Running::start(settings, Governor::forwarding());
+        let mut open: Vec<Client> = (0..2).map(|_| gateway.connect()).collect();
+        for client in &mut open {
+            assert_eq!(client.get("/").status(), 200);
+        }
+        gateway.connect().is_closed();
+        let connections = gateway.control.connections();
+        let refused = (connections.refused_all(), connections.refused_address());
+        assert_eq!(refused, if per_address { (0, 1) } else { (1, 0) });
+        drop(open);
+        eventually("a place", || connections.open() == 0);
+        assert_eq!(gateway.connect().get("/").status(), 200);
+    }
+}

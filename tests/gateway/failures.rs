@@ -1,0 +1,239 @@
+//! Upstreams that are down, slow or broken, and clients that leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tidegate::gateway::governor::{Course, Failure, Forward, Governor};
+
+use crate::harness::{Client, OK, Running, Upstream, eventually, forward, nobody, reset, settings};
+
+fn check(gateway: &Running, status: u16, failure: Failure, proxy_status: &str) {
+    let before = gateway.governor.completions().len();
+    let answer = gateway.connect().get("/");
+    assert_eq!(answer.status(), status);
+    assert_eq!(
+        answer.field("content-type"),
+        Some("application/problem+json")
+    );
+    assert!(answer.field("tidegate-decision-id").is_some());
+    let told = answer.field("proxy-status").unwrap();
+    assert!(told.contains(proxy_status), "{told}");
+    let completion = gateway.completions(before + 1)[before];
+    assert_eq!(completion.failure, Some(failure));
+    assert_eq!(completion.status_sent, status);
+    assert_eq!(completion.upstream_status, 0);
+    eventually("nothing in flight", || gateway.control.in_flight() == 0);
+}
+
+#[test]
+fn an_upstream_that_is_down_is_502() {
+    let gateway = Running::forwarding_to(nobody());
+    check(&gateway, 502, Failure::Connect, "connection_refused");
+    let completion = gateway.completions(1)[0];
+    assert_eq!((completion.attempts, completion.never_sent), (1, 1));
+}
+
+#[test]
+fn an_upstream_without_an_address_is_502() {
+    let mut settings = settings(&[nobody()]);
+    settings.upstreams[0].servers = vec!["no-such-host.invalid:80".to_owned()];
+    let gateway = Running::start(settings, Governor::forwarding());
+    check(&gateway, 502, Failure::NoAddress, "dns_error");
+}
+
+#[test]
+fn an_upstream_that_is_slow_is_504() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    let gateway = Running::scripted(upstream.address, |_| {
+        Course::Forward(Forward {
+            timeout: Duration::from_millis(100),
+            ..forward()
+        })
+    });
+    check(&gateway, 504, Failure::Timeout, "http_response_timeout");
+}
+
+#[test]
+fn an_upstream_that_closes_or_resets_is_502() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+    });
+    check(
+        &Running::forwarding_to(upstream.address),
+        502,
+        Failure::Reset,
+        "connection_terminated",
+    );
+    let upstream = Upstream::start(|conn, _| reset(conn));
+    check(
+        &Running::forwarding_to(upstream.address),
+        502,
+        Failure::Reset,
+        "connection_terminated",
+    );
+}
+
+#[test]
+fn an_upstream_that_answers_nonsense_is_502() {
+    for nonsense in [
+        "SSH-2.0-server\r\n\r\n",
+        "HTTP/1.1 2x0 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
+    ] {
+        let upstream = Upstream::start(move |mut conn, _| {
+            conn.request();
+            conn.send(nonsense);
+            conn.rest();
+        });
+        check(
+            &Running::forwarding_to(upstream.address),
+            502,
+            Failure::Garbage,
+            "http_protocol_error",
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_ends_the_connection() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    let head = client.head().unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert_eq!(client.rest(), b"half");
+    let completion = gateway.completions(1)[0];
+    assert_eq!(completion.failure, Some(Failure::Reset));
+    assert_eq!(
+        (completion.status_sent, completion.upstream_status),
+        (200, 200)
+    );
+}
+
+/// One server that is down and one that is up, tried in this order.
+fn half_down(may_retry: bool) -> (Upstream, Running) {
+    let upstream = Upstream::ok();
+    let gateway = Running::start(
+        settings(&[nobody(), upstream.address]),
+        Governor::scripted(Box::new(move |_| {
+            Course::Forward(Forward {
+                may_retry,
+                ..forward()
+            })
+        })),
+    );
+    (upstream, gateway)
+}
+
+#[test]
+fn a_connection_that_fails_is_tried_once_more_where_it_may() {
+    let (upstream, gateway) = half_down(true);
+    assert_eq!(gateway.connect().get("/").status(), 200);
+    let completion = gateway.completions(1)[0];
+    assert_eq!((completion.attempts, completion.never_sent), (2, 1));
+    assert_eq!((completion.failure, completion.status_sent), (None, 200));
+    assert_eq!(upstream.seen().len(), 1);
+
+    let (_upstream, gateway) = half_down(false);
+    assert_eq!(gateway.connect().get("/").status(), 502);
+    assert_eq!(gateway.completions(1)[0].attempts, 1);
+}
+
+#[test]
+fn a_request_that_is_not_idempotent_is_never_tried_again() {
+    let (_upstream, gateway) = half_down(true);
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(client.response().status(), 502);
+    assert_eq!(gateway.completions(1)[0].attempts, 1);
+}
+
+#[test]
+fn there_is_at_most_one_retry() {
+    let gateway = Running::start(
+        settings(&[nobody(), nobody()]),
+        Governor::scripted(Box::new(|_| {
+            Course::Forward(Forward {
+                may_retry: true,
+                ..forward()
+            })
+        })),
+    );
+    assert_eq!(gateway.connect().get("/").status(), 502);
+    let completion = gateway.completions(1)[0];
+    assert_eq!((completion.attempts, completion.never_sent), (2, 2));
+}
+
+/// Takes one request per connection and closes when the second one arrives.
+fn closing_early(served: &Arc<AtomicUsize>) -> Upstream {
+    let served = Arc::clone(served);
+    Upstream::start(move |mut conn, _| {
+        conn.request();
+        served.fetch_add(1, Ordering::SeqCst);
+        conn.send(OK);
+        let mut one = [0];
+        _ = std::io::Read::read(&mut conn.stream, &mut one);
+        reset(conn);
+    })
+}
+
+#[test]
+fn a_kept_connection_that_closes_first_is_replaced() {
+    let served = Arc::default();
+    let upstream = closing_early(&served);
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    assert_eq!(served.load(Ordering::SeqCst), 3);
+    for completion in &gateway.completions(3)[1..] {
+        assert_eq!((completion.attempts, completion.never_sent), (2, 1));
+        assert_eq!(completion.failure, None);
+    }
+}
+
+#[test]
+fn a_kept_connection_that_closes_first_is_no_reason_to_post_twice() {
+    let served = Arc::default();
+    let upstream = closing_early(&served);
+    let gateway = Running::forwarding_to(upstream.address);
+    assert_eq!(gateway.connect().get("/").status(), 200);
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
+    assert_eq!(client.response().status(), 502);
+    let completion = gateway.completions(2)[1];
+    assert_eq!((completion.attempts, completion.never_sent), (1, 1));
+    assert_eq!(completion.failure, Some(Failure::Reset));
+}
+
+#[test]
+fn a_client_that_leaves_takes_nothing_with_it() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    for count in 1..=3 {
+        let mut client: Client = gateway.connect();
+        client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf");
+        eventually("the request", || gateway.control.in_flight() == 1);
+        drop(client);
+        let completion = gateway.completions(count)[count - 1];
+        assert_eq!(completion.failure, Some(Failure::ClientAbort));
+        assert_eq!(completion.status_sent, 0);
+        eventually("nothing in flight", || gateway.control.in_flight() == 0);
+    }
+    eventually("no connection", || {
+        gateway.control.connections().open() == 0
+    });
+    assert_eq!(gateway.governor.dropped(), 0);
+}

@@ -1,0 +1,11 @@
+//! The gateway on real sockets: every test starts its own on a free port, in front of an
+//! upstream that does exactly what the test says.
+
+mod bodies;
+mod connections;
+mod failures;
+mod forwarding;
+mod harness;
+mod http2;
+mod refusals;
+mod stopping;

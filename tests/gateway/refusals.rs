@@ -1,0 +1,201 @@
+//! Heads that are refused: answered, counted, recorded.
+
+use std::time::{Duration, Instant};
+
+use tidegate::gateway::governor::{Governor, ParseRefusal};
+
+use crate::harness::{Client, Running, Upstream, eventually, settings};
+
+#[test]
+fn every_refusal_is_answered_and_counted() {
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9_000));
+    let endless_target = format!("GET /{}", "x".repeat(9_000));
+    let long_field = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+        "x".repeat(40_000)
+    );
+    let many_fields = format!(
+        "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
+        "x: y\r\n".repeat(100)
+    );
+    let table: &[(&str, u16, ParseRefusal)] = &[
+        ("GET / HTTP/1.1\r\n\r\n", 400, ParseRefusal::Host),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, ParseRefusal::Host),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::Host,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
+            400,
+            ParseRefusal::ContentLength,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            400,
+            ParseRefusal::ContentLength,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            400,
+            ParseRefusal::TransferEncoding,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+            400,
+            ParseRefusal::LengthAndEncoding,
+        ),
+        (
+            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::TargetBytes,
+        ),
+        (
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::TargetBytes,
+        ),
+        (
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::RequestLine,
+        ),
+        (
+            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::Version,
+        ),
+        (
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            400,
+            ParseRefusal::TargetForm,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+            400,
+            ParseRefusal::Field,
+        ),
+        ("GET / HTTP/1.1\nHost: a\n\n", 400, ParseRefusal::LineEnd),
+        (
+            "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+            405,
+            ParseRefusal::Connect,
+        ),
+        ("\u{16}\u{3}\u{1}\u{2}", 400, ParseRefusal::RequestLine),
+        (&long_target, 414, ParseRefusal::TargetTooLong),
+        (&endless_target, 414, ParseRefusal::TargetTooLong),
+        (&long_field, 431, ParseRefusal::HeadTooLarge),
+        (&many_fields, 431, ParseRefusal::TooManyFields),
+    ];
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    for (n, (wire, status, reason)) in table.iter().enumerate() {
+        // On a fresh connection and on a used one.
+        for used in [false, true] {
+            let mut client = gateway.connect();
+            if used {
+                assert_eq!(client.get("/").status(), 200);
+            }
+            client.send(wire);
+            let answer = client.response();
+            assert_eq!(answer.status(), *status, "{wire:.60?}");
+            assert_eq!(answer.field("tidegate-decision-id").map(str::len), Some(22));
+            assert_eq!(
+                answer.field("content-type"),
+                Some("application/problem+json")
+            );
+            assert_eq!(answer.field("connection"), Some("close"));
+            client.is_closed();
+            let refusals = gateway.governor.refusals();
+            assert_eq!(refusals.len(), 2 * n + usize::from(used) + 1);
+            let last = refusals.last().unwrap();
+            assert_eq!(
+                (last.reason, last.status),
+                (*reason, *status),
+                "{wire:.60?}"
+            );
+        }
+    }
+    assert_eq!(gateway.governor.admitted(), table.len() as u64);
+    assert_eq!(upstream.seen().len(), table.len());
+}
+
+fn impatient(head_ms: u64, idle_ms: u64) -> (Upstream, Running) {
+    let upstream = Upstream::ok();
+    let mut settings = settings(&[upstream.address]);
+    settings.timeouts.head = Duration::from_millis(head_ms);
+    settings.timeouts.idle = Duration::from_millis(idle_ms);
+    let gateway = Running::start(settings, Governor::forwarding());
+    (upstream, gateway)
+}
+
+#[test]
+fn a_head_has_one_deadline_however_it_drips() {
+    let (_upstream, gateway) = impatient(200, 60_000);
+    for used in [false, true] {
+        let mut client = gateway.connect();
+        if used {
+            assert_eq!(client.get("/").status(), 200);
+        }
+        let begun = Instant::now();
+        client.send("GET / HTTP/1.1\r\nX-Slow: ");
+        let before = gateway.governor.refusals().len();
+        // A byte now and then does not move the deadline.
+        eventually("a refusal", || {
+            _ = std::io::Write::write(&mut &client.stream, b"x");
+            std::thread::park_timeout(Duration::from_millis(5));
+            gateway.governor.refusals().len() > before
+        });
+        assert!(
+            begun.elapsed() >= Duration::from_millis(190),
+            "{:?}",
+            begun.elapsed()
+        );
+        let answer = client.response();
+        assert_eq!(answer.status(), 408, "used: {used}");
+        let last = *gateway.governor.refusals().last().unwrap();
+        assert_eq!(last.reason, ParseRefusal::HeadTimeout);
+    }
+}
+
+#[test]
+fn a_connection_that_stays_idle_is_closed_in_silence() {
+    let (_upstream, gateway) = impatient(10_000, 50);
+    let mut client = gateway.connect();
+    assert_eq!(client.get("/").status(), 200);
+    client.is_closed();
+    assert!(gateway.governor.refusals().is_empty());
+}
+
+#[test]
+fn a_connection_that_never_says_anything_is_closed_in_silence() {
+    let (_upstream, gateway) = impatient(50, 60_000);
+    gateway.connect().is_closed();
+    assert!(gateway.governor.refusals().is_empty());
+    eventually("the place to come back", || {
+        gateway.control.connections().open() == 0
+    });
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_a_head_is_not_counted() {
+    let (_upstream, gateway) = impatient(10_000, 60_000);
+    let mut client: Client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    drop(client);
+    assert_eq!(gateway.connect().get("/").status(), 200);
+    eventually("the place to come back", || {
+        gateway.control.connections().open() == 0
+    });
+    assert!(gateway.governor.refusals().is_empty());
+}
+
+#[test]
+fn empty_lines_before_a_request_mean_nothing() {
+    let (upstream, gateway) = impatient(10_000, 60_000);
+    let mut client = gateway.connect();
+    client.send("\r\n\r\nGET /a HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(upstream.seen()[0].line(), "GET /a HTTP/1.1");
+}
