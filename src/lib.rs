@@ -15,6 +15,7 @@ pub mod rulebook;
 
 pub mod ledger;
 
+pub mod admin;
 pub mod gateway;
 pub mod telemetry;
 

@@ -1,0 +1,148 @@
+//! Writes the Prometheus text format, version 0.0.4.
+//!
+//! Help and type of a metric stand before its first sample and only then, so a metric without
+//! samples does not show. All samples of one metric must be written in a row.
+
+use std::fmt::Write;
+
+use crate::telemetry::names::Metric;
+
+/// The media type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A text being written.
+#[derive(Debug, Default)]
+pub(super) struct Exposition {
+    text: String,
+    current: &'static str,
+}
+
+impl Exposition {
+    /// One sample of a counter or gauge; `values` are those of the metric's labels, in order.
+    pub(super) fn sample(&mut self, metric: &'static Metric, values: &[&str], number: f64) {
+        self.introduce(metric);
+        self.line(metric, "", values, None, number);
+    }
+
+    /// One histogram: counts per bucket, the last one beyond all `bounds`, and the sum.
+    ///
+    /// Bounds and sum are in units of which `per_second` make a second.
+    pub(super) fn histogram(
+        &mut self,
+        metric: &'static Metric,
+        values: &[&str],
+        bounds: &[u64],
+        counts: &[u64],
+        sum: u64,
+        per_second: f64,
+    ) {
+        self.introduce(metric);
+        let mut cumulative = 0_u64;
+        for (place, count) in counts.iter().enumerate() {
+            cumulative = cumulative.saturating_add(*count);
+            let bound = match bounds.get(place) {
+                Some(bound) => (*bound as f64 / per_second).to_string(),
+                None => "+Inf".to_owned(),
+            };
+            self.line(metric, "_bucket", values, Some(&bound), cumulative as f64);
+        }
+        self.line(metric, "_sum", values, None, sum as f64 / per_second);
+        self.line(metric, "_count", values, None, cumulative as f64);
+    }
+
+    /// The text.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+
+    fn introduce(&mut self, metric: &'static Metric) {
+        if self.current == metric.name {
+            return;
+        }
+        self.current = metric.name;
+        let help = metric.help.replace('\\', r"\\").replace('\n', r"\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "# HELP {} {help}", metric.name);
+        let _ = writeln!(self.text, "# TYPE {} {}", metric.name, metric.kind.name());
+    }
+
+    fn line(
+        &mut self,
+        metric: &Metric,
+        suffix: &str,
+        values: &[&str],
+        bound: Option<&str>,
+        number: f64,
+    ) {
+        self.text.push_str(metric.name);
+        self.text.push_str(suffix);
+        let labels = metric.labels.iter().copied().zip(values.iter().copied());
+        let mut opened = false;
+        for (label, value) in labels.chain(bound.map(|bound| ("le", bound))) {
+            self.text.push(if opened { ',' } else { '{' });
+            opened = true;
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            self.value(value);
+            self.text.push('"');
+        }
+        if opened {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {number}");
+    }
+
+    fn value(&mut self, value: &str) {
+        for character in value.chars() {
+            match character {
+                '\\' => self.text.push_str(r"\\"),
+                '"' => self.text.push_str("\\\""),
+                '\n' => self.text.push_str(r"\n"),
+                plain => self.text.push(plain),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exposition;
+    use crate::telemetry::names;
+
+    #[test]
+    fn help_and_type_come_once_and_values_are_escaped() {
+        let mut text = Exposition::default();
+        text.sample(&names::INFLIGHT, &["a"], 2.0);
+        text.sample(&names::INFLIGHT, &["b\"\\\n"], 0.25);
+        assert_eq!(
+            text.finish(),
+            "# HELP tidegate_inflight_requests Requests that were sent on and have not ended.\n\
+             # TYPE tidegate_inflight_requests gauge\n\
+             tidegate_inflight_requests{contract=\"a\"} 2\n\
+             tidegate_inflight_requests{contract=\"b\\\"\\\\\\n\"} 0.25\n"
+        );
+    }
+
+    #[test]
+    fn histograms_are_cumulative() {
+        let mut text = Exposition::default();
+        text.histogram(
+            &names::DECISION_DURATION,
+            &[],
+            &[100, 250],
+            &[1, 2, 3],
+            5_000,
+            1e9,
+        );
+        let text = text.finish();
+        for line in [
+            "tidegate_decision_duration_seconds_bucket{le=\"0.0000001\"} 1",
+            "tidegate_decision_duration_seconds_bucket{le=\"0.00000025\"} 3",
+            "tidegate_decision_duration_seconds_bucket{le=\"+Inf\"} 6",
+            "tidegate_decision_duration_seconds_sum 0.000005",
+            "tidegate_decision_duration_seconds_count 6",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What is counted and said about the running gateway: metrics and the operational log.
+//!
+//! Workers count into tables of their own ([`WorkerTally`]); a scrape reads the tables and the
+//! board ([`Telemetry`]). Names, units and labels stand in [`names`] and in `docs/metrics.md`.
+//! Labels come from closed sets and contract ids, never from what a client sent.
+
+mod buckets;
+mod exposition;
+mod key;
+pub mod log;
+mod log_limit;
+pub mod names;
+mod process;
+mod render;
+mod routes;
+mod series;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use exposition::CONTENT_TYPE;
+pub use key::{Family, Key, OTHER_ROUTE};
+pub use render::{ConnectionCounts, ConnectionReader, Telemetry};
+pub use series::OTHER;
+pub use tally::{Fill, Tally, TallyWriter};
+pub use worker::{DECISIONS_PER_TIMING, WorkerTally};

@@ -1,0 +1,145 @@
+//! All metrics by name: what they mean, what they are counted in, and how they are labelled.
+//!
+//! The same list stands in `docs/metrics.md`; rules and dashboards may use these names only. A
+//! changed name is a breaking change.
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises while the process lives.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts by upper bound, with sum and count.
+    Histogram,
+}
+
+impl Kind {
+    /// The name in the text format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// What one is one of.
+    pub unit: &'static str,
+    /// Its labels, in the order in which they are written.
+    pub labels: &'static [&'static str],
+    /// What it means.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $unit:literal, $help:literal;)+) => {
+        $(#[doc = $help] pub const $id: Metric = Metric {
+            name: $name,
+            kind: Kind::$kind,
+            unit: $unit,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+        /// All metrics.
+        pub const ALL: &[Metric] = &[$($id),+];
+    };
+}
+
+metrics! {
+    BUILD_INFO = Gauge "tidegate_build_info" ["version"] "1",
+        "Always 1; the version of the program is its label.";
+    START_TIME = Gauge "tidegate_start_time_seconds" [] "seconds since 1970",
+        "When the gateway began to count.";
+    REQUESTS = Counter "tidegate_requests_total" ["contract", "method", "status_class", "decision"] "requests",
+        "Exchanges that ended, by what was sent to the client; status_class none means that nothing was.";
+    DECISIONS = Counter "tidegate_decisions_total" ["contract", "decision", "reason", "tier"] "decisions",
+        "Decisions made; reason is the one code that decided.";
+    FORWARDED = Counter "tidegate_forwarded_total" ["contract"] "requests",
+        "Decisions after which the request was sent on to an upstream.";
+    ANSWERED = Counter "tidegate_answered_total" ["contract"] "requests",
+        "Decisions after which the gateway answered by itself.";
+    SUPPRESSED = Counter "tidegate_actions_suppressed_total" ["action", "tier"] "actions",
+        "Actions that decisions asked for and the tier did not allow.";
+    REFUSED = Counter "tidegate_refused_in_parsing_total" ["reason"] "requests",
+        "Heads that were refused before they could be judged; they are no decisions.";
+    RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
+        "Further attempts to reach an upstream after the first one of a request.";
+    NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",
+        "Attempts whose request no upstream got: no connection, a failed write, a stale connection.";
+    DECISION_DURATION = Histogram "tidegate_decision_duration_seconds" [] "seconds",
+        "Time to make a decision, measured for one of 64 decisions.";
+    REQUEST_DURATION = Histogram "http_server_request_duration_seconds" ["http_route", "http_request_method", "http_response_status_code"] "seconds",
+        "Time from the complete head of a request to the end of its answer; status 0 means that none was sent.";
+    UPSTREAM_DURATION = Histogram "tidegate_upstream_request_duration_seconds" ["contract"] "seconds",
+        "Time of upstream exchanges that had an outcome, from forwarding to the end of the answer.";
+    INFLIGHT = Gauge "tidegate_inflight_requests" ["contract"] "requests",
+        "Requests that were sent on and have not ended.";
+    RISK = Gauge "tidegate_risk_ratio" ["contract"] "ratio 0 to 1",
+        "Distress of the contract's route at the last tick.";
+    RISK_FACTOR = Gauge "tidegate_risk_factor_ratio" ["contract", "factor"] "ratio 0 to 1",
+        "What a factor of the route reads now; a factor that is not known has no series.";
+    LATENCY_LIMIT = Gauge "tidegate_contract_latency_limit_seconds" ["contract"] "seconds",
+        "The latency that the contract promises.";
+    COVERAGE = Gauge "tidegate_contract_coverage_ratio" [] "ratio 0 to 1",
+        "Share of all decisions so far whose path was in a contract.";
+    LEDGER_RECORDS = Counter "tidegate_ledger_records_total" [] "records",
+        "Records in the ledger, those of earlier starts included.";
+    LEDGER_LOST = Counter "tidegate_ledger_lost_records_total" [] "records",
+        "Records of this process that were lost before they were written.";
+    LEDGER_QUEUE = Gauge "tidegate_ledger_queue_records" [] "records",
+        "Records waiting for the ledger's writer.";
+    LEDGER_LAG = Gauge "tidegate_ledger_durable_lag_seconds" [] "seconds",
+        "Age of the oldest record that is not durable yet; 0 with none.";
+    LEDGER_OK = Gauge "tidegate_ledger_ok" [] "1 or 0",
+        "1 while the ledger can be written.";
+    BUNDLE_INFO = Gauge "tidegate_bundle_info" ["digest", "serial"] "1",
+        "Always 1; content digest and serial of the rules in force. Serial 0 = unsigned local files.";
+    RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",
+        "1 when the newest attempt to load the configuration succeeded.";
+    TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
+        "1 for the tier of the process, 0 for the others.";
+    CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
+        "Open client connections, with a request in flight (active) or without (idle).";
+    CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
+        "Connections closed at once because too many were open, in all or from one address.";
+    SERIES = Gauge "tidegate_metrics_series" [] "series",
+        "Series that the workers count, summed over workers.";
+    SERIES_MAX = Gauge "tidegate_metrics_series_max" [] "series",
+        "Series that the workers can count before further ones go to contract _other.";
+    SERIES_OVERFLOWED = Counter "tidegate_metrics_overflowed_total" ["result"] "additions",
+        "Additions to series without room of their own: counted under _other, or lost.";
+    LOG_SUPPRESSED = Counter "tidegate_log_lines_suppressed_total" [] "lines",
+        "Lines of the operational log that were left out because their place in the program wrote too many.";
+    CPU = Counter "process_cpu_seconds_total" [] "seconds",
+        "CPU time of the process, user and system.";
+    RESIDENT = Gauge "process_resident_memory_bytes" [] "bytes",
+        "Resident memory of the process.";
+    VIRTUAL = Gauge "process_virtual_memory_bytes" [] "bytes",
+        "Virtual memory of the process.";
+    OPEN_FDS = Gauge "process_open_fds" [] "descriptors",
+        "Open file descriptors.";
+    MAX_FDS = Gauge "process_max_fds" [] "descriptors",
+        "Most file descriptors that the process may have open.";
+    PROCESS_START = Gauge "process_start_time_seconds" [] "seconds since 1970",
+        "When the process was started.";
+}
+
+/// Every series name of a metric in the text format.
+pub fn series_names(metric: &Metric) -> impl Iterator<Item = String> {
+    let suffixes: &[&str] = match metric.kind {
+        Kind::Histogram => &["_bucket", "_sum", "_count"],
+        Kind::Counter | Kind::Gauge => &[""],
+    };
+    let name = metric.name;
+    suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
+}

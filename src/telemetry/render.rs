@@ -1,0 +1,148 @@
+//! The whole text of one scrape: what workers counted, what the board holds, what others report.
+//!
+//! Everything is read when it is asked for; between scrapes nothing here runs. The text is
+//! written by ourselves, because every number lives in our own tables already: handing them to a
+//! registry and reading them back would add a lock and a copy, and no information.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ledger::Snapshot;
+use crate::rulebook::Rulebook;
+use crate::telemetry::exposition::Exposition;
+use crate::telemetry::series::Series;
+use crate::telemetry::tally::Tally;
+use crate::telemetry::{names, process, routes};
+use crate::units::{Moment, Tier};
+
+/// The client connections of the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ConnectionCounts {
+    /// Open now.
+    pub open: u64,
+    /// Requests in flight on them.
+    pub in_flight: u64,
+    /// Closed at once, because too many were open in all.
+    pub refused_all: u64,
+    /// Closed at once, because their address had too many open.
+    pub refused_address: u64,
+}
+
+/// Tells the connections when it is asked.
+pub type ConnectionReader = Box<dyn Fn() -> ConnectionCounts + Send + Sync>;
+
+/// What is needed to answer a scrape.
+pub struct Telemetry {
+    tallies: Vec<Arc<Tally>>,
+    refusals: &'static [&'static str],
+    connections: ConnectionReader,
+    started: Moment,
+    reload_failed: AtomicBool,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Telemetry")
+            .field("workers", &self.tallies.len())
+            .field("started", &self.started)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Telemetry {
+    /// Reads these tables, one a worker. `refusals` names what [`WorkerTally::refused`] is given,
+    /// `started` is when counting began.
+    ///
+    /// [`WorkerTally::refused`]: crate::telemetry::WorkerTally::refused
+    #[must_use]
+    pub fn new(
+        tallies: Vec<Arc<Tally>>,
+        refusals: &'static [&'static str],
+        connections: ConnectionReader,
+        started: Moment,
+    ) -> Self {
+        Self {
+            tallies,
+            refusals,
+            connections,
+            started,
+            reload_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// When counting began.
+    #[must_use]
+    pub const fn started(&self) -> Moment {
+        self.started
+    }
+
+    /// The connections now.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionCounts {
+        (self.connections)()
+    }
+
+    /// The newest attempt to load the configuration succeeded, or did not.
+    pub fn note_reload(&self, succeeded: bool) {
+        self.reload_failed.store(!succeeded, Ordering::Relaxed);
+    }
+
+    /// The text of a scrape. Costs time in proportion to the series; call it off the workers.
+    #[must_use]
+    pub fn render(&self, rulebook: &Rulebook, ledger: &Snapshot) -> String {
+        let mut text = Exposition::default();
+        text.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        let started = self.started.wall_us as f64 / 1e6;
+        text.sample(&names::START_TIME, &[], started);
+        Series::read(&self.tallies, rulebook, self.refusals).write(&mut text);
+        routes::write(&mut text, rulebook);
+        write_ledger(&mut text, ledger);
+        self.write_state(&mut text, rulebook);
+        write_log(&mut text);
+        process::write(&mut text);
+        text.finish()
+    }
+
+    fn write_state(&self, text: &mut Exposition, rulebook: &Rulebook) {
+        // Rules from local files carry no serial of a bundle.
+        let labels = [rulebook.digest_hex(), "0"];
+        text.sample(&names::BUNDLE_INFO, &labels, 1.0);
+        let succeeded = !self.reload_failed.load(Ordering::Relaxed);
+        text.sample(&names::RELOAD_OK, &[], truth(succeeded));
+        for tier in Tier::ALL {
+            let labels = [tier.name()];
+            text.sample(&names::TIER, &labels, truth(tier == rulebook.tier()));
+        }
+        let counts = self.connections();
+        // One request at a time on a connection: a busy one has exactly one in flight.
+        let active = counts.in_flight.min(counts.open);
+        for (state, number) in [("active", active), ("idle", counts.open - active)] {
+            text.sample(&names::CONNECTIONS, &[state], number as f64);
+        }
+        let refused = [
+            ("all", counts.refused_all),
+            ("address", counts.refused_address),
+        ];
+        for (limit, number) in refused {
+            text.sample(&names::CONNECTIONS_REFUSED, &[limit], number as f64);
+        }
+    }
+}
+
+fn write_log(text: &mut Exposition) {
+    let suppressed = crate::telemetry::log::suppressed_total();
+    text.sample(&names::LOG_SUPPRESSED, &[], suppressed as f64);
+}
+
+fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
+    text.sample(&names::LEDGER_RECORDS, &[], ledger.records as f64);
+    text.sample(&names::LEDGER_LOST, &[], ledger.lost as f64);
+    text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);
+    text.sample(&names::LEDGER_LAG, &[], ledger.durable_lag.as_secs_f64());
+    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok));
+}
+
+const fn truth(value: bool) -> f64 {
+    if value { 1.0 } else { 0.0 }
+}

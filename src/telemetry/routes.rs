@@ -1,0 +1,158 @@
+//! What the board and the rulebook say about each route at the time of a scrape.
+
+use crate::observation::{
+    BUCKETS, Board, Histogram, Mode, Signals, TotalsReading, bucket_ceiling_us,
+};
+use crate::pipeline::KNOWN_FACTORS;
+use crate::risk::{Reading, Subject, TABLE};
+use crate::rulebook::Rulebook;
+use crate::telemetry::exposition::Exposition;
+use crate::telemetry::names;
+use crate::telemetry::series::contract_label;
+use crate::units::{BasisPoints, Tier};
+
+/// Upper bounds of upstream durations: 256 us, doubled up to 33.6 s.
+///
+/// Each is the exact end of a bucket of the route's histogram, so nothing is interpolated.
+const UPSTREAM_BOUNDS_US: [u64; 18] = {
+    let mut bounds = [256; 18];
+    let mut place = 1;
+    while place < bounds.len() {
+        bounds[place] = bounds[place - 1] * 2;
+        place += 1;
+    }
+    bounds
+};
+
+/// Writes the metrics of all routes that were ever asked for.
+pub(super) fn write(text: &mut Exposition, rulebook: &Rulebook) {
+    let board = rulebook.board();
+    let used: Vec<(usize, TotalsReading)> = (0..board.routes())
+        .map(|route| (route, board.totals(route)))
+        .filter(|(_, totals)| *totals != TotalsReading::default())
+        .collect();
+    for (route, totals) in &used {
+        let in_flight = totals.forwarded.wrapping_sub(totals.ended);
+        let contract = contract_label(rulebook, *route);
+        // The two counts are read one after the other: an end in between must not wrap.
+        let in_flight = in_flight.cast_signed().max(0);
+        text.sample(&names::INFLIGHT, &[contract], f64::from(in_flight));
+    }
+    for (route, _) in &used {
+        let (latencies, sum_us) = board.latencies(*route);
+        if latencies.total() > 0 {
+            let contract = [contract_label(rulebook, *route)];
+            let counts = regroup(&latencies);
+            let (metric, bounds) = (&names::UPSTREAM_DURATION, &UPSTREAM_BOUNDS_US);
+            text.histogram(metric, &contract, bounds, &counts, sum_us, 1e6);
+        }
+    }
+    // Distress is about a contract's route; what is unmatched has none.
+    let contracts = used
+        .iter()
+        .map(|(route, _)| *route)
+        .filter(|route| *route != board.unmatched());
+    risks(text, rulebook, contracts);
+}
+
+fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item = usize> + Clone) {
+    let board = rulebook.board();
+    for route in routes.clone() {
+        if let Some(shared) = board.published(route) {
+            let contract = contract_label(rulebook, route);
+            text.sample(&names::RISK, &[contract], ratio(shared.distress()));
+        }
+    }
+    for route in routes.clone() {
+        let terms = rulebook
+            .contract_of(route)
+            .map(crate::contract::Contract::terms);
+        let signals = signals_of(rulebook, route);
+        for line in TABLE
+            .iter()
+            .filter(|line| line.family.subject() == Subject::Route)
+        {
+            if !signals.known.contains(line.factor) {
+                continue;
+            }
+            if let Reading::Known(reading) = (line.read)(&signals, terms) {
+                let values = [contract_label(rulebook, route), line.factor.name()];
+                text.sample(&names::RISK_FACTOR, &values, ratio(reading));
+            }
+        }
+    }
+    for route in routes {
+        if let Some(contract) = rulebook.contract_of(route) {
+            let limit = contract.terms().max_latency.as_micros() as f64 / 1e6;
+            text.sample(&names::LATENCY_LIMIT, &[contract.id().as_str()], limit);
+        }
+    }
+}
+
+/// What the ticker last published about a route, as the factors read it.
+fn signals_of(rulebook: &Rulebook, route: usize) -> Signals {
+    let board: &Board = rulebook.board();
+    let mode = match rulebook.tier() {
+        Tier::ObserveOnly => Mode::Dry,
+        Tier::Control | Tier::Autonomous => Mode::Real,
+    };
+    let mut signals = Signals {
+        known: KNOWN_FACTORS,
+        in_flight: board.in_flight(route, mode),
+        ..Signals::default()
+    };
+    if let Some(shared) = board.published(route) {
+        signals.slow = shared.slow();
+        signals.failed = shared.failed();
+        signals.overdue = shared.overdue();
+    }
+    signals
+}
+
+fn ratio(value: BasisPoints) -> f64 {
+    f64::from(value.get()) / 10_000.0
+}
+
+fn regroup(histogram: &Histogram) -> [u64; UPSTREAM_BOUNDS_US.len() + 1] {
+    let mut counts = [0; UPSTREAM_BOUNDS_US.len() + 1];
+    for (bucket, count) in (0..BUCKETS).zip(histogram.counts()) {
+        // The last bucket of the histogram has no end.
+        let place = UPSTREAM_BOUNDS_US
+            .iter()
+            .position(|bound| bucket + 1 < BUCKETS && bucket_ceiling_us(bucket) <= *bound)
+            .unwrap_or(UPSTREAM_BOUNDS_US.len());
+        if let Some(cell) = counts.get_mut(place) {
+            *cell += u64::from(*count);
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UPSTREAM_BOUNDS_US, regroup};
+    use crate::observation::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
+
+    #[test]
+    fn bounds_are_ends_of_buckets() {
+        for bound in UPSTREAM_BOUNDS_US {
+            assert_eq!(bucket_ceiling_us(bucket_of(bound - 1)), bound, "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_latency_lands_below_the_first_bound_above_it() {
+        for (micros, place) in [
+            (0, 0),
+            (255, 0),
+            (256, 1),
+            (511, 1),
+            (33_554_431, 17),
+            (u64::MAX, 18),
+        ] {
+            let mut counts = [0; BUCKETS];
+            counts[bucket_of(micros)] = 7;
+            assert_eq!(regroup(&Histogram::new(counts))[place], 7, "{micros} us");
+        }
+    }
+}
