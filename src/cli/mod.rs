@@ -1,4 +1,34 @@
 //! The command line, one file per verb.
 
+use clap::{Parser, Subcommand};
+
 pub mod check;
 pub mod match_route;
+
+/// An inline governance gateway for HTTP APIs.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check configuration, contracts and policy; no side effects.
+    #[command(visible_alias = "validate")]
+    Check(check::CheckArgs),
+    /// Say which contract a request falls under.
+    Match(match_route::MatchArgs),
+}
+
+impl Cli {
+    /// Runs the verb; the result is the exit code.
+    #[must_use]
+    pub fn run(self) -> u8 {
+        match self.verb {
+            Verb::Check(args) => check::run(&args),
+            Verb::Match(args) => match_route::run(&args),
+        }
+    }
+}
