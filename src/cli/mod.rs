@@ -2,8 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::diagnostic::{Diagnostic, Format, render};
+
 pub mod check;
 pub mod match_route;
+pub mod run;
 
 /// An inline governance gateway for HTTP APIs.
 #[derive(Debug, Parser)]
@@ -20,6 +23,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// Run the gateway.
+    Run(run::RunArgs),
 }
 
 impl Cli {
@@ -29,6 +34,12 @@ impl Cli {
         match self.verb {
             Verb::Check(args) => check::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Run(args) => run::run(&args),
         }
     }
+}
+
+/// Writes the findings about a configuration to stderr, for people.
+pub(crate) fn report_findings(findings: &[Diagnostic]) {
+    eprint!("{}", render(findings, Format::Pretty));
 }

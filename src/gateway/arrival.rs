@@ -35,7 +35,12 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
     if !facts.peer_trusted {
         return Some(peer);
     }
-    let trusted = |address: IpAddr| settings.trusted_proxies.iter().any(|net| net.contains(&address));
+    let trusted = |address: IpAddr| {
+        settings
+            .trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    };
     let fields: Vec<&str> = facts
         .headers
         .get_all("x-forwarded-for")
@@ -105,7 +110,11 @@ mod tests {
         let table = [
             ("192.0.2.9:1", "198.51.100.1", "192.0.2.9"),
             ("10.0.0.1:1", "198.51.100.1", "198.51.100.1"),
-            ("10.0.0.1:1", "203.0.113.5, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            (
+                "10.0.0.1:1",
+                "203.0.113.5, 198.51.100.1, 10.0.0.2",
+                "198.51.100.1",
+            ),
             ("10.0.0.1:1", "198.51.100.1, nonsense", "10.0.0.1"),
         ];
         for (peer, forwarded_for, want) in table {
@@ -115,7 +124,10 @@ mod tests {
                 listener: 0,
                 worker: 0,
                 peer: Some(peer),
-                peer_trusted: settings.trusted_proxies.iter().any(|net| net.contains(&peer.ip())),
+                peer_trusted: settings
+                    .trusted_proxies
+                    .iter()
+                    .any(|net| net.contains(&peer.ip())),
                 method: "GET",
                 raw_target: b"/",
                 host: b"",
@@ -132,7 +144,10 @@ mod tests {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let some = headers(&[("x-retry-count", "2"), ("traceparent", trace)]);
         assert_eq!(retries(&some), 2);
-        assert_eq!(hex::encode(trace_id(&some)), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(
+            hex::encode(trace_id(&some)),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
         let none = headers(&[("traceparent", "00-xyz")]);
         assert_eq!((retries(&none), trace_id(&none)), (0, [0; 16]));
     }

@@ -8,9 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::clock;
 use super::desk::Desk;
-use super::governor::{
-    Completion, Course, DecisionId, Exchange, Governor, HeadFacts, RefusedHead,
-};
+use super::governor::{Completion, Course, DecisionId, Exchange, Governor, HeadFacts, RefusedHead};
 use super::respond::Answer;
 use crate::observation::OpenToken;
 use crate::units::Moment;

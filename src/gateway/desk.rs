@@ -99,8 +99,7 @@ impl Desk {
         self.tally.decision(&admission);
 
         let n = self.producer.next_number();
-        let mut event =
-            DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
+        let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
         event.method = method;
         if method == Method::Other {
             event.other_method = InlineText::new(facts.method);
@@ -164,15 +163,27 @@ impl Desk {
             at: completion.at,
             status: completion.status_sent,
             upstream_status: completion.upstream_status,
-            latency_us: if forwarded { end.micros_since(request.since) } else { 0 },
+            latency_us: if forwarded {
+                end.micros_since(request.since)
+            } else {
+                0
+            },
             ending: ending_of(completion, forwarded),
         };
-        pipeline::complete(&rulebook, self.worker, &pending.admission, request.overdue, &observed);
+        pipeline::complete(
+            &rulebook,
+            self.worker,
+            &pending.admission,
+            request.overdue,
+            &observed,
+        );
         let (route, method) = (request.route, pending.event.method);
         let whole_us = completion.at.micros_since(request.since);
-        self.tally.ended(&pending.admission, method, completion.status_sent, whole_us);
+        self.tally
+            .ended(&pending.admission, method, completion.status_sent, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
-        self.tally.attempts(route, retries, u64::from(completion.never_sent));
+        self.tally
+            .attempts(route, retries, u64::from(completion.never_sent));
         self.write_end(&request, &observed);
     }
 
@@ -182,7 +193,12 @@ impl Desk {
             return;
         };
         let rulebook = self.rulebook(request.about.event.rulebook);
-        pipeline::abandon(&rulebook, self.worker, &request.about.admission, request.overdue);
+        pipeline::abandon(
+            &rulebook,
+            self.worker,
+            &request.about.admission,
+            request.overdue,
+        );
         let observed = observation::Completion {
             at,
             status: 0,
@@ -257,14 +273,23 @@ impl Desk {
         }
     }
 
-    fn forward(&mut self, rulebook: &Rulebook, admission: &Admission, path: Option<Bytes>) -> Forward {
+    fn forward(
+        &mut self,
+        rulebook: &Rulebook,
+        admission: &Admission,
+        path: Option<Bytes>,
+    ) -> Forward {
         let observing = admission.signals.tier == Tier::ObserveOnly;
         let timeout = rulebook
             .contract_of(admission.route)
             .filter(|_| !observing)
-            .map_or(arrival::OBSERVED_TIMEOUT, |contract| contract.terms().timeout);
+            .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
+                contract.terms().timeout
+            });
         Forward {
-            upstream: self.upstreams.of(rulebook, admission.route, &self.settings.upstream_names),
+            upstream: self
+                .upstreams
+                .of(rulebook, admission.route, &self.settings.upstream_names),
             path: path.filter(|_| !observing),
             timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
             may_retry: !observing,
@@ -345,4 +370,3 @@ fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
         }
     }
 }
-

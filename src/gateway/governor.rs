@@ -122,6 +122,25 @@ pub enum ParseRefusal {
 }
 
 impl ParseRefusal {
+    /// The names of all refusals, in the order of their numbers.
+    pub const NAMES: &'static [&'static str] = &[
+        Self::HeadTimeout.name(),
+        Self::HeadTooLarge.name(),
+        Self::TooManyFields.name(),
+        Self::TargetTooLong.name(),
+        Self::RequestLine.name(),
+        Self::Version.name(),
+        Self::Field.name(),
+        Self::LineEnd.name(),
+        Self::Host.name(),
+        Self::ContentLength.name(),
+        Self::TransferEncoding.name(),
+        Self::LengthAndEncoding.name(),
+        Self::TargetBytes.name(),
+        Self::TargetForm.name(),
+        Self::Connect.name(),
+    ];
+
     /// The name in metrics and records.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -61,10 +61,11 @@ impl Gateway {
             conf: Arc::new(server_conf(&settings)),
         };
         let sockets = bind::by_worker(bound, threads);
-        let workers =
-            sockets.into_iter().zip(&in_flight).enumerate().map(
-                |(number, (sockets, in_flight))| parts.worker(number, governor(number), in_flight.clone(), sockets),
-            );
+        let workers = sockets.into_iter().zip(&in_flight).enumerate().map(
+            |(number, (sockets, in_flight))| {
+                parts.worker(number, governor(number), in_flight.clone(), sockets)
+            },
+        );
         Ok(Self {
             workers: workers.collect(),
             control: Control::new(in_flight, connections),

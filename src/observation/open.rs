@@ -40,7 +40,11 @@ impl OpenToken {
     /// The token of a number; one that is none of ours finds no request.
     #[must_use]
     pub const fn of(number: u64) -> Self {
-        Self(if number < u32::MAX as u64 { number as u32 } else { u32::MAX })
+        Self(if number < u32::MAX as u64 {
+            number as u32
+        } else {
+            u32::MAX
+        })
     }
 }
 
