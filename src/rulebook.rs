@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::contract::{Catalogue, Contract, ContractIndex};
+use crate::contract::{Catalogue, Contract};
 use crate::observation::{Board, Limit};
 use crate::policy::rules::Rules;
 use crate::risk;
@@ -105,8 +105,7 @@ impl Rulebook {
     #[must_use]
     #[inline]
     pub fn contract_of(&self, route: usize) -> Option<&Contract> {
-        let index = u32::try_from(route).ok()?;
-        self.catalogue.get(ContractIndex(index))
+        self.catalogue.contracts().get(route)
     }
 
     /// The rate limit of a route's contract.
