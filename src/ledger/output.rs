@@ -215,7 +215,9 @@ impl Output {
     }
 
     fn request_sync(&mut self, now: bool, at: Duration) {
-        let due = now || at.saturating_sub(self.last_sync) >= self.sync_interval;
+        let due = now
+            || at.saturating_sub(self.last_sync) >= self.sync_interval
+            || self.current.bytes.len() >= KEPT_BYTES_MAX / 4;
         let all_written = self.written == self.current.bytes.len() && self.written > 0;
         if !due || !all_written || self.syncer.under_way || self.stall.is_some() {
             return;

@@ -194,6 +194,15 @@ impl<E> Producer<E> {
     }
 }
 
+impl<E> Consumer<E> {
+    /// Takes the oldest event out: for whoever reads a ring without a ledger behind it.
+    pub fn pop(&mut self) -> Option<E> {
+        let event = self.events.pop().ok()?;
+        self.counts.note_popped(1);
+        Some(event)
+    }
+}
+
 impl<E> Drop for Producer<E> {
     fn drop(&mut self) {
         self.settle();

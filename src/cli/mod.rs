@@ -1,0 +1,3 @@
+//! The command line: one file per verb. The only place that prints.
+
+pub mod ledger;
