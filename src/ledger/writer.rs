@@ -156,15 +156,22 @@ where
                 break;
             }
             let source = intake.ring.source;
+            let waiting = intake.ring.events.slots().min(TURN);
+            // Encoded where they lie: an event is large, and a pop would move it.
+            let Ok(events) = intake.ring.events.read_chunk(waiting) else {
+                continue;
+            };
+            let (front, back) = events.as_slices();
             let mut turn = 0;
-            while turn < TURN && !self.output.group_full() {
-                let Ok(event) = intake.ring.events.pop() else {
+            for event in front.iter().chain(back) {
+                if self.output.group_full() {
                     break;
-                };
+                }
                 self.output
-                    .append(|entry| (self.encode)(entry, source, &event));
+                    .append(|entry| (self.encode)(entry, source, event));
                 turn += 1;
             }
+            events.commit(turn);
             intake.ring.counts.note_popped(turn as u64);
             taken += turn;
             if self.output.group_full() {
