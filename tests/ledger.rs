@@ -375,6 +375,31 @@ fn what_a_kill_under_load_leaves_is_continued() {
 }
 
 #[test]
+fn a_close_while_a_worker_still_pushes_balances() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    let dir = tempfile::tempdir().unwrap();
+    let (mut producer, consumer) = ring(source(1, 0), 32);
+    let settings = Settings::new(dir.path());
+    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let worker = std::thread::spawn(move || {
+        while !seen.load(SeqCst) {
+            push(&mut producer, 100);
+        }
+        producer.made()
+    });
+    ledger.flush(PATIENCE).unwrap();
+    ledger.close().unwrap();
+    stop.store(true, SeqCst);
+    let made = worker.join().unwrap();
+    let report = check(dir.path());
+    assert_eq!(report.verdict, Verdict::Intact);
+    assert!(report.decisions + report.lost + report.unaccounted <= made);
+}
+
+#[test]
 fn a_full_ring_becomes_an_exact_loss_record() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 8);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::clock::{elapsed, wall_us};
-use super::directory::{file_name, sync_folder};
+use super::directory::file_name;
 use super::entry::EntryBuilder;
 use super::error::is_full;
 use super::handle::Settings;
@@ -277,15 +277,7 @@ impl Output {
     }
 
     fn write_successor(&self, first_seq: u64) -> io::Result<Segment> {
-        let failed = &self.segment.name().path;
-        if self.segment.name().first_seq == first_seq && failed.exists() {
-            // Nothing in it is durable and its name is needed: kept aside, not deleted.
-            let aside = self.dir.join("quarantine");
-            std::fs::create_dir_all(&aside)?;
-            let name = format!("failed-{}-{}", self.chain.next_seq(), file_name(failed));
-            std::fs::rename(failed, aside.join(name))?;
-            sync_folder(&aside)?;
-        }
+        // A segment is born with durable records, so its successor never needs its name.
         let bytes = [&*self.syncing.bytes, &*self.current.bytes].concat();
         Segment::create(&self.disk, &self.dir, first_seq, &bytes, false)
     }

@@ -27,8 +27,7 @@ pub struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     made: AtomicU64,
-    pushed_numbered: AtomicU64,
-    pushed_others: AtomicU64,
+    pushed: AtomicU64,
     lost_numbered: AtomicU64,
     lost_others: AtomicU64,
     popped: AtomicU64,
@@ -43,9 +42,6 @@ impl Counts {
     pub(super) fn made(&self) -> u64 {
         self.made.load(Relaxed)
     }
-    pub(super) fn pushed_numbered(&self) -> u64 {
-        self.pushed_numbered.load(Relaxed)
-    }
     pub(super) fn lost_numbered(&self) -> u64 {
         self.lost_numbered.load(Relaxed)
     }
@@ -53,8 +49,8 @@ impl Counts {
         self.lost_others.load(Relaxed)
     }
     pub(super) fn queued(&self) -> u64 {
-        let pushed = self.pushed_numbered() + self.pushed_others.load(Relaxed);
-        pushed.saturating_sub(self.popped.load(Relaxed))
+        let popped = self.popped.load(Relaxed);
+        self.pushed.load(Relaxed).saturating_sub(popped)
     }
     pub(super) fn note_popped(&self, events: u64) {
         self.popped
@@ -62,10 +58,17 @@ impl Counts {
     }
 }
 
+/// What lies in the ring: the writer must know which lines account for a number.
+#[derive(Debug)]
+pub(super) struct Slot<E> {
+    pub(super) numbered: bool,
+    pub(super) event: E,
+}
+
 /// The worker's end. Not shared: one per worker thread.
 #[derive(Debug)]
 pub struct Producer<E> {
-    events: rtrb::Producer<E>,
+    events: rtrb::Producer<Slot<E>>,
     losses: rtrb::Producer<(u64, u64)>,
     held: HeldRanges,
     counts: Arc<Counts>,
@@ -77,7 +80,7 @@ pub struct Producer<E> {
 /// The writer's end. Handed to [`super::Ledger::start`].
 #[derive(Debug)]
 pub struct Consumer<E> {
-    pub(super) events: rtrb::Consumer<E>,
+    pub(super) events: rtrb::Consumer<Slot<E>>,
     pub(super) losses: rtrb::Consumer<(u64, u64)>,
     pub(super) counts: Arc<Counts>,
     pub(super) source: Source,
@@ -126,15 +129,13 @@ impl<E> Producer<E> {
             self.lose(number);
             return false;
         }
-        if self.events.push(event).is_err() {
+        let numbered = number.is_some();
+        if self.events.push(Slot { numbered, event }).is_err() {
             self.lossy = true;
             self.lose(number);
             return false;
         }
-        match number {
-            Some(_) => bump(&self.counts.pushed_numbered),
-            None => bump(&self.counts.pushed_others),
-        }
+        bump(&self.counts.pushed);
         true
     }
 
@@ -197,9 +198,9 @@ impl<E> Producer<E> {
 impl<E> Consumer<E> {
     /// Takes the oldest event out: for whoever reads a ring without a ledger behind it.
     pub fn pop(&mut self) -> Option<E> {
-        let event = self.events.pop().ok()?;
+        let slot = self.events.pop().ok()?;
         self.counts.note_popped(1);
-        Some(event)
+        Some(slot.event)
     }
 }
 
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(consumer.counts.queued(), 4);
         producer.settle();
         assert_eq!(consumer.losses.pop(), Ok((4, 9)));
-        assert_eq!(consumer.events.pop(), Ok(0));
+        assert_eq!(consumer.pop(), Some(0));
         assert!(producer.push(Some(10), 10), "room again");
     }
 
