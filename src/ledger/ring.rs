@@ -58,17 +58,10 @@ impl Counts {
     }
 }
 
-/// What lies in the ring: the writer must know which lines account for a number.
-#[derive(Debug)]
-pub(super) struct Slot<E> {
-    pub(super) numbered: bool,
-    pub(super) event: E,
-}
-
 /// The worker's end. Not shared: one per worker thread.
 #[derive(Debug)]
 pub struct Producer<E> {
-    events: rtrb::Producer<Slot<E>>,
+    events: rtrb::Producer<E>,
     losses: rtrb::Producer<(u64, u64)>,
     held: HeldRanges,
     counts: Arc<Counts>,
@@ -80,7 +73,7 @@ pub struct Producer<E> {
 /// The writer's end. Handed to [`super::Ledger::start`].
 #[derive(Debug)]
 pub struct Consumer<E> {
-    pub(super) events: rtrb::Consumer<Slot<E>>,
+    pub(super) events: rtrb::Consumer<E>,
     pub(super) losses: rtrb::Consumer<(u64, u64)>,
     pub(super) counts: Arc<Counts>,
     pub(super) source: Source,
@@ -121,7 +114,8 @@ impl<E> Producer<E> {
     }
 
     /// Hands an event to the writer. `number` is the one from [`Self::next_number`] for the event
-    /// that accounts for it, and `None` for any event that follows later on the same number.
+    /// that accounts for it (its record is of kind `decision`), and `None` for any event that
+    /// follows later on the same number.
     /// False where the ring was full: the event is gone, counted, and will be chained as lost.
     #[inline]
     pub fn push(&mut self, number: Option<u64>, event: E) -> bool {
@@ -129,8 +123,7 @@ impl<E> Producer<E> {
             self.lose(number);
             return false;
         }
-        let numbered = number.is_some();
-        if self.events.push(Slot { numbered, event }).is_err() {
+        if self.events.push(event).is_err() {
             self.lossy = true;
             self.lose(number);
             return false;
@@ -198,9 +191,9 @@ impl<E> Producer<E> {
 impl<E> Consumer<E> {
     /// Takes the oldest event out: for whoever reads a ring without a ledger behind it.
     pub fn pop(&mut self) -> Option<E> {
-        let slot = self.events.pop().ok()?;
+        let event = self.events.pop().ok()?;
         self.counts.note_popped(1);
-        Some(slot.event)
+        Some(event)
     }
 }
 

@@ -167,13 +167,14 @@ where
             };
             let (front, back) = events.as_slices();
             let mut turn = 0;
-            for slot in front.iter().chain(back) {
+            for event in front.iter().chain(back) {
                 if self.output.group_full() {
                     break;
                 }
-                self.output
-                    .append(|entry| (self.encode)(entry, source, &slot.event));
-                intake.lines += u64::from(slot.numbered);
+                self.output.append(|entry| {
+                    (self.encode)(entry, source, event);
+                    intake.lines += u64::from(entry.is_decision());
+                });
                 turn += 1;
             }
             events.commit(turn);
