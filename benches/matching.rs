@@ -29,6 +29,7 @@ fn template(number: usize) -> String {
 
 fn contract(number: usize) -> Contract {
     let terms = Terms {
+        client_rate_limit: None,
         max_latency: Millis::new(1_000),
         timeout: Millis::new(30_000),
         error_budget: PartsPerMillion::new(10_000).expect("in range"),

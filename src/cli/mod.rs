@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod check;
+pub mod ledger;
 pub mod match_route;
 pub mod run;
 
@@ -21,6 +22,8 @@ enum Verb {
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Verify or read a ledger.
+    Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
     /// Run the gateway.
@@ -33,6 +36,7 @@ impl Cli {
     pub fn run(self) -> u8 {
         match self.verb {
             Verb::Check(args) => check::run(&args),
+            Verb::Ledger(args) => ledger::run(&args),
             Verb::Match(args) => match_route::run(&args),
             Verb::Run(args) => run::run(&args),
         }
