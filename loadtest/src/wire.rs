@@ -66,7 +66,16 @@ impl Head {
         {
             return Ok(Framing::Chunked);
         }
-        match self.header("content-length").map(str::parse) {
+        let mut lengths = self
+            .headers
+            .iter()
+            .filter(|(n, _)| n == "content-length")
+            .map(|(_, v)| v);
+        let length = lengths.next();
+        if lengths.any(|other| Some(other) != length) {
+            return Err(bad("two different Content-Length"));
+        }
+        match length.map(|v| v.parse()) {
             Some(Ok(length)) => Ok(Framing::Length(length)),
             Some(Err(_)) => Err(bad("Content-Length is not a number")),
             None => Ok(otherwise),
@@ -76,7 +85,7 @@ impl Head {
     /// Framing of this request's body.
     ///
     /// # Errors
-    /// When Content-Length is not a number.
+    /// When Content-Length is not one number.
     pub fn request_framing(&self) -> io::Result<Framing> {
         self.framing(Framing::Empty)
     }
@@ -84,7 +93,7 @@ impl Head {
     /// Framing of this response's body to a request with `method`.
     ///
     /// # Errors
-    /// When Content-Length is not a number.
+    /// When Content-Length is not one number.
     pub fn response_framing(&self, method: &str) -> io::Result<Framing> {
         if method == "HEAD" || matches!(self.status, 100..=199 | 204 | 304) {
             return Ok(Framing::Empty);

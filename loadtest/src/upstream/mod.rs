@@ -111,6 +111,8 @@ async fn accept(listener: TcpListener, count: Arc<Count>) {
 async fn serve(stream: TcpStream, count: &Count) -> io::Result<()> {
     let mut connection = Connection::new(stream)?;
     while let Some(head) = connection.request().await? {
+        // A head that cannot be framed is no complete request and is not counted.
+        let framing = head.request_framing()?;
         let behaviour = Behaviour::of(&head.target);
         if !matches!(behaviour, Behaviour::Count | Behaviour::Reset0) {
             count.note(head.header("x-request-id"));
