@@ -13,6 +13,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::source::{Token, paths, tokens};
 use support::{files, read, relative};
 
@@ -27,13 +29,18 @@ const STAGES: &[&str] = &[
     "enforcement",
 ];
 
+/// How files are read and what is said about them; pure, and below every stage.
+const FILE_READERS: &[&str] = &["yaml", "diagnostic"];
+
 /// Module, and the modules it may name besides itself. A module that is missing here may not
 /// exist: add it with its rule.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("units", &[]),
-    ("contract", &["units"]),
+    ("diagnostic", &[]),
+    ("yaml", &["diagnostic"]),
+    ("contract", &["units", "yaml", "diagnostic"]),
     ("observation", &["units", "contract"]),
-    ("policy", &["units", "contract"]),
+    ("policy", &["units", "contract", "yaml", "diagnostic"]),
     ("policy::rules", &["units"]),
     ("risk", &["units", "contract", "observation", "policy"]),
     ("decision", &["units", "risk", "policy"]),
@@ -67,7 +74,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rulebook",
         ],
     ),
-    ("config", &["units", "contract", "policy"]),
+    (
+        "config",
+        &["units", "contract", "policy", "yaml", "diagnostic"],
+    ),
     (
         "telemetry",
         &[
@@ -154,7 +164,7 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Where time may be read; everything else is told the time.
-const CLOCKS: &[&str] = &["gateway", "ledger::writer", "cli::demo"];
+const CLOCKS: &[&str] = &["gateway", "ledger::clock", "cli::demo"];
 const CLOCK_CALLS: &[[&str; 2]] = &[["Instant", "now"], ["SystemTime", "now"]];
 
 /// Where file formats and records live.
@@ -174,6 +184,7 @@ struct Unit {
 fn units() -> Vec<Unit> {
     let found: Vec<Unit> = files("src", ".rs")
         .iter()
+        .filter(|path| !is_test_file(path))
         .map(|path| {
             let file = relative(path);
             let module = module_of(&file);
@@ -189,6 +200,12 @@ fn units() -> Vec<Unit> {
         "no source found: the scan would pass for the wrong reason"
     );
     found
+}
+
+/// A module that its parent declares under `#[cfg(test)]`; the name is the convention.
+fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == "tests.rs" || name.ends_with("_tests.rs")
 }
 
 /// `src/risk/factor.rs` is `risk::factor`; `src/risk/mod.rs` is `risk`.
@@ -346,7 +363,7 @@ fn stages_never_name_the_shell() {
             .expect("every stage has a row");
         for name in *allowed {
             assert!(
-                STAGES.contains(name),
+                STAGES.contains(name) || FILE_READERS.contains(name),
                 "the table lets {stage} name {name}, which is no stage"
             );
         }
