@@ -143,7 +143,12 @@ fn one_round(options: &Options, target: SocketAddr, id: u32, folder: &Path) -> a
         Some(wrk) => with_wrk(&wrk, options, target, folder)?,
         None => with_own_driver(options, target)?,
     };
-    Ok((cpu_us(id)? - before) as f64 / answered as f64)
+    let used = cpu_us(id)? - before;
+    anyhow::ensure!(
+        used > 0,
+        "process {id} used no CPU: it is not the one that answers"
+    );
+    Ok(used as f64 / answered as f64)
 }
 
 fn with_own_driver(options: &Options, target: SocketAddr) -> anyhow::Result<u64> {

@@ -204,8 +204,7 @@ fn branch(
 ) -> usize {
     let depth = prefix.len();
     let line = tokens[at].line;
-    loop {
-        let Some(token) = tokens.get(at) else { break };
+    while let Some(token) = tokens.get(at) {
         if token.text == "{" {
             at += 1;
             while at < tokens.len() && tokens[at].text != "}" {

@@ -60,13 +60,16 @@ pub(super) fn tampered(context: &Context) -> anyhow::Result<Verdict> {
         *byte ^= 1;
         std::fs::write(&segment, &changed)?;
         let output = site.verify(&site.ledger())?;
+        // A changed line break shows at the next record.
         let sequence = original
             .get(..at)
             .unwrap_or_default()
             .iter()
             .filter(|b| **b == b'\n')
             .count();
-        if output.status.code() == Some(INTEGRITY) && names(&said(&output), sequence) {
+        if output.status.code() == Some(INTEGRITY)
+            && mentions(&said(&output), &[sequence, sequence + 1])
+        {
             found += 1;
         } else {
             missed = format!(
@@ -83,13 +86,12 @@ pub(super) fn tampered(context: &Context) -> anyhow::Result<Verdict> {
     ))
 }
 
-/// Whether a message names the record. A changed line break shows at the next one.
-fn names(message: &str, sequence: usize) -> bool {
-    let numbers: Vec<usize> = message
+/// Whether a message contains one of the numbers, as a whole number.
+fn mentions(message: &str, numbers: &[usize]) -> bool {
+    message
         .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|n| n.parse().ok())
-        .collect();
-    [sequence, sequence + 1].iter().any(|s| numbers.contains(s))
+        .filter_map(|digits| digits.parse().ok())
+        .any(|number: usize| numbers.contains(&number))
 }
 
 pub(super) fn second_process(context: &Context) -> anyhow::Result<Verdict> {
@@ -175,7 +177,9 @@ pub(super) fn replayed(context: &Context) -> anyhow::Result<Verdict> {
     })?;
     let ledger: PathBuf = site.ledger();
     let output = replay(&site, &ledger)?;
-    let pass = output.status.code() == Some(0) && decisions >= wanted && workers.len() >= 2;
+    let counted = mentions(&said(&output), &[usize::try_from(decisions)?]);
+    let pass =
+        output.status.code() == Some(0) && counted && decisions >= wanted && workers.len() >= 2;
     let figure = format!(
         "{decisions} decisions of {} workers; {}: {}",
         workers.len(),

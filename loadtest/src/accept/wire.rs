@@ -77,17 +77,20 @@ pub(super) fn byte_for_byte(context: &Context) -> anyhow::Result<Verdict> {
     );
 
     let mut wrong = Vec::new();
+    let (mut heads, mut bodies, mut ids) = (0, 0, 0);
     for (target, args) in &cases {
         let direct = curl(nginx.address, target, args)?;
         let through = curl(site.listen, target, args)?;
         let what = format!("{} {target}", args.join(" "));
         if direct.head != through.head {
+            heads += 1;
             wrong.push(format!(
                 "{what}: head {:?} became {:?}",
                 direct.head, through.head
             ));
         }
         if direct.body != through.body {
+            bodies += 1;
             wrong.push(format!(
                 "{what}: body of {} bytes became {}",
                 direct.body.len(),
@@ -95,17 +98,25 @@ pub(super) fn byte_for_byte(context: &Context) -> anyhow::Result<Verdict> {
             ));
         }
         if !through.has_decision_id {
+            ids += 1;
             wrong.push(format!("{what}: no decision id"));
         }
     }
     gateway.stop(PATIENCE)?;
     let figure = format!(
-        "{} of {} requests differ {}",
-        wrong.len(),
+        "{} requests: {heads} heads and {bodies} bodies differ, {ids} without decision id; {}",
         cases.len(),
-        wrong.first().map_or("", |w| w)
+        wrong
+            .iter()
+            .take(3)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("; ")
     );
-    Ok(Verdict::new(wrong.is_empty(), figure.trim_end().to_owned()))
+    Ok(Verdict::new(
+        wrong.is_empty(),
+        figure.trim_end_matches([';', ' ']).to_owned(),
+    ))
 }
 
 fn curl(address: SocketAddr, target: &str, args: &[&str]) -> anyhow::Result<Answer> {

@@ -121,9 +121,7 @@ async fn serve(stream: TcpStream, count: &Count) -> io::Result<()> {
         if head.header("expect").is_some() {
             connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        connection
-            .body(head.request_framing()?, Some(&mut body))
-            .await?;
+        connection.body(framing, Some(&mut body)).await?;
         if !answer(&mut connection, &head, behaviour, body, count).await? || head.closes() {
             break;
         }
