@@ -43,23 +43,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy", &["units", "contract", "yaml", "diagnostic"]),
     ("policy::rules", &["units"]),
     ("risk", &["units", "contract", "observation", "policy"]),
-    ("decision", &["units", "risk", "policy"]),
+    // Signals carry the shed hash, the class mix and the results of the takes.
+    ("decision", &["units", "observation", "risk", "policy"]),
     ("enforcement", &["units", "decision"]),
     ("ledger", &["units"]),
     (
-        "record",
-        &[
-            "units",
-            "contract",
-            "observation",
-            "policy",
-            "risk",
-            "decision",
-            "enforcement",
-            "ledger",
-        ],
+        "rulebook",
+        &["units", "contract", "observation", "policy", "risk"],
     ),
-    ("rulebook", &["units", "contract", "policy"]),
+    // The pipeline does not know who writes it down.
     (
         "pipeline",
         &[
@@ -70,8 +62,50 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "risk",
             "decision",
             "enforcement",
-            "record",
             "rulebook",
+        ],
+    ),
+    // A record is made of what the pipeline hands out, and resolves names in its rulebook.
+    (
+        "record",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "risk",
+            "decision",
+            "enforcement",
+            "rulebook",
+            "pipeline",
+            "ledger",
+        ],
+    ),
+    (
+        "replay",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "rulebook",
+            "pipeline",
+            "record",
+            "ledger",
+        ],
+    ),
+    (
+        "simulate",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "enforcement",
+            "rulebook",
+            "pipeline",
+            "record",
+            "ledger",
         ],
     ),
     (
@@ -167,9 +201,20 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
 const CLOCKS: &[&str] = &["gateway", "ledger::clock", "cli::demo"];
 const CLOCK_CALLS: &[[&str; 2]] = &[["Instant", "now"], ["SystemTime", "now"]];
 
-/// Where file formats and records live.
+/// Where file formats, records and outward messages live.
 const FILES: &[&str] = &[
-    "contract", "policy", "config", "record", "ledger", "rulebook", "admin", "cli",
+    "yaml",
+    "diagnostic",
+    "contract",
+    "policy",
+    "config",
+    "record",
+    "ledger",
+    "rulebook",
+    "simulate",
+    "admin",
+    "cli",
+    "gateway::respond",
 ];
 
 const PRINTERS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
@@ -368,6 +413,53 @@ fn stages_never_name_the_shell() {
             );
         }
     }
+}
+
+/// Feedback flows through data: no two modules may name each other, not even by a detour.
+#[test]
+fn the_table_has_no_circles() {
+    fn reaches(from: &str, to: &str, seen: &mut Vec<String>) -> bool {
+        let next = MAY_IMPORT
+            .iter()
+            .filter(|(name, _)| *name == from)
+            .flat_map(|(_, allowed)| *allowed);
+        next.into_iter().any(|name| {
+            if *name == to {
+                return true;
+            }
+            let fresh = !seen.iter().any(|s| s == name);
+            if fresh {
+                seen.push((*name).to_owned());
+            }
+            fresh && reaches(name, to, seen)
+        })
+    }
+    for (name, _) in MAY_IMPORT {
+        assert!(
+            !reaches(name, name, &mut Vec::new()),
+            "{name} may name itself by a detour"
+        );
+    }
+}
+
+/// What was made is handed on by value, and what was written is only read.
+// R079, R083
+#[test]
+fn no_function_edits_a_record() {
+    const RECORDS: [&str; 4] = ["DecisionEvent", "OutcomeEvent", "DecisionLine", "Record"];
+    let mut problems = Vec::new();
+    for unit in units() {
+        for window in unit.tokens.windows(3) {
+            let texts: Vec<&str> = window.iter().map(|t| t.text.as_str()).collect();
+            if texts[0] == "&" && texts[1] == "mut" && RECORDS.contains(&texts[2]) {
+                problems.push(format!(
+                    "{}:{}: takes a mutable {}",
+                    unit.file, window[0].line, texts[2]
+                ));
+            }
+        }
+    }
+    fail_with(problems);
 }
 
 /// Not a failure: long files are a smell to look at, and the report says which.
