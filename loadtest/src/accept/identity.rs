@@ -17,7 +17,7 @@ struct Recorded {
     decisions: u64,
     forwarded: u64,
     by_us: u64,
-    without_upstream_status: u64,
+    contracted: u64,
     losses: u64,
 }
 
@@ -41,8 +41,9 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
 
     let refused = metrics.sum("tidegate_refused_in_parsing_total");
     let heads = tally.heads + tally.malformed;
-    let reached = seen.requests - seen.duplicates;
-    let never_sent = recorded.forwarded.checked_sub(reached);
+    let sent = recorded.forwarded + metrics.sum("tidegate_upstream_retries_total");
+    let never_sent = metrics.sum("tidegate_upstream_never_sent_total");
+    let covered = recorded.contracted as f64 / recorded.decisions as f64;
     let checks = [
         (
             heads == recorded.decisions + refused,
@@ -52,10 +53,22 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
             recorded.decisions == recorded.forwarded + recorded.by_us,
             "decisions = forwarded + answered by us",
         ),
-        // Repeats at the upstream are our retries: the driver gives each of its own a new id.
         (
-            never_sent.is_some_and(|n| n <= recorded.without_upstream_status),
+            sent.checked_sub(never_sent) == Some(seen.requests),
             "upstream = forwarded + retries - never sent",
+        ),
+        // The driver gives each of its own repeats a new id, so a repeated id is a retry of ours.
+        (
+            seen.duplicates <= metrics.sum("tidegate_upstream_retries_total"),
+            "repeats at the upstream are counted retries",
+        ),
+        (
+            metrics.sum("tidegate_forwarded_total") == recorded.forwarded,
+            "forwarded: ledger = metrics",
+        ),
+        (
+            metrics.sum("tidegate_answered_total") == recorded.by_us,
+            "answered by us: ledger = metrics",
         ),
         (
             metrics.sum("tidegate_decisions_total") == recorded.decisions,
@@ -74,6 +87,16 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
             tally.without_decision_id == 0,
             "every answer has a decision id",
         ),
+        // R237
+        (
+            (metrics.value("tidegate_contract_coverage_ratio") - covered).abs() < 0.001,
+            "coverage: ledger = metrics",
+        ),
+        // R060: this tier withholds what decisions ask for, and says so.
+        (
+            metrics.sum("tidegate_actions_suppressed_total") > 0,
+            "withheld actions are counted",
+        ),
     ];
     let broken: Vec<&str> = checks
         .iter()
@@ -82,7 +105,7 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
         .collect();
     let figure = format!(
         "{heads} heads ({} malformed, {} aborted, {} lost), {refused} refused, {} decisions, {} forwarded, {} by us, \
-         upstream {} with {} repeats, metrics {} decisions and {} records, ledger {} lines, {} losses{}",
+         upstream {} with {} repeats, {never_sent} never sent, metrics {} decisions and {} records, ledger {} lines, {} losses{}",
         tally.malformed,
         tally.aborted,
         tally.lost,
@@ -133,10 +156,9 @@ fn read(site: &Site) -> anyhow::Result<Recorded> {
             Some("loss") => recorded.losses += 1,
             Some("decision") => {
                 recorded.decisions += 1;
+                recorded.contracted += u64::from(line["contract_id"].is_string());
                 if line["upstream"].is_string() {
                     recorded.forwarded += 1;
-                    let status = line["upstream_status"].as_u64().unwrap_or(0);
-                    recorded.without_upstream_status += u64::from(status == 0);
                 } else {
                     recorded.by_us += 1;
                 }

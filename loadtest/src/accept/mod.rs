@@ -8,6 +8,7 @@ mod cost;
 mod crash;
 mod identity;
 mod report;
+mod scrape;
 mod state;
 mod wire;
 
@@ -118,6 +119,11 @@ const OBSERVE: &[Part] = &[
         "identities",
         "heads = decisions + refused; upstream = forwarded + retries - never sent; ledger = metrics",
         identity::hold,
+    ),
+    part(
+        "scrape",
+        "promtool accepts the metrics",
+        scrape::accepted_by_promtool,
     ),
     part(
         "kill",

@@ -64,6 +64,12 @@ impl Metrics {
             .sum()
     }
 
+    /// The value of a series without labels; not a number when there is none.
+    #[must_use]
+    pub fn value(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(f64::NAN)
+    }
+
     /// Whether any series has the name.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -93,5 +99,6 @@ mod tests {
             (5, 1, 4)
         );
         assert!(metrics.has("b") && !metrics.has("c"));
+        assert!(metrics.value("b") > 0.5 && metrics.value("c").is_nan());
     }
 }
