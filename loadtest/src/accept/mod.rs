@@ -1,11 +1,12 @@
 //! Acceptance lists: parts in order, each with a figure and a verdict, resumable.
 //!
-//! A part that passed at this commit, with a clean tree, is not run again. A part that cannot
-//! run falls short: nothing is skipped in silence.
+//! At full scale a part that passed at this commit, with a clean tree, is not run again. A part
+//! that cannot run falls short: nothing is skipped in silence.
 
 mod chain;
 mod cost;
 mod crash;
+mod headers;
 mod identity;
 mod report;
 mod scrape;
@@ -89,6 +90,11 @@ const OBSERVE: &[Part] = &[
         "wire",
         "answers of a real nginx byte for byte, unknown paths and odd methods too",
         wire::byte_for_byte,
+    ),
+    part(
+        "headers",
+        "expose_headers shows contract, decision and risk, and only then",
+        headers::exposed_on_request,
     ),
     part(
         "verify",
@@ -190,7 +196,10 @@ pub fn observe(scale: Scale, folder: &Path, only: Option<&str>) -> anyhow::Resul
 }
 
 fn one(context: &Context, part: &Part) -> anyhow::Result<PartResult> {
-    if let Some(kept) = state::load(&context.folder, part.name, &context.commit) {
+    // Only the long run is worth resuming; a reduced one is always run as a whole.
+    if context.scale == Scale::Full
+        && let Some(kept) = state::load(&context.folder, part.name, &context.commit)
+    {
         return Ok(kept);
     }
     let began = Instant::now();

@@ -50,8 +50,9 @@ const NOT_COMPARED: [&str; 4] = [
     "tidegate-decision-id:",
 ];
 
-struct Answer {
-    head: Vec<String>,
+pub(super) struct Answer {
+    /// The status line, then the headers that are compared, sorted.
+    pub(super) head: Vec<String>,
     body: Vec<u8>,
     has_decision_id: bool,
 }
@@ -119,7 +120,8 @@ pub(super) fn byte_for_byte(context: &Context) -> anyhow::Result<Verdict> {
     ))
 }
 
-fn curl(address: SocketAddr, target: &str, args: &[&str]) -> anyhow::Result<Answer> {
+/// One request by curl: what came back.
+pub(super) fn curl(address: SocketAddr, target: &str, args: &[&str]) -> anyhow::Result<Answer> {
     let program = installed("curl").context("curl is not installed; make tools")?;
     let output = Command::new(program)
         .args([

@@ -32,6 +32,8 @@ pub struct Setup {
     pub threads: u32,
     /// `observe_only` or `control`.
     pub tier: &'static str,
+    /// Whether answers carry contract, decision and risk.
+    pub expose_headers: bool,
 }
 
 impl Setup {
@@ -43,6 +45,7 @@ impl Setup {
             contracts: 1000,
             threads: 2,
             tier: "observe_only",
+            expose_headers: false,
         }
     }
 }
@@ -90,7 +93,7 @@ impl Site {
         format!(
             "version: 1\ntier: {}\nthreads: {}\nlisteners: [{{ bind: \"{}\" }}]\nupstreams:\n  \
              {orders}: {{ servers: [\"{}\"] }}\ndefault_upstream: {orders}\ncontracts: contracts/\n\
-             policy: policy.yaml\nledger: {{ dir: \"{}\" }}\nadmin: {{ bind: \"{}\" }}\nstate_dir: \"{}\"\n",
+             policy: policy.yaml\nledger: {{ dir: \"{}\" }}\nadmin: {{ bind: \"{}\" }}\nstate_dir: \"{}\"\nexpose_headers: {}\n",
             setup.tier,
             setup.threads,
             self.listen,
@@ -98,6 +101,7 @@ impl Site {
             self.ledger().display(),
             self.admin,
             self.folder.join("state").display(),
+            setup.expose_headers,
         )
     }
 
