@@ -6,6 +6,8 @@
 
 mod buckets;
 mod exposition;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod key;
 pub mod log;
 mod log_limit;

@@ -1,1 +1,223 @@
+//! The text of a scrape, from requests through the real pipeline to promtool.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::contract::Pairing;
+use crate::ledger::Snapshot;
+use crate::observation::Ticker;
+use crate::pipeline::tick;
+use crate::telemetry::fixture::{arrival, known, registry, serve, telemetry};
+use crate::telemetry::{WorkerTally, names};
+use crate::units::Tier;
+
+fn ledger() -> Snapshot {
+    Snapshot {
+        records: 42,
+        lost: 3,
+        queued: 5,
+        durable: 41,
+        durable_lag: Duration::from_millis(120),
+        ok: true,
+        head: "0".repeat(64),
+        error: String::new(),
+    }
+}
+
+/// 60 requests of a contract, 40 unmatched ones, some heads refused.
+fn scrape(tier: Tier) -> String {
+    let registry = registry(tier);
+    let rulebook = registry.active().load_full();
+    let (worker, tally) = WorkerTally::new(1_000);
+    for number in 0..60 {
+        serve(&rulebook, &worker, known(0), 1_000 * (number + 1));
+    }
+    for _ in 0..40 {
+        serve(&rulebook, &worker, Pairing::Unknown, 700);
+    }
+    worker.attempts(0, 2, 1);
+    worker.refused(1);
+    worker.refused(1);
+    let mut ticker = Ticker::default();
+    tick(&rulebook, &mut ticker, arrival().at);
+    telemetry(vec![tally]).render(&rulebook, &ledger())
+}
+
+fn value(text: &str, series: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let line = line.unwrap_or_else(|| panic!("{series} is not in\n{text}"));
+    line.parse().expect("a number")
+}
+
+/// The sum over all series of a metric whose labels hold `part`.
+fn sum(text: &str, metric: &str, part: &str) -> f64 {
+    let mut sum = 0.0;
+    for line in text.lines().filter(|line| line.contains(part)) {
+        let rest = line.strip_prefix(metric);
+        if let Some((_, number)) = rest
+            .filter(|rest| rest.starts_with(['{', ' ']))
+            .and_then(|rest| rest.rsplit_once(' '))
+        {
+            sum += number.parse::<f64>().expect("a number");
+        }
+    }
+    sum
+}
+
+#[test]
+fn observing_forwards_and_says_what_it_withheld() {
+    // R060, R237, R272, R273
+    let text = scrape(Tier::ObserveOnly);
+    let table = [
+        ("tidegate_requests_total{contract=\"deploy_get_v1\",method=\"GET\",status_class=\"2xx\",decision=\"ALLOW\"}", 60.0),
+        ("tidegate_requests_total{contract=\"_unmatched\",method=\"GET\",status_class=\"2xx\",decision=\"QUARANTINE\"}", 40.0),
+        ("tidegate_decisions_total{contract=\"_unmatched\",decision=\"QUARANTINE\",reason=\"NO_CONTRACT_MATCH\",tier=\"OBSERVE_ONLY\"}", 40.0),
+        ("tidegate_forwarded_total{contract=\"_unmatched\"}", 40.0),
+        ("tidegate_actions_suppressed_total{action=\"quarantine\",tier=\"OBSERVE_ONLY\"}", 40.0),
+        ("tidegate_refused_in_parsing_total{reason=\"request_line\"}", 2.0),
+        ("tidegate_upstream_retries_total{contract=\"deploy_get_v1\"}", 2.0),
+        ("tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}", 1.0),
+        ("tidegate_contract_coverage_ratio", 0.6),
+        ("tidegate_inflight_requests{contract=\"deploy_get_v1\"}", 0.0),
+        ("tidegate_risk_ratio{contract=\"deploy_get_v1\"}", 0.0),
+        ("tidegate_risk_factor_ratio{contract=\"deploy_get_v1\",factor=\"latency\"}", 0.0),
+        ("tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}", 1.0),
+        ("tidegate_upstream_request_duration_seconds_bucket{contract=\"deploy_get_v1\",le=\"0.016384\"}", 16.0),
+        ("tidegate_upstream_request_duration_seconds_count{contract=\"deploy_get_v1\"}", 60.0),
+        ("tidegate_upstream_request_duration_seconds_sum{contract=\"deploy_get_v1\"}", 1.83),
+        ("http_server_request_duration_seconds_bucket{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"0.025\"}", 25.0),
+        ("http_server_request_duration_seconds_sum{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\"}", 1.83),
+        ("tidegate_decision_duration_seconds_count", 2.0),
+        ("tidegate_ledger_records_total", 42.0),
+        ("tidegate_ledger_lost_records_total", 3.0),
+        ("tidegate_ledger_queue_records", 5.0),
+        ("tidegate_ledger_durable_lag_seconds", 0.12),
+        ("tidegate_ledger_ok", 1.0),
+        ("tidegate_tier{tier=\"OBSERVE_ONLY\"}", 1.0),
+        ("tidegate_tier{tier=\"CONTROL\"}", 0.0),
+        ("tidegate_connections{state=\"active\"}", 3.0),
+        ("tidegate_connections{state=\"idle\"}", 4.0),
+        ("tidegate_config_last_reload_successful", 1.0),
+        ("tidegate_start_time_seconds", 1_767_225_600.0),
+    ];
+    for (series, want) in table {
+        let found = value(&text, series);
+        assert!((found - want).abs() < 1e-9, "{series}: {found}, not {want}");
+    }
+    assert_eq!(sum(&text, "tidegate_answered_total", ""), 0.0);
+    assert!(!text.contains("status_v1"), "series appear at first use");
+    assert!(text.contains("tidegate_bundle_info{digest=\"abababab"));
+}
+
+#[test]
+fn the_accounts_agree_in_every_tier() {
+    for (tier, forwarded) in [(Tier::ObserveOnly, 100.0), (Tier::Control, 60.0)] {
+        let text = scrape(tier);
+        let decisions = sum(&text, "tidegate_decisions_total", "");
+        assert_eq!(decisions, 100.0, "{tier:?}");
+        assert_eq!(sum(&text, "tidegate_forwarded_total", ""), forwarded, "{tier:?}");
+        let answered = sum(&text, "tidegate_answered_total", "");
+        assert_eq!(forwarded + answered, decisions, "{tier:?}");
+        assert_eq!(sum(&text, "tidegate_requests_total", ""), decisions);
+        let durations = "http_server_request_duration_seconds_count";
+        assert_eq!(sum(&text, durations, ""), decisions);
+    }
+}
+
+#[test]
+fn a_full_table_loses_no_count_and_says_so() {
+    let registry = registry(Tier::ObserveOnly);
+    let rulebook = registry.active().load_full();
+    let (worker, tally) = WorkerTally::new(48);
+    let (admission, _) = serve(&rulebook, &worker, known(0), 700);
+    for status in 200..300 {
+        worker.ended(&admission, crate::contract::Method::Get, status, 700);
+    }
+    let text = telemetry(vec![tally.clone()]).render(&rulebook, &ledger());
+    let other = "http_route=\"_other\"";
+    assert!(sum(&text, "http_server_request_duration_seconds_count", other) > 0.0);
+    let fill = tally.fill();
+    assert_eq!(value(&text, "tidegate_metrics_series"), fill.series as f64);
+    assert_eq!(value(&text, "tidegate_metrics_series_max"), 48.0);
+    for (result, want) in [("other", fill.overflowed), ("lost", fill.lost)] {
+        let series = format!("tidegate_metrics_overflowed_total{{result=\"{result}\"}}");
+        assert_eq!(value(&text, &series), want as f64, "{result}");
+        assert!(want > 0, "{result}");
+    }
+}
+
+#[test]
+fn unmatched_traffic_adds_no_series() {
+    let registry = registry(Tier::ObserveOnly);
+    let rulebook = registry.active().load_full();
+    let (worker, tally) = WorkerTally::new(1_000);
+    serve(&rulebook, &worker, Pairing::Unknown, 700);
+    let before = tally.fill().series;
+    for _ in 0..10_000 {
+        serve(&rulebook, &worker, Pairing::Unknown, 700);
+    }
+    assert_eq!(tally.fill().series, before);
+}
+
+#[test]
+fn promtool_accepts_the_text() {
+    // R272
+    for tier in [Tier::ObserveOnly, Tier::Control] {
+        let text = scrape(tier);
+        let mut child = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool must be installed for this test (package prometheus)");
+        let mut input = child.stdin.take().expect("stdin is piped");
+        input.write_all(text.as_bytes()).expect("promtool reads");
+        drop(input);
+        let output = child.wait_with_output().expect("promtool ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    }
+}
+
+#[test]
+fn every_metric_can_be_seen_and_nothing_else() {
+    let text = scrape(Tier::Control);
+    let typed: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for metric in names::ALL {
+        // What only another tier does.
+        let elsewhere = metric.name == names::SUPPRESSED.name;
+        let times = typed.iter().filter(|name| **name == metric.name).count();
+        assert_eq!(times, usize::from(!elsewhere), "{}", metric.name);
+    }
+    for name in typed {
+        assert!(names::ALL.iter().any(|metric| metric.name == name), "{name}");
+    }
+}
+
+#[test]
+fn the_metrics_page_says_what_the_program_says() {
+    let page = include_str!("../../docs/metrics.md");
+    let mut rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    for metric in names::ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.name(),
+            labels.join(", "),
+            metric.unit,
+            metric.help
+        );
+        let place = rows.iter().position(|found| *found == row);
+        let place = place.unwrap_or_else(|| panic!("docs/metrics.md lacks the row\n{row}"));
+        rows.remove(place);
+    }
+    assert!(rows.is_empty(), "no such metric: {rows:?}");
+}

@@ -1,0 +1,101 @@
+//! A small gateway without sockets, for tests: two contracts, one worker, its tables.
+
+use std::sync::Arc;
+
+use crate::contract::{
+    Catalogue, Contract, ContractId, ContractIndex, Method, MethodSet, Pairing, Terms,
+};
+use crate::observation::{Arrival, ClientKey, Completion, Ending};
+use crate::pipeline::{Admission, admit, complete};
+use crate::policy::rules::Rules;
+use crate::rulebook::{Registry, Rulebook, RulebookParts};
+use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
+use crate::units::{Moment, Tier};
+
+pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
+
+pub(crate) fn contracts() -> Vec<Contract> {
+    let contract = |id, endpoint: &str, owner: Option<&str>| {
+        Contract::new(
+            ContractId::new(id).expect("a valid id"),
+            endpoint.into(),
+            MethodSet::EMPTY.with(Method::Get),
+            None,
+            owner.map(Box::from),
+            Terms::default(),
+        )
+    };
+    vec![
+        contract("deploy_get_v1", "GET /api/v1/deployments/{id}", Some("api-team")),
+        contract("status_v1", "GET /api/v1/status", None),
+    ]
+}
+
+pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
+    Arc::new(Registry::new(RulebookParts {
+        catalogue: Catalogue::build(contracts()).expect("no collision"),
+        rules: Rules::default(),
+        tier,
+        content_digest: [0xab; 32],
+        default_upstream: "orders".into(),
+        workers: 1,
+    }))
+}
+
+pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
+    let connections = || ConnectionCounts {
+        open: 7,
+        in_flight: 3,
+        refused_all: 2,
+        refused_address: 1,
+    };
+    let started = Moment {
+        monotonic_ns: 0,
+        wall_us: 1_767_225_600_000_000,
+    };
+    Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
+}
+
+pub(crate) fn known(index: u32) -> Pairing {
+    Pairing::Contracted(ContractIndex(index))
+}
+
+pub(crate) fn arrival() -> Arrival {
+    Arrival {
+        method: Method::Get,
+        client: ClientKey(0x0123_4567_89ab_cdef),
+        at: Moment {
+            monotonic_ns: 5_000_000_000,
+            wall_us: 1_767_225_600_000_000,
+        },
+        listener_tier: Tier::Autonomous,
+        declared_retries: 0,
+    }
+}
+
+/// One request from head to end, as a worker counts it.
+pub(crate) fn serve(
+    rulebook: &Rulebook,
+    worker: &WorkerTally,
+    pairing: Pairing,
+    latency_us: u64,
+) -> (Admission, Completion) {
+    let timed = worker.times_next();
+    let admission = admit(rulebook, 0, pairing, &arrival());
+    worker.decision(&admission);
+    if timed {
+        worker.decision_took(240);
+    }
+    let forwarded = admission.is_forwarded();
+    let status = if forwarded { 200 } else { 404 };
+    let completion = Completion {
+        at: arrival().at.plus_nanos(latency_us * 1_000),
+        status,
+        upstream_status: if forwarded { 200 } else { 0 },
+        latency_us,
+        ending: if forwarded { Ending::Answered } else { Ending::Refused },
+    };
+    complete(rulebook, 0, &admission, false, &completion);
+    worker.ended(&admission, Method::Get, status, latency_us);
+    (admission, completion)
+}
