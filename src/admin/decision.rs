@@ -57,15 +57,16 @@ fn find(ledger_dir: &Path, id: &str) -> Result<Value, Problem> {
     let mut scratch = Vec::new();
     let record = Record::check(line.as_bytes(), &mut scratch)
         .map_err(|fault| failed(format!("the record breaks a rule: {}", fault.rule())))?;
-    let mut answer = json!({
+    let (explanation, unexplained) = match explain(ledger_dir, &record) {
+        Ok(explanation) => (explanation, None),
+        Err(error) => (Value::Null, Some(error)),
+    };
+    Ok(json!({
         "record": as_json(&line)?,
         "outcome": outcome.map(|line| as_json(&line)).transpose()?,
-    });
-    match explain(ledger_dir, &record) {
-        Ok(explanation) => answer["explanation"] = explanation,
-        Err(error) => answer["unexplained"] = error.into(),
-    }
-    Ok(answer)
+        "explanation": explanation,
+        "unexplained": unexplained,
+    }))
 }
 
 fn as_json(line: &str) -> Result<Value, Problem> {
