@@ -26,4 +26,5 @@ pub mod yaml;
 pub mod replay;
 pub mod simulate;
 
+pub mod assembly;
 pub mod cli;

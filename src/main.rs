@@ -1,3 +1,14 @@
-//! The command line.
+//! The command line: parse the arguments, run the verb, end with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidegate::cli::Cli;
+
+/// Measurably cheaper under Pingora than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    ExitCode::from(Cli::parse().run())
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::contract::{Catalogue, Contract, ContractIndex};
+use crate::contract::{Catalogue, Contract};
 use crate::observation::{Board, Limit};
 use crate::policy::rules::Rules;
 use crate::risk;
@@ -105,8 +105,7 @@ impl Rulebook {
     #[must_use]
     #[inline]
     pub fn contract_of(&self, route: usize) -> Option<&Contract> {
-        let index = u32::try_from(route).ok()?;
-        self.catalogue.get(ContractIndex(index))
+        self.catalogue.contracts().get(route)
     }
 
     /// The rate limit of a route's contract.
@@ -137,7 +136,7 @@ impl Rulebook {
 /// event that waited in its ring still finds its own.
 #[derive(Debug)]
 pub struct Registry {
-    active: ArcSwap<Rulebook>,
+    active: Arc<ArcSwap<Rulebook>>,
     all: ArcSwap<Vec<Arc<Rulebook>>>,
 }
 
@@ -147,14 +146,14 @@ impl Registry {
     pub fn new(parts: RulebookParts) -> Self {
         let first = Arc::new(Rulebook::new(0, parts));
         Self {
-            active: ArcSwap::new(Arc::clone(&first)),
+            active: Arc::new(ArcSwap::new(Arc::clone(&first))),
             all: ArcSwap::from_pointee(vec![first]),
         }
     }
 
     /// The active rulebook.
     #[must_use]
-    pub const fn active(&self) -> &ArcSwap<Rulebook> {
+    pub const fn active(&self) -> &Arc<ArcSwap<Rulebook>> {
         &self.active
     }
 

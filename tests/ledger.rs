@@ -347,6 +347,59 @@ fn two_workers_and_two_boots_balance() {
 }
 
 #[test]
+fn what_a_kill_under_load_leaves_is_continued() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut producer, consumer) = ring(source(1, 0), 64);
+    let settings = Settings::new(dir.path());
+    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let segment = "seg-0000000000000000.jsonl";
+    for _ in 0..30 {
+        push(&mut producer, 500);
+        // What other processes see of the file now is what would be left of a killed one.
+        let left = tempfile::tempdir().unwrap();
+        for name in ["origin", segment] {
+            fs::copy(dir.path().join(name), left.path().join(name)).unwrap();
+        }
+        let verdict = check(left.path()).verdict;
+        assert!(!matches!(verdict, Verdict::Damaged(_)), "{verdict:?}");
+        let next = start(left.path()).unwrap();
+        assert!(next.recovered().unclosed);
+        next.close().unwrap();
+        let text = fs::read_to_string(left.path().join(segment)).unwrap();
+        assert!(text.contains(r#""previous_boot":"00000001","previous_closed":false"#));
+        assert_eq!(check(left.path()).verdict, Verdict::Intact);
+    }
+    drop(producer);
+    ledger.close().unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_close_while_a_worker_still_pushes_balances() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    let dir = tempfile::tempdir().unwrap();
+    let (mut producer, consumer) = ring(source(1, 0), 32);
+    let settings = Settings::new(dir.path());
+    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let worker = std::thread::spawn(move || {
+        while !seen.load(SeqCst) {
+            push(&mut producer, 100);
+        }
+        producer.made()
+    });
+    ledger.flush(PATIENCE).unwrap();
+    ledger.close().unwrap();
+    stop.store(true, SeqCst);
+    let made = worker.join().unwrap();
+    let report = check(dir.path());
+    assert_eq!(report.verdict, Verdict::Intact);
+    assert!(report.decisions + report.lost + report.unaccounted <= made);
+}
+
+#[test]
 fn a_full_ring_becomes_an_exact_loss_record() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 8);

@@ -1,3 +1,85 @@
-//! Load, comparison and acceptance runs.
+//! Command line of the load and acceptance runs.
 
-fn main() {}
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use loadtest::accept::Scale;
+use loadtest::{accept, cpu_ratio, drive, generate, upstream};
+
+#[derive(Parser)]
+#[command(version, about = "Load, comparison and acceptance runs for tidegate")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// A counting HTTP/1.1 upstream: /slow/MS /status/CODE /bytes/N /reset /garbage /hang,
+    /// an echo for the rest, and /_count
+    Upstream {
+        /// Address to listen on
+        #[arg(long, default_value = "127.0.0.1:0")]
+        bind: SocketAddr,
+    },
+    /// Seeded, bounded closed loop of requests; prints a JSON tally
+    Drive(drive::Options),
+    /// Deterministic contract files: the same seed gives the same bytes
+    Gen {
+        /// How many contracts
+        #[arg(long, default_value_t = 1000)]
+        contracts: u32,
+        /// Seed of names and limits
+        #[arg(long, default_value_t = generate::SEED)]
+        seed: u64,
+        /// Folder to write into; made if missing
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// CPU per proxied request against a bare Pingora pass-through, in interleaved rounds
+    CpuRatio(cpu_ratio::Options),
+    /// Acceptance lists, in parts that can be resumed
+    #[command(subcommand)]
+    Accept(AcceptList),
+}
+
+#[derive(Subcommand)]
+enum AcceptList {
+    /// Real traffic, observed
+    Observe {
+        /// small: reduced counts; full: the counts of the list
+        #[arg(long, value_enum, default_value_t = Scale::Small)]
+        scale: Scale,
+        /// Folder that keeps results of parts and their ledgers
+        #[arg(long)]
+        state: PathBuf,
+        /// Run only the named part
+        #[arg(long)]
+        part: Option<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().verb {
+        Verb::Upstream { bind } => upstream::serve_forever(bind),
+        Verb::Drive(options) => {
+            let tally = drive::run(&options)?;
+            println!("{}", serde_json::to_string_pretty(&tally.to_json())?);
+            Ok(())
+        }
+        Verb::Gen {
+            contracts,
+            seed,
+            out,
+        } => generate::write(contracts, seed, &out),
+        Verb::CpuRatio(options) => {
+            let figures = cpu_ratio::run(&options)?;
+            println!("{}", serde_json::to_string_pretty(&figures.to_json())?);
+            Ok(())
+        }
+        Verb::Accept(AcceptList::Observe { scale, state, part }) => {
+            std::process::exit(i32::from(!accept::observe(scale, &state, part.as_deref())?))
+        }
+    }
+}

@@ -22,7 +22,7 @@ pub struct CheckArgs {
     #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
     pub format: FormatArg,
     /// Warnings fail the check.
-    #[arg(long, env = "TIDEGATE_DENY_WARNINGS")]
+    #[arg(long, env = "TIDEGATE_DENY_WARNINGS", value_parser = clap::builder::FalseyValueParser::new())]
     pub deny_warnings: bool,
 }
 

@@ -55,7 +55,7 @@ fn describe(catalogue: &Catalogue, method: &str, target: &str) -> (String, u8) {
     let (raw_path, _) = split_query(target.as_bytes());
     let path = canonicalise(raw_path);
     let by_ref = path.as_ref().map_err(|fault| *fault);
-    let id = |contract| catalogue.get(contract).map_or("", |c| c.id().as_str());
+    let id = |contract| catalogue.get(contract).id().as_str();
     match (catalogue.pair(Method::from_token(method), by_ref), &path) {
         (Pairing::Contracted(contract), Ok(path)) => {
             let parameters = catalogue.parameters(contract, path).into_iter();

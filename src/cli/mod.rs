@@ -1,4 +1,49 @@
 //! The command line, one file per verb.
 
+use clap::{Parser, Subcommand};
+
+use crate::diagnostic::{Diagnostic, Format, render};
+
 pub mod check;
+pub mod ledger;
 pub mod match_route;
+pub mod run;
+
+/// An inline governance gateway for HTTP APIs.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Check configuration, contracts and policy; no side effects.
+    #[command(visible_alias = "validate")]
+    Check(check::CheckArgs),
+    /// Verify or read a ledger.
+    Ledger(ledger::LedgerArgs),
+    /// Say which contract a request falls under.
+    Match(match_route::MatchArgs),
+    /// Run the gateway.
+    Run(run::RunArgs),
+}
+
+impl Cli {
+    /// Runs the verb; the result is the exit code.
+    #[must_use]
+    pub fn run(self) -> u8 {
+        match self.verb {
+            Verb::Check(args) => check::run(&args),
+            Verb::Ledger(args) => ledger::run(&args),
+            Verb::Match(args) => match_route::run(&args),
+            Verb::Run(args) => run::run(&args),
+        }
+    }
+}
+
+/// Writes the findings about a configuration to stderr, for people.
+pub(crate) fn report_findings(findings: &[Diagnostic]) {
+    eprint!("{}", render(findings, Format::Pretty));
+}

@@ -14,7 +14,7 @@ use std::path::Path;
 use crate::contract::file::{Draft, Surroundings, read_contracts};
 use crate::contract::{Catalogue, Collision, Contract, ContractId};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
-use crate::policy::canonical::{self, CanonicalContent};
+use crate::policy::canonical::{self, CONTENT_BYTES_MAX, CanonicalContent};
 use crate::policy::file::read_rules;
 use crate::policy::rules::Rules;
 use crate::yaml::{self, Sheet};
@@ -88,6 +88,10 @@ fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
     }
     let (settings, catalogue) = (main.settings?, catalogue?);
     let content = canonical::write(catalogue.contracts(), &rules).ok()?;
+    if content.bytes().len() > CONTENT_BYTES_MAX {
+        let message = "contracts and policy have more than 64 MiB in canonical form".to_owned();
+        found.push(about_file(path, Code::TooMany, Severity::Error, message));
+    }
     Some(Loaded {
         settings,
         catalogue,

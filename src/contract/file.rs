@@ -4,14 +4,14 @@
 //! counts, so that one slip does not hide another. What only shows between files (ids, routes)
 //! is checked by the loader. See docs/contract-format.md.
 
-use std::num::NonZeroU32;
+mod endpoint;
+mod numbers;
 
-use crate::contract::{
-    Contract, ContractId, Method, MethodSet, PathRules, Segment, Template, Terms,
-};
+use crate::contract::{Contract, ContractId, MethodSet, Terms};
 use crate::diagnostic::{Code, Place};
-use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet};
+use endpoint::{read_endpoint, read_methods};
+use numbers::{flag, read_path_rules, read_terms};
 
 const FILE_KEYS: Keys = Keys {
     what: "a contract file",
@@ -62,10 +62,6 @@ const CONTRACT_KEYS: Keys = Keys {
     ],
 };
 
-/// The longest promised latency and deadline: one hour.
-const MILLIS_MAX: u64 = 3_600_000;
-const COUNT_MAX: u64 = 1_000_000_000;
-const ENDPOINT_CHARS_MAX: usize = 2_048;
 const OWNER_CHARS_MAX: usize = 128;
 
 /// What a contract file may refer to.
@@ -112,7 +108,8 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     let id = id_node.and_then(|node| read_id(sheet, node));
     let endpoint_node = sheet.required(fields, "endpoint");
     let path_rules = read_path_rules(sheet, fields);
-    let endpoint = endpoint_node.and_then(|node| read_endpoint(sheet, node, fields, path_rules));
+    let consents = flag(sheet, fields, "allow_catch_all");
+    let endpoint = endpoint_node.and_then(|node| read_endpoint(sheet, node, consents, path_rules));
     let methods = match fields.get("allowed_methods") {
         Some(node) => read_methods(sheet, node),
         None => endpoint.as_ref().map(|(method, _)| *method),
@@ -154,82 +151,6 @@ fn read_id(sheet: &mut Sheet<'_>, node: &Node) -> Option<ContractId> {
     id
 }
 
-/// The method of the endpoint, and its key: `GET /path`.
-fn read_endpoint(
-    sheet: &mut Sheet<'_>,
-    node: &Node,
-    fields: Fields<'_>,
-    path_rules: Option<PathRules>,
-) -> Option<(MethodSet, Box<str>)> {
-    let text = sheet.text(node, "'endpoint'", ENDPOINT_CHARS_MAX)?;
-    let Some((token, path)) = text.split_once(' ') else {
-        let message = "'endpoint' is a method, one space and a path".to_owned();
-        sheet.error(node.place, Code::Endpoint, message);
-        return None;
-    };
-    let method = usable_method(token);
-    if method.is_none() {
-        sheet.error(node.place, Code::MethodName, not_a_method(token));
-    }
-    let template = match Template::parse(path) {
-        Ok(template) => template,
-        Err(fault) => {
-            sheet.error(node.place, Code::Template, fault.to_string());
-            return None;
-        }
-    };
-    let consent = fields.get("allow_catch_all");
-    let consents = consent.and_then(|node| sheet.boolean(node, "'allow_catch_all'"));
-    if let (Some(Segment::CatchAll(name)), None | Some(false)) =
-        (template.segments().last(), consents)
-    {
-        let message = format!("'{{*{name}}}' takes every path below it");
-        sheet.error(node.place, Code::CatchAll, message);
-        return None;
-    }
-    if template.has_encoded_slash() && path_rules.is_some_and(|rules| !rules.allow_encoded_slash) {
-        let message = "no request can match '%2F' in this template".to_owned();
-        sheet.error(node.place, Code::EncodedSlash, message);
-        return None;
-    }
-    Some((MethodSet::EMPTY.with(method?), text.into()))
-}
-
-/// CONNECT is never forwarded, so no contract can promise it.
-fn usable_method(token: &str) -> Option<Method> {
-    let method = Method::from_token(token);
-    (!matches!(method, Method::Other | Method::Connect)).then_some(method)
-}
-
-fn not_a_method(token: &str) -> String {
-    let short: String = token.chars().take(20).collect();
-    format!("'{short}' is not a method that a contract can have; methods are upper case")
-}
-
-fn read_methods(sheet: &mut Sheet<'_>, node: &Node) -> Option<MethodSet> {
-    let items = sheet.list(node, "'allowed_methods'")?;
-    let mut methods = Some(MethodSet::EMPTY);
-    for item in items {
-        let Some(token) = sheet.text(item, "a method", 64) else {
-            methods = None;
-            continue;
-        };
-        let method = usable_method(token);
-        if method.is_none() {
-            sheet.error(item.place, Code::MethodName, not_a_method(token));
-        }
-        methods = methods
-            .zip(method)
-            .map(|(methods, method)| methods.with(method));
-    }
-    if items.is_empty() {
-        let message = "'allowed_methods' is empty, so nothing could ever match".to_owned();
-        sheet.error(node.place, Code::MethodName, message);
-        return None;
-    }
-    methods
-}
-
 fn read_upstream(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
@@ -261,126 +182,4 @@ fn read_owner(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Box<st
     };
     let owner = sheet.text(node, "'owner'", OWNER_CHARS_MAX)?;
     Some(Some(owner.into()))
-}
-
-fn read_path_rules(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<PathRules> {
-    let allow_encoded_slash = flag(sheet, fields, "allow_encoded_slash");
-    let merge_slashes = flag(sheet, fields, "merge_slashes");
-    Some(PathRules {
-        allow_encoded_slash: allow_encoded_slash?,
-        merge_slashes: merge_slashes?,
-    })
-}
-
-/// A switch that is off unless it says `true`; `None` on a fault.
-fn flag(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<bool> {
-    match fields.get(key) {
-        Some(node) => sheet.boolean(node, &format!("'{key}'")),
-        None => Some(false),
-    }
-}
-
-/// The numbers; every one is read, so that every fault is reported.
-fn read_terms(
-    sheet: &mut Sheet<'_>,
-    fields: Fields<'_>,
-    path_rules: Option<PathRules>,
-) -> Option<Terms> {
-    let max_latency = millis(sheet, fields, "max_latency_ms", 1_000);
-    let timeout = millis(sheet, fields, "timeout_ms", 30_000);
-    let error_budget = error_budget(sheet, fields);
-    let circuit_threshold = circuit_threshold(sheet, fields);
-    let rate_limit = count(sheet, fields, "rate_limit_rpm");
-    let burst = count(sheet, fields, "burst");
-    let max_in_flight = count(sheet, fields, "max_in_flight");
-    let stream = flag(sheet, fields, "stream");
-    let tier = read_tier(sheet, fields);
-    if let (Some(latency), Some(timeout)) = (max_latency, timeout)
-        && timeout < latency
-    {
-        let place = fields.get("timeout_ms").map_or(fields.place(), |n| n.place);
-        let message = format!(
-            "requests end after {} ms, before the promised {} ms",
-            timeout.get(),
-            latency.get()
-        );
-        sheet.warning(place, Code::TimeoutBelowLatency, message);
-    }
-    if let (Some(node), Some(None)) = (fields.get("burst"), rate_limit) {
-        let message = "'burst' means nothing without 'rate_limit_rpm'".to_owned();
-        sheet.error(node.place, Code::BurstWithoutLimit, message);
-        return None;
-    }
-    Some(Terms {
-        client_rate_limit: None,
-        max_latency: max_latency?,
-        timeout: timeout?,
-        error_budget: error_budget?,
-        circuit_threshold: circuit_threshold?,
-        rate_limit: rate_limit?.and_then(|rpm| PerMinute::new(rpm.get())),
-        burst: burst?,
-        max_in_flight: max_in_flight?,
-        stream: stream?,
-        tier: tier?,
-        path_rules: path_rules?,
-    })
-}
-
-fn millis(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32) -> Option<Millis> {
-    let Some(node) = fields.get(key) else {
-        return Some(Millis::new(default));
-    };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, MILLIS_MAX)?;
-    u32::try_from(value).ok().map(Millis::new)
-}
-
-fn count(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<Option<NonZeroU32>> {
-    let Some(node) = fields.get(key) else {
-        return Some(None);
-    };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, COUNT_MAX)?;
-    u32::try_from(value).ok().map(NonZeroU32::new)
-}
-
-/// A budget of nothing would be spent at once, and dividing by it has no meaning.
-fn error_budget(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<PartsPerMillion> {
-    let Some(node) = fields.get("error_budget") else {
-        return PartsPerMillion::new(10_000);
-    };
-    let ppm = sheet.share(node, "'error_budget'", 6)?;
-    if ppm == 0 {
-        let message = "'error_budget' is above 0 and at most 1".to_owned();
-        sheet.error(node.place, Code::OutOfRange, message);
-        return None;
-    }
-    PartsPerMillion::new(ppm)
-}
-
-fn circuit_threshold(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<BasisPoints> {
-    let Some(node) = fields.get("circuit_threshold") else {
-        return BasisPoints::new(5_000);
-    };
-    let share = sheet.share(node, "'circuit_threshold'", 4)?;
-    if share == 0 {
-        let message = "'circuit_threshold' is above 0 and at most 1".to_owned();
-        sheet.error(node.place, Code::OutOfRange, message);
-        return None;
-    }
-    BasisPoints::new(share)
-}
-
-fn read_tier(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Tier>> {
-    match fields.get("tier") {
-        None => Some(None),
-        Some(node) => {
-            let choices = Tier::ALL.map(Tier::key);
-            let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
-            if tier == Tier::Autonomous {
-                let message = "'autonomous' needs a signed envelope".to_owned();
-                sheet.error(node.place, Code::TierUnavailable, message);
-                return None;
-            }
-            Some(Some(tier))
-        }
-    }
 }

@@ -9,6 +9,7 @@
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
 
+use crate::contract::segment::{Key, LONG, Read, mix, read_segment};
 use crate::contract::template::{Segment, Template};
 
 const NONE: u32 = u32::MAX;
@@ -54,42 +55,6 @@ const EMPTY: Slot = Slot {
     parent: NONE,
     child: NONE,
 };
-
-/// A segment: its bytes padded with zeros (a canonical path holds no NUL, so that is unique),
-/// or for a long one digest, place in `long_literals`, and a mark that no ASCII text can give.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key([u64; 3]);
-
-const LONG: u64 = u64::MAX;
-
-impl Key {
-    const fn digest(self) -> u64 {
-        let [a, b, c] = self.0;
-        if c == LONG {
-            return a;
-        }
-        let mut digest = mix(a, 0x9e37_79b9_7f4a_7c15);
-        if b != 0 {
-            digest = mix(digest ^ b, 0xc2b2_ae3d_27d4_eb4f);
-            if c != 0 {
-                digest = mix(digest ^ c, 0x1656_67b1_9e37_79f9);
-            }
-        }
-        digest
-    }
-}
-
-/// Both halves of a product, folded: each bit of the input reaches each bit of the result.
-const fn mix(a: u64, b: u64) -> u64 {
-    let product = (a ^ 0xa076_1d64_78bd_642f) as u128 * b as u128;
-    (product >> 64) as u64 ^ product as u64
-}
-
-/// A segment as it was read from a path.
-struct Read {
-    key: Key,
-    len: usize,
-}
 
 impl RouteIndex {
     pub(super) fn new() -> Self {
@@ -299,99 +264,9 @@ fn put(slots: &mut [Slot], slot: Slot) {
     }
 }
 
-/// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
-#[inline]
-fn read_segment(path: &[u8], at: usize) -> Read {
-    let mut words = [0_u64; 3];
-    let mut len = 0;
-    for word in &mut words {
-        let (bytes, count) = read_word(path, at + len);
-        *word = bytes;
-        len += count;
-        if count < 8 {
-            return Read {
-                key: Key(words),
-                len,
-            };
-        }
-    }
-    read_long(path, at, words, len)
-}
-
-#[cold]
-fn read_long(path: &[u8], at: usize, words: [u64; 3], mut len: usize) -> Read {
-    let mut digest = Key(words).digest();
-    loop {
-        let (bytes, count) = read_word(path, at + len);
-        if count == 0 && len == 24 {
-            return Read {
-                key: Key(words),
-                len,
-            };
-        }
-        digest = mix(digest ^ bytes, 0x9e37_79b9_7f4a_7c15);
-        len += count;
-        if count < 8 {
-            return Read {
-                key: Key([digest, 0, LONG]),
-                len,
-            };
-        }
-    }
-}
-
-/// Up to eight bytes of the segment at `at`, zero-padded, and how many there are.
-#[inline]
-fn read_word(path: &[u8], at: usize) -> (u64, usize) {
-    let rest = path.get(at..).unwrap_or_default();
-    let (word, available) = match rest.first_chunk::<8>() {
-        Some(chunk) => (u64::from_le_bytes(*chunk), 8),
-        None => (tail_word(path, rest), rest.len()),
-    };
-    // The lowest zero byte of `word ^ "////////"` is the first slash.
-    let x = word ^ 0x2f2f_2f2f_2f2f_2f2f;
-    let zeros = x.wrapping_sub(0x0101_0101_0101_0101) & !x & 0x8080_8080_8080_8080;
-    if zeros == 0 {
-        return (word, available);
-    }
-    let count = zeros.trailing_zeros() / 8;
-    (word & ((1 << (count * 8)) - 1), count as usize)
-}
-
-/// The last bytes of a path, fewer than eight; read as the end of its last eight where it has
-/// eight, since that is one load.
-#[inline]
-fn tail_word(path: &[u8], rest: &[u8]) -> u64 {
-    if rest.is_empty() {
-        return 0;
-    }
-    if let Some(chunk) = path.last_chunk::<8>() {
-        return u64::from_le_bytes(*chunk) >> (8 * (8 - rest.len()));
-    }
-    let mut word = 0;
-    for byte in rest.iter().rev() {
-        word = word << 8 | u64::from(*byte);
-    }
-    word
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{RouteIndex, Template, read_segment};
-
-    #[test]
-    fn a_segment_ends_at_a_slash_or_at_the_end() {
-        for len in 0..40 {
-            let name = "x".repeat(len);
-            for after in ["", "/", "/y", "/yyyyyyyyyyyy"] {
-                let path = format!("/{name}{after}");
-                let read = read_segment(path.as_bytes(), 1);
-                assert_eq!(read.len, len, "{path}");
-                let alone = read_segment(name.as_bytes(), 0);
-                assert_eq!(alone.key, read.key, "{path}");
-            }
-        }
-    }
+    use super::{RouteIndex, Template};
 
     #[test]
     fn literals_of_every_length_are_found_and_told_apart() {

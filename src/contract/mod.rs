@@ -5,16 +5,19 @@
 //! It knows nothing of traffic, risk or files other than its own format.
 
 mod catalogue;
+mod collision;
 pub mod file;
 mod id;
 mod index;
 mod method;
 mod pairing;
 mod path;
+mod segment;
 mod template;
 mod terms;
 
-pub use catalogue::{Catalogue, Collision};
+pub use catalogue::Catalogue;
+pub use collision::Collision;
 pub use id::{ContractId, ContractIndex};
 pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};

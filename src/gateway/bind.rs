@@ -103,6 +103,18 @@ fn shared(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket.listen(BACKLOG)?.into_std()?.into())
 }
 
+/// The sockets sorted by worker.
+pub(crate) fn by_worker(bound: Vec<Bound>, workers: usize) -> Vec<Vec<(SocketAddr, OwnedFd)>> {
+    let mut sorted = Vec::new();
+    sorted.resize_with(workers, Vec::new);
+    for listener in bound {
+        for (of_worker, socket) in sorted.iter_mut().zip(listener.sockets) {
+            of_worker.push((listener.address, socket));
+        }
+    }
+    sorted
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;

@@ -38,10 +38,10 @@ pub(crate) fn strip_response(response: &mut ResponseHeader) {
     if let Some(connection) = response.remove_header(&CONNECTION) {
         let nominated = connection.as_bytes().split(|byte| *byte == b',');
         for token in nominated.take(NOMINATED_MAX) {
-            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii()) {
-                if !is_needed(&name) {
-                    response.remove_header(&name);
-                }
+            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii())
+                && !is_needed(&name)
+            {
+                response.remove_header(&name);
             }
         }
     }

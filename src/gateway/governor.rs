@@ -1,15 +1,11 @@
 //! The seam between the shell and the pipeline.
 //!
-//! Invariant: the shell calls `admit` once per request it could frame, `complete` once per
-//! exchange that reached its end, and `refused_in_parsing` once per head it refused; an exchange
-//! that is dropped instead (a panic, a process that stops) is counted by its own drop guard.
-//! This body is a stand-in that forwards everything to the first upstream, or does what the
-//! function it was made with says.
+//! Invariant: the shell calls `admit` once per request it could frame and then either `complete`
+//! or (a panic, a process that stops) `abandon` once, and `refused_in_parsing` once per head it
+//! refused. There are two governors: the worker's desk, which runs the pipeline, and the script
+//! of the shell's own tests, which knows no contracts.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,6 +122,25 @@ pub enum ParseRefusal {
 }
 
 impl ParseRefusal {
+    /// The names of all refusals, in the order of their numbers.
+    pub const NAMES: &'static [&'static str] = &[
+        Self::HeadTimeout.name(),
+        Self::HeadTooLarge.name(),
+        Self::TooManyFields.name(),
+        Self::TargetTooLong.name(),
+        Self::RequestLine.name(),
+        Self::Version.name(),
+        Self::Field.name(),
+        Self::LineEnd.name(),
+        Self::Host.name(),
+        Self::ContentLength.name(),
+        Self::TransferEncoding.name(),
+        Self::LengthAndEncoding.name(),
+        Self::TargetBytes.name(),
+        Self::TargetForm.name(),
+        Self::Connect.name(),
+    ];
+
     /// The name in metrics and records.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -215,149 +230,58 @@ pub struct Completion {
     pub response_body_bytes: u64,
 }
 
-/// The pipeline, shared by all workers.
-pub struct Governor {
-    script: Script,
-    counts: Arc<Counts>,
-    completions: Mutex<Vec<Completion>>,
-    refusals: Mutex<Vec<RefusedHead>>,
-}
-
-/// What a stand-in does with a request.
-pub type Script = Box<dyn Fn(&HeadFacts<'_>) -> Course + Send + Sync>;
-
-#[derive(Debug, Default)]
-struct Counts {
-    admitted: AtomicU64,
-    dropped: AtomicU64,
-    heads: AtomicU64,
-}
-
 /// One request between its decision and its end.
+#[derive(Debug)]
 pub struct Exchange {
     course: Course,
     id: DecisionId,
-    counts: Arc<Counts>,
-    completed: bool,
+    ticket: u64,
 }
 
 impl Exchange {
+    /// The exchange of a decision; `ticket` is whatever its governor finds it by.
+    #[must_use]
+    pub const fn new(course: Course, id: DecisionId, ticket: u64) -> Self {
+        Self { course, id, ticket }
+    }
+
     /// What becomes of the request.
     #[must_use]
-    pub fn course(&self) -> &Course {
+    pub const fn course(&self) -> &Course {
         &self.course
     }
 
     /// The id of the decision.
     #[must_use]
-    pub fn decision_id(&self) -> DecisionId {
+    pub const fn decision_id(&self) -> DecisionId {
         self.id
     }
+
+    /// What its governor finds it by.
+    #[must_use]
+    pub const fn ticket(&self) -> u64 {
+        self.ticket
+    }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if !self.completed {
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Governor {
-    /// A stand-in that forwards everything.
-    #[must_use]
-    pub fn forwarding() -> Self {
-        Self::scripted(Box::new(|_| {
-            Course::Forward(Forward {
-                upstream: 0,
-                path: None,
-                timeout: Duration::from_secs(30),
-                may_retry: false,
-                may_upgrade: true,
-            })
-        }))
-    }
-
-    /// A stand-in that does what `script` says.
-    #[must_use]
-    pub fn scripted(script: Script) -> Self {
-        Self {
-            script,
-            counts: Arc::default(),
-            completions: Mutex::default(),
-            refusals: Mutex::default(),
-        }
-    }
-
+/// Decides about requests of one worker. All calls come from that
+/// worker's thread.
+pub trait Governor: Send + Sync {
     /// Decides about one request.
-    pub fn admit(&self, facts: &HeadFacts<'_>) -> Exchange {
-        let n = self.counts.admitted.fetch_add(1, Ordering::Relaxed);
-        Exchange {
-            course: (self.script)(facts),
-            id: id_of(facts.worker, n),
-            counts: Arc::clone(&self.counts),
-            completed: false,
-        }
-    }
+    fn admit(&self, facts: &HeadFacts<'_>) -> Exchange;
 
     /// Notes that the final response head has arrived from the upstream.
-    pub fn head_received(&self, _exchange: &mut Exchange, _at: Moment, _status: u16) {
-        self.counts.heads.fetch_add(1, Ordering::Relaxed);
-    }
+    fn head_received(&self, exchange: &Exchange, at: Moment, status: u16);
 
-    /// Closes an exchange.
-    pub fn complete(&self, mut exchange: Exchange, completion: Completion) {
-        exchange.completed = true;
-        self.completions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(completion);
-    }
+    /// Closes an exchange that came to its end.
+    fn complete(&self, exchange: Exchange, completion: Completion);
+
+    /// Closes an exchange that did not.
+    fn abandon(&self, exchange: Exchange);
 
     /// Notes a head that was refused, and gives the refusal an id.
-    pub fn refused_in_parsing(&self, refused: &RefusedHead) -> DecisionId {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.push(*refused);
-        id_of(refused.worker, refusals.len() as u64)
-    }
+    fn refused_in_parsing(&self, refused: &RefusedHead) -> DecisionId;
 
-    /// Decisions made so far (stand-in only).
-    #[must_use]
-    pub fn admitted(&self) -> u64 {
-        self.counts.admitted.load(Ordering::Relaxed)
-    }
-
-    /// Exchanges dropped without completion (stand-in only).
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.counts.dropped.load(Ordering::Relaxed)
-    }
-
-    /// All completions so far (stand-in only).
-    #[must_use]
-    pub fn completions(&self) -> Vec<Completion> {
-        self.completions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// All refusals in parsing so far (stand-in only).
-    #[must_use]
-    pub fn refusals(&self) -> Vec<RefusedHead> {
-        self.refusals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
-
-fn id_of(worker: usize, n: u64) -> DecisionId {
-    let mut text = String::with_capacity(22);
-    _ = write!(text, "00000000{worker:02x}{n:012x}");
-    let mut digits = [b'0'; 22];
-    for (digit, byte) in digits.iter_mut().zip(text.bytes()) {
-        *digit = byte;
-    }
-    DecisionId::new(digits)
+    /// Looks after requests that take long; called every 100 ms.
+    fn tick(&self, now: Moment);
 }

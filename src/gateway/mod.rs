@@ -5,8 +5,11 @@
 //!
 //! Invariant: nothing here decides; it translates between sockets and plain data.
 
+mod arrival;
 mod bind;
+mod clerk;
 pub mod clock;
+pub mod desk;
 mod edge;
 mod failure;
 mod fields;
@@ -15,7 +18,9 @@ mod in_flight;
 mod listener;
 mod passage;
 mod proxy;
+pub mod refusal;
 pub mod respond;
+mod routes;
 mod server;
 pub mod settings;
 mod stop;
@@ -23,6 +28,7 @@ mod upstreams;
 pub mod worker;
 
 pub use bind::BindError;
+pub use clerk::Clerk;
 pub use edge::Connections;
 pub use server::Gateway;
 pub use stop::{Control, Ended};

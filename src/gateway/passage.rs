@@ -3,8 +3,9 @@
 //! Invariant: the exchange is given back exactly once; a passage that is dropped before gives it
 //! to its drop guard. Deliberately not here: decisions.
 
-use super::governor::{Completion, Exchange, Failure, Forward, Governor};
-use super::governor::{Course, DecisionId};
+use std::sync::Arc;
+
+use super::governor::{Completion, Course, DecisionId, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
 use crate::units::Moment;
 
@@ -21,6 +22,7 @@ pub(crate) enum Progress {
 /// One request on its way.
 pub(crate) struct Passage {
     progress: Progress,
+    governor: Arc<dyn Governor>,
     /// Whether the forwarded-for fields of the client are believed.
     pub(crate) peer_trusted: bool,
     /// Attempts to reach an upstream.
@@ -42,9 +44,10 @@ pub(crate) struct Ending {
 }
 
 impl Passage {
-    pub(crate) fn new(in_flight: Guard) -> Self {
+    pub(crate) fn new(governor: Arc<dyn Governor>, in_flight: Guard) -> Self {
         Self {
             progress: Progress::New,
+            governor,
             peer_trusted: false,
             attempts: 0,
             never_sent: 0,
@@ -57,8 +60,8 @@ impl Passage {
         self.progress = Progress::Admitted(exchange);
     }
 
-    pub(crate) fn exchange(&mut self) -> Option<&mut Exchange> {
-        match &mut self.progress {
+    pub(crate) fn exchange(&self) -> Option<&Exchange> {
+        match &self.progress {
             Progress::Admitted(exchange) => Some(exchange),
             Progress::New | Progress::Closed => None,
         }
@@ -83,7 +86,7 @@ impl Passage {
     }
 
     /// Closes the exchange, once.
-    pub(crate) fn close(&mut self, governor: &Governor, ending: &Ending) {
+    pub(crate) fn close(&mut self, ending: &Ending) {
         let progress = std::mem::replace(&mut self.progress, Progress::Closed);
         let Progress::Admitted(exchange) = progress else {
             return;
@@ -98,6 +101,15 @@ impl Passage {
             request_body_bytes: ending.request_body_bytes,
             response_body_bytes: ending.response_body_bytes,
         };
-        governor.complete(exchange, completion);
+        self.governor.complete(exchange, completion);
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let progress = std::mem::replace(&mut self.progress, Progress::Closed);
+        if let Progress::Admitted(exchange) = progress {
+            self.governor.abandon(exchange);
+        }
     }
 }

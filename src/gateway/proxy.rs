@@ -31,7 +31,7 @@ const ATTEMPTS_MAX: u8 = 2;
 
 /// The hooks of one worker.
 pub(crate) struct Hooks {
-    pub(crate) governor: Arc<Governor>,
+    pub(crate) governor: Arc<dyn Governor>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) listeners: Listeners,
@@ -45,7 +45,7 @@ impl ProxyHttp for Hooks {
     type CTX = Passage;
 
     fn new_ctx(&self) -> Passage {
-        Passage::new(self.in_flight.enter())
+        Passage::new(Arc::clone(&self.governor), self.in_flight.enter())
     }
 
     /// Without this Pingora adds a compression module that costs time even while it is off.
@@ -120,6 +120,20 @@ impl ProxyHttp for Hooks {
         Ok(())
     }
 
+    /// Pingora chunks what has no length for any client; HTTP/1.0 knows no chunks, so there the
+    /// body ends with the connection.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _passage: &mut Passage,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10 {
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
     fn fail_to_connect(
         &self,
         session: &mut Session,
@@ -180,7 +194,7 @@ impl ProxyHttp for Hooks {
             request_body_bytes: session.body_bytes_read() as u64,
             response_body_bytes: session.body_bytes_sent() as u64,
         };
-        passage.close(&self.governor, &ending);
+        passage.close(&ending);
     }
 
     /// Each failure stands in the ledger and in the metrics; a line per failure in the log
@@ -268,7 +282,7 @@ fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {
 fn closed_before_a_byte(error: &Error, session: &Session) -> bool {
     let head_only = session.upstream_body_bytes_sent() == Some(0);
     let nothing_sent_back = session.response_written().is_none();
-    let mut retry = error.retry.clone();
+    let mut retry = error.retry;
     retry.decide_reuse(true);
     let closed = retry.retry() || (head_only && *error.etype() == ErrorType::WriteError);
     closed && nothing_sent_back && *error.esource() == ErrorSource::Upstream

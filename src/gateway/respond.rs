@@ -30,6 +30,8 @@ pub struct Answer {
     pub detail: Cow<'static, str>,
     /// Reason codes, sorted.
     pub reason_codes: Cow<'static, [&'static str]>,
+    /// The quarantine case the request belongs to.
+    pub case_id: Option<String>,
     /// Methods for `Allow`.
     pub allow: Option<String>,
     /// Seconds for `Retry-After`.
@@ -53,6 +55,7 @@ impl Answer {
             title,
             detail: Cow::Borrowed(detail),
             reason_codes: Cow::Borrowed(&[]),
+            case_id: None,
             allow: None,
             retry_after_s: None,
             proxy_status: None,
@@ -67,26 +70,38 @@ impl Answer {
         self
     }
 
-    /// 404: no contract knows the path.
+    /// 404 or 403: the request is set apart; which of them says the policy for unknown paths.
     #[must_use]
-    pub const fn unknown_endpoint() -> Self {
-        Self::plain(
-            404,
-            "urn:tidegate:problem:unknown-endpoint",
-            "Unknown endpoint",
-            "No contract covers this path.",
-        )
+    pub fn quarantined(status: u16, case_id: String) -> Self {
+        let mut answer = match status {
+            404 => Self::plain(
+                404,
+                "urn:tidegate:problem:unknown-endpoint",
+                "Unknown endpoint",
+                "No contract covers this path.",
+            ),
+            _ => Self::plain(
+                403,
+                "urn:tidegate:problem:quarantined",
+                "Quarantined",
+                "The request has been set apart for review.",
+            ),
+        };
+        answer.case_id = Some(case_id);
+        answer
     }
 
-    /// 403: the request is set apart.
+    /// 500: the gateway itself failed.
     #[must_use]
-    pub const fn quarantined() -> Self {
-        Self::plain(
-            403,
-            "urn:tidegate:problem:quarantined",
-            "Quarantined",
-            "The request has been set apart for review.",
-        )
+    pub const fn internal() -> Self {
+        let mut answer = Self::plain(
+            500,
+            "urn:tidegate:problem:internal",
+            "Internal error",
+            "The gateway could not handle this request.",
+        );
+        answer.close = true;
+        answer
     }
 
     /// 403: the request is refused.
@@ -383,6 +398,7 @@ impl Answer {
             detail: &self.detail,
             instance: id.as_str(),
             reason_codes: &self.reason_codes,
+            case_id: self.case_id.as_deref(),
         };
         // Text and numbers always serialise; an empty body is still a valid answer.
         serde_json::to_vec(&problem).unwrap_or_default().into()
@@ -400,6 +416,8 @@ struct Problem<'a> {
     detail: &'a str,
     instance: &'a str,
     reason_codes: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case_id: Option<&'a str>,
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! How the gateway stops: no new connections, running requests finish, then the process may go.
 //!
-//! Invariant: the drain happens before Pingora is told anything, because Pingora would sleep its
-//! whole grace period, idle or not. Deliberately not here: the ledger; its owner closes it when
+//! Invariant: a stop takes as long as the longest running request and no longer than its bound.
+//! Deliberately not here: the ledger; its owner closes it when
 //! the gateway has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -35,7 +33,6 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Connections>,
     asked: watch::Sender<bool>,
     draining: AtomicBool,
-    cut_off: AtomicUsize,
 }
 
 impl Control {
@@ -46,7 +43,6 @@ impl Control {
                 connections,
                 asked: watch::Sender::new(false),
                 draining: AtomicBool::new(false),
-                cut_off: AtomicUsize::new(0),
             }),
         }
     }
@@ -68,13 +64,6 @@ impl Control {
         self.shared.in_flight.iter().map(InFlight::count).sum()
     }
 
-    /// How the run ended, once it has.
-    pub(crate) fn ended(&self) -> Ended {
-        Ended {
-            cut_off: self.shared.cut_off.load(Ordering::Acquire),
-        }
-    }
-
     /// The client connections.
     #[must_use]
     pub fn connections(&self) -> &Connections {
@@ -87,6 +76,8 @@ impl Control {
 pub struct Ended {
     /// Requests that were cut off because they did not finish in time.
     pub cut_off: usize,
+    /// Workers that ended by themselves; 0 unless there is a bug.
+    pub workers_died: usize,
 }
 
 /// Waits for a reason to stop, then drains.
@@ -98,9 +89,9 @@ pub(crate) struct Stopper {
     pub(crate) signals: bool,
 }
 
-#[async_trait]
-impl ShutdownSignalWatch for Stopper {
-    async fn recv(&self) -> ShutdownSignal {
+impl Stopper {
+    /// Returns when the gateway may end.
+    pub(crate) async fn stopped(&self) -> Ended {
         let mut asked = self.control.shared.asked.subscribe();
         let mut signals = Signals::install(self.signals);
         let fast = loop {
@@ -118,16 +109,12 @@ impl ShutdownSignalWatch for Stopper {
         if !fast {
             self.drain(&mut signals).await;
         }
-        let cut_off = self.control.in_flight();
-        self.control
-            .shared
-            .cut_off
-            .store(cut_off, Ordering::Release);
-        ShutdownSignal::FastShutdown
+        Ended {
+            cut_off: self.control.in_flight(),
+            workers_died: 0,
+        }
     }
-}
 
-impl Stopper {
     async fn drain(&self, signals: &mut Signals) {
         let deadline = Instant::now() + self.drain_max;
         while self.control.in_flight() > 0 && Instant::now() < deadline {

@@ -1,23 +1,43 @@
-//! Which worker the current thread is.
+//! A worker: one thread, one runtime, its own sockets and its own pool of upstream connections.
 //!
-//! Invariant: a worker is one thread with one current-thread runtime, and a connection never
-//! leaves the worker that accepted it, so everything of one request happens on one thread.
-//! The number is claimed once per thread at its first use and never handed to another thread
-//! of the same gateway. Deliberately not here: what a worker owns.
+//! Invariant: a connection never leaves the worker that accepted it, so everything of one
+//! request happens on one thread and no wake-up crosses threads. The runtime is not one of
+//! Pingora's: those remember their threads beyond their end, so a second gateway in the same
+//! process would be lost. Deliberately not here: what is done with a connection.
 
 use std::cell::Cell;
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pingora::apps::HttpServerOptions;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{Fds, ListenFds, ShutdownWatch};
+use pingora::services::Service as _;
+use pingora::services::listening::Service;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::clock;
+use super::edge::{Connections, Edge};
+use super::governor::Governor;
+use super::in_flight::InFlight;
+use super::listener::Listeners;
+use super::proxy::Hooks;
+use super::settings::GatewaySettings;
+use super::stop::Control;
+use super::upstreams::Upstreams;
+use crate::observation::TICK_NS;
 
 thread_local! {
     static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Claims `index` for the current thread, unless it already has a number. Returns its number.
-pub(crate) fn claim(index: usize) -> usize {
-    INDEX.with(|cell| {
-        let claimed = cell.get().unwrap_or(index);
-        cell.set(Some(claimed));
-        claimed
-    })
 }
 
 /// The number of the current worker, 0..threads; `None` on a thread that serves no connections.
@@ -26,19 +46,151 @@ pub fn index() -> Option<usize> {
     INDEX.with(Cell::get)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{claim, index};
+/// What all workers have in common.
+pub(crate) struct Parts {
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) settings: Arc<GatewaySettings>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) listeners: Listeners,
+    pub(crate) conf: Arc<ServerConf>,
+}
 
-    #[test]
-    fn a_thread_keeps_its_first_number() {
-        std::thread::spawn(|| {
-            assert_eq!(index(), None);
-            assert_eq!(claim(3), 3);
-            assert_eq!(claim(5), 3);
-            assert_eq!(index(), Some(3));
-        })
-        .join()
-        .unwrap();
+impl Parts {
+    /// Worker `number` with its sockets.
+    pub(crate) fn worker(
+        &self,
+        number: usize,
+        governor: Arc<dyn Governor>,
+        in_flight: InFlight,
+        sockets: Vec<(SocketAddr, OwnedFd)>,
+    ) -> Worker {
+        let edge = self.edge(number, Arc::clone(&governor), in_flight);
+        let mut service = Service::new(format!("worker-{number}"), edge);
+        let mut named = Vec::with_capacity(sockets.len());
+        for (address, socket) in sockets {
+            // Pingora finds a socket that is open already by the text of its address; the
+            // number keeps workers apart that are bound to the same one.
+            let key = format!("{address}#{number}");
+            service.add_tcp(&key);
+            named.push((key, socket));
+        }
+        Worker {
+            number,
+            governor,
+            service,
+            sockets: named,
+        }
     }
+
+    fn edge(&self, number: usize, governor: Arc<dyn Governor>, in_flight: InFlight) -> Edge {
+        let hooks = Hooks {
+            governor: Arc::clone(&governor),
+            upstreams: Arc::clone(&self.upstreams),
+            settings: Arc::clone(&self.settings),
+            listeners: self.listeners.clone(),
+            in_flight,
+            worker: number,
+            // Workers begin with different servers of a group.
+            turn: AtomicUsize::new(number),
+        };
+        let mut proxy = http_proxy(&self.conf, hooks);
+        proxy.server_options = Some(h2c_options(self.settings.timeouts.idle));
+        proxy.h2_options = Some(h2_options(&self.settings));
+        Edge {
+            proxy: Arc::new(proxy),
+            governor,
+            settings: Arc::clone(&self.settings),
+            connections: Arc::clone(&self.connections),
+            listeners: self.listeners.clone(),
+            worker: number,
+        }
+    }
+}
+
+/// A worker that has not started yet.
+pub(crate) struct Worker {
+    number: usize,
+    governor: Arc<dyn Governor>,
+    service: Service<Edge>,
+    sockets: Vec<(String, OwnedFd)>,
+}
+
+impl Worker {
+    /// Starts the thread. It stops accepting when `closing` says so and ends with `end`; what
+    /// it still serves then is dropped. A worker that dies stops the gateway.
+    pub(crate) fn start(
+        self,
+        control: Control,
+        closing: ShutdownWatch,
+        end: watch::Receiver<bool>,
+    ) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name(format!("worker-{}", self.number))
+            .spawn(move || {
+                let _stop = StopOnDrop(control);
+                INDEX.set(Some(self.number));
+                runtime.block_on(self.serve(closing, end));
+            })
+    }
+
+    async fn serve(self, closing: ShutdownWatch, mut end: watch::Receiver<bool>) {
+        let Self {
+            governor,
+            mut service,
+            sockets,
+            ..
+        } = self;
+        let mut fds = Fds::new();
+        for (key, socket) in sockets {
+            fds.add(key, socket.into_raw_fd());
+        }
+        let fds: ListenFds = Arc::new(fds.into());
+        let accept = async {
+            service.start_service(Some(fds), closing, 1).await;
+            // No more connections; those that are open are served to their end.
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = accept => {}
+            () = tick_for_ever(&*governor) => {}
+            // An error means that nobody is left who could end it.
+            _ = end.wait_for(|end| *end) => {}
+        }
+    }
+}
+
+/// Looks after long requests every 100 ms, on the worker's own thread.
+async fn tick_for_ever(governor: &dyn Governor) {
+    let mut due = tokio::time::interval(Duration::from_nanos(TICK_NS));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        governor.tick(clock::now());
+    }
+}
+
+struct StopOnDrop(Control);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+fn h2c_options(idle: Duration) -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.h2c = true;
+    options.h2_idle_timeout = Some(idle);
+    options
+}
+
+fn h2_options(settings: &GatewaySettings) -> H2Options {
+    let mut options = default_h2_options();
+    options.max_concurrent_streams(settings.limits.h2_streams_max);
+    let head_bytes = u32::try_from(settings.limits.head_bytes_max).unwrap_or(u32::MAX);
+    options.max_header_list_size(head_bytes);
+    options
 }

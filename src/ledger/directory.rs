@@ -111,7 +111,10 @@ impl Directory {
             .mode(FILE_MODE)
             .open(&lock_path)
             .map_err(|e| LedgerError::io("opening", &lock_path, e))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if let Err(errno) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            if errno != rustix::io::Errno::WOULDBLOCK {
+                return Err(LedgerError::io("locking", &lock_path, errno.into()));
+            }
             let mut text = String::new();
             // The holder's number only helps the operator; without it the refusal stands.
             let _ = lock.read_to_string(&mut text);

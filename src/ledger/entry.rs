@@ -19,6 +19,7 @@ pub struct EntryBuilder<'a> {
     /// How many of `FRAME` are already written.
     framed: usize,
     last_key: &'static str,
+    decision: bool,
 }
 
 impl<'a> EntryBuilder<'a> {
@@ -31,7 +32,13 @@ impl<'a> EntryBuilder<'a> {
             prev,
             framed: 0,
             last_key: "",
+            decision: false,
         }
+    }
+
+    /// True once the entry's kind is `decision`: such a line accounts for a worker's number.
+    pub(super) const fn is_decision(&self) -> bool {
+        self.decision
     }
 
     /// Writes what is left of the frame and closes the entry: its last byte is `}`.
@@ -87,6 +94,7 @@ impl<'a> EntryBuilder<'a> {
     /// A string member. Bytes outside printable ASCII, and the backslash itself, become the four
     /// visible characters `\xNN`, so that the captured text is unambiguous.
     pub fn text(&mut self, key: &'static str, value: &str) {
+        self.decision |= key == "kind" && value == "decision";
         self.bytes(key, value.as_bytes());
     }
 

@@ -245,6 +245,13 @@ impl Ledger {
     }
 }
 
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        // Whoever wants to know how it ended calls `close`; here the gauges and the next start do.
+        let _ = self.close();
+    }
+}
+
 /// Starts a chain: first segment with the genesis in it, then the origin.
 fn genesis(
     settings: &Settings,

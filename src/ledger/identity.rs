@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::line::Record;
 use super::ranges::RangeSet;
-use super::scan::{as_counts, as_pairs, as_text, as_uint};
+use super::scan::{as_counts, as_pairs};
 
 /// A boot's eight digits, as a number.
 type Boot = u32;
@@ -106,22 +106,14 @@ impl Accounts {
 
     fn decision(&mut self, record: &Record<'_>) -> Result<(), Unbalanced> {
         const RULE: &str = "decision_id is boot, worker and n in hex";
-        let (mut id, mut n, mut worker) = (None, None, None);
-        for (key, raw) in record.members() {
-            match key {
-                "decision_id" => id = as_text(raw).and_then(parse_id),
-                "n" => n = as_uint(raw),
-                "worker" => worker = as_uint(raw),
-                _ => {}
-            }
-        }
-        let found = format!("worker {worker:?}, n {n:?}");
-        let Some((boot, id_worker, id_n)) = id else {
-            return Err(unbalanced(RULE, "22 hex digits", found));
+        let (id, n, worker) = record.numbered;
+        let found = || format!("worker {worker:?}, n {n:?}");
+        let Some((boot, id_worker, id_n)) = id.and_then(parse_id) else {
+            return Err(unbalanced(RULE, "22 hex digits", found()));
         };
         if Some(id_n) != n || Some(u64::from(id_worker)) != worker {
             let expected = format!("worker {id_worker}, n {id_n}");
-            return Err(unbalanced(RULE, expected, found));
+            return Err(unbalanced(RULE, expected, found()));
         }
         self.decisions += 1;
         self.account(boot, id_worker, id_n, id_n)

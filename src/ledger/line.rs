@@ -53,6 +53,9 @@ pub struct Record<'a> {
     pub hash: [u8; 64],
     /// One of [`KINDS`].
     pub kind: &'a str,
+    /// Member `decision_id`, `n` and `worker` where they are there: picked up on the way, because
+    /// the accounts need them of almost every line.
+    pub(super) numbered: (Option<&'a str>, Option<u64>, Option<u64>),
     /// The canonical bytes that are hashed.
     entry: &'a [u8],
     /// The line itself, newline excluded.
@@ -90,6 +93,7 @@ impl<'a> Record<'a> {
 
     fn frame(entry: &'a [u8], hash: [u8; 64], line_len: usize) -> Result<Self, LineFault> {
         let (mut seq, mut prev, mut kind, mut version) = (None, None, None, None);
+        let mut numbered = (None, None, None);
         for member in Members::new(entry) {
             let (key, raw) = member.map_err(LineFault::Canonical)?;
             match key {
@@ -97,6 +101,9 @@ impl<'a> Record<'a> {
                 "prev" => prev = as_text(raw).filter(|text| is_hash(text)),
                 "kind" => kind = as_text(raw).filter(|kind| KINDS.contains(kind)),
                 "v" => version = as_uint(raw).filter(|v| *v == FORMAT_VERSION),
+                "decision_id" => numbered.0 = as_text(raw),
+                "n" => numbered.1 = as_uint(raw),
+                "worker" => numbered.2 = as_uint(raw),
                 _ => {}
             }
         }
@@ -106,6 +113,7 @@ impl<'a> Record<'a> {
             prev: prev.ok_or(LineFault::Frame("prev"))?,
             kind: kind.ok_or(LineFault::Frame("kind"))?,
             hash,
+            numbered,
             entry,
             line_len,
         })

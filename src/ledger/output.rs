@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::clock::{elapsed, wall_us};
-use super::directory::{file_name, sync_folder};
+use super::directory::file_name;
 use super::entry::EntryBuilder;
 use super::error::is_full;
 use super::handle::Settings;
@@ -215,7 +215,9 @@ impl Output {
     }
 
     fn request_sync(&mut self, now: bool, at: Duration) {
-        let due = now || at.saturating_sub(self.last_sync) >= self.sync_interval;
+        let due = now
+            || at.saturating_sub(self.last_sync) >= self.sync_interval
+            || self.current.bytes.len() >= KEPT_BYTES_MAX / 4;
         let all_written = self.written == self.current.bytes.len() && self.written > 0;
         if !due || !all_written || self.syncer.under_way || self.stall.is_some() {
             return;
@@ -275,15 +277,7 @@ impl Output {
     }
 
     fn write_successor(&self, first_seq: u64) -> io::Result<Segment> {
-        let failed = &self.segment.name().path;
-        if self.segment.name().first_seq == first_seq && failed.exists() {
-            // Nothing in it is durable and its name is needed: kept aside, not deleted.
-            let aside = self.dir.join("quarantine");
-            std::fs::create_dir_all(&aside)?;
-            let name = format!("failed-{}-{}", self.chain.next_seq(), file_name(failed));
-            std::fs::rename(failed, aside.join(name))?;
-            sync_folder(&aside)?;
-        }
+        // A segment is born with durable records, so its successor never needs its name.
         let bytes = [&*self.syncing.bytes, &*self.current.bytes].concat();
         Segment::create(&self.disk, &self.dir, first_seq, &bytes, false)
     }

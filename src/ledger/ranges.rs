@@ -17,6 +17,13 @@ pub(super) struct RangeSet {
 impl RangeSet {
     /// Adds `first..=last`; false (and no change) where part of it is in the set already.
     pub(super) fn insert(&mut self, first: u64, last: u64) -> bool {
+        // The ordinary case is the next number in order: one look at the end.
+        if let Some(mut newest) = self.ranges.last_entry()
+            && *newest.get() + 1 == first
+        {
+            *newest.get_mut() = last;
+            return true;
+        }
         let before = self.ranges.range_mut(..=first).next_back();
         let mut start = first;
         if let Some((low, high)) = before {
@@ -27,7 +34,6 @@ impl RangeSet {
                 start = *low;
             }
         }
-        // The ordinary case, the next number in order, ends here with one look-up.
         let after = self.ranges.range(first..).next().map(|(l, h)| (*l, *h));
         let mut end = last;
         if let Some((low, high)) = after {

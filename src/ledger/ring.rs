@@ -27,8 +27,7 @@ pub struct Source {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     made: AtomicU64,
-    pushed_numbered: AtomicU64,
-    pushed_others: AtomicU64,
+    pushed: AtomicU64,
     lost_numbered: AtomicU64,
     lost_others: AtomicU64,
     popped: AtomicU64,
@@ -43,9 +42,6 @@ impl Counts {
     pub(super) fn made(&self) -> u64 {
         self.made.load(Relaxed)
     }
-    pub(super) fn pushed_numbered(&self) -> u64 {
-        self.pushed_numbered.load(Relaxed)
-    }
     pub(super) fn lost_numbered(&self) -> u64 {
         self.lost_numbered.load(Relaxed)
     }
@@ -53,8 +49,8 @@ impl Counts {
         self.lost_others.load(Relaxed)
     }
     pub(super) fn queued(&self) -> u64 {
-        let pushed = self.pushed_numbered() + self.pushed_others.load(Relaxed);
-        pushed.saturating_sub(self.popped.load(Relaxed))
+        let popped = self.popped.load(Relaxed);
+        self.pushed.load(Relaxed).saturating_sub(popped)
     }
     pub(super) fn note_popped(&self, events: u64) {
         self.popped
@@ -118,7 +114,8 @@ impl<E> Producer<E> {
     }
 
     /// Hands an event to the writer. `number` is the one from [`Self::next_number`] for the event
-    /// that accounts for it, and `None` for any event that follows later on the same number.
+    /// that accounts for it (its record is of kind `decision`), and `None` for any event that
+    /// follows later on the same number.
     /// False where the ring was full: the event is gone, counted, and will be chained as lost.
     #[inline]
     pub fn push(&mut self, number: Option<u64>, event: E) -> bool {
@@ -131,10 +128,7 @@ impl<E> Producer<E> {
             self.lose(number);
             return false;
         }
-        match number {
-            Some(_) => bump(&self.counts.pushed_numbered),
-            None => bump(&self.counts.pushed_others),
-        }
+        bump(&self.counts.pushed);
         true
     }
 
@@ -194,6 +188,15 @@ impl<E> Producer<E> {
     }
 }
 
+impl<E> Consumer<E> {
+    /// Takes the oldest event out: for whoever reads a ring without a ledger behind it.
+    pub fn pop(&mut self) -> Option<E> {
+        let event = self.events.pop().ok()?;
+        self.counts.note_popped(1);
+        Some(event)
+    }
+}
+
 impl<E> Drop for Producer<E> {
     fn drop(&mut self) {
         self.settle();
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(consumer.counts.queued(), 4);
         producer.settle();
         assert_eq!(consumer.losses.pop(), Ok((4, 9)));
-        assert_eq!(consumer.events.pop(), Ok(0));
+        assert_eq!(consumer.pop(), Some(0));
         assert!(producer.push(Some(10), 10), "room again");
     }
 

@@ -77,7 +77,6 @@ impl Segment {
             segment.reserve(0)?;
         }
         segment.write_all(bytes)?;
-        segment.file.sync_all()?;
         segment.disk.sync(&segment.file)?;
         fs::rename(&under_way, &segment.name.path)?;
         sync_folder(dir)?;

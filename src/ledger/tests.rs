@@ -91,10 +91,10 @@ fn a_failed_sync_moves_what_is_not_durable_to_a_new_segment() {
 }
 
 #[test]
-fn a_sync_that_fails_for_the_first_records_leaves_no_name_behind() {
+fn failures_may_follow_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let (settings, ledger, mut producer) = started(dir.path(), 1_000);
-    // Twice in a row: the second time nothing in the new segment is durable yet.
+    // Twice in a row: the first attempt at a new segment fails as well.
     settings.disk.plan.failing_syncs.store(2, SeqCst);
     push(&mut producer, 10);
     ledger.flush(PATIENCE).unwrap();

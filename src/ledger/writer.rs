@@ -47,6 +47,8 @@ pub(super) enum Control {
 /// One ring with the writer's accounts of it.
 struct Intake<E> {
     ring: Consumer<E>,
+    /// Lines that account for a number.
+    lines: u64,
     losses: RangeSet,
     reported_numbered: u64,
     reported_others: u64,
@@ -59,6 +61,9 @@ pub(super) struct Writer<E, F> {
     output: Output,
     control: Receiver<Control>,
     stats: Arc<Stats>,
+    /// Asked to flush; what is in the rings is not taken in yet.
+    flushes: Vec<Ack>,
+    /// Answered when the records below the number are durable.
     waiting: Vec<(u64, Ack)>,
     closing: Option<(Option<Ack>, Duration)>,
     losses_at: Duration,
@@ -80,6 +85,7 @@ where
             .into_iter()
             .map(|ring| Intake {
                 ring,
+                lines: 0,
                 losses: RangeSet::default(),
                 reported_numbered: 0,
                 reported_others: 0,
@@ -92,6 +98,7 @@ where
             output,
             control,
             stats,
+            flushes: Vec::new(),
             waiting: Vec::new(),
             closing: None,
             losses_at: elapsed(),
@@ -109,6 +116,7 @@ where
             }
             let taken = self.take_turns();
             self.note_losses(false);
+            self.serve_flushes();
             self.output.drive(!self.waiting.is_empty());
             self.report();
             if taken > 0 {
@@ -129,11 +137,7 @@ where
                     self.output.append(members);
                     self.waiting.push((self.output.next_seq(), ack));
                 }
-                Ok(Control::Flush(ack)) => {
-                    self.drain();
-                    self.note_losses(true);
-                    self.waiting.push((self.output.next_seq(), ack));
-                }
+                Ok(Control::Flush(ack)) => self.flushes.push(ack),
                 Ok(Control::Close(ack)) => {
                     self.closing = Some((Some(ack), elapsed() + CLOSE_PATIENCE));
                     return;
@@ -156,15 +160,24 @@ where
                 break;
             }
             let source = intake.ring.source;
+            let waiting = intake.ring.events.slots().min(TURN);
+            // Encoded where they lie: an event is large, and a pop would move it.
+            let Ok(events) = intake.ring.events.read_chunk(waiting) else {
+                continue;
+            };
+            let (front, back) = events.as_slices();
             let mut turn = 0;
-            while turn < TURN && !self.output.group_full() {
-                let Ok(event) = intake.ring.events.pop() else {
+            for event in front.iter().chain(back) {
+                if self.output.group_full() {
                     break;
-                };
-                self.output
-                    .append(|entry| (self.encode)(entry, source, &event));
+                }
+                self.output.append(|entry| {
+                    (self.encode)(entry, source, event);
+                    intake.lines += u64::from(entry.is_decision());
+                });
                 turn += 1;
             }
+            events.commit(turn);
             intake.ring.counts.note_popped(turn as u64);
             taken += turn;
             if self.output.group_full() {
@@ -174,16 +187,22 @@ where
         taken
     }
 
-    /// Takes what is in the rings at this moment, as far as the output accepts it.
-    fn drain(&mut self) {
-        let mut left: usize = self.intakes.iter().map(|i| i.ring.events.slots()).sum();
-        while left > 0 && self.output.accepts() {
-            let taken = self.take_turns();
-            if taken == 0 {
-                self.output.drive(false);
-            }
-            left = left.saturating_sub(taken.max(1));
+    /// Takes in what is in the rings at this moment; what a stall leaves waits for the next round.
+    fn serve_flushes(&mut self) {
+        if self.flushes.is_empty() {
+            return;
         }
+        let mut left: usize = self.intakes.iter().map(|i| i.ring.events.slots()).sum();
+        while left > 0 {
+            if !self.output.accepts() {
+                return;
+            }
+            left = left.saturating_sub(self.take_turns().max(1));
+        }
+        self.note_losses(true);
+        let seq = self.output.next_seq();
+        self.waiting
+            .extend(self.flushes.drain(..).map(|ack| (seq, ack)));
     }
 
     /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
@@ -214,7 +233,8 @@ where
     fn finish(&mut self) {
         let (ack, deadline) = self.closing.take().unwrap_or((None, elapsed()));
         self.closing = Some((None, deadline));
-        while elapsed() < deadline {
+        // Half of the patience is for the disk: a worker that goes on pushing is left behind.
+        while elapsed() + CLOSE_PATIENCE / 2 < deadline {
             let empty = self.take_turns() == 0;
             if empty && self.output.accepts() {
                 break;
@@ -224,6 +244,7 @@ where
                 thread::park_timeout(NAPS.0);
             }
         }
+        self.serve_flushes();
         self.note_losses(true);
         self.write_close();
         while self.output.durable_seq() < self.output.next_seq() && elapsed() < deadline {
@@ -253,11 +274,12 @@ where
             .iter()
             .filter(|intake| intake.ring.source.boot == self.boot)
             .map(|intake| {
-                let counts = &intake.ring.counts;
-                let made = counts.made();
-                let known = counts.pushed_numbered() + counts.lost_numbered();
+                // From the writer's own counts: a worker may still be pushing, and what it pushes
+                // from here on is unaccounted, not a line.
+                let known = intake.lines + intake.reported_numbered;
+                let made = intake.ring.counts.made().max(known);
                 let worker = format!("{:02x}", intake.ring.source.worker);
-                (worker, made, made.saturating_sub(known))
+                (worker, made, made - known)
             })
             .collect();
         let boot = self.boot.to_string();
@@ -278,13 +300,14 @@ where
 impl<E> Intake<E> {
     /// `last` also reports losses whose numbers found no room on the way.
     fn note_losses(&mut self, output: &mut Output, last: bool) {
+        // Asked first: once the producer is gone, its last ranges are in the ring.
+        let abandoned = last || self.ring.events.is_abandoned();
         let lost_numbered = self.ring.counts.lost_numbered();
         let lost_others = self.ring.counts.lost_others();
         while let Ok((first, end)) = self.ring.losses.pop() {
             // Each number is lost once: the ranges never overlap.
             let _ = self.losses.insert(first, end);
         }
-        let abandoned = last || self.ring.events.is_abandoned();
         loop {
             let ranges = self.losses.take(LOSS_RANGES);
             let placed: u64 = ranges.iter().map(|(first, end)| end - first + 1).sum();

@@ -30,6 +30,24 @@ pub struct OpenRequest<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenToken(u32);
 
+impl OpenToken {
+    /// The token as a number, for a shell that carries it around.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The token of a number; one that is none of ours finds no request.
+    #[must_use]
+    pub const fn of(number: u64) -> Self {
+        Self(if number < u32::MAX as u64 {
+            number as u32
+        } else {
+            u32::MAX
+        })
+    }
+}
+
 /// All open requests of one worker.
 #[derive(Debug)]
 pub struct OpenRequests<T> {

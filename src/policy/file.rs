@@ -25,12 +25,7 @@ const POLICY_KEYS: Keys = Keys {
     computed: &["policy_hash", "content_digest"],
 };
 
-const BAND_KEYS: Keys = Keys {
-    what: "'bands'",
-    known: &["low", "medium", "high", "critical"],
-    later: &[],
-    computed: &[],
-};
+const BAND_KEYS: Keys = Keys::plain("'bands'", &["low", "medium", "high", "critical"]);
 
 const UNKNOWN_KEYS: Keys = Keys {
     what: "'unknown_endpoint'",
@@ -39,12 +34,7 @@ const UNKNOWN_KEYS: Keys = Keys {
     computed: &[],
 };
 
-const METHOD_KEYS: Keys = Keys {
-    what: "'method_disallowed'",
-    known: &["action"],
-    later: &[],
-    computed: &[],
-};
+const METHOD_KEYS: Keys = Keys::plain("'method_disallowed'", &["action"]);
 
 const FACTOR_NAMES: [&str; Factor::ALL.len()] = [
     Factor::Latency.name(),
@@ -60,26 +50,11 @@ const FACTOR_NAMES: [&str; Factor::ALL.len()] = [
     Factor::RetryStorm.name(),
 ];
 
-const WEIGHT_KEYS: Keys = Keys {
-    what: "'weights'",
-    known: &FACTOR_NAMES,
-    later: &[],
-    computed: &[],
-};
+const WEIGHT_KEYS: Keys = Keys::plain("'weights'", &FACTOR_NAMES);
 
-const STAGE_KEYS: Keys = Keys {
-    what: "'stages'",
-    known: &FACTOR_NAMES,
-    later: &[],
-    computed: &[],
-};
+const STAGE_KEYS: Keys = Keys::plain("'stages'", &FACTOR_NAMES);
 
-const TIER_KEYS: Keys = Keys {
-    what: "'tiers'",
-    known: &["observe_only", "control", "autonomous"],
-    later: &[],
-    computed: &[],
-};
+const TIER_KEYS: Keys = Keys::plain("'tiers'", &["observe_only", "control", "autonomous"]);
 
 /// The rules of a policy file; where something was reported, defaults stand in for it.
 pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {

@@ -4,6 +4,7 @@ use crate::contract::Method;
 use crate::observation::{ClientKey, Completion, Ending, Signals, UpstreamError};
 use crate::pipeline::{Admission, Judgement};
 use crate::record::{InlineText, SHAPE_BYTES_MAX};
+use crate::rulebook::Rulebook;
 
 /// How far a request got; recorded as its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +149,41 @@ impl DecisionEvent {
             judgement: admission.judgement,
             ending: EventEnding::OPEN,
             phase: Phase::DecisionExecution,
+        }
+    }
+
+    /// The event of a head that could not be read: no method, no route, answered at once.
+    #[must_use]
+    pub fn unread(
+        n: u64,
+        wall_us: u64,
+        rulebook: &Rulebook,
+        client: ClientKey,
+        signals: Signals,
+        judgement: Judgement,
+        status: u16,
+    ) -> Self {
+        Self {
+            n,
+            wall_us,
+            rulebook: rulebook.serial(),
+            route: u32::try_from(rulebook.board().unmatched()).unwrap_or(u32::MAX),
+            contracted: false,
+            forwarded: false,
+            method: Method::Other,
+            other_method: InlineText::default(),
+            client,
+            retry_count: 0,
+            trace_id: [0; 16],
+            shape: InlineText::default(),
+            signals,
+            judgement,
+            ending: EventEnding {
+                outcome: Outcome::Refused,
+                status,
+                ..EventEnding::OPEN
+            },
+            phase: Phase::Observation,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod decimal;
 mod reader;
+mod scalar;
 mod sheet;
 mod tree;
 

@@ -1,6 +1,6 @@
 //! From bytes to a tree.
 
-use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle};
 
 use super::sheet::Sheet;
 use super::tree::{Key, Node, Value};
@@ -21,7 +21,11 @@ pub fn read(sheet: &mut Sheet<'_>) -> Option<Node> {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                sheet.error(place(error.marker()), Code::Syntax, error.info());
+                let code = match error.kind() {
+                    ErrorKind::RecursionLimitExceeded => Code::TooDeep,
+                    _ => Code::Syntax,
+                };
+                sheet.error(place(error.marker()), code, error.info());
                 return None;
             }
         };
@@ -40,9 +44,9 @@ pub fn read(sheet: &mut Sheet<'_>) -> Option<Node> {
 fn limits() -> Options {
     let mut options = Options::default();
     options.disallow_directives = true;
-    // Deeper than the tree allows, so that the tree's own error names the place.
-    options.flow_nesting_limit = DEPTH_MAX + 2;
-    options.block_nesting_limit = DEPTH_MAX + 2;
+    // Each alone; `Builder::enter` bounds the two together.
+    options.flow_nesting_limit = DEPTH_MAX;
+    options.block_nesting_limit = DEPTH_MAX;
     options.set_emit_comments(false);
     options
 }

@@ -84,6 +84,23 @@ fn a_body_without_a_length_ends_with_its_connection() {
 }
 
 #[test]
+fn an_old_client_gets_no_chunks() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nplain\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain",
+    ] {
+        let upstream = Upstream::answering(answer);
+        let gateway = Running::forwarding_to(upstream.address);
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        let answer = client.response();
+        assert_eq!(answer.field("transfer-encoding"), None);
+        assert_eq!(answer.text(), "plain");
+        client.is_closed();
+    }
+}
+
+#[test]
 fn answers_without_a_body_end_with_their_head() {
     let upstream = Upstream::replying(|request| {
         let text = match request.line().split(' ').nth(1).unwrap() {

@@ -1,6 +1,6 @@
 //! Connections: kept, pipelined, capped.
 
-use tidegate::gateway::governor::Governor;
+use crate::script::Script;
 
 use crate::harness::{Client, OK, Running, Upstream, eventually, settings};
 
@@ -76,7 +76,7 @@ fn the_last_request_of_a_connection_says_so() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
     settings.limits.requests_per_connection_max = 3;
-    let gateway = Running::start(settings, Governor::forwarding());
+    let gateway = Running::start(settings, Script::forwarding());
     let mut client = gateway.connect();
     for connection in ["keep-alive", "keep-alive", "close"] {
         assert_eq!(client.get("/").field("connection"), Some(connection));
@@ -109,7 +109,7 @@ fn connections_are_capped_and_places_come_back() {
             true => limits.connections_per_address_max = 2,
             false => limits.connections_max = 2,
         }
-        let gateway = Running::start(settings, Governor::forwarding());
+        let gateway = Running::start(settings, Script::forwarding());
         let mut open: Vec<Client> = (0..2).map(|_| gateway.connect()).collect();
         for client in &mut open {
             assert_eq!(client.get("/").status(), 200);

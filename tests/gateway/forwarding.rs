@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use tidegate::gateway::governor::{Course, Forward, Governor};
+use crate::script::Script;
+use tidegate::gateway::governor::{Course, Forward};
 use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::ListenerSettings;
 use tidegate::gateway::worker;
@@ -96,7 +97,7 @@ fn a_trusted_proxy_speaks_for_its_clients() {
     let notes = Arc::clone(&trusted);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             notes.lock().unwrap().push(facts.peer_trusted);
             Course::Forward(forward())
         })),
@@ -138,7 +139,10 @@ fn an_answer_of_ours_keeps_the_connection() {
         b"/known" => Course::Forward(forward()),
         b"/method" => Course::Answer(Answer::method_not_allowed("GET".to_owned())),
         b"/busy" => Course::Answer(Answer::reduced_capacity(7)),
-        _ => Course::Answer(Answer::unknown_endpoint().because(&["NO_CONTRACT_MATCH"][..])),
+        _ => Course::Answer(
+            Answer::quarantined(404, "q-0123456789abcdef".to_owned())
+                .because(&["NO_CONTRACT_MATCH"][..]),
+        ),
     });
     let mut client = gateway.connect();
     let unknown = client.get("/nowhere");
@@ -167,6 +171,49 @@ fn an_answer_of_ours_keeps_the_connection() {
 }
 
 #[test]
+fn a_refused_body_does_not_hide_the_answer() {
+    let upstream = Upstream::ok();
+    let gateway = Running::scripted(upstream.address, |facts| match facts.method {
+        "GET" => Course::Forward(forward()),
+        _ => Course::Answer(Answer::refused()),
+    });
+    let mut client = gateway.connect();
+    let body = vec![b'x'; 1 << 20];
+    client.send(format!(
+        "PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    client.send(body);
+    assert_eq!(client.response().status(), 403);
+    assert_eq!(
+        client.get("/").status(),
+        200,
+        "the connection is still in step"
+    );
+    // Whoever waits for 100 may send the body or not, so nothing can follow.
+    client
+        .send("PUT / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    assert_eq!(client.response().field("connection"), Some("close"));
+    client.is_closed();
+}
+
+#[test]
+fn a_panic_in_the_pipeline_ends_one_connection_only() {
+    let upstream = Upstream::ok();
+    let gateway = Running::scripted(upstream.address, |facts| {
+        assert_ne!(facts.raw_target, b"/panic");
+        Course::Forward(forward())
+    });
+    let mut client = gateway.connect();
+    client.send("GET /panic HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.is_closed();
+    crate::harness::eventually("the places to come back", || {
+        gateway.control.in_flight() == 0 && gateway.control.connections().open() == 0
+    });
+    assert_eq!(gateway.connect().get("/").status(), 200);
+}
+
+#[test]
 fn listeners_are_told_apart() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
@@ -177,7 +224,7 @@ fn listeners_are_told_apart() {
     let notes = Arc::clone(&numbers);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             notes.lock().unwrap().push(facts.listener);
             Course::Forward(forward())
         })),
@@ -197,7 +244,7 @@ fn a_request_stays_on_its_worker() {
     let notes = Arc::clone(&seen);
     let gateway = Running::start(
         settings,
-        Governor::scripted(Box::new(move |facts| {
+        Script::scripted(Box::new(move |facts| {
             let thread = std::thread::current().id();
             notes
                 .lock()

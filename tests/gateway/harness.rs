@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::script::Script;
 use tidegate::gateway::governor::{Completion, Course, Forward, Governor, HeadFacts};
 use tidegate::gateway::settings::{GatewaySettings, UpstreamGroup};
 use tidegate::gateway::{Control, Ended, Gateway};
@@ -17,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) addresses: Vec<SocketAddr>,
-    pub(crate) governor: Arc<Governor>,
+    pub(crate) governor: Arc<Script>,
     pub(crate) control: Control,
     thread: Option<JoinHandle<Ended>>,
 }
@@ -25,7 +26,7 @@ pub(crate) struct Running {
 impl Running {
     /// A gateway that forwards everything to `upstream`.
     pub(crate) fn forwarding_to(upstream: SocketAddr) -> Self {
-        Self::start(settings(&[upstream]), Governor::forwarding())
+        Self::start(settings(&[upstream]), Script::forwarding())
     }
 
     /// A gateway that does what `script` says.
@@ -33,20 +34,22 @@ impl Running {
         upstream: SocketAddr,
         script: impl Fn(&HeadFacts<'_>) -> Course + Send + Sync + 'static,
     ) -> Self {
-        Self::start(settings(&[upstream]), Governor::scripted(Box::new(script)))
+        Self::start(settings(&[upstream]), Script::scripted(Box::new(script)))
     }
 
     /// A gateway with these settings.
-    pub(crate) fn start(settings: GatewaySettings, governor: Governor) -> Self {
-        let governor = Arc::new(governor);
-        let gateway = Gateway::bind(settings, Arc::clone(&governor)).expect("free ports");
+    pub(crate) fn start(settings: GatewaySettings, governor: Arc<Script>) -> Self {
+        let of_worker = |_| -> Arc<dyn Governor> { Arc::clone(&governor) as Arc<dyn Governor> };
+        let gateway = Gateway::bind(settings, of_worker).expect("free ports");
         let addresses = gateway.addresses().to_vec();
         Self {
             address: addresses[0],
             addresses,
             governor,
             control: gateway.control(),
-            thread: Some(std::thread::spawn(move || gateway.run_embedded())),
+            thread: Some(std::thread::spawn(move || {
+                gateway.run_embedded().expect("threads")
+            })),
         }
     }
 
@@ -349,12 +352,14 @@ impl Upstream {
 
 pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// An address at which nobody listens.
+/// An address at which nobody listens and nobody can begin to.
 pub(crate) fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
+    // Bound for the life of the process, never listening: every connection is refused.
+    std::mem::forget(taken);
+    address
 }
 
 /// Ends a connection with a reset instead of an orderly close.

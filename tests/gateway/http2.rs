@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 
-use tidegate::gateway::governor::{Governor, ParseRefusal};
+use crate::script::Script;
+use tidegate::gateway::governor::ParseRefusal;
 
 use crate::harness::{Running, Upstream, settings};
 
@@ -52,7 +53,7 @@ fn http2_can_be_switched_off() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
     settings.h2c = false;
-    let gateway = Running::start(settings, Governor::forwarding());
+    let gateway = Running::start(settings, Script::forwarding());
     let mut client = gateway.connect();
     client.send(PREFACE);
     assert_eq!(client.response().status(), 400);

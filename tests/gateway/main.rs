@@ -1,6 +1,13 @@
 //! The gateway on real sockets: every test starts its own on a free port, in front of an
 //! upstream that does exactly what the test says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
 mod bodies;
 mod connections;
 mod failures;
@@ -8,4 +15,5 @@ mod forwarding;
 mod harness;
 mod http2;
 mod refusals;
+mod script;
 mod stopping;

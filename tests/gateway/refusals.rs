@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate::gateway::governor::{Governor, ParseRefusal};
+use crate::script::Script;
+use tidegate::gateway::governor::ParseRefusal;
 
 use crate::harness::{Client, Running, Upstream, eventually, settings};
 
@@ -126,7 +127,7 @@ fn impatient(head_ms: u64, idle_ms: u64) -> (Upstream, Running) {
     let mut settings = settings(&[upstream.address]);
     settings.timeouts.head = Duration::from_millis(head_ms);
     settings.timeouts.idle = Duration::from_millis(idle_ms);
-    let gateway = Running::start(settings, Governor::forwarding());
+    let gateway = Running::start(settings, Script::forwarding());
     (upstream, gateway)
 }
 

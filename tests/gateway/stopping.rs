@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::script::Script;
 use tidegate::gateway::Gateway;
 use tidegate::gateway::governor::Governor;
 
@@ -60,7 +61,7 @@ fn a_request_that_does_not_finish_is_cut_off_and_counted() {
     });
     let mut settings = settings(&[upstream.address]);
     settings.timeouts.stop = Duration::from_millis(50);
-    let mut gateway = Running::start(settings, Governor::forwarding());
+    let mut gateway = Running::start(settings, Script::forwarding());
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
     eventually("the request", || gateway.control.in_flight() == 1);
@@ -76,7 +77,7 @@ fn a_port_in_use_is_an_error_before_anything_starts() {
     let gateway = Running::forwarding_to(upstream.address);
     let mut settings = settings(&[upstream.address]);
     settings.listeners[0].bind = gateway.address;
-    let error = Gateway::bind(settings, Arc::new(Governor::forwarding()))
+    let error = Gateway::bind(settings, |_| -> Arc<dyn Governor> { Script::forwarding() })
         .err()
         .unwrap();
     assert_eq!(error.address, gateway.address);

@@ -35,7 +35,6 @@ use super::listener::Listeners;
 use super::proxy::Hooks;
 use super::respond::Answer;
 use super::settings::GatewaySettings;
-use super::worker;
 
 /// What is still read from a client whose head was refused, so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
@@ -44,7 +43,7 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// The edge of one worker.
 pub(crate) struct Edge {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
-    pub(crate) governor: Arc<Governor>,
+    pub(crate) governor: Arc<dyn Governor>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) listeners: Listeners,
@@ -58,6 +57,8 @@ struct Ends {
     listener: u16,
 }
 
+/// `cleanup` is not handed on to Pingora: it would make it drop requests whose heads have been
+/// read already. Idle connections end here, by the shutdown watch.
 #[async_trait]
 impl ServerApp for Edge {
     async fn process_new(
@@ -65,7 +66,6 @@ impl ServerApp for Edge {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        worker::claim(self.worker);
         let ends = self.ends(&stream);
         let permit = self
             .connections
@@ -74,10 +74,6 @@ impl ServerApp for Edge {
         let conn = Box::new(Conn::new(stream, permit));
         self.serve(conn, ends, shutdown).await;
         None
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
     }
 }
 

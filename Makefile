@@ -1,0 +1,64 @@
+# Two commands matter: `make demo` shows the gateway, `make test` runs every check.
+# Both work on a fresh machine with the Rust toolchain, gcc and make; see `make tools`.
+
+SHELL       := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO       ?= cargo
+SCALE       ?= small
+# What acceptance runs write lives here; it is kept, so that a run can be resumed.
+ACCEPT_DIR  ?= target/accept
+FAST        := target/fast
+
+# One folder for everything that is built, whatever the caller's environment says.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+.PHONY: help demo test fmt clippy unit docs doctests gate bench deny advisories accept-observe fast tools tools-build
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: fast ## build and watch the gateway govern synthetic traffic for 20 s
+	$(FAST)/tidegate demo --for 20s
+
+test: tools-build ## every check, one command, the same here and in CI
+	@.ci/test
+
+fmt: ## formatting
+	$(CARGO) fmt --all --check
+
+clippy: tools-build ## lints, warnings are errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: tools-build ## unit and integration tests, with their count
+	@.ci/unit
+
+docs: tools-build ## API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+doctests: tools-build ## examples in documentation
+	$(CARGO) test --locked --doc -p tidegate
+
+gate: tools-build ## instruction counts of the decision path against their ceilings
+	@.ci/gate
+
+bench: tools-build ## every benchmark, with its figures
+	$(CARGO) bench --locked -p tidegate --bench '*'
+
+deny: ## licences, bans and sources of the dependency tree
+	@.ci/deny licenses bans sources
+
+advisories: ## known vulnerabilities; says so when the database cannot be had
+	@.ci/deny advisories
+
+accept-observe: fast ## the acceptance list of observation; SCALE=small or full
+	$(FAST)/loadtest accept observe --scale $(SCALE) --state $(ACCEPT_DIR)/$(SCALE)
+
+fast: tools-build ## optimised binaries that build quickly
+	$(CARGO) build --locked --workspace --profile fast
+
+tools-build:
+	@.ci/tools cmake cc
+
+tools: ## install what builds, acceptance and gates use
+	@.ci/tools cmake cc jq curl nginx valgrind promtool

@@ -1,0 +1,44 @@
+//! How results are shown: a line each, and a page with the commit.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::PartResult;
+
+fn word(result: &PartResult) -> &'static str {
+    if result.pass { "pass" } else { "fall short" }
+}
+
+/// One line for a terminal.
+pub(super) fn line(name: &str, result: &PartResult) -> String {
+    let kept = if result.kept { " (kept)" } else { "" };
+    format!(
+        "{name:<12} {:<10} {:>4} s{kept}  {}",
+        word(result),
+        result.seconds,
+        result.figure
+    )
+}
+
+/// The page of a full run.
+pub(super) fn write(
+    file: &Path,
+    commit: &str,
+    rows: &[(&str, &str, &PartResult)],
+) -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut page = format!(
+        "# Acceptance: real traffic, observed\n\n`make accept-observe SCALE=full` at commit `{commit}`, \
+         {cores} cores, loopback.\n\n| part | asks | figure | verdict |\n|---|---|---|---|\n"
+    );
+    for (name, asks, result) in rows {
+        let figure = result.figure.replace('|', "/");
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| {name} | {asks} | {figure} | {} |", word(result));
+    }
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, page)?;
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Load, comparison and acceptance runs against a tidegate binary, from outside.
+//!
+//! This package talks to the gateway only as its users do: command line, sockets, files.
+//! It does not use the gateway's library, so that nothing is judged by the code it judges.
+
+pub mod accept;
+pub mod cpu_ratio;
+pub mod drive;
+pub mod generate;
+pub mod process;
+pub mod random;
+pub mod site;
+pub mod upstream;
+pub mod wire;

@@ -1,0 +1,194 @@
+//! A place to run the gateway in: its files, its process, its admin listener, its peers.
+
+mod admin;
+mod ledger;
+mod peers;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::Context;
+
+pub use admin::{Metrics, get};
+pub use ledger::{Line, lines, segments};
+pub use peers::{Nginx, bare_pingora};
+
+use crate::generate;
+use crate::process::{Process, beside};
+
+/// How long a start or a stop may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a site's configuration says.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Where matched and unmatched traffic goes.
+    pub upstream: SocketAddr,
+    /// Generated contracts.
+    pub contracts: u32,
+    /// Worker threads.
+    pub threads: u32,
+    /// `observe_only` or `control`.
+    pub tier: &'static str,
+    /// Whether answers carry contract, decision and risk.
+    pub expose_headers: bool,
+}
+
+impl Setup {
+    /// 1,000 contracts, two workers, observing.
+    #[must_use]
+    pub fn observing(upstream: SocketAddr) -> Self {
+        Self {
+            upstream,
+            contracts: 1000,
+            threads: 2,
+            tier: "observe_only",
+            expose_headers: false,
+        }
+    }
+}
+
+/// A folder with everything that one gateway needs.
+pub struct Site {
+    folder: PathBuf,
+    program: PathBuf,
+    /// The data listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+}
+
+impl Site {
+    /// Writes configuration, contracts and policy into an emptied `folder`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written or the gateway's program is missing.
+    pub fn prepare(folder: &Path, setup: &Setup) -> anyhow::Result<Self> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)
+                .with_context(|| format!("empty {}", folder.display()))?;
+        }
+        std::fs::create_dir_all(folder)?;
+        let folder = folder.canonicalize()?;
+        let site = Self {
+            program: beside("tidegate")?,
+            listen: free()?,
+            admin: free()?,
+            folder,
+        };
+        generate::write(
+            setup.contracts,
+            generate::SEED,
+            &site.folder.join("contracts"),
+        )?;
+        std::fs::write(site.folder.join("policy.yaml"), policy())?;
+        std::fs::write(site.config(), site.yaml(setup))?;
+        Ok(site)
+    }
+
+    fn yaml(&self, setup: &Setup) -> String {
+        let orders = generate::UPSTREAM;
+        format!(
+            "version: 1\ntier: {}\nthreads: {}\nlisteners: [{{ bind: \"{}\" }}]\nupstreams:\n  \
+             {orders}: {{ servers: [\"{}\"] }}\ndefault_upstream: {orders}\ncontracts: contracts/\n\
+             policy: policy.yaml\nledger: {{ dir: \"{}\" }}\nadmin: {{ bind: \"{}\" }}\nstate_dir: \"{}\"\nexpose_headers: {}\n",
+            setup.tier,
+            setup.threads,
+            self.listen,
+            setup.upstream,
+            self.ledger().display(),
+            self.admin,
+            self.folder.join("state").display(),
+            setup.expose_headers,
+        )
+    }
+
+    /// The configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("tidegate.yaml")
+    }
+
+    /// The ledger's folder.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.join("ledger")
+    }
+
+    /// The site's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Starts `tidegate run` and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends at its start or is not ready in time.
+    pub fn start(&self) -> anyhow::Result<Process> {
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg("-c").arg(self.config());
+        let mut process = Process::start(command, &self.folder.join("gateway.log"))?;
+        process.until(PATIENCE, || {
+            get(self.admin, "/readyz").is_ok_and(|(status, _)| status == 200)
+        })?;
+        Ok(process)
+    }
+
+    /// Runs one verb to its end.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn run(&self, args: &[&str]) -> anyhow::Result<Output> {
+        Command::new(&self.program)
+            .args(args)
+            .current_dir(&self.folder)
+            .output()
+            .with_context(|| format!("run tidegate {}", args.join(" ")))
+    }
+
+    /// `ledger verify` on a folder.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn verify(&self, ledger: &Path) -> anyhow::Result<Output> {
+        self.run(&["ledger", "verify", &ledger.display().to_string()])
+    }
+
+    /// The metrics now.
+    ///
+    /// # Errors
+    /// When the admin listener does not answer.
+    pub fn metrics(&self) -> anyhow::Result<Metrics> {
+        let (status, text) = get(self.admin, "/metrics")?;
+        anyhow::ensure!(status == 200, "/metrics answers {status}");
+        Ok(Metrics::parse(&text))
+    }
+}
+
+/// The shipped policy where there is one, so that the run judges what users get.
+fn policy() -> String {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/default.yaml");
+    std::fs::read_to_string(shipped).unwrap_or_else(|_| "version: 1\nname: default\n".to_owned())
+}
+
+/// A loopback address that was free a moment ago.
+///
+/// # Errors
+/// When there is none.
+pub fn free() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+/// Both outputs of a verb in one line, for messages.
+#[must_use]
+pub fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), b" ", output.stderr.as_slice()].concat();
+    let text = String::from_utf8_lossy(&text)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    text.chars().take(400).collect()
+}

@@ -1,0 +1,212 @@
+//! A counting upstream: it behaves as the path or the query says, and knows what reached it.
+//!
+//! One thread, one runtime. Counts are taken when a complete head was read, before the answer,
+//! so that a request whose answer fails is counted all the same.
+
+mod behaviour;
+mod count;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::{TcpListener, TcpStream};
+
+pub use behaviour::Behaviour;
+pub use count::{Count, Seen};
+
+use crate::wire::{Connection, Head};
+
+/// The answer of an ordinary GET.
+const ORDINARY: &[u8] = b"{\"ok\":true,\"n\":1234567}";
+/// The longest body that `/bytes/N` sends.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// How long `/hang` stays silent.
+const HANG: Duration = Duration::from_secs(600);
+
+/// An upstream that runs in a thread of this process, and ends with it.
+pub struct Upstream {
+    address: SocketAddr,
+    count: Arc<Count>,
+}
+
+impl Upstream {
+    /// Listens on a free loopback port.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener =
+            std::net::TcpListener::bind(address).with_context(|| format!("bind {address}"))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let count = Arc::new(Count::default());
+        let counter = Arc::clone(&count);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("upstream".into())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    match TcpListener::from_std(listener) {
+                        Ok(listener) => accept(listener, counter).await,
+                        Err(error) => eprintln!("upstream: {error}"),
+                    }
+                });
+            })?;
+        Ok(Self { address, count })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What reached it since the start or the last reset.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.count.seen()
+    }
+
+    /// Counts from zero again.
+    pub fn reset(&self) {
+        self.count.reset();
+    }
+}
+
+/// Runs an upstream until the process is ended.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn serve_forever(bind: SocketAddr) -> anyhow::Result<()> {
+    let upstream = Upstream::bind(bind)?;
+    println!("upstream on {}", upstream.address());
+    loop {
+        std::thread::park();
+    }
+}
+
+async fn accept(listener: TcpListener, count: Arc<Count>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let count = Arc::clone(&count);
+                // How a connection ended is the peer's affair; the counts are what is judged.
+                tokio::spawn(async move { drop(serve(stream, &count).await) });
+            }
+            // Descriptors may be used up for a moment; the loop must outlive that.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, count: &Count) -> io::Result<()> {
+    let mut connection = Connection::new(stream)?;
+    while let Some(head) = connection.request().await? {
+        // A head that cannot be framed is no complete request and is not counted.
+        let framing = head.request_framing()?;
+        let behaviour = Behaviour::of(&head.target);
+        if !matches!(behaviour, Behaviour::Count | Behaviour::Reset0) {
+            count.note(head.header("x-request-id"));
+        }
+        let mut body = Vec::new();
+        if head.header("expect").is_some() {
+            connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        }
+        connection.body(framing, Some(&mut body)).await?;
+        if !answer(&mut connection, &head, behaviour, body, count).await? || head.closes() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Answers one request; false when the connection ends with it.
+async fn answer(
+    connection: &mut Connection,
+    head: &Head,
+    behaviour: Behaviour,
+    body: Vec<u8>,
+    count: &Count,
+) -> io::Result<bool> {
+    let body = match behaviour {
+        Behaviour::Echo if body.is_empty() => ORDINARY.to_vec(),
+        Behaviour::Echo => body,
+        Behaviour::Status(status) => return respond(connection, head, status, ORDINARY).await,
+        Behaviour::Slow(delay) => {
+            tokio::time::sleep(delay).await;
+            ORDINARY.to_vec()
+        }
+        Behaviour::Bytes(n) => vec![b'x'; usize::try_from(n.min(BYTES_MAX)).unwrap_or(0)],
+        Behaviour::Chunked(n) => return respond_chunked(connection, head, n.min(BYTES_MAX)).await,
+        Behaviour::Count => count.seen().to_json().to_string().into_bytes(),
+        Behaviour::Reset0 => {
+            count.reset();
+            ORDINARY.to_vec()
+        }
+        Behaviour::Reset => {
+            connection.reset_on_drop();
+            return Ok(false);
+        }
+        Behaviour::Garbage => {
+            connection
+                .send(b"\x00\x01 this is not HTTP\r\n\r\n")
+                .await?;
+            return Ok(false);
+        }
+        Behaviour::Hang => {
+            tokio::time::sleep(HANG).await;
+            return Ok(false);
+        }
+    };
+    respond(connection, head, 200, &body).await
+}
+
+async fn respond(
+    connection: &mut Connection,
+    head: &Head,
+    status: u16,
+    body: &[u8],
+) -> io::Result<bool> {
+    let bodiless = matches!(status, 204 | 304);
+    let length = if bodiless {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
+    let mut message =
+        format!("HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\n{length}\r\n")
+            .into_bytes();
+    if head.method != "HEAD" && !bodiless {
+        message.extend_from_slice(body);
+    }
+    connection.send(&message).await?;
+    Ok(true)
+}
+
+async fn respond_chunked(connection: &mut Connection, head: &Head, mut n: u64) -> io::Result<bool> {
+    connection
+        .send(b"HTTP/1.1 200 Answer\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await?;
+    if head.method == "HEAD" {
+        return Ok(true);
+    }
+    while n > 0 {
+        let part = n.min(1000);
+        let chunk = "x".repeat(usize::try_from(part).unwrap_or(0));
+        connection
+            .send(format!("{part:x}\r\n{chunk}\r\n").as_bytes())
+            .await?;
+        n -= part;
+    }
+    connection.send(b"0\r\n\r\n").await?;
+    Ok(true)
+}

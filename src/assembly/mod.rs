@@ -1,0 +1,271 @@
+//! Puts a whole gateway together from checked files, runs it, and takes it apart again.
+//!
+//! Order matters and stands here alone: rulebook durable beside the ledger, ledger open, desks,
+//! ports, then traffic; at the end no traffic, rings drained, ledger closed.
+
+mod client_key;
+mod convert;
+mod ticking;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::{Loaded, Settings};
+use crate::gateway::clock;
+use crate::gateway::desk::{Desk, DeskSettings};
+use crate::gateway::governor::{Governor, ParseRefusal};
+use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
+use crate::ledger::{self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, ring};
+use crate::observation::ClientHasher;
+use crate::record::{Encoder, Event};
+use crate::rulebook::{Registry, RulebookParts};
+use crate::telemetry::{Tally, Telemetry, WorkerTally};
+use client_key::ClientKeyFile;
+
+pub use client_key::ClientKeyError;
+pub use ticking::{Ticking, Views};
+
+/// Events that one worker may have waiting for the ledger's writer: about a tenth of a second of
+/// the most that one worker can make, far more than the writer ever sleeps.
+const RING_EVENTS: usize = 8_192;
+
+/// A worker's number is one byte in a decision id.
+const WORKERS_MAX: usize = 255;
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be made or used.
+    #[error("state directory {path}: {error}; set state_dir to a directory this user can write")]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The secret of client identities cannot be read or made.
+    #[error(transparent)]
+    ClientKey(#[from] ClientKeyError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// No random numbers.
+    #[error("the kernel gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// A port cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A thread cannot be started.
+    #[error("cannot start thread {name}: {error}")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// A gateway whose ports are open.
+pub struct Assembly {
+    gateway: Gateway,
+    parts: Parts,
+    ticking: Ticking,
+}
+
+/// What others may look at while the gateway runs.
+#[derive(Clone)]
+pub struct Parts {
+    /// The rulebooks.
+    pub registry: Arc<Registry>,
+    /// The ledger.
+    pub ledger: Arc<Ledger>,
+    /// The counters.
+    pub telemetry: Arc<Telemetry>,
+    /// What the ticker knows of each route.
+    pub views: Views,
+    /// The gateway's own handle.
+    pub control: Control,
+    /// The settings it was made from.
+    pub settings: Arc<Settings>,
+    /// This start.
+    pub boot: BootId,
+}
+
+impl Assembly {
+    /// Opens everything that a gateway needs, ports last.
+    ///
+    /// # Errors
+    /// [`StartError`] says what could not be opened and what to do; nothing stays open then.
+    pub fn open(loaded: Loaded) -> Result<Self, StartError> {
+        let settings = Arc::new(loaded.settings);
+        let workers = convert::workers(&settings).min(WORKERS_MAX);
+        let key = open_state(&settings)?;
+        let boot = BootId::random().map_err(StartError::Random)?;
+        let digest_hex = loaded.content.digest_hex();
+        let registry = Arc::new(Registry::new(RulebookParts {
+            catalogue: loaded.catalogue,
+            rules: loaded.rules,
+            tier: settings.tier,
+            content_digest: *loaded.content.digest(),
+            default_upstream: settings.default_upstream.clone(),
+            workers,
+        }));
+        let sources = (0..workers).map(|worker| Source {
+            boot,
+            worker: worker as u8,
+        });
+        let (producers, consumers): (Vec<_>, Vec<_>) = sources
+            .map(|source| ring::<Event>(source, RING_EVENTS))
+            .unzip();
+        let instance = instance_name();
+        let facts = OpenFacts {
+            boot,
+            instance: instance.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy_hash: digest_hex.clone(),
+            client_key_id: Some(key.id()),
+        };
+        let ledger = open_ledger(&settings, &facts, consumers, &registry, &instance)?;
+        ledger.persist_rulebook(&digest_hex, loaded.content.bytes())?;
+
+        let desk_settings = Arc::new(DeskSettings {
+            listener_tiers: convert::listener_tiers(&settings),
+            clients: ClientHasher::new(key.secret()),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            upstream_names: convert::upstream_names(&settings),
+        });
+        let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);
+        let mut clerks: Vec<Arc<dyn Governor>> = Vec::with_capacity(workers);
+        for (worker, producer) in producers.into_iter().enumerate() {
+            let (tally, read) = WorkerTally::new(settings.series_max as usize);
+            tallies.push(read);
+            let desk = Desk::new(
+                worker,
+                boot.as_u32(),
+                Arc::clone(&desk_settings),
+                Arc::clone(&registry),
+                producer,
+                tally,
+            );
+            clerks.push(Arc::new(Clerk::new(desk)));
+        }
+        let gateway = bind(&settings, workers, &clerks)?;
+        let control = gateway.control();
+        let telemetry = Arc::new(Telemetry::new(
+            tallies,
+            ParseRefusal::NAMES,
+            convert::connection_reader(&control),
+            clock::now(),
+        ));
+        let ticking = Ticking::start(Arc::clone(&registry))?;
+        let parts = Parts {
+            registry,
+            ledger,
+            telemetry,
+            views: ticking.views(),
+            control,
+            settings,
+            boot,
+        };
+        Ok(Self {
+            gateway,
+            parts,
+            ticking,
+        })
+    }
+
+    /// What others may look at.
+    #[must_use]
+    pub const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// The addresses of the listeners, with the ports that the kernel chose.
+    #[must_use]
+    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+        self.gateway.addresses()
+    }
+
+    /// Sets what a HUP signal calls.
+    pub fn on_reload(&mut self, reload: impl Fn() + Send + Sync + 'static) {
+        self.gateway.on_reload(reload);
+    }
+
+    /// Serves until a signal or [`Control::stop`], then writes the ledger to its end.
+    ///
+    /// # Errors
+    /// [`StartError::Thread`] where a worker cannot be started; a ledger that could not be closed.
+    pub fn run(self, own_signals: bool) -> Result<Ended, StartError> {
+        let ended = if own_signals {
+            self.gateway.run()
+        } else {
+            self.gateway.run_embedded()
+        };
+        drop(self.ticking);
+        let closed = self.parts.ledger.close();
+        let ended = ended.map_err(|error| StartError::Thread {
+            name: "worker",
+            error,
+        })?;
+        closed?;
+        Ok(ended)
+    }
+}
+
+fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
+    let path = &settings.state_dir;
+    std::fs::create_dir_all(path).map_err(|error| StartError::State {
+        path: path.clone(),
+        error,
+    })?;
+    Ok(ClientKeyFile::open(&path.join("client.key"))?)
+}
+
+fn open_ledger(
+    settings: &Settings,
+    facts: &OpenFacts,
+    consumers: Vec<Consumer<Event>>,
+    registry: &Arc<Registry>,
+    instance: &str,
+) -> Result<Arc<Ledger>, StartError> {
+    let mut encoder = Encoder::new(Arc::clone(registry), instance);
+    let ledger = Ledger::start(
+        &ledger::Settings::new(&settings.ledger.dir),
+        facts,
+        consumers,
+        move |line, source, event| {
+            encoder.encode(line, source.boot.as_u32(), source.worker, event);
+        },
+    )?;
+    Ok(Arc::new(ledger))
+}
+
+fn bind(
+    settings: &Settings,
+    workers: usize,
+    clerks: &[Arc<dyn Governor>],
+) -> Result<Gateway, BindError> {
+    Gateway::bind(convert::gateway_settings(settings, workers), |worker| {
+        // One governor per worker was made above.
+        clerks.get(worker).or(clerks.first()).map_or_else(
+            || unreachable!("a gateway has at least one worker"),
+            Arc::clone,
+        )
+    })
+}
+
+/// The name of this gateway in records: the host's, or a plain word where it has none.
+fn instance_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|letter| letter.is_ascii_graphic())
+        .take(32)
+        .collect();
+    if name.is_empty() {
+        "tidegate".to_owned()
+    } else {
+        name
+    }
+}

@@ -1,0 +1,83 @@
+//! The thread that moves the windows on, every 100 ms.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::assembly::StartError;
+use crate::gateway::clock;
+use crate::observation::{RouteView, TICK_NS, Ticker};
+use crate::pipeline;
+use crate::rulebook::Registry;
+
+/// What the ticker knows, for whoever asks; never on a request's way.
+#[derive(Debug, Clone, Default)]
+pub struct Views(Arc<Mutex<Ticker>>);
+
+impl Views {
+    /// What is known of a route; `None` where it was never used.
+    #[must_use]
+    pub fn of(&self, route: usize) -> Option<RouteView> {
+        self.lock().view(route)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Ticker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The running ticker; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Ticking {
+    views: Views,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticking {
+    /// Starts to tick the active rulebook's board.
+    ///
+    /// # Errors
+    /// [`StartError::Thread`] where the thread cannot be started.
+    pub fn start(registry: Arc<Registry>) -> Result<Self, StartError> {
+        let views = Views::default();
+        let ending = Arc::new(AtomicBool::new(false));
+        let (seen, end) = (views.clone(), Arc::clone(&ending));
+        let thread = std::thread::Builder::new()
+            .name("ticker".to_owned())
+            .spawn(move || {
+                while !end.load(Ordering::Acquire) {
+                    let rulebook = registry.active().load_full();
+                    pipeline::tick(&rulebook, &mut seen.lock(), clock::now());
+                    std::thread::park_timeout(Duration::from_nanos(TICK_NS));
+                }
+            })
+            .map_err(|error| StartError::Thread {
+                name: "ticker",
+                error,
+            })?;
+        Ok(Self {
+            views,
+            ending,
+            thread: Some(thread),
+        })
+    }
+
+    /// What the ticker knows.
+    #[must_use]
+    pub fn views(&self) -> Views {
+        self.views.clone()
+    }
+}
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A ticker that panicked has nothing left to say; the panic was printed.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `tidegate run`: the gateway.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::assembly::Assembly;
+use crate::cli::report_findings;
+use crate::config::load;
+use crate::gateway::clock;
+use crate::telemetry::log;
+
+/// It ran, and stopped in order.
+const OK: u8 = 0;
+/// It could not start, or did not stop in order.
+const FAILED: u8 = 1;
+/// The configuration is not valid (EX_CONFIG).
+const INVALID: u8 = 78;
+
+/// Runs the gateway until TERM (graceful) or INT (at once).
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The configuration file.
+    #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
+    pub config: PathBuf,
+}
+
+/// Runs the verb; the result is the exit code: 0, 1 where it cannot start, 78 for a bad file.
+#[must_use]
+pub fn run(args: &RunArgs) -> u8 {
+    let loaded = match load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(findings) => {
+            report_findings(&findings);
+            return INVALID;
+        }
+    };
+    if let Err(error) = log::init(clock::now) {
+        eprintln!("tidegate: {error}");
+        return FAILED;
+    }
+    let tier = loaded.settings.tier;
+    let contracts = loaded.catalogue.len();
+    let mut assembly = match Assembly::open(loaded) {
+        Ok(assembly) => assembly,
+        Err(error) => {
+            eprintln!("tidegate: {error}");
+            return FAILED;
+        }
+    };
+    let rulebook = assembly.parts().registry.active().load_full();
+    for address in assembly.addresses() {
+        tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
+            policy_hash = rulebook.digest_hex());
+    }
+    let telemetry = std::sync::Arc::clone(&assembly.parts().telemetry);
+    assembly.on_reload(move || {
+        telemetry.note_reload(false);
+        tracing::warn!(
+            event = "reload_unavailable",
+            "this version takes new contracts and policy at a restart; the old ones stay"
+        );
+    });
+    match assembly.run(true) {
+        Ok(ended) if ended.cut_off == 0 && ended.workers_died == 0 => {
+            tracing::info!(event = "stopped");
+            OK
+        }
+        Ok(ended) => {
+            tracing::warn!(
+                event = "stopped",
+                cut_off = ended.cut_off,
+                workers_died = ended.workers_died
+            );
+            if ended.workers_died == 0 { OK } else { FAILED }
+        }
+        Err(error) => {
+            eprintln!("tidegate: {error}");
+            FAILED
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Clocks and bounds, each with its default.
+
+use crate::config::settings::{Limits, Timeouts};
+use crate::units::Millis;
+use crate::yaml::{Fields, Keys, Sheet};
+
+const METRICS_KEYS: Keys = Keys::plain("'metrics'", &["series_max"]);
+const TIMEOUT_KEYS: Keys = Keys::plain(
+    "'timeouts'",
+    &["connect_ms", "header_ms", "idle_ms", "upstream_idle_ms"],
+);
+const LIMIT_KEYS: Keys = Keys::plain(
+    "'limits'",
+    &[
+        "connections",
+        "connections_per_address",
+        "requests_per_connection",
+    ],
+);
+
+const MILLIS_MAX: u64 = 3_600_000;
+
+pub(super) fn read_series_max(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<u32> {
+    let default = 50_000;
+    let Some(node) = fields.get("metrics") else {
+        return Some(default);
+    };
+    let fields = sheet.fields(node, &METRICS_KEYS)?;
+    Some(number(sheet, fields, "series_max", default, 10_000_000))
+}
+
+pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeouts {
+    let default = Timeouts::default();
+    let node = fields.get("timeouts");
+    let Some(fields) = node.and_then(|node| sheet.fields(node, &TIMEOUT_KEYS)) else {
+        return default;
+    };
+    let mut millis =
+        |key, default: Millis| Millis::new(number(sheet, fields, key, default.get(), MILLIS_MAX));
+    Timeouts {
+        connect: millis("connect_ms", default.connect),
+        header: millis("header_ms", default.header),
+        idle: millis("idle_ms", default.idle),
+        upstream_idle: millis("upstream_idle_ms", default.upstream_idle),
+    }
+}
+
+pub(super) fn read_limits(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Limits {
+    let default = Limits::default();
+    let node = fields.get("limits");
+    let Some(fields) = node.and_then(|node| sheet.fields(node, &LIMIT_KEYS)) else {
+        return default;
+    };
+    let mut count = |key, default| number(sheet, fields, key, default, 10_000_000);
+    Limits {
+        connections: count("connections", default.connections),
+        connections_per_address: count("connections_per_address", default.connections_per_address),
+        requests_per_connection: count("requests_per_connection", default.requests_per_connection),
+    }
+}
+
+/// A number of at least 1; the default also where a fault was reported.
+fn number(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32, max: u64) -> u32 {
+    let Some(node) = fields.get(key) else {
+        return default;
+    };
+    let value = sheet.integer(node, &format!("'{key}'"), 1, max);
+    value
+        .and_then(|value| u32::try_from(value).ok())
+        .unwrap_or(default)
+}

@@ -1,0 +1,372 @@
+//! What one worker owns: its numbers, its ring, its open requests.
+//!
+//! A desk belongs to one thread and takes no lock: the hooks of a worker all run on it. It calls
+//! the pipeline, hands finished events to the ring, and looks every 100 ms after the requests
+//! that take long.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use bytes::Bytes;
+
+use super::arrival;
+use super::governor::{Completion, Course, DecisionId, Failure, Forward, HeadFacts, RefusedHead};
+use super::refusal;
+use super::routes::UpstreamNumbers;
+use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
+use crate::ledger::Producer;
+use crate::observation::{
+    self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, UpstreamError,
+    WRITE_OPEN_AFTER_NS,
+};
+use crate::pipeline::{self, Admission};
+use crate::record::{
+    self, DecisionEvent, Event, EventEnding, InlineText, OutcomeEvent, unmatched_shape,
+};
+use crate::rulebook::{Registry, Rulebook};
+use crate::telemetry::WorkerTally;
+use crate::units::{Moment, Tier};
+
+/// What waits for the end of a request.
+struct Pending {
+    admission: Admission,
+    event: DecisionEvent,
+    head_at: Option<Moment>,
+    upstream_status: u16,
+}
+
+/// What all desks of a gateway have in common.
+#[derive(Debug)]
+pub struct DeskSettings {
+    /// The tier of each listener, by its number.
+    pub listener_tiers: Vec<Tier>,
+    /// The secret of client identities.
+    pub clients: ClientHasher,
+    /// Networks whose forwarded-for fields are believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// The names of the upstream groups, in the order of the gateway's settings.
+    pub upstream_names: Vec<String>,
+}
+
+/// One worker's desk.
+pub struct Desk {
+    worker: usize,
+    boot: u32,
+    settings: Arc<DeskSettings>,
+    registry: Arc<Registry>,
+    active: Cache<Arc<ArcSwap<Rulebook>>, Arc<Rulebook>>,
+    upstreams: UpstreamNumbers,
+    producer: Producer<Event>,
+    open: OpenRequests<Pending>,
+    tally: WorkerTally,
+}
+
+impl Desk {
+    /// A desk for one worker. `boot` stands in its decision ids.
+    #[must_use]
+    pub fn new(
+        worker: usize,
+        boot: u32,
+        settings: Arc<DeskSettings>,
+        registry: Arc<Registry>,
+        producer: Producer<Event>,
+        tally: WorkerTally,
+    ) -> Self {
+        Self {
+            worker,
+            boot,
+            settings,
+            active: Cache::new(Arc::clone(registry.active())),
+            registry,
+            upstreams: UpstreamNumbers::default(),
+            producer,
+            open: OpenRequests::with_capacity(256),
+            tally,
+        }
+    }
+
+    /// Judges one request; returns what becomes of it and the token of its place.
+    pub fn admit(&mut self, facts: &HeadFacts<'_>) -> (Course, DecisionId, OpenToken) {
+        let rulebook = Arc::clone(self.active.load());
+        let method = Method::from_token(facts.method);
+        let (raw_path, query) = split_query(facts.raw_target);
+        let path = canonicalise(raw_path);
+        let pairing = rulebook
+            .catalogue()
+            .pair(method, path.as_ref().map_err(|fault| *fault));
+        let arrival = arrival::of(facts, method, &self.settings);
+        let admission = pipeline::admit(&rulebook, self.worker, pairing, &arrival);
+        self.tally.decision(&admission);
+
+        let n = self.producer.next_number();
+        let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
+        event.method = method;
+        if method == Method::Other {
+            event.other_method = InlineText::new(facts.method);
+        }
+        event.client = arrival.client;
+        event.retry_count = arrival.declared_retries;
+        event.trace_id = arrival::trace_id(facts.headers);
+        if let (false, Ok(path)) = (admission.contracted, &path) {
+            event.shape = unmatched_shape(path.as_str());
+        }
+        let course = if admission.is_forwarded() {
+            let target = canonical_target(&rulebook, &admission, pairing, &path, raw_path, query);
+            Course::Forward(self.forward(&rulebook, &admission, target))
+        } else {
+            Course::Answer(refusal::answer(&rulebook, &admission, pairing, &event))
+        };
+        let token = self.open.open(OpenRequest {
+            route: admission.route,
+            since: arrival.at,
+            overdue_at_ns: admission.overdue_at_ns,
+            overdue: false,
+            written: false,
+            about: Pending {
+                admission,
+                event,
+                head_at: None,
+                upstream_status: 0,
+            },
+        });
+        (course, self.id_of(n), token)
+    }
+
+    /// Notes the head of the upstream's answer: a streamed answer is never overdue after it.
+    pub fn head_received(&mut self, token: OpenToken, at: Moment, status: u16) {
+        if let Some(request) = self.open.get_mut(token) {
+            request.about.head_at = Some(at);
+            request.about.upstream_status = status;
+            if !request.overdue {
+                // Overdue is for a request without a response head.
+                request.overdue_at_ns = u64::MAX;
+            }
+        }
+    }
+
+    /// Ends a request.
+    pub fn complete(&mut self, token: OpenToken, completion: &Completion) {
+        let Some(request) = self.open.close(token) else {
+            return;
+        };
+        let pending = &request.about;
+        let rulebook = self.rulebook(pending.event.rulebook);
+        let streams = rulebook
+            .contract_of(request.route)
+            .is_some_and(|contract| contract.terms().stream);
+        let end = match pending.head_at {
+            Some(head_at) if streams => head_at,
+            _ => completion.at,
+        };
+        let forwarded = pending.event.forwarded;
+        let observed = observation::Completion {
+            at: completion.at,
+            status: completion.status_sent,
+            upstream_status: completion.upstream_status,
+            latency_us: if forwarded {
+                end.micros_since(request.since)
+            } else {
+                0
+            },
+            ending: ending_of(completion, forwarded),
+        };
+        pipeline::complete(
+            &rulebook,
+            self.worker,
+            &pending.admission,
+            request.overdue,
+            &observed,
+        );
+        let (route, method) = (request.route, pending.event.method);
+        let whole_us = completion.at.micros_since(request.since);
+        self.tally
+            .ended(&pending.admission, method, completion.status_sent, whole_us);
+        let retries = u64::from(completion.attempts.saturating_sub(1));
+        self.tally
+            .attempts(route, retries, u64::from(completion.never_sent));
+        self.write_end(&request, &observed);
+    }
+
+    /// Ends a request whose connection, hook or process broke off.
+    pub fn abandon(&mut self, token: OpenToken, at: Moment) {
+        let Some(request) = self.open.close(token) else {
+            return;
+        };
+        let rulebook = self.rulebook(request.about.event.rulebook);
+        pipeline::abandon(
+            &rulebook,
+            self.worker,
+            &request.about.admission,
+            request.overdue,
+        );
+        let observed = observation::Completion {
+            at,
+            status: 0,
+            upstream_status: request.about.upstream_status,
+            latency_us: at.micros_since(request.since),
+            ending: Ending::ClientAbort,
+        };
+        self.write_end(&request, &observed);
+    }
+
+    /// Records a head that could not be read.
+    pub fn refused_in_parsing(&mut self, refused: &RefusedHead) -> DecisionId {
+        let rulebook = Arc::clone(self.active.load());
+        let tier = self.listener_tier(refused.listener);
+        let (signals, judgement) = pipeline::judge_malformed(&rulebook, tier);
+        let n = self.producer.next_number();
+        let client = refused
+            .peer
+            .map(|peer| self.settings.clients.of_address(peer.ip()))
+            .unwrap_or_default();
+        let event = DecisionEvent::unread(
+            n,
+            refused.at.wall_us,
+            &rulebook,
+            client,
+            signals,
+            judgement,
+            refused.status,
+        );
+        self.tally.refused(refused.reason as u16);
+        self.producer.push(Some(n), Event::Decision(event));
+        self.id_of(n)
+    }
+
+    /// Writes decisions that have waited long enough, and counts the overdue ones.
+    pub fn tick(&mut self, now: Moment) {
+        let Self {
+            open,
+            producer,
+            registry,
+            worker,
+            ..
+        } = self;
+        for request in open.iter_mut() {
+            if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
+                request.overdue = true;
+                if let Some(rulebook) = registry.by_serial(request.about.event.rulebook) {
+                    pipeline::note_overdue(&rulebook, *worker, request.route);
+                }
+            }
+            if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
+                request.written = true;
+                let event = request.about.event;
+                producer.push(Some(event.n), Event::Decision(event));
+            }
+        }
+        producer.settle();
+    }
+
+    fn write_end(&mut self, request: &OpenRequest<Pending>, observed: &observation::Completion) {
+        let event = request.about.event;
+        if request.written {
+            let outcome = OutcomeEvent {
+                n: event.n,
+                wall_us: observed.at.wall_us,
+                ending: EventEnding::of(observed),
+            };
+            self.producer.push(None, Event::Outcome(outcome));
+        } else {
+            self.producer
+                .push(Some(event.n), Event::Decision(event.ended(observed)));
+        }
+    }
+
+    fn forward(
+        &mut self,
+        rulebook: &Rulebook,
+        admission: &Admission,
+        path: Option<Bytes>,
+    ) -> Forward {
+        let observing = admission.signals.tier == Tier::ObserveOnly;
+        let timeout = rulebook
+            .contract_of(admission.route)
+            .filter(|_| !observing)
+            .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
+                contract.terms().timeout
+            });
+        Forward {
+            upstream: self
+                .upstreams
+                .of(rulebook, admission.route, &self.settings.upstream_names),
+            path: path.filter(|_| !observing),
+            timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
+            may_retry: !observing,
+            may_upgrade: observing,
+        }
+    }
+
+    fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
+        let active = self.active.load();
+        if active.serial() == serial {
+            return Arc::clone(active);
+        }
+        let active = Arc::clone(active);
+        self.registry.by_serial(serial).unwrap_or(active)
+    }
+
+    fn listener_tier(&self, listener: u16) -> Tier {
+        let tiers = &self.settings.listener_tiers;
+        tiers
+            .get(usize::from(listener))
+            .copied()
+            .unwrap_or(Tier::ObserveOnly)
+    }
+
+    fn id_of(&self, n: u64) -> DecisionId {
+        let id = record::DecisionId {
+            boot: self.boot,
+            worker: self.worker as u8,
+            n,
+        };
+        DecisionId::new(id.digits())
+    }
+}
+
+/// Path and query to send instead of the received ones; `None` where they are the same bytes.
+fn canonical_target(
+    rulebook: &Rulebook,
+    admission: &Admission,
+    pairing: crate::contract::Pairing,
+    path: &Result<CanonicalPath<'_>, PathFault>,
+    raw_path: &[u8],
+    query: Option<&[u8]>,
+) -> Option<Bytes> {
+    let path = path.as_ref().ok().filter(|_| admission.contracted)?;
+    let forwarded = rulebook.catalogue().forward(pairing, path);
+    if forwarded.as_bytes() == raw_path {
+        return None;
+    }
+    let mut target = forwarded.as_bytes().to_vec();
+    if let Some(query) = query {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    Some(target.into())
+}
+
+fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
+    let Some(failure) = completion.failure else {
+        return if forwarded {
+            Ending::Answered
+        } else {
+            Ending::Refused
+        };
+    };
+    match failure {
+        Failure::NoAddress | Failure::Connect => Ending::Upstream(UpstreamError::Connect),
+        Failure::Tls => Ending::Upstream(UpstreamError::Tls),
+        Failure::ConnectTimeout | Failure::Timeout => Ending::Upstream(UpstreamError::Timeout),
+        Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
+        Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
+        // None of these says anything about the upstream.
+        Failure::ClientAbort | Failure::NotForwardable | Failure::Internal => {
+            if forwarded {
+                Ending::ClientAbort
+            } else {
+                Ending::Refused
+            }
+        }
+    }
+}

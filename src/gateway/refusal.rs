@@ -1,0 +1,104 @@
+//! Which answer a refusal gets. The statuses and bodies themselves are in `respond`.
+
+use std::borrow::Cow;
+
+use super::respond::Answer;
+use crate::contract::{MethodSet, Pairing};
+use crate::decision::Reason;
+use crate::enforcement::Measure;
+use crate::observation::UNMATCHED;
+use crate::pipeline::Admission;
+use crate::record::{DecisionEvent, case_id};
+use crate::rulebook::Rulebook;
+
+const MICROS_PER_MINUTE: u64 = 60_000_000;
+
+/// The answer to a request that is not sent on.
+pub(super) fn answer(
+    rulebook: &Rulebook,
+    admission: &Admission,
+    pairing: Pairing,
+    event: &DecisionEvent,
+) -> Answer {
+    let decision = &admission.judgement.decision;
+    let mut answer = match admission.judgement.permit.measure() {
+        Measure::Throttle => throttled(rulebook, admission, event.wall_us),
+        Measure::Quarantine => quarantined(rulebook, admission, event),
+        Measure::Drop | Measure::Forward => dropped(rulebook, decision.deciding(), pairing),
+    };
+    let codes = decision.reasons().iter().map(Reason::code).collect();
+    answer.reason_codes = Cow::Owned(codes);
+    answer
+}
+
+/// The status of that answer, for a simulation.
+#[must_use]
+pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
+    let decision = &admission.judgement.decision;
+    match (admission.judgement.permit.measure(), decision.deciding()) {
+        (Measure::Throttle, _) => throttled(rulebook, admission, 0).status,
+        (Measure::Quarantine, _) => quarantine_status(rulebook, admission),
+        (_, Reason::ContractMethodDisallowed) => 405,
+        (_, reason) => dropped(rulebook, reason, Pairing::Unknown).status,
+    }
+}
+
+fn throttled(rulebook: &Rulebook, admission: &Admission, wall_us: u64) -> Answer {
+    match admission.judgement.decision.deciding() {
+        Reason::RateLimitExceeded => Answer::quota_exceeded(seconds_to_wait(rulebook, admission)),
+        Reason::ConcurrencyExceeded => Answer::reduced_capacity(1),
+        _ if abuse_decided(rulebook, admission) => Answer::abnormal_usage(),
+        // Shed: the hash is drawn again with the next minute.
+        _ => {
+            let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
+            Answer::reduced_capacity(left_us.div_ceil(1_000_000) as u32)
+        }
+    }
+}
+
+fn abuse_decided(rulebook: &Rulebook, admission: &Admission) -> bool {
+    admission.judgement.assessment.abuse() >= rulebook.rules().bands.medium()
+}
+
+/// Until one request conforms again, rounded up, so that a client that waits succeeds.
+fn seconds_to_wait(rulebook: &Rulebook, admission: &Admission) -> u32 {
+    let wait_ns = rulebook
+        .limit_of(admission.route)
+        .map_or(0, |limit| limit.wait_ns(admission.signals.contract_tat_ns));
+    u32::try_from(wait_ns.div_ceil(1_000_000_000))
+        .unwrap_or(u32::MAX)
+        .max(1)
+}
+
+fn quarantined(rulebook: &Rulebook, admission: &Admission, event: &DecisionEvent) -> Answer {
+    let contract = rulebook
+        .contract_of(admission.route)
+        .map_or(UNMATCHED, |contract| contract.id().as_str());
+    let cause = admission.judgement.decision.deciding().code();
+    let case = case_id(event.client, contract, cause, event.wall_us);
+    Answer::quarantined(quarantine_status(rulebook, admission), case)
+}
+
+fn quarantine_status(rulebook: &Rulebook, admission: &Admission) -> u16 {
+    if admission.contracted {
+        403
+    } else {
+        rulebook.rules().unknown_endpoint.answer_status
+    }
+}
+
+fn dropped(rulebook: &Rulebook, reason: Reason, pairing: Pairing) -> Answer {
+    match (reason, pairing) {
+        (Reason::ContractMethodDisallowed, Pairing::MethodNotAllowed(index)) => {
+            Answer::method_not_allowed(allow(rulebook.catalogue().allowed_methods(index)))
+        }
+        (Reason::AmbiguousTarget, _) => Answer::ambiguous_target(),
+        (Reason::CircuitOpen, _) => Answer::circuit_open(1),
+        _ => Answer::refused(),
+    }
+}
+
+fn allow(methods: MethodSet) -> String {
+    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
+    names.join(", ")
+}
