@@ -1,1 +1,20 @@
-//! The admin listener.
+//! The admin listener: health, metrics, status and explanations, for operators on this host.
+//!
+//! It listens on loopback only (nothing here asks who is calling), on a thread of its own, so it
+//! answers while workers are busy. Every route is a GET and changes nothing. Requests that a web
+//! page could have made are refused, see [`guard`].
+
+mod contracts;
+mod decision;
+mod guard;
+mod health;
+mod held;
+mod problem;
+mod router;
+mod server;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use server::{Admin, AdminError};
+pub use state::{AdminParts, AdminState};

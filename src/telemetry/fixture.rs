@@ -7,6 +7,7 @@ use crate::contract::{
 };
 use crate::observation::{Arrival, ClientKey, Completion, Ending};
 use crate::pipeline::{Admission, admit, complete};
+use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
@@ -26,9 +27,17 @@ pub(crate) fn contracts() -> Vec<Contract> {
         )
     };
     vec![
-        contract("deploy_get_v1", "GET /api/v1/deployments/{id}", Some("api-team")),
+        contract(
+            "deploy_get_v1",
+            "GET /api/v1/deployments/{id}",
+            Some("api-team"),
+        ),
         contract("status_v1", "GET /api/v1/status", None),
     ]
+}
+
+pub(crate) fn content() -> CanonicalContent {
+    canonical::write(&contracts(), &Rules::default()).expect("contracts and rules have a form")
 }
 
 pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
@@ -36,7 +45,7 @@ pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
         catalogue: Catalogue::build(contracts()).expect("no collision"),
         rules: Rules::default(),
         tier,
-        content_digest: [0xab; 32],
+        content_digest: *content().digest(),
         default_upstream: "orders".into(),
         workers: 1,
     }))
@@ -93,7 +102,11 @@ pub(crate) fn serve(
         status,
         upstream_status: if forwarded { 200 } else { 0 },
         latency_us,
-        ending: if forwarded { Ending::Answered } else { Ending::Refused },
+        ending: if forwarded {
+            Ending::Answered
+        } else {
+            Ending::Refused
+        },
     };
     complete(rulebook, 0, &admission, false, &completion);
     worker.ended(&admission, Method::Get, status, latency_us);

@@ -14,15 +14,10 @@ use crate::units::{BasisPoints, Tier};
 /// Upper bounds of upstream durations: 256 us, doubled up to 33.6 s.
 ///
 /// Each is the exact end of a bucket of the route's histogram, so nothing is interpolated.
-const UPSTREAM_BOUNDS_US: [u64; 18] = {
-    let mut bounds = [256; 18];
-    let mut place = 1;
-    while place < bounds.len() {
-        bounds[place] = bounds[place - 1] * 2;
-        place += 1;
-    }
-    bounds
-};
+const UPSTREAM_BOUNDS_US: [u64; 18] = [
+    256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_768, 65_536, 131_072, 262_144, 524_288,
+    1_048_576, 2_097_152, 4_194_304, 8_388_608, 16_777_216, 33_554_432,
+];
 
 /// Writes the metrics of all routes that were ever asked for.
 pub(super) fn write(text: &mut Exposition, rulebook: &Rulebook) {

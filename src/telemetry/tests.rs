@@ -8,7 +8,7 @@ use crate::contract::Pairing;
 use crate::ledger::Snapshot;
 use crate::observation::Ticker;
 use crate::pipeline::tick;
-use crate::telemetry::fixture::{arrival, known, registry, serve, telemetry};
+use crate::telemetry::fixture::{arrival, content, known, registry, serve, telemetry};
 use crate::telemetry::{WorkerTally, names};
 use crate::units::Tier;
 
@@ -72,24 +72,69 @@ fn observing_forwards_and_says_what_it_withheld() {
     // R060, R237, R272, R273
     let text = scrape(Tier::ObserveOnly);
     let table = [
-        ("tidegate_requests_total{contract=\"deploy_get_v1\",method=\"GET\",status_class=\"2xx\",decision=\"ALLOW\"}", 60.0),
-        ("tidegate_requests_total{contract=\"_unmatched\",method=\"GET\",status_class=\"2xx\",decision=\"QUARANTINE\"}", 40.0),
-        ("tidegate_decisions_total{contract=\"_unmatched\",decision=\"QUARANTINE\",reason=\"NO_CONTRACT_MATCH\",tier=\"OBSERVE_ONLY\"}", 40.0),
+        (
+            "tidegate_requests_total{contract=\"deploy_get_v1\",method=\"GET\",status_class=\"2xx\",decision=\"ALLOW\"}",
+            60.0,
+        ),
+        (
+            "tidegate_requests_total{contract=\"_unmatched\",method=\"GET\",status_class=\"2xx\",decision=\"QUARANTINE\"}",
+            40.0,
+        ),
+        (
+            "tidegate_decisions_total{contract=\"_unmatched\",decision=\"QUARANTINE\",reason=\"NO_CONTRACT_MATCH\",tier=\"OBSERVE_ONLY\"}",
+            40.0,
+        ),
         ("tidegate_forwarded_total{contract=\"_unmatched\"}", 40.0),
-        ("tidegate_actions_suppressed_total{action=\"quarantine\",tier=\"OBSERVE_ONLY\"}", 40.0),
-        ("tidegate_refused_in_parsing_total{reason=\"request_line\"}", 2.0),
-        ("tidegate_upstream_retries_total{contract=\"deploy_get_v1\"}", 2.0),
-        ("tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}", 1.0),
+        (
+            "tidegate_actions_suppressed_total{action=\"quarantine\",tier=\"OBSERVE_ONLY\"}",
+            40.0,
+        ),
+        (
+            "tidegate_refused_in_parsing_total{reason=\"request_line\"}",
+            2.0,
+        ),
+        (
+            "tidegate_upstream_retries_total{contract=\"deploy_get_v1\"}",
+            2.0,
+        ),
+        (
+            "tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}",
+            1.0,
+        ),
         ("tidegate_contract_coverage_ratio", 0.6),
-        ("tidegate_inflight_requests{contract=\"deploy_get_v1\"}", 0.0),
+        (
+            "tidegate_inflight_requests{contract=\"deploy_get_v1\"}",
+            0.0,
+        ),
         ("tidegate_risk_ratio{contract=\"deploy_get_v1\"}", 0.0),
-        ("tidegate_risk_factor_ratio{contract=\"deploy_get_v1\",factor=\"latency\"}", 0.0),
-        ("tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}", 1.0),
-        ("tidegate_upstream_request_duration_seconds_bucket{contract=\"deploy_get_v1\",le=\"0.016384\"}", 16.0),
-        ("tidegate_upstream_request_duration_seconds_count{contract=\"deploy_get_v1\"}", 60.0),
-        ("tidegate_upstream_request_duration_seconds_sum{contract=\"deploy_get_v1\"}", 1.83),
-        ("http_server_request_duration_seconds_bucket{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"0.025\"}", 25.0),
-        ("http_server_request_duration_seconds_sum{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\"}", 1.83),
+        (
+            "tidegate_risk_factor_ratio{contract=\"deploy_get_v1\",factor=\"latency\"}",
+            0.0,
+        ),
+        (
+            "tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}",
+            1.0,
+        ),
+        (
+            "tidegate_upstream_request_duration_seconds_bucket{contract=\"deploy_get_v1\",le=\"0.016384\"}",
+            16.0,
+        ),
+        (
+            "tidegate_upstream_request_duration_seconds_count{contract=\"deploy_get_v1\"}",
+            60.0,
+        ),
+        (
+            "tidegate_upstream_request_duration_seconds_sum{contract=\"deploy_get_v1\"}",
+            1.83,
+        ),
+        (
+            "http_server_request_duration_seconds_bucket{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"0.025\"}",
+            25.0,
+        ),
+        (
+            "http_server_request_duration_seconds_sum{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\"}",
+            1.83,
+        ),
         ("tidegate_decision_duration_seconds_count", 2.0),
         ("tidegate_ledger_records_total", 42.0),
         ("tidegate_ledger_lost_records_total", 3.0),
@@ -109,7 +154,9 @@ fn observing_forwards_and_says_what_it_withheld() {
     }
     assert_eq!(sum(&text, "tidegate_answered_total", ""), 0.0);
     assert!(!text.contains("status_v1"), "series appear at first use");
-    assert!(text.contains("tidegate_bundle_info{digest=\"abababab"));
+    let digest = content().digest_hex();
+    let bundle = format!("tidegate_bundle_info{{digest=\"{digest}\",serial=\"0\"}}");
+    assert_eq!(value(&text, &bundle), 1.0);
 }
 
 #[test]
@@ -118,7 +165,11 @@ fn the_accounts_agree_in_every_tier() {
         let text = scrape(tier);
         let decisions = sum(&text, "tidegate_decisions_total", "");
         assert_eq!(decisions, 100.0, "{tier:?}");
-        assert_eq!(sum(&text, "tidegate_forwarded_total", ""), forwarded, "{tier:?}");
+        assert_eq!(
+            sum(&text, "tidegate_forwarded_total", ""),
+            forwarded,
+            "{tier:?}"
+        );
         let answered = sum(&text, "tidegate_answered_total", "");
         assert_eq!(forwarded + answered, decisions, "{tier:?}");
         assert_eq!(sum(&text, "tidegate_requests_total", ""), decisions);
@@ -197,16 +248,26 @@ fn every_metric_can_be_seen_and_nothing_else() {
         assert_eq!(times, usize::from(!elsewhere), "{}", metric.name);
     }
     for name in typed {
-        assert!(names::ALL.iter().any(|metric| metric.name == name), "{name}");
+        assert!(
+            names::ALL.iter().any(|metric| metric.name == name),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn the_metrics_page_says_what_the_program_says() {
     let page = include_str!("../../docs/metrics.md");
-    let mut rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let mut rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
     for metric in names::ALL {
-        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels: Vec<String> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         let row = format!(
             "| `{}` | {} | {} | {} | {} |",
             metric.name,

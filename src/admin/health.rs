@@ -1,0 +1,67 @@
+//! Alive, ready, metrics and status.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::admin::problem::Problem;
+use crate::admin::state::AdminState;
+use crate::telemetry::CONTENT_TYPE;
+
+/// The process answers; nothing more is claimed.
+pub(super) async fn livez() -> &'static str {
+    "alive\n"
+}
+
+/// Whether the gateway should get traffic.
+pub(super) async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
+    let reasons = state.unready_reasons();
+    if reasons.is_empty() {
+        return "ready\n".into_response();
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new(status, "not-ready", reasons.join("; ")).into_response()
+}
+
+pub(super) async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
+    let parts = &state.parts;
+    let rulebook = parts.registry.active().load_full();
+    let text = parts.telemetry.render(&rulebook, &parts.ledger.snapshot());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+}
+
+pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> {
+    let parts = &state.parts;
+    let rulebook = parts.registry.active().load_full();
+    let ledger = parts.ledger.snapshot();
+    let connections = parts.telemetry.connections();
+    let unready = state.unready_reasons();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "started_unix_s": parts.telemetry.started().wall_us / 1_000_000,
+        "ready": unready.is_empty(),
+        "unready_reasons": unready,
+        "tier": rulebook.tier().name(),
+        "policy_hash": rulebook.digest_hex(),
+        "policy_version": &*rulebook.rules().version,
+        "contracts": rulebook.catalogue().len(),
+        "connections": {
+            "open": connections.open,
+            "requests_in_flight": connections.in_flight,
+        },
+        "ledger": {
+            "ok": ledger.ok,
+            "records": ledger.records,
+            "lost": ledger.lost,
+            "queued": ledger.queued,
+            "durable": ledger.durable,
+            "durable_lag_ms": u64::try_from(ledger.durable_lag.as_millis()).unwrap_or(u64::MAX),
+            "head": ledger.head,
+            "error": ledger.error,
+        },
+    }))
+}

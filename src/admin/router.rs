@@ -1,0 +1,60 @@
+//! Which path leads where. `openapi.json` says the same for machines; a test compares them.
+
+use std::sync::Arc;
+
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get};
+use axum::{Router, middleware};
+
+use crate::admin::problem::Problem;
+use crate::admin::state::AdminState;
+use crate::admin::{contracts, decision, guard, health};
+
+/// The description of all routes.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
+/// All routes; each answers GET only.
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 7] {
+    [
+        ("/livez", get(health::livez)),
+        ("/readyz", get(health::readyz)),
+        ("/metrics", get(health::metrics)),
+        ("/v1/status", get(health::status)),
+        ("/v1/contracts", get(contracts::contracts)),
+        ("/v1/decisions/{id}", get(decision::decision)),
+        ("/openapi.json", get(openapi)),
+    ]
+}
+
+/// The router with its guard in front.
+pub(super) fn router(state: Arc<AdminState>) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| {
+            router.route(path, route)
+        })
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&state),
+            guard::guard,
+        ))
+        .with_state(state)
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+async fn unknown_path(uri: Uri) -> Problem {
+    let detail = format!("no {} here; GET /openapi.json lists what is", uri.path());
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", detail)
+}
+
+async fn wrong_method(method: Method) -> impl IntoResponse {
+    let detail = format!("{method} is not served; every route is a GET");
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let problem = Problem::new(status, "method-not-allowed", detail);
+    ([(header::ALLOW, "GET, HEAD")], problem)
+}

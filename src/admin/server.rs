@@ -1,0 +1,124 @@
+//! The listener's socket, thread and end.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::admin::held::BoundedListener;
+use crate::admin::router::router;
+use crate::admin::state::AdminState;
+use crate::gateway::BindError;
+
+/// Threads for handlers that read files.
+const FILE_THREADS: usize = 2;
+
+/// Why the admin listener could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Not loopback.
+    #[error(
+        "the admin listener must not listen on {0}: it asks nobody who they are; \
+         set admin.bind to a loopback address such as 127.0.0.1:9901"
+    )]
+    NotLoopback(SocketAddr),
+    /// The socket could not be had.
+    #[error("the admin listener {0}; admin.bind says where")]
+    Bind(#[from] BindError),
+    /// No thread or runtime.
+    #[error("the admin listener cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// A running admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+    stop: watch::Sender<Option<Duration>>,
+    thread: JoinHandle<usize>,
+}
+
+impl Admin {
+    /// Listens on a loopback address; port 0 takes any free one.
+    ///
+    /// # Errors
+    /// [`AdminError`]; nothing is left behind then.
+    pub fn start(bind: SocketAddr, state: Arc<AdminState>) -> Result<Self, AdminError> {
+        if !bind.ip().is_loopback() {
+            return Err(AdminError::NotLoopback(bind));
+        }
+        let failed = |source| BindError {
+            address: bind,
+            source,
+        };
+        let listener = TcpListener::bind(bind).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(FILE_THREADS)
+            .build()?;
+        let (stop, stopped) = watch::channel(None);
+        let shared = Arc::clone(&state);
+        let thread = thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || {
+                if let Err(error) = runtime.block_on(serve(listener, shared, stopped)) {
+                    tracing::error!(%error, "the admin listener ended");
+                }
+                // Before the runtime drops them.
+                let cut_off = state.in_flight.load(Ordering::Relaxed);
+                // A file that does not answer must not hold up the end of the process.
+                runtime.shutdown_background();
+                cut_off
+            })?;
+        Ok(Self {
+            address,
+            stop,
+            thread,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new connections, lets running requests finish for at most `patience`, and ends.
+    /// Returns how many requests were cut off.
+    pub fn stop(self, patience: Duration) -> usize {
+        self.stop.send_replace(Some(patience));
+        self.thread.join().unwrap_or_else(|_| {
+            tracing::error!("the admin listener panicked");
+            0
+        })
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    state: Arc<AdminState>,
+    mut stopped: watch::Receiver<Option<Duration>>,
+) -> io::Result<()> {
+    let listener = BoundedListener::new(tokio::net::TcpListener::from_std(listener)?);
+    let (go, gone) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router(state)).with_graceful_shutdown(async {
+        let _ = gone.await;
+    });
+    let mut serving = std::pin::pin!(serving.into_future());
+    tokio::select! {
+        ended = &mut serving => return ended,
+        // The sender gone means that nobody is left to stop us in an orderly way.
+        _ = stopped.wait_for(Option::is_some) => {}
+    }
+    let patience = stopped.borrow().unwrap_or_default();
+    let _ = go.send(());
+    tokio::time::timeout(patience, serving)
+        .await
+        .unwrap_or(Ok(()))
+}

@@ -1,0 +1,90 @@
+//! What the admin listener can look at. Everything is shared with those who write it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::ledger::Ledger;
+use crate::observation::{RouteView, Ticker};
+use crate::rulebook::Registry;
+use crate::telemetry::Telemetry;
+
+/// The parts of an [`AdminState`].
+pub struct AdminParts {
+    /// The rulebooks.
+    pub registry: Arc<Registry>,
+    /// The running ledger.
+    pub ledger: Arc<Ledger>,
+    /// Where it lies.
+    pub ledger_dir: PathBuf,
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The windows; its thread holds the lock for one tick at a time.
+    pub ticker: Arc<Mutex<Ticker>>,
+    /// Whether the gateway takes no new connections any more.
+    pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// What all handlers share.
+pub struct AdminState {
+    pub(super) parts: AdminParts,
+    pub(super) in_flight: AtomicUsize,
+    ready: AtomicBool,
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("AdminState")
+            .field("ledger_dir", &self.parts.ledger_dir)
+            .field("ready", &self.ready)
+            .field("in_flight", &self.in_flight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AdminState {
+    /// Not ready yet.
+    #[must_use]
+    pub fn new(parts: AdminParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            in_flight: AtomicUsize::new(0),
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// All listeners accept, or they do no longer.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Why the gateway should get no traffic; nothing where it should.
+    pub(super) fn unready_reasons(&self) -> Vec<&'static str> {
+        let reasons = [
+            (
+                !self.ready.load(Ordering::Relaxed),
+                "the gateway is starting",
+            ),
+            ((self.parts.draining)(), "the gateway is draining"),
+            (
+                !self.parts.ledger.snapshot().ok,
+                "the ledger cannot be written",
+            ),
+        ];
+        reasons
+            .into_iter()
+            .filter_map(|(holds, reason)| holds.then_some(reason))
+            .collect()
+    }
+
+    pub(super) fn view(&self, route: usize) -> RouteView {
+        // A tick that panicked leaves whole counts behind; they are only shown here.
+        let ticker = self
+            .parts
+            .ticker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        ticker.view(route).unwrap_or_default()
+    }
+}
