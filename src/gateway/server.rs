@@ -61,11 +61,14 @@ impl Gateway {
             conf: Arc::new(server_conf(&settings)),
         };
         let sockets = bind::by_worker(bound, threads);
-        let workers = sockets.into_iter().zip(&in_flight).zip(governors).enumerate().map(
-            |(number, ((sockets, in_flight), governor))| {
+        let workers = sockets
+            .into_iter()
+            .zip(&in_flight)
+            .zip(governors)
+            .enumerate()
+            .map(|(number, ((sockets, in_flight), governor))| {
                 parts.worker(number, governor, in_flight.clone(), sockets)
-            },
-        );
+            });
         Ok(Self {
             workers: workers.collect(),
             control: Control::new(in_flight, connections),

@@ -65,7 +65,10 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
     let (requests, total) = (seen.sent.requests, recorded.total);
     line(
         requests == total && seen.sent.broken == 0,
-        format!("{requests} requests sent, {} broken, {total} decisions recorded", seen.sent.broken),
+        format!(
+            "{requests} requests sent, {} broken, {total} decisions recorded",
+            seen.sent.broken
+        ),
     );
     line(
         seen.sent.without_id == 0,
@@ -80,7 +83,10 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         - sum("tidegate_upstream_never_sent_total");
     line(
         expected == seen.at_upstream,
-        format!("{} requests at the upstream, {expected} sent", seen.at_upstream),
+        format!(
+            "{} requests at the upstream, {expected} sent",
+            seen.at_upstream
+        ),
     );
     line(
         report.verdict == Verdict::Intact,
@@ -94,7 +100,14 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         ),
     );
     println!();
-    println!("{}", if all { "self-check passed" } else { "self-check failed" });
+    println!(
+        "{}",
+        if all {
+            "self-check passed"
+        } else {
+            "self-check failed"
+        }
+    );
     Ok(all)
 }
 

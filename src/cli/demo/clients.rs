@@ -32,7 +32,9 @@ fn personas() -> [Persona; 9] {
     [
         persona(11, 12, |_| get("/api/v1/status")),
         persona(12, 9, |n| get(&format!("/api/v1/orders/{}", n % 500))),
-        persona(13, 30, |n| get(&format!("/api/v1/deployments/d{}?full=1", n % 40))),
+        persona(13, 30, |n| {
+            get(&format!("/api/v1/deployments/d{}?full=1", n % 40))
+        }),
         persona(14, 60, |n| post("/api/v1/orders", n)),
         // Payments: their upstream fails for a while, and is slow for a while.
         persona(15, 25, |n| post("/api/v1/payments", n)),
@@ -128,7 +130,8 @@ async fn drive(
     let started = Instant::now();
     while !stop.load(Ordering::Acquire) {
         let tenth = started.elapsed().as_millis() * 10 / span.as_millis().max(1) % 10;
-        mood.failing.store((2..6).contains(&tenth), Ordering::Release);
+        mood.failing
+            .store((2..6).contains(&tenth), Ordering::Release);
         mood.slow.store((4..8).contains(&tenth), Ordering::Release);
         tokio::time::sleep(MILLIS(50)).await;
     }

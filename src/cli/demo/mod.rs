@@ -84,20 +84,25 @@ fn demo(args: &DemoArgs) -> Result<bool> {
     let gateway = *assembly.addresses().first().context("no listener")?;
     let admin = assembly.admin_address();
     println!("gateway   http://{gateway}   tier CONTROL, contracts/ and policies/default.yaml");
-    println!("upstream  http://{}   slow and failing at times", upstream.address());
+    println!(
+        "upstream  http://{}   slow and failing at times",
+        upstream.address()
+    );
     println!("admin     http://{admin}/metrics  /v1/status  /v1/contracts");
     println!("ledger    {}", folder.ledger().display());
     println!();
 
     let ended = Arc::new(AtomicBool::new(false));
-    let serving = std::thread::Builder::new().name("gateway".to_owned()).spawn({
-        let ended = Arc::clone(&ended);
-        move || {
-            let outcome = assembly.run(true);
-            ended.store(true, Ordering::Release);
-            outcome
-        }
-    })?;
+    let serving = std::thread::Builder::new()
+        .name("gateway".to_owned())
+        .spawn({
+            let ended = Arc::clone(&ended);
+            move || {
+                let outcome = assembly.run(true);
+                ended.store(true, Ordering::Release);
+                outcome
+            }
+        })?;
     let clients = clients::Clients::start(gateway, upstream.mood(), args.run_for)?;
     let tail = Tail::open(&folder.ledger(), u64::MAX)?;
     let mut table = table::Table::new(tail, &parts);

@@ -74,8 +74,13 @@ impl Table {
             if let Some(count) = decision.and_then(|place| row.decisions.get_mut(place)) {
                 *count += 1;
             }
-            let reasons = record.get("reason_codes").and_then(|codes| codes.as_array());
-            let codes = reasons.into_iter().flatten().filter_map(|code| code.as_str());
+            let reasons = record
+                .get("reason_codes")
+                .and_then(|codes| codes.as_array());
+            let codes = reasons
+                .into_iter()
+                .flatten()
+                .filter_map(|code| code.as_str());
             let codes: Vec<&str> = codes.filter(|code| *code != "LOW_RISK_SCORE").collect();
             if !codes.is_empty() {
                 row.last_reason = codes.join(" ");

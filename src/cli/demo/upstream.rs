@@ -36,9 +36,7 @@ impl Upstream {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let mood = Arc::new(Mood::default());
-        let router = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&mood));
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&mood));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -74,7 +72,11 @@ async fn answer(State(mood): State<Arc<Mood>>, request: Request) -> Response {
     // The body is read to its end, so that the connection can be used again.
     let _ = axum::body::to_bytes(request.into_body(), 1 << 20).await;
     if path == "/api/v1/payments" && mood.failing.load(Ordering::Acquire) {
-        return (StatusCode::INTERNAL_SERVER_ERROR, "the ledger of money is ill").into_response();
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the ledger of money is ill",
+        )
+            .into_response();
     }
     if path.starts_with("/api/v1/payments/") && mood.slow.load(Ordering::Acquire) {
         tokio::time::sleep(SLOW).await;
