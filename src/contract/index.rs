@@ -9,7 +9,7 @@
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
 
-use crate::contract::segment::{Key, LONG, Read, mix, read_segment};
+use crate::contract::segment::{Key, LONG, Read, read_segment};
 use crate::contract::template::{Segment, Template};
 
 const NONE: u32 = u32::MAX;
@@ -28,6 +28,8 @@ pub(super) struct RouteIndex {
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
+    /// Whether a literal leads on from here.
+    has_literal: bool,
     /// Where `{name}` leads.
     parameter: u32,
     /// The route of a catch-all here.
@@ -37,6 +39,7 @@ struct Node {
 }
 
 const BARREN: Node = Node {
+    has_literal: false,
     parameter: NONE,
     catch_all: NONE,
     route: NONE,
@@ -108,7 +111,9 @@ impl RouteIndex {
             let end = at + read.len;
             let is_last = end >= path.len();
             let here = *self.nodes.get(node as usize)?;
-            if let Some(child) = self.child(node, &read, path, at) {
+            if here.has_literal
+                && let Some(child) = self.child(node, &read, path, at)
+            {
                 if is_last {
                     let route = self.route_at(child);
                     if route.is_some() {
@@ -147,7 +152,7 @@ impl RouteIndex {
     #[inline]
     fn child(&self, parent: u32, read: &Read, path: &[u8], at: usize) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut position = home(parent, read.key) & mask;
+        let mut position = read.key.home(parent) & mask;
         loop {
             let slot = self.slots.get(position)?;
             if slot.child == NONE {
@@ -162,12 +167,16 @@ impl RouteIndex {
 
     #[inline]
     fn is_same(&self, stored: Key, read: &Read, path: &[u8], at: usize) -> bool {
+        // The key of a long segment that was read has no place, so it equals no stored one.
+        stored == read.key || self.is_same_long(stored, read, path, at)
+    }
+
+    fn is_same_long(&self, stored: Key, read: &Read, path: &[u8], at: usize) -> bool {
         let [digest, place, mark] = stored.0;
-        if mark != LONG {
-            return stored == read.key;
-        }
         let [read_digest, ..] = read.key.0;
-        digest == read_digest && self.long_literal(place) == path.get(at..at + read.len)
+        mark == LONG
+            && digest == read_digest
+            && self.long_literal(place) == path.get(at..at + read.len)
     }
 
     fn long_literal(&self, place: u64) -> Option<&[u8]> {
@@ -190,6 +199,9 @@ impl RouteIndex {
             self.grow();
         }
         self.used += 1;
+        if let Some(node) = self.nodes.get_mut(parent as usize) {
+            node.has_literal = true;
+        }
         let slot = Slot { key, parent, child };
         put(&mut self.slots, slot);
         child
@@ -248,13 +260,9 @@ impl RouteIndex {
     }
 }
 
-const fn home(parent: u32, key: Key) -> usize {
-    mix(key.digest() ^ parent as u64, 0xe703_7ed1_a0b4_28db) as usize
-}
-
 fn put(slots: &mut [Slot], slot: Slot) {
     let mask = slots.len() - 1;
-    let mut position = home(slot.parent, slot.key) & mask;
+    let mut position = slot.key.home(slot.parent) & mask;
     while let Some(place) = slots.get_mut(position) {
         if place.child == NONE {
             *place = slot;

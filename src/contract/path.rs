@@ -88,6 +88,17 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
+    if let Some(slashes) = plain(raw_path) {
+        let text = std::str::from_utf8(raw_path).map_err(|_| PathFault::RawHighByte)?;
+        if slashes > SEGMENTS_MAX {
+            return Err(PathFault::TooManySegments);
+        }
+        return Ok(CanonicalPath {
+            text: Cow::Borrowed(text),
+            has_encoded_slash: false,
+            has_empty_segment: false,
+        });
+    }
     let seen = scan(raw_path)?;
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
@@ -104,6 +115,58 @@ pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
         has_encoded_slash: false,
         has_empty_segment: seen.empty_segment,
     })
+}
+
+/// How many slashes a path has, if nothing about it needs a closer look: no escape, no refused
+/// byte, no `//`, no segment that begins with a dot. Eight bytes at a time, because every
+/// request passes here.
+fn plain(raw_path: &[u8]) -> Option<usize> {
+    let mut slashes = 0;
+    let mut after_slash = 0;
+    let (words, rest) = raw_path.as_chunks::<8>();
+    for chunk in words {
+        let word = u64::from_le_bytes(*chunk);
+        let here = plain_word(word, after_slash)?;
+        slashes += here.count_ones();
+        after_slash = here >> 63;
+    }
+    // The bytes behind the end read as plain ones.
+    let mut last = [b'a'; 8];
+    for (byte, raw) in last.iter_mut().zip(rest) {
+        *byte = *raw;
+    }
+    slashes += plain_word(u64::from_le_bytes(last), after_slash)?.count_ones();
+    (raw_path.first() == Some(&b'/')).then_some(slashes as usize)
+}
+
+/// The high bits of the bytes that are slashes; `None` where a byte needs a closer look.
+#[inline]
+const fn plain_word(word: u64, after_slash: u64) -> Option<u64> {
+    // Control characters and the space are below '!'; a borrow only ever marks one too many.
+    let low = word.wrapping_sub(repeat(b'!')) & !word;
+    let refused = equal(word, 0x7f) | equal(word, b'\\') | equal(word, b'#') | equal(word, b'?');
+    let escapes = equal(word, b'%');
+    if (word | low | refused | escapes) & repeat(0x80) != 0 {
+        return None;
+    }
+    let slashes = equal(word, b'/');
+    let behind_slash = slashes << 8 | after_slash << 7;
+    if behind_slash & (slashes | equal(word, b'.')) != 0 {
+        return None;
+    }
+    Some(slashes)
+}
+
+/// The high bits of the bytes that are `byte`; exact for bytes below 0x80.
+#[inline]
+const fn equal(word: u64, byte: u8) -> u64 {
+    let difference = word ^ repeat(byte);
+    !(((difference & repeat(0x7f)) + repeat(0x7f)) | difference) & repeat(0x80)
+}
+
+/// Eight times the same byte.
+const fn repeat(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
 }
 
 /// What one look at the raw bytes tells.
