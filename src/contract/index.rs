@@ -9,7 +9,7 @@
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
 
-use crate::contract::segment::{Key, LONG, Read, read_segment};
+use crate::contract::segment::{Key, Read, read_segment};
 use crate::contract::template::{Segment, Template};
 
 const NONE: u32 = u32::MAX;
@@ -54,7 +54,7 @@ struct Slot {
 }
 
 const EMPTY: Slot = Slot {
-    key: Key([0; 3]),
+    key: Key::EMPTY,
     parent: NONE,
     child: NONE,
 };
@@ -151,32 +151,37 @@ impl RouteIndex {
 
     #[inline]
     fn child(&self, parent: u32, read: &Read, path: &[u8], at: usize) -> Option<u32> {
+        if read.key.is_long() {
+            return self.long_child(parent, read, path, at);
+        }
+        let is_same = |slot: &Slot| slot.parent == parent && slot.key == read.key;
+        self.probe(parent, read.key, is_same)
+    }
+
+    #[cold]
+    fn long_child(&self, parent: u32, read: &Read, path: &[u8], at: usize) -> Option<u32> {
+        let literal = path.get(at..at + read.len);
+        self.probe(parent, read.key, |slot| {
+            let is_near = slot.parent == parent && slot.key.same_digest(read.key);
+            is_near && self.long_literal(slot.key.place()) == literal
+        })
+    }
+
+    /// The child in the first slot from a key's home on that is the same, up to an empty one.
+    #[inline]
+    fn probe(&self, parent: u32, key: Key, is_same: impl Fn(&Slot) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut position = read.key.home(parent) & mask;
+        let mut position = key.home(parent) & mask;
         loop {
             let slot = self.slots.get(position)?;
+            if is_same(slot) {
+                return Some(slot.child);
+            }
             if slot.child == NONE {
                 return None;
             }
-            if slot.parent == parent && self.is_same(slot.key, read, path, at) {
-                return Some(slot.child);
-            }
             position = (position + 1) & mask;
         }
-    }
-
-    #[inline]
-    fn is_same(&self, stored: Key, read: &Read, path: &[u8], at: usize) -> bool {
-        // The key of a long segment that was read has no place, so it equals no stored one.
-        stored == read.key || self.is_same_long(stored, read, path, at)
-    }
-
-    fn is_same_long(&self, stored: Key, read: &Read, path: &[u8], at: usize) -> bool {
-        let [digest, place, mark] = stored.0;
-        let [read_digest, ..] = read.key.0;
-        mark == LONG
-            && digest == read_digest
-            && self.long_literal(place) == path.get(at..at + read.len)
     }
 
     fn long_literal(&self, place: u64) -> Option<&[u8]> {
@@ -190,8 +195,9 @@ impl RouteIndex {
             return child;
         }
         let mut key = read.key;
-        if let [_, place, LONG] = &mut key.0 {
-            *place = (self.long_literals.len() as u64) << 16 | literal.len() as u64;
+        if key.is_long() {
+            let start = self.long_literals.len() as u64;
+            key = key.at_place(start << 16 | literal.len() as u64);
             self.long_literals.extend_from_slice(literal);
         }
         let child = self.new_node();

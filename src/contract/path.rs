@@ -125,43 +125,62 @@ fn plain(raw_path: &[u8]) -> Option<usize> {
     let mut after_slash = 0;
     let (words, rest) = raw_path.as_chunks::<8>();
     for chunk in words {
-        let word = u64::from_le_bytes(*chunk);
-        let here = plain_word(word, after_slash)?;
-        slashes += here.count_ones();
+        let here = plain_word(u64::from_le_bytes(*chunk), after_slash)?;
+        slashes += count(here);
         after_slash = here >> 63;
     }
-    // The bytes behind the end read as plain ones.
-    let mut last = [b'a'; 8];
-    for (byte, raw) in last.iter_mut().zip(rest) {
-        *byte = *raw;
+    if !rest.is_empty() {
+        slashes += count(plain_word(last_word(raw_path, rest), after_slash)?);
     }
-    slashes += plain_word(u64::from_le_bytes(last), after_slash)?.count_ones();
-    (raw_path.first() == Some(&b'/')).then_some(slashes as usize)
+    (raw_path.first() == Some(&b'/')).then_some(slashes)
+}
+
+/// The last one to seven bytes of a path; the places behind the end read as plain bytes.
+fn last_word(raw_path: &[u8], rest: &[u8]) -> u64 {
+    let mut word = 0;
+    if let Some(chunk) = raw_path.last_chunk::<8>() {
+        word = u64::from_le_bytes(*chunk) >> (8 * (8 - rest.len()));
+    } else {
+        for byte in rest.iter().rev() {
+            word = word << 8 | u64::from(*byte);
+        }
+    }
+    word | repeat(b'a') << (8 * rest.len())
 }
 
 /// The high bits of the bytes that are slashes; `None` where a byte needs a closer look.
+///
+/// A borrow or a carry can only begin at a byte that needs one, so it never hides another.
 #[inline]
 const fn plain_word(word: u64, after_slash: u64) -> Option<u64> {
-    // Control characters and the space are below '!'; a borrow only ever marks one too many.
-    let low = word.wrapping_sub(repeat(b'!')) & !word;
-    let refused = equal(word, 0x7f) | equal(word, b'\\') | equal(word, b'#') | equal(word, b'?');
-    let escapes = equal(word, b'%');
-    if (word | low | refused | escapes) & repeat(0x80) != 0 {
+    let below_space = word.wrapping_sub(repeat(b'!')) & !word;
+    // '?' is 0x3F and DEL 0x7F: one bit apart, and one below a high bit.
+    let question_or_del = (word | repeat(0x40)).wrapping_add(repeat(1));
+    let marks = holds(word, b'%') | holds(word, b'#') | holds(word, b'\\');
+    if (word | below_space | question_or_del | marks) & repeat(0x80) != 0 {
         return None;
     }
-    let slashes = equal(word, b'/');
-    let behind_slash = slashes << 8 | after_slash << 7;
-    if behind_slash & (slashes | equal(word, b'.')) != 0 {
+    // '.' is 0x2E and '/' 0x2F: one bit apart, and that bit tells them apart.
+    let difference = (word | repeat(1)) ^ repeat(b'/');
+    let dots_and_slashes = !(difference + repeat(0x7f)) & repeat(0x80);
+    let slashes = dots_and_slashes & word << 7;
+    if (slashes << 8 | after_slash << 7) & dots_and_slashes != 0 {
         return None;
     }
     Some(slashes)
 }
 
-/// The high bits of the bytes that are `byte`; exact for bytes below 0x80.
+/// A high bit is set if a byte of `word` is `byte`.
 #[inline]
-const fn equal(word: u64, byte: u8) -> u64 {
+const fn holds(word: u64, byte: u8) -> u64 {
     let difference = word ^ repeat(byte);
-    !(((difference & repeat(0x7f)) + repeat(0x7f)) | difference) & repeat(0x80)
+    difference.wrapping_sub(repeat(1)) & !difference
+}
+
+/// How many of the high bits are set.
+#[inline]
+const fn count(high_bits: u64) -> usize {
+    ((high_bits >> 7).wrapping_mul(repeat(1)) >> 56) as usize
 }
 
 /// Eight times the same byte.

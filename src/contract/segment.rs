@@ -3,12 +3,40 @@
 /// A segment: its bytes padded with zeros (a canonical path holds no NUL, so that is unique),
 /// or for a long one digest, place in `long_literals`, and a mark that no ASCII text can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key(pub(super) [u64; 3]);
+pub(super) struct Key([u64; 3]);
 
 /// The mark of a long segment.
-pub(super) const LONG: u64 = u64::MAX;
+const LONG: u64 = u64::MAX;
 
 impl Key {
+    /// The key of an empty segment, such as the last one of `/a/`.
+    pub(super) const EMPTY: Self = Self([0; 3]);
+
+    /// Whether it is that of a long segment.
+    #[inline]
+    pub(super) const fn is_long(self) -> bool {
+        let [.., mark] = self.0;
+        mark == LONG
+    }
+
+    /// Whether both are long and have one digest.
+    pub(super) const fn same_digest(self, other: Self) -> bool {
+        let ([a, _, mark], [b, _, other_mark]) = (self.0, other.0);
+        a == b && mark == LONG && other_mark == LONG
+    }
+
+    /// The place of a long segment's bytes.
+    pub(super) const fn place(self) -> u64 {
+        let [_, place, _] = self.0;
+        place
+    }
+
+    /// The same long segment with the place of its bytes.
+    pub(super) const fn at_place(self, place: u64) -> Self {
+        let [digest, _, mark] = self.0;
+        Self([digest, place, mark])
+    }
+
     /// Where a table begins to look for this segment below `parent`.
     #[inline]
     pub(super) const fn home(self, parent: u32) -> usize {
