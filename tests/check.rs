@@ -33,6 +33,13 @@ fn special(name: &str) -> Vec<u8> {
         "huge" => vec![b'#'; (1 << 20) + 1],
         "deep" => [b"version: 1\nname: ".as_slice(), &[b'['; 40]].concat(),
         "nul" => b"version: 1\nname: a\0b\n".to_vec(),
+        "many" => (0..250).fold(
+            b"version: 1\ncontracts: []\n".to_vec(),
+            |mut text, number| {
+                text.extend_from_slice(format!("unknown{number}: 1\n").as_bytes());
+                text
+            },
+        ),
         other => panic!("no special content '{other}'"),
     }
 }
