@@ -62,7 +62,9 @@ fn paths(size: usize) -> Vec<String> {
             .wrapping_add(1);
         paths.swap(last, (state >> 33) as usize % (last + 1));
     }
-    paths
+    // Copied in their new order: a path that a gateway matches has just been read, so it is the
+    // catalogue that must miss the caches and not the path.
+    paths.iter().map(|path| path.as_str().to_owned()).collect()
 }
 
 fn canonical(paths: &[String]) -> Vec<CanonicalPath<'_>> {

@@ -8,8 +8,11 @@
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use tidegate::cli::check::{CheckArgs, FormatArg, check};
 use tidegate::config::load;
+use tidegate::diagnostic::error_count;
+use tidegate::policy::canonical;
 
 const MAIN: &str = "version: 1\nlisteners: [{bind: \"127.0.0.1:0\"}]\nupstreams:\n  main: {servers: [\"127.0.0.1:9000\"]}\ncontracts: contracts\npolicy: policy.yaml\n";
 const CONTRACTS: &str =
@@ -30,6 +33,13 @@ fn special(name: &str) -> Vec<u8> {
         "huge" => vec![b'#'; (1 << 20) + 1],
         "deep" => [b"version: 1\nname: ".as_slice(), &[b'['; 40]].concat(),
         "nul" => b"version: 1\nname: a\0b\n".to_vec(),
+        "many" => (0..250).fold(
+            b"version: 1\ncontracts: []\n".to_vec(),
+            |mut text, number| {
+                text.extend_from_slice(format!("unknown{number}: 1\n").as_bytes());
+                text
+            },
+        ),
         other => panic!("no special content '{other}'"),
     }
 }
@@ -228,4 +238,51 @@ fn a_digest_depends_on_content_alone() {
         &format!("version: 1\ncontracts: [{changed}, {b}]"),
     )]);
     assert_ne!(one, other);
+}
+
+/// A good file with a piece cut out and another put in.
+fn mutated(file: &'static str) -> impl Strategy<Value = String> {
+    let text = fs::read_to_string(file).unwrap();
+    let piece = prop_oneof![
+        "[ -~\n\t]{0,6}",
+        "\\PC{0,3}",
+        Just("\n  - id: ".to_owned()),
+        Just(": {".to_owned()),
+        Just("&a *a".to_owned()),
+        Just("---\n".to_owned()),
+        Just("99999999999999999999".to_owned()),
+    ];
+    (any::<prop::sample::Index>(), 0..12_usize, piece).prop_map(move |(at, cut, piece)| {
+        let mut chars: Vec<char> = text.chars().collect();
+        let start = at.index(chars.len());
+        let end = (start + cut).min(chars.len());
+        chars.splice(start..end, piece.chars());
+        chars.into_iter().collect()
+    })
+}
+
+proptest! {
+    /// Whatever a file holds, reading ends in contracts or in findings that have a place.
+    #[test]
+    fn no_file_makes_a_reader_panic(
+        contracts in mutated("contracts/deployments.yaml"),
+        policy in mutated("policies/default.yaml"),
+        main in mutated("tidegate.example.yaml"),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("contracts")).unwrap();
+        fs::create_dir(folder.path().join("policies")).unwrap();
+        fs::write(folder.path().join("contracts/a.yaml"), contracts).unwrap();
+        fs::write(folder.path().join("policies/default.yaml"), policy).unwrap();
+        let path = folder.path().join("tidegate.yaml");
+        fs::write(&path, main).unwrap();
+        match load(&path) {
+            Ok(loaded) => {
+                let (contracts, rules) = canonical::read(loaded.content.bytes()).unwrap();
+                prop_assert_eq!(contracts, loaded.catalogue.contracts());
+                prop_assert_eq!(rules, loaded.rules);
+            }
+            Err(found) => prop_assert!(error_count(&found) > 0),
+        }
+    }
 }

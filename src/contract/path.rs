@@ -88,6 +88,17 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
+    if let Some(slashes) = plain(raw_path) {
+        let text = std::str::from_utf8(raw_path).map_err(|_| PathFault::RawHighByte)?;
+        if slashes > SEGMENTS_MAX {
+            return Err(PathFault::TooManySegments);
+        }
+        return Ok(CanonicalPath {
+            text: Cow::Borrowed(text),
+            has_encoded_slash: false,
+            has_empty_segment: false,
+        });
+    }
     let seen = scan(raw_path)?;
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
@@ -104,6 +115,77 @@ pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
         has_encoded_slash: false,
         has_empty_segment: seen.empty_segment,
     })
+}
+
+/// How many slashes a path has, if nothing about it needs a closer look: no escape, no refused
+/// byte, no `//`, no segment that begins with a dot. Eight bytes at a time, because every
+/// request passes here.
+fn plain(raw_path: &[u8]) -> Option<usize> {
+    let mut slashes = 0;
+    let mut after_slash = 0;
+    let (words, rest) = raw_path.as_chunks::<8>();
+    for chunk in words {
+        let here = plain_word(u64::from_le_bytes(*chunk), after_slash)?;
+        slashes += count(here);
+        after_slash = here >> 63;
+    }
+    if !rest.is_empty() {
+        slashes += count(plain_word(last_word(raw_path, rest), after_slash)?);
+    }
+    (raw_path.first() == Some(&b'/')).then_some(slashes)
+}
+
+/// The last one to seven bytes of a path; the places behind the end read as plain bytes.
+fn last_word(raw_path: &[u8], rest: &[u8]) -> u64 {
+    let mut word = 0;
+    if let Some(chunk) = raw_path.last_chunk::<8>() {
+        word = u64::from_le_bytes(*chunk) >> (8 * (8 - rest.len()));
+    } else {
+        for byte in rest.iter().rev() {
+            word = word << 8 | u64::from(*byte);
+        }
+    }
+    word | repeat(b'a') << (8 * rest.len())
+}
+
+/// The high bits of the bytes that are slashes; `None` where a byte needs a closer look.
+///
+/// A borrow or a carry can only begin at a byte that needs one, so it never hides another.
+#[inline]
+const fn plain_word(word: u64, after_slash: u64) -> Option<u64> {
+    let below_space = word.wrapping_sub(repeat(b'!')) & !word;
+    // '?' is 0x3F and DEL 0x7F: one bit apart, and one below a high bit.
+    let question_or_del = (word | repeat(0x40)).wrapping_add(repeat(1));
+    let marks = holds(word, b'%') | holds(word, b'#') | holds(word, b'\\');
+    if (word | below_space | question_or_del | marks) & repeat(0x80) != 0 {
+        return None;
+    }
+    // '.' is 0x2E and '/' 0x2F: one bit apart, and that bit tells them apart.
+    let difference = (word | repeat(1)) ^ repeat(b'/');
+    let dots_and_slashes = !(difference + repeat(0x7f)) & repeat(0x80);
+    let slashes = dots_and_slashes & word << 7;
+    if (slashes << 8 | after_slash << 7) & dots_and_slashes != 0 {
+        return None;
+    }
+    Some(slashes)
+}
+
+/// A high bit is set if a byte of `word` is `byte`.
+#[inline]
+const fn holds(word: u64, byte: u8) -> u64 {
+    let difference = word ^ repeat(byte);
+    difference.wrapping_sub(repeat(1)) & !difference
+}
+
+/// How many of the high bits are set.
+#[inline]
+const fn count(high_bits: u64) -> usize {
+    ((high_bits >> 7).wrapping_mul(repeat(1)) >> 56) as usize
+}
+
+/// Eight times the same byte.
+const fn repeat(byte: u8) -> u64 {
+    byte as u64 * 0x0101_0101_0101_0101
 }
 
 /// What one look at the raw bytes tells.

@@ -154,3 +154,30 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn the_quick_look_passes_only_what_the_slow_one_finds_canonical() {
+    // Every byte at every place of a word, and every pair around the ends of words.
+    for at in 0..17 {
+        for byte in 0..=255_u8 {
+            for next in [b'a', b'/', b'.', b'%', byte] {
+                let mut raw = b"/aaaaaaaaaaaaaaaaaaa".to_vec();
+                raw[at + 1] = byte;
+                raw[at + 2] = next;
+                let Some(slashes) = super::plain(&raw) else {
+                    continue;
+                };
+                let seen = super::scan(&raw).unwrap();
+                assert_eq!(slashes, seen.slashes, "{}", raw.escape_ascii());
+                let is_plain = !seen.escapes && !seen.dots && !seen.empty_segment;
+                assert!(is_plain, "{}", raw.escape_ascii());
+            }
+        }
+    }
+    for len in 0..20 {
+        let raw = format!("/{}", "a/".repeat(len));
+        assert_eq!(super::plain(raw.as_bytes()), Some(len + 1), "{raw}");
+    }
+    assert_eq!(super::plain(b"a/"), None);
+    assert_eq!(super::plain(b""), None);
+}

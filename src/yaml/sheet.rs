@@ -198,6 +198,10 @@ impl<'a> Sheet<'a> {
     }
 
     fn unknown_key(&mut self, key: &Key, keys: &Keys) {
+        if self.found.len() >= FINDINGS_MAX {
+            self.unshown += 1;
+            return;
+        }
         let text = shown(&key.text);
         let message = format!("{} has no key '{text}'", keys.what);
         let remedy = match nearest(&key.text, keys.known.iter().copied()) {
