@@ -144,6 +144,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
         ],
     ),
+    // The admin listener is bound as the others are, and judges a record again on request.
     (
         "admin",
         &[
@@ -160,6 +161,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "ledger",
             "pipeline",
+            "replay",
+            "gateway::BindError",
+        ],
+    ),
+    // Puts the parts of a running gateway together; nothing but the command line knows it.
+    (
+        "assembly",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "pipeline",
+            "record",
+            "rulebook",
+            "config",
+            "telemetry",
+            "ledger",
+            "gateway",
+            "admin",
         ],
     ),
     ("main", &["cli"]),
@@ -187,8 +208,8 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
     ),
     (
         "axum",
-        &["admin"],
-        "the admin listener is the only web server of ours",
+        &["admin", "cli::demo"],
+        "the admin listener, and the upstream of the demo",
     ),
     ("anyhow", &["cli", "main"], "the library has typed errors"),
     (
@@ -203,7 +224,8 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Where time may be read; everything else is told the time.
-const CLOCKS: &[&str] = &["gateway", "ledger::clock", "cli::demo"];
+// admin::held ends silent connections; the demo ends itself.
+const CLOCKS: &[&str] = &["gateway", "ledger::clock", "admin::held", "cli::demo"];
 const CLOCK_CALLS: &[[&str; 2]] = &[["Instant", "now"], ["SystemTime", "now"]];
 
 /// Where file formats, records and outward messages live.
