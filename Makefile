@@ -7,7 +7,7 @@ SHELL       := /bin/bash
 CARGO       ?= cargo
 SCALE       ?= small
 # What acceptance runs write lives here; it is kept, so that a run can be resumed.
-ACCEPT_DIR  ?= target/accept
+ACCEPT_DIR  ?= .accept
 FAST        := target/fast
 
 # One folder for everything that is built, whatever the caller's environment says.

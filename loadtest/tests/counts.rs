@@ -28,7 +28,7 @@ fn driver_and_upstream_count_the_same() {
 #[test]
 fn failures_aborts_and_malformed_heads_are_counted_apart() {
     let upstream = Upstream::start().unwrap();
-    let mut options = Options::new(upstream.address(), "mixed", 3_000);
+    let mut options = Options::new(upstream.address(), "faulty", 3_000);
     options.abort_share = 0.02;
     options.malformed_share = 0.02;
     options.retry = true;
@@ -53,7 +53,7 @@ fn failures_aborts_and_malformed_heads_are_counted_apart() {
 fn the_same_seed_gives_the_same_answers() {
     let run = || {
         let upstream = Upstream::start().unwrap();
-        let tally = drive::run(&Options::new(upstream.address(), "mixed", 1_000)).unwrap();
+        let tally = drive::run(&Options::new(upstream.address(), "faulty", 1_000)).unwrap();
         (tally.statuses, tally.lost)
     };
     assert_eq!(run(), run());

@@ -18,6 +18,8 @@ struct Recorded {
     forwarded: u64,
     by_us: u64,
     contracted: u64,
+    // Heads that were refused in parsing and have a line all the same.
+    refused: u64,
     losses: u64,
 }
 
@@ -43,14 +45,13 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
     let heads = tally.heads + tally.malformed;
     let sent = recorded.forwarded + metrics.sum("tidegate_upstream_retries_total");
     let never_sent = metrics.sum("tidegate_upstream_never_sent_total");
-    let covered = recorded.contracted as f64 / recorded.decisions as f64;
+    let decided = recorded.decisions - recorded.refused;
+    let by_us = recorded.by_us - recorded.refused;
+    let covered = recorded.contracted as f64 / decided as f64;
     let checks = [
+        (heads == decided + refused, "heads = decisions + refused"),
         (
-            heads == recorded.decisions + refused,
-            "heads = decisions + refused",
-        ),
-        (
-            recorded.decisions == recorded.forwarded + recorded.by_us,
+            decided == recorded.forwarded + by_us,
             "decisions = forwarded + answered by us",
         ),
         (
@@ -67,11 +68,11 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
             "forwarded: ledger = metrics",
         ),
         (
-            metrics.sum("tidegate_answered_total") == recorded.by_us,
+            metrics.sum("tidegate_answered_total") == by_us,
             "answered by us: ledger = metrics",
         ),
         (
-            metrics.sum("tidegate_decisions_total") == recorded.decisions,
+            metrics.sum("tidegate_decisions_total") == decided,
             "decisions: ledger = metrics",
         ),
         (
@@ -105,7 +106,7 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
         .collect();
     let figure = format!(
         "{heads} heads ({} malformed, {} aborted, {} lost), {refused} refused, {} decisions, {} forwarded, {} by us, \
-         upstream {} with {} repeats, {never_sent} never sent, metrics {} decisions and {} records, ledger {} lines, {} losses{}",
+         upstream {} with {} repeats, {never_sent} never sent and {} retries, metrics {} decisions and {} records, ledger {} lines, {} losses{}",
         tally.malformed,
         tally.aborted,
         tally.lost,
@@ -114,6 +115,7 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
         recorded.by_us,
         seen.requests,
         seen.duplicates,
+        metrics.sum("tidegate_upstream_retries_total"),
         metrics.sum("tidegate_decisions_total"),
         metrics.sum("tidegate_ledger_records_total"),
         recorded.lines,
@@ -156,6 +158,10 @@ fn read(site: &Site) -> anyhow::Result<Recorded> {
             Some("loss") => recorded.losses += 1,
             Some("decision") => {
                 recorded.decisions += 1;
+                let malformed = line["reason_codes"]
+                    .as_array()
+                    .is_some_and(|c| c.iter().any(|c| c == "MALFORMED_REQUEST"));
+                recorded.refused += u64::from(malformed);
                 recorded.contracted += u64::from(line["contract_id"].is_string());
                 if line["upstream"].is_string() {
                     recorded.forwarded += 1;

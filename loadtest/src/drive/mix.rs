@@ -15,8 +15,11 @@ pub enum Mix {
     Contracts(Vec<Contract>),
     /// Every request on a path of its own that no contract has.
     Unknown,
-    /// Mostly matching, and some of everything else.
+    /// Mostly matching, and some of everything else that leaves no doubt about what was sent.
     Mixed(Vec<Contract>),
+    /// The same, and upstream connections that are reset: on a reused connection nobody but the
+    /// upstream can know whether it had read the request.
+    Faulty(Vec<Contract>),
     /// Weighted entries of a file.
     File(Vec<Entry>),
 }
@@ -78,9 +81,12 @@ impl Mix {
             "unknown" => Self::Unknown,
             "contracts" => Self::Contracts(generate::contracts(contracts, generate::SEED)),
             "mixed" => Self::Mixed(generate::contracts(contracts, generate::SEED)),
+            "faulty" => Self::Faulty(generate::contracts(contracts, generate::SEED)),
             file => {
                 let text = std::fs::read_to_string(file).with_context(|| {
-                    format!("--mix {file}: not echo, contracts, unknown or mixed, and no file")
+                    format!(
+                        "--mix {file}: not echo, contracts, unknown, mixed or faulty, and no file"
+                    )
                 })?;
                 Self::File(entries(&text).with_context(|| format!("--mix {file}"))?)
             }
@@ -93,15 +99,10 @@ impl Mix {
             Self::Echo => Drawn::new("GET", "/".to_owned()),
             Self::Unknown => unknown(index, random),
             Self::Contracts(all) => known(all, random, ""),
-            Self::Mixed(all) => match random.below(100) {
-                0..80 => known(all, random, ""),
-                80..88 => unknown(index, random),
-                88..92 => disallowed(all, random),
-                92..95 => known(all, random, "?do=status/500"),
-                95..97 => known(all, random, "?do=status/404"),
-                97..98 => known(all, random, "?do=chunked/3000"),
-                98..99 => known(all, random, "?do=reset"),
-                _ => known(all, random, "?do=slow/20"),
+            Self::Mixed(all) => mixed(all, index, random),
+            Self::Faulty(all) => match random.below(50) {
+                0 => known(all, random, "?do=reset"),
+                _ => mixed(all, index, random),
             },
             Self::File(entries) => from_file(entries, index, random),
         }
@@ -119,6 +120,18 @@ fn known(all: &[Contract], random: &mut Random, query: &str) -> Drawn {
     let at = usize::try_from(random.below(contract.methods.len() as u64)).unwrap_or(0);
     let method = contract.methods.get(at).copied().unwrap_or("GET");
     Drawn::new(method, contract.path(random.below(1_000_000)) + query)
+}
+
+fn mixed(all: &[Contract], index: u64, random: &mut Random) -> Drawn {
+    match random.below(100) {
+        0..80 => known(all, random, ""),
+        80..88 => unknown(index, random),
+        88..92 => disallowed(all, random),
+        92..95 => known(all, random, "?do=status/500"),
+        95..97 => known(all, random, "?do=status/404"),
+        97..98 => known(all, random, "?do=chunked/3000"),
+        _ => known(all, random, "?do=slow/20"),
+    }
 }
 
 fn disallowed(all: &[Contract], random: &mut Random) -> Drawn {

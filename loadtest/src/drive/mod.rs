@@ -29,11 +29,11 @@ pub struct Options {
     /// Requests in all, malformed ones and retries not counted
     #[arg(long, default_value_t = 10_000)]
     pub requests: u64,
-    /// Which requests: echo, contracts, unknown, mixed, or a JSON file of
+    /// Which requests: echo, contracts, unknown, mixed, faulty, or a JSON file of
     /// [{"weight": 1, "method": "GET", "path": "/x/{n}", "body_bytes": 0}]
     #[arg(long, default_value = "echo")]
     pub mix: String,
-    /// How many generated contracts the mixes `contracts` and `mixed` draw from
+    /// How many generated contracts the mixes draw from
     #[arg(long, default_value_t = 1000)]
     pub contracts: u32,
     /// Seed of the run
