@@ -31,7 +31,10 @@ fn promtool(arguments: &[&str], directory: &Path) {
         .expect("promtool must be installed for this test (package prometheus)");
     let said = String::from_utf8_lossy(&output.stdout);
     let wrong = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "promtool {arguments:?}\n{said}\n{wrong}");
+    assert!(
+        output.status.success(),
+        "promtool {arguments:?}\n{said}\n{wrong}"
+    );
 }
 
 /// Words that are names of our metrics or look like it.
@@ -56,7 +59,10 @@ fn check_names(path: &str) {
     assert!(used.len() > 10, "{path} names only {used:?}");
     let known = known();
     let unknown: Vec<_> = used.difference(&known).collect();
-    assert!(unknown.is_empty(), "{path} names what does not exist: {unknown:?}");
+    assert!(
+        unknown.is_empty(),
+        "{path} names what does not exist: {unknown:?}"
+    );
 }
 
 /// Every expression of the dashboard.
@@ -118,7 +124,9 @@ fn the_dashboard_can_be_read_and_asks_what_prometheus_understands() {
         "tidegate_start_time_seconds",
         "http_server_request_duration_seconds_bucket",
     ] {
-        let shown = expressions.iter().any(|expression| expression.contains(needed));
+        let shown = expressions
+            .iter()
+            .any(|expression| expression.contains(needed));
         assert!(shown, "no panel shows {needed}");
     }
     let folder = tempfile::tempdir().expect("a directory");
@@ -129,8 +137,11 @@ fn the_dashboard_can_be_read_and_asks_what_prometheus_understands() {
             .replace("$instance", ".*")
             .replace("$contract", ".*");
         let quoted = Value::from(expression);
-        writeln!(rules, "      - record: panel:{number}\n        expr: {quoted}")
-            .expect("writing to a string");
+        writeln!(
+            rules,
+            "      - record: panel:{number}\n        expr: {quoted}"
+        )
+        .expect("writing to a string");
     }
     std::fs::write(folder.path().join("dashboard.yaml"), rules).expect("writable");
     promtool(&["check", "rules", "dashboard.yaml"], folder.path());
