@@ -33,7 +33,7 @@ pub(super) fn upstream_names(settings: &Settings) -> Vec<String> {
 }
 
 /// What the gateway's shell needs.
-pub(super) fn gateway_settings(settings: &Settings, threads: usize) -> GatewaySettings {
+pub(super) fn gateway_settings(settings: &Settings) -> GatewaySettings {
     let group = |upstream: &crate::config::Upstream| UpstreamGroup {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
@@ -47,7 +47,6 @@ pub(super) fn gateway_settings(settings: &Settings, threads: usize) -> GatewaySe
             })
             .collect(),
         upstreams: settings.upstreams.iter().map(group).collect(),
-        threads,
         limits: limits(settings),
         timeouts: timeouts(settings),
         trusted_proxies: settings.trusted_proxies.clone(),

@@ -7,9 +7,12 @@ mod client_key;
 mod convert;
 mod ticking;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::admin::{Admin, AdminError, AdminParts, AdminState};
 use crate::config::{Loaded, Settings};
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
@@ -28,6 +31,9 @@ pub use ticking::{Ticking, Views};
 /// Events that one worker may have waiting for the ledger's writer: about a tenth of a second of
 /// the most that one worker can make, far more than the writer ever sleeps.
 const RING_EVENTS: usize = 8_192;
+
+/// How long a stop waits for an admin request that still runs.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A worker's number is one byte in a decision id.
 const WORKERS_MAX: usize = 255;
@@ -55,6 +61,9 @@ pub enum StartError {
     /// A port cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The admin listener cannot be opened.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
     /// A thread cannot be started.
     #[error("cannot start thread {name}: {error}")]
     Thread {
@@ -68,6 +77,8 @@ pub enum StartError {
 /// A gateway whose ports are open.
 pub struct Assembly {
     gateway: Gateway,
+    admin: Admin,
+    state: Arc<AdminState>,
     parts: Parts,
     ticking: Ticking,
 }
@@ -149,7 +160,7 @@ impl Assembly {
             );
             clerks.push(Arc::new(Clerk::new(desk)));
         }
-        let gateway = bind(&settings, workers, &clerks)?;
+        let gateway = Gateway::bind(convert::gateway_settings(&settings), clerks)?;
         let control = gateway.control();
         let telemetry = Arc::new(Telemetry::new(
             tallies,
@@ -158,6 +169,18 @@ impl Assembly {
             clock::now(),
         ));
         let ticking = Ticking::start(Arc::clone(&registry))?;
+        let state = AdminState::new(AdminParts {
+            registry: Arc::clone(&registry),
+            ledger: Arc::clone(&ledger),
+            ledger_dir: settings.ledger.dir.clone(),
+            telemetry: Arc::clone(&telemetry),
+            ticker: ticking.views().shared(),
+            draining: {
+                let control = control.clone();
+                Box::new(move || control.is_draining())
+            },
+        });
+        let admin = Admin::start(settings.admin, Arc::clone(&state))?;
         let parts = Parts {
             registry,
             ledger,
@@ -169,6 +192,8 @@ impl Assembly {
         };
         Ok(Self {
             gateway,
+            admin,
+            state,
             parts,
             ticking,
         })
@@ -182,8 +207,14 @@ impl Assembly {
 
     /// The addresses of the listeners, with the ports that the kernel chose.
     #[must_use]
-    pub fn addresses(&self) -> &[std::net::SocketAddr] {
+    pub fn addresses(&self) -> &[SocketAddr] {
         self.gateway.addresses()
+    }
+
+    /// The address of the admin listener, with the port that the kernel chose.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
     }
 
     /// Sets what a HUP signal calls.
@@ -196,11 +227,15 @@ impl Assembly {
     /// # Errors
     /// [`StartError::Thread`] where a worker cannot be started; a ledger that could not be closed.
     pub fn run(self, own_signals: bool) -> Result<Ended, StartError> {
+        // The ports have been open since `open`; whoever connected is served from here on.
+        self.state.set_ready(true);
         let ended = if own_signals {
             self.gateway.run()
         } else {
             self.gateway.run_embedded()
         };
+        self.state.set_ready(false);
+        self.admin.stop(ADMIN_PATIENCE);
         drop(self.ticking);
         let closed = self.parts.ledger.close();
         let ended = ended.map_err(|error| StartError::Thread {
@@ -238,20 +273,6 @@ fn open_ledger(
         },
     )?;
     Ok(Arc::new(ledger))
-}
-
-fn bind(
-    settings: &Settings,
-    workers: usize,
-    clerks: &[Arc<dyn Governor>],
-) -> Result<Gateway, BindError> {
-    Gateway::bind(convert::gateway_settings(settings, workers), |worker| {
-        // One governor per worker was made above.
-        clerks.get(worker).or(clerks.first()).map_or_else(
-            || unreachable!("a gateway has at least one worker"),
-            Arc::clone,
-        )
-    })
 }
 
 /// The name of this gateway in records: the host's, or a plain word where it has none.

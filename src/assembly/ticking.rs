@@ -22,6 +22,12 @@ impl Views {
         self.lock().view(route)
     }
 
+    /// The ticker itself, for the admin listener.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Mutex<Ticker>> {
+        Arc::clone(&self.0)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Ticker> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

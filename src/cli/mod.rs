@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod check;
+pub mod demo;
 pub mod ledger;
 pub mod match_route;
 pub mod run;
@@ -22,6 +23,8 @@ enum Verb {
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Watch the gateway govern synthetic traffic; needs nothing but this program.
+    Demo(demo::DemoArgs),
     /// Verify or read a ledger.
     Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
@@ -36,6 +39,7 @@ impl Cli {
     pub fn run(self) -> u8 {
         match self.verb {
             Verb::Check(args) => check::run(&args),
+            Verb::Demo(args) => demo::run(&args),
             Verb::Ledger(args) => ledger::run(&args),
             Verb::Match(args) => match_route::run(&args),
             Verb::Run(args) => run::run(&args),

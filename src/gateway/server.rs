@@ -36,16 +36,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Opens the listeners and builds the workers; `governor` makes the governor of a worker.
+    /// Opens the listeners and builds the workers; there is one per governor.
     ///
     /// # Errors
     ///
     /// When a listener cannot be opened; nothing stays open then.
     pub fn bind(
         settings: GatewaySettings,
-        governor: impl Fn(usize) -> Arc<dyn Governor>,
+        governors: Vec<Arc<dyn Governor>>,
     ) -> Result<Self, BindError> {
-        let threads = settings.threads.max(1);
+        let threads = governors.len();
         let bound = bind::bind(&settings.listeners, threads)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let settings = Arc::new(settings);
@@ -61,11 +61,14 @@ impl Gateway {
             conf: Arc::new(server_conf(&settings)),
         };
         let sockets = bind::by_worker(bound, threads);
-        let workers = sockets.into_iter().zip(&in_flight).enumerate().map(
-            |(number, (sockets, in_flight))| {
-                parts.worker(number, governor(number), in_flight.clone(), sockets)
-            },
-        );
+        let workers = sockets
+            .into_iter()
+            .zip(&in_flight)
+            .zip(governors)
+            .enumerate()
+            .map(|(number, ((sockets, in_flight), governor))| {
+                parts.worker(number, governor, in_flight.clone(), sockets)
+            });
         Ok(Self {
             workers: workers.collect(),
             control: Control::new(in_flight, connections),

@@ -17,8 +17,6 @@ pub struct GatewaySettings {
     pub listeners: Vec<ListenerSettings>,
     /// The upstream groups; the position in this list is what a decision names.
     pub upstreams: Vec<UpstreamGroup>,
-    /// Worker threads, at least 1.
-    pub threads: usize,
     /// Bounds on what a client may send.
     pub limits: Limits,
     /// How long the gateway waits for whom.
@@ -38,7 +36,6 @@ impl GatewaySettings {
         Self {
             listeners: vec![ListenerSettings { bind }],
             upstreams: vec![upstream],
-            threads: 1,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),

@@ -238,11 +238,11 @@ fn listeners_are_told_apart() {
 #[test]
 fn a_request_stays_on_its_worker() {
     let upstream = Upstream::ok();
-    let mut settings = settings(&[upstream.address]);
-    settings.threads = 2;
+    let settings = settings(&[upstream.address]);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&seen);
-    let gateway = Running::start(
+    let gateway = Running::start_workers(
+        2,
         settings,
         Script::scripted(Box::new(move |facts| {
             let thread = std::thread::current().id();

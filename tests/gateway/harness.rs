@@ -39,8 +39,17 @@ impl Running {
 
     /// A gateway with these settings.
     pub(crate) fn start(settings: GatewaySettings, governor: Arc<Script>) -> Self {
-        let of_worker = |_| -> Arc<dyn Governor> { Arc::clone(&governor) as Arc<dyn Governor> };
-        let gateway = Gateway::bind(settings, of_worker).expect("free ports");
+        Self::start_workers(1, settings, governor)
+    }
+
+    /// A gateway with these settings and so many workers.
+    pub(crate) fn start_workers(
+        workers: usize,
+        settings: GatewaySettings,
+        governor: Arc<Script>,
+    ) -> Self {
+        let governors = (0..workers).map(|_| Arc::clone(&governor) as Arc<dyn Governor>);
+        let gateway = Gateway::bind(settings, governors.collect()).expect("free ports");
         let addresses = gateway.addresses().to_vec();
         Self {
             address: addresses[0],

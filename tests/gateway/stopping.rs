@@ -77,7 +77,7 @@ fn a_port_in_use_is_an_error_before_anything_starts() {
     let gateway = Running::forwarding_to(upstream.address);
     let mut settings = settings(&[upstream.address]);
     settings.listeners[0].bind = gateway.address;
-    let error = Gateway::bind(settings, |_| -> Arc<dyn Governor> { Script::forwarding() })
+    let error = Gateway::bind(settings, vec![Script::forwarding() as Arc<dyn Governor>])
         .err()
         .unwrap();
     assert_eq!(error.address, gateway.address);

@@ -1,0 +1,163 @@
+//! The demo's check of itself: everything it promised must have happened, and all counts agree.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::clients::Sent;
+use crate::ledger::{DirectoryLines, Record, Verdict, verify};
+use crate::replay::Replay;
+
+/// What was seen from all sides.
+pub(super) struct Seen<'a> {
+    pub(super) sent: &'a Sent,
+    pub(super) at_upstream: u64,
+    pub(super) metrics: &'a str,
+    pub(super) ledger: PathBuf,
+}
+
+/// The text of a scrape.
+pub(super) fn scrape(admin: SocketAddr) -> Result<String> {
+    let mut stream = TcpStream::connect(admin).context("the admin listener")?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    anyhow::ensure!(text.starts_with("HTTP/1.1 200"), "the scrape was refused");
+    Ok(text)
+}
+
+/// What the ledger says after it was closed.
+#[derive(Default)]
+struct Recorded {
+    decisions: BTreeMap<String, u64>,
+    total: u64,
+    replayed_differently: u64,
+    not_replayable: u64,
+}
+
+/// Prints every check and whether it holds; true where all do.
+pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
+    let report = verify(&seen.ledger).context("the ledger")?;
+    let recorded = read(&seen.ledger)?;
+    let sum = |name: &str| sum_of(seen.metrics, name);
+    let mut all = true;
+    let mut line = |holds: bool, text: String| {
+        println!("{} {text}", if holds { "ok  " } else { "FAIL" });
+        all &= holds;
+    };
+    println!();
+    for decision in ["ALLOW", "THROTTLE", "QUARANTINE", "DROP"] {
+        let count = recorded.decisions.get(decision).copied().unwrap_or(0);
+        line(count > 0, format!("{count} decisions {decision}"));
+    }
+    for status in [200, 400, 404, 405, 429, 500, 503] {
+        let count = seen.sent.statuses.get(&status).copied().unwrap_or(0);
+        line(count > 0, format!("{count} answers with status {status}"));
+    }
+    let (requests, total) = (seen.sent.requests, recorded.total);
+    line(
+        requests == total && seen.sent.broken == 0,
+        format!(
+            "{requests} requests sent, {} broken, {total} decisions recorded",
+            seen.sent.broken
+        ),
+    );
+    line(
+        seen.sent.without_id == 0,
+        format!("{} answers without a decision id", seen.sent.without_id),
+    );
+    let decided = sum("tidegate_decisions_total") + sum("tidegate_refused_in_parsing_total");
+    line(
+        decided == total,
+        format!("{decided} decisions and refusals in the metrics"),
+    );
+    let expected = sum("tidegate_forwarded_total") + sum("tidegate_upstream_retries_total")
+        - sum("tidegate_upstream_never_sent_total");
+    line(
+        expected == seen.at_upstream,
+        format!(
+            "{} requests at the upstream, {expected} sent",
+            seen.at_upstream
+        ),
+    );
+    line(
+        report.verdict == Verdict::Intact,
+        format!("ledger verified: {} records", report.records),
+    );
+    line(
+        recorded.replayed_differently == 0 && recorded.not_replayable == 0,
+        format!(
+            "replayed: {} differences, {} not replayable",
+            recorded.replayed_differently, recorded.not_replayable
+        ),
+    );
+    println!();
+    println!(
+        "{}",
+        if all {
+            "self-check passed"
+        } else {
+            "self-check failed"
+        }
+    );
+    Ok(all)
+}
+
+fn read(ledger: &std::path::Path) -> Result<Recorded> {
+    let mut recorded = Recorded::default();
+    let mut lines = DirectoryLines::open(ledger)?;
+    let mut replay = Replay::of(ledger);
+    let mut buffer = Vec::new();
+    while let Some((_, line)) = lines.next()? {
+        let record = Record::check(line.bytes, &mut buffer)
+            .map_err(|fault| anyhow::anyhow!("{}", fault.rule()))?;
+        if record.kind != "decision" {
+            continue;
+        }
+        recorded.total += 1;
+        let decision = record.text("decision").unwrap_or_default().to_owned();
+        *recorded.decisions.entry(decision).or_default() += 1;
+        match replay.check(&record) {
+            Ok(None) => {}
+            Ok(Some(_)) => recorded.replayed_differently += 1,
+            Err(_) => recorded.not_replayable += 1,
+        }
+    }
+    Ok(recorded)
+}
+
+/// The sum of all series of one metric.
+fn sum_of(metrics: &str, name: &str) -> u64 {
+    metrics
+        .lines()
+        .filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let value = match rest.strip_prefix('{') {
+                Some(labels) => labels.rsplit_once("} ")?.1,
+                None => rest.strip_prefix(' ')?,
+            };
+            value.parse::<f64>().ok()
+        })
+        .sum::<f64>() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum_of;
+
+    #[test]
+    fn all_series_of_a_metric_are_added() {
+        let text = "# TYPE a_total counter\na_total{x=\"1} 9\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 4\n";
+        assert_eq!(sum_of(text, "a_total"), 5);
+        assert_eq!(sum_of(text, "b"), 4);
+        assert_eq!(sum_of(text, "c"), 0);
+    }
+}

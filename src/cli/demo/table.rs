@@ -1,0 +1,154 @@
+//! The live table: what the ledger says, as it is written.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use crate::assembly::Parts;
+use crate::ledger::Tail;
+use crate::observation::UNMATCHED;
+
+/// Counts of one contract.
+#[derive(Debug, Default, Clone)]
+struct Row {
+    decisions: [u64; 4],
+    last_reason: String,
+}
+
+const DECISIONS: [&str; 4] = ["ALLOW", "THROTTLE", "QUARANTINE", "DROP"];
+
+/// Reads on in the ledger and shows what it counted.
+pub(super) struct Table {
+    tail: Tail,
+    parts: Parts,
+    rows: BTreeMap<String, Row>,
+    drawn: usize,
+    seen: u64,
+}
+
+impl Table {
+    pub(super) fn new(tail: Tail, parts: &Parts) -> Self {
+        Self {
+            tail,
+            parts: parts.clone(),
+            rows: BTreeMap::new(),
+            drawn: 0,
+            seen: 0,
+        }
+    }
+
+    /// Reads what is new and shows it.
+    pub(super) fn show(&mut self, terminal: bool) -> Result<()> {
+        let before = self.seen;
+        self.read_on()?;
+        if terminal {
+            self.draw()
+        } else {
+            self.print(self.seen - before);
+            Ok(())
+        }
+    }
+
+    /// Shows the last state where no more lines will come.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.read_on()?;
+        println!("{}", self.text());
+        Ok(())
+    }
+
+    fn read_on(&mut self) -> Result<()> {
+        while let Some(line) = self.tail.next_line()? {
+            let record: serde_json::Value = serde_json::from_slice(&line)?;
+            let text = |key: &str| record.get(key).and_then(serde_json::Value::as_str);
+            if text("kind") != Some("decision") {
+                continue;
+            }
+            self.seen += 1;
+            let contract = text("contract_id").unwrap_or(UNMATCHED).to_owned();
+            let row = self.rows.entry(contract).or_default();
+            let decision = DECISIONS
+                .iter()
+                .position(|name| text("decision") == Some(*name));
+            if let Some(count) = decision.and_then(|place| row.decisions.get_mut(place)) {
+                *count += 1;
+            }
+            let reasons = record
+                .get("reason_codes")
+                .and_then(|codes| codes.as_array());
+            let codes = reasons
+                .into_iter()
+                .flatten()
+                .filter_map(|code| code.as_str());
+            let codes: Vec<&str> = codes.filter(|code| *code != "LOW_RISK_SCORE").collect();
+            if !codes.is_empty() {
+                row.last_reason = codes.join(" ");
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&self, new: u64) {
+        let mut total = [0; 4];
+        for row in self.rows.values() {
+            for (sum, count) in total.iter_mut().zip(row.decisions) {
+                *sum += count;
+            }
+        }
+        let counts: Vec<String> = DECISIONS
+            .iter()
+            .zip(total)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        println!("{} decisions (+{new})   {}", self.seen, counts.join("   "));
+    }
+
+    fn draw(&mut self) -> Result<()> {
+        let text = self.text();
+        let mut out = std::io::stdout().lock();
+        if self.drawn > 0 {
+            // Back to the first line of the last drawing, and clear what is below.
+            write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
+        }
+        writeln!(out, "{text}")?;
+        out.flush()?;
+        self.drawn = text.lines().count();
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{:<20} {:>8} {:>9} {:>11} {:>6} {:>9} {:>9}  last reason\n",
+            "contract", "allow", "throttle", "quarantine", "drop", "p95 ms", "distress"
+        );
+        for (contract, row) in &self.rows {
+            let [allow, throttle, quarantine, drop] = row.decisions;
+            let (p95, distress) = self.route(contract);
+            let _ = writeln!(
+                text,
+                "{contract:<20} {allow:>8} {throttle:>9} {quarantine:>11} {drop:>6} {p95:>9} {distress:>9}  {}",
+                row.last_reason
+            );
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// p95 since the start and the distress of a contract's route.
+    fn route(&self, contract: &str) -> (String, String) {
+        let rulebook = self.parts.registry.active().load_full();
+        let board = rulebook.board();
+        let Some(route) = rulebook.catalogue().find(contract) else {
+            return ("-".to_owned(), "-".to_owned());
+        };
+        let (latencies, _) = board.latencies(route.get());
+        let p95_us = latencies.quantile_us(9_500);
+        let distress = board
+            .published(route.get())
+            .map_or(0, |shared| shared.distress().get());
+        (
+            format!("{}.{}", p95_us / 1_000, p95_us % 1_000 / 100),
+            format!("{}.{:02}", distress / 10_000, distress % 10_000 / 100),
+        )
+    }
+}
