@@ -160,6 +160,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "ledger",
             "pipeline",
+            "replay",
         ],
     ),
     ("main", &["cli"]),
