@@ -160,7 +160,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "ledger",
             "pipeline",
+            // Explains a decision by judging it again; shares the gateway's error for a taken port.
             "replay",
+            "gateway",
+        ],
+    ),
+    // Puts everything together, so it sees everything that runs.
+    (
+        "assembly",
+        &[
+            "units",
+            "observation",
+            "pipeline",
+            "record",
+            "rulebook",
+            "config",
+            "telemetry",
+            "ledger",
+            "gateway",
+            "admin",
         ],
     ),
     ("main", &["cli"]),
@@ -188,8 +206,8 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
     ),
     (
         "axum",
-        &["admin"],
-        "the admin listener is the only web server of ours",
+        &["admin", "cli::demo"],
+        "the admin listener is the only web server of ours, the demo's upstream aside",
     ),
     ("anyhow", &["cli", "main"], "the library has typed errors"),
     (
@@ -204,7 +222,7 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Where time may be read; everything else is told the time.
-const CLOCKS: &[&str] = &["gateway", "ledger::clock", "cli::demo"];
+const CLOCKS: &[&str] = &["gateway", "ledger::clock", "admin::held", "cli::demo"];
 const CLOCK_CALLS: &[[&str; 2]] = &[["Instant", "now"], ["SystemTime", "now"]];
 
 /// Where file formats, records and outward messages live.

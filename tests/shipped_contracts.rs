@@ -12,7 +12,7 @@ use tidegate::policy::rules::Rules;
 
 #[test]
 fn the_example_loads_without_a_finding() {
-    let loaded = load("tidegate.example.yaml".as_ref()).unwrap();
+    let loaded = load("tidegate.yaml".as_ref()).unwrap();
     assert_eq!(loaded.warnings, []);
     assert!(loaded.catalogue.len() >= 12);
     assert_eq!(loaded.settings.timeouts, Timeouts::default());
@@ -21,13 +21,13 @@ fn the_example_loads_without_a_finding() {
 
 #[test]
 fn the_shipped_policy_is_the_default_policy() {
-    let loaded = load("tidegate.example.yaml".as_ref()).unwrap();
+    let loaded = load("tidegate.yaml".as_ref()).unwrap();
     assert_eq!(loaded.rules, Rules::default());
 }
 
 #[test]
 fn a_rulebook_reads_back_from_its_canonical_bytes() {
-    let loaded = load("tidegate.example.yaml".as_ref()).unwrap();
+    let loaded = load("tidegate.yaml".as_ref()).unwrap();
     let (contracts, rules) = canonical::read(loaded.content.bytes()).unwrap();
     assert_eq!(contracts, loaded.catalogue.contracts());
     assert_eq!(rules, loaded.rules);
@@ -40,7 +40,7 @@ fn match_names_the_contract_and_its_parameters() {
         let outcome = match_route(&MatchArgs {
             method: method.to_owned(),
             path: path.to_owned(),
-            config: PathBuf::from("tidegate.example.yaml"),
+            config: PathBuf::from("tidegate.yaml"),
         });
         assert_eq!(outcome.stdout.trim_end(), expected, "{method} {path}");
         assert_eq!(outcome.code, code, "{method} {path}");
@@ -68,7 +68,7 @@ fn match_names_the_contract_and_its_parameters() {
 fn contracts_compile_together() {
     // R032
     let folder = tempfile::tempdir().unwrap();
-    let main = fs::read_to_string("tidegate.example.yaml").unwrap();
+    let main = fs::read_to_string("tidegate.yaml").unwrap();
     let main = main.replace("contracts: contracts/ ", "contracts: c ");
     fs::write(folder.path().join("tidegate.yaml"), main).unwrap();
     fs::create_dir_all(folder.path().join("policies")).unwrap();
@@ -97,7 +97,7 @@ fn contracts_compile_together() {
         }
         fs::write(contracts.join(format!("generated_{file}.yaml")), text).unwrap();
     }
-    let shipped = load("tidegate.example.yaml".as_ref()).unwrap().catalogue;
+    let shipped = load("tidegate.yaml".as_ref()).unwrap().catalogue;
     let loaded = load(&folder.path().join("tidegate.yaml")).unwrap();
     let all = shipped.len() + 1_000;
     assert_eq!(loaded.catalogue.len(), all);
@@ -120,7 +120,7 @@ fn every_diagnostic_is_documented_with_its_remedy() {
 #[test]
 fn every_key_of_the_files_is_documented() {
     for (example, page) in [
-        ("tidegate.example.yaml", "docs/configuration.md"),
+        ("tidegate.yaml", "docs/configuration.md"),
         ("policies/default.yaml", "docs/policy-format.md"),
         ("contracts/status.yaml", "docs/contract-format.md"),
         ("contracts/deployments.yaml", "docs/contract-format.md"),

@@ -144,6 +144,7 @@ impl Assembly {
             clients: ClientHasher::new(key.secret()),
             trusted_proxies: settings.trusted_proxies.clone(),
             upstream_names: convert::upstream_names(&settings),
+            expose: settings.expose_headers,
         });
         let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);
         let mut clerks: Vec<Arc<dyn Governor>> = Vec::with_capacity(workers);

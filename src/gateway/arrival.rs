@@ -106,6 +106,7 @@ mod tests {
             clients: ClientHasher::new([0; 16]),
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             upstream_names: Vec::new(),
+            expose: false,
         };
         let table = [
             ("192.0.2.9:1", "198.51.100.1", "192.0.2.9"),

@@ -49,10 +49,9 @@ const NO_DECISION: DecisionId = DecisionId::new([b'0'; 22]);
 
 impl Governor for Clerk {
     fn admit(&self, facts: &HeadFacts<'_>) -> Exchange {
-        match self.at_desk(|desk| desk.admit(facts)) {
-            Some((course, id, token)) => Exchange::new(course, id, token.number()),
-            None => Exchange::new(Course::Answer(Answer::internal()), NO_DECISION, u64::MAX),
-        }
+        self.at_desk(|desk| desk.admit(facts)).unwrap_or_else(|| {
+            Exchange::new(Course::Answer(Answer::internal()), NO_DECISION, u64::MAX)
+        })
     }
 
     fn head_received(&self, exchange: &Exchange, at: Moment, status: u16) {

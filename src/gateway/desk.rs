@@ -10,7 +10,9 @@ use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
 use super::arrival;
-use super::governor::{Completion, Course, DecisionId, Failure, Forward, HeadFacts, RefusedHead};
+use super::governor::{
+    Completion, Course, DecisionId, Exchange, Exposed, Failure, Forward, HeadFacts, RefusedHead,
+};
 use super::refusal;
 use super::routes::UpstreamNumbers;
 use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
@@ -46,6 +48,8 @@ pub struct DeskSettings {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The names of the upstream groups, in the order of the gateway's settings.
     pub upstream_names: Vec<String>,
+    /// Whether responses tell contract, decision and risk.
+    pub expose: bool,
 }
 
 /// One worker's desk.
@@ -85,8 +89,8 @@ impl Desk {
         }
     }
 
-    /// Judges one request; returns what becomes of it and the token of its place.
-    pub fn admit(&mut self, facts: &HeadFacts<'_>) -> (Course, DecisionId, OpenToken) {
+    /// Judges one request; the ticket of the exchange is its place among the open ones.
+    pub fn admit(&mut self, facts: &HeadFacts<'_>) -> Exchange {
         let rulebook = Arc::clone(self.active.load());
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
@@ -129,7 +133,8 @@ impl Desk {
                 upstream_status: 0,
             },
         });
-        (course, self.id_of(n), token)
+        let exposed = self.settings.expose.then(|| exposed(&rulebook, &admission));
+        Exchange::new(course, self.id_of(n), token.number()).exposing(exposed)
     }
 
     /// Notes the head of the upstream's answer: a streamed answer is never overdue after it.
@@ -322,6 +327,15 @@ impl Desk {
         };
         DecisionId::new(id.digits())
     }
+}
+
+fn exposed(rulebook: &Rulebook, admission: &Admission) -> Box<Exposed> {
+    let contract = rulebook.contract_of(admission.route);
+    Box::new(Exposed {
+        contract: contract.map(|contract| contract.id().as_str().to_owned()),
+        decision: admission.judgement.decision.severity().name(),
+        risk_bp: admission.judgement.assessment.risk().get(),
+    })
 }
 
 /// Path and query to send instead of the received ones; `None` where they are the same bytes.

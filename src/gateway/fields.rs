@@ -5,7 +5,10 @@
 //! Deliberately not here: hop-by-hop fields of requests; Pingora removes those.
 
 use http::header::{CONNECTION, HeaderName};
+use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
+
+use super::governor::Exposed;
 
 /// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them.
 pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool) {
@@ -28,6 +31,24 @@ fn is_ours(name: &HeaderName) -> bool {
 
 fn is_forwarded_for(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
+}
+
+/// Tells the client what was decided, where the operator wants that.
+pub(crate) fn expose(response: &mut ResponseHeader, exposed: Option<&Exposed>) -> Result<()> {
+    let Some(exposed) = exposed else {
+        return Ok(());
+    };
+    if let Some(contract) = &exposed.contract {
+        response.insert_header("Tidegate-Contract", contract.as_str())?;
+    }
+    response.insert_header("Tidegate-Decision", exposed.decision)?;
+    let risk = format!(
+        "{}.{:04}",
+        exposed.risk_bp / 10_000,
+        exposed.risk_bp % 10_000
+    );
+    response.insert_header("Tidegate-Risk", risk)?;
+    Ok(())
 }
 
 /// Removes what an upstream said about its own connection.

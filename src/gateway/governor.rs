@@ -230,19 +230,49 @@ pub struct Completion {
     pub response_body_bytes: u64,
 }
 
+/// What a response tells its client about the decision, where the operator wants that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// The contract of the path; none for an unknown one.
+    pub contract: Option<String>,
+    /// The decision's name.
+    pub decision: &'static str,
+    /// The score, basis points.
+    pub risk_bp: u16,
+}
+
 /// One request between its decision and its end.
 #[derive(Debug)]
 pub struct Exchange {
     course: Course,
     id: DecisionId,
     ticket: u64,
+    exposed: Option<Box<Exposed>>,
 }
 
 impl Exchange {
     /// The exchange of a decision; `ticket` is whatever its governor finds it by.
     #[must_use]
     pub const fn new(course: Course, id: DecisionId, ticket: u64) -> Self {
-        Self { course, id, ticket }
+        Self {
+            course,
+            id,
+            ticket,
+            exposed: None,
+        }
+    }
+
+    /// The same exchange, with what its response tells.
+    #[must_use]
+    pub fn exposing(mut self, exposed: Option<Box<Exposed>>) -> Self {
+        self.exposed = exposed;
+        self
+    }
+
+    /// What the response tells about the decision.
+    #[must_use]
+    pub fn exposed(&self) -> Option<&Exposed> {
+        self.exposed.as_deref()
     }
 
     /// What becomes of the request.

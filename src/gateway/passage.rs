@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::governor::{Completion, Course, DecisionId, Exchange, Failure, Forward, Governor};
+use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
 use crate::units::Moment;
 
@@ -63,13 +63,6 @@ impl Passage {
     pub(crate) fn exchange(&self) -> Option<&Exchange> {
         match &self.progress {
             Progress::Admitted(exchange) => Some(exchange),
-            Progress::New | Progress::Closed => None,
-        }
-    }
-
-    pub(crate) fn decision_id(&self) -> Option<DecisionId> {
-        match &self.progress {
-            Progress::Admitted(exchange) => Some(exchange.decision_id()),
             Progress::New | Progress::Closed => None,
         }
     }

@@ -53,14 +53,15 @@ impl ProxyHttp for Hooks {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         self.admit(session, passage);
-        let message = match passage
-            .exchange()
-            .map(|exchange| (exchange.course(), exchange.decision_id()))
-        {
-            Some((Course::Answer(answer), id)) => (answer.message(id)?, answer.close),
-            _ => return Ok(false),
+        let Some(exchange) = passage.exchange() else {
+            return Ok(false);
         };
-        let ((head, body), close) = message;
+        let Course::Answer(answer) = exchange.course() else {
+            return Ok(false);
+        };
+        let (mut head, body) = answer.message(exchange.decision_id())?;
+        fields::expose(&mut head, exchange.exposed())?;
+        let close = answer.close;
         keep_for_next_request(session, close);
         let has_body = session.req_header().method != http::Method::HEAD;
         session
@@ -116,6 +117,7 @@ impl ProxyHttp for Hooks {
             self.governor
                 .head_received(exchange, clock::now(), status.as_u16());
             response.insert_header(DECISION_ID, exchange.decision_id().as_bytes())?;
+            fields::expose(response, exchange.exposed())?;
         }
         Ok(())
     }
@@ -173,8 +175,12 @@ impl ProxyHttp for Hooks {
         };
         let answer = Answer::to_failure(failure::classify(error));
         let message = answer
-            .zip(passage.decision_id())
-            .and_then(|(answer, id)| answer.message(id).ok());
+            .zip(passage.exchange())
+            .and_then(|(answer, exchange)| {
+                let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
+                fields::expose(&mut head, exchange.exposed()).ok()?;
+                Some((head, body))
+            });
         if let Some((head, body)) = message {
             told.error_code = head.status.as_u16();
             // A client that is gone as well has nothing left to be told.
