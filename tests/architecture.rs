@@ -160,9 +160,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "ledger",
             "pipeline",
-            // Explains a decision by judging it again; shares the gateway's error for a taken port.
+            // Explains a decision by judging it again.
             "replay",
-            "gateway",
         ],
     ),
     // Puts everything together, so it sees everything that runs.
