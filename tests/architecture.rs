@@ -144,7 +144,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
         ],
     ),
-    // The admin listener is bound as the others are, and judges a record again on request.
     (
         "admin",
         &[
@@ -161,18 +160,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
             "ledger",
             "pipeline",
+            // Explains a decision by judging it again.
             "replay",
-            "gateway::BindError",
         ],
     ),
-    // Puts the parts of a running gateway together; nothing but the command line knows it.
+    // Puts everything together, so it sees everything that runs.
     (
         "assembly",
         &[
             "units",
-            "contract",
             "observation",
-            "policy",
             "pipeline",
             "record",
             "rulebook",
@@ -209,7 +206,7 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
     (
         "axum",
         &["admin", "cli::demo"],
-        "the admin listener, and the upstream of the demo",
+        "the admin listener is the only web server of ours, the demo's upstream aside",
     ),
     ("anyhow", &["cli", "main"], "the library has typed errors"),
     (
@@ -224,7 +221,6 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Where time may be read; everything else is told the time.
-// admin::held ends silent connections; the demo ends itself.
 const CLOCKS: &[&str] = &["gateway", "ledger::clock", "admin::held", "cli::demo"];
 const CLOCK_CALLS: &[[&str; 2]] = &[["Instant", "now"], ["SystemTime", "now"]];
 

@@ -14,7 +14,7 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 /// Connections at once; the next one waits in the kernel.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -91,7 +91,7 @@ impl Held {
         moved: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            self.silence.set(sleep(SILENCE_MAX));
             return moved;
         }
         ready!(self.silence.as_mut().poll(context));

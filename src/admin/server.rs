@@ -12,7 +12,6 @@ use tokio::sync::{oneshot, watch};
 use crate::admin::held::BoundedListener;
 use crate::admin::router::router;
 use crate::admin::state::AdminState;
-use crate::gateway::BindError;
 
 /// Threads for handlers that read files.
 const FILE_THREADS: usize = 2;
@@ -27,11 +26,25 @@ pub enum AdminError {
     )]
     NotLoopback(SocketAddr),
     /// The socket could not be had.
-    #[error("the admin listener {0}; admin.bind says where")]
-    Bind(#[from] BindError),
+    #[error("the admin listener cannot listen on {address}: {source}; {}", remedy(.source))]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// No thread or runtime.
     #[error("the admin listener cannot start: {0}")]
     Start(#[from] io::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "stop the process that holds the port, or set admin.bind to another one"
+        }
+        _ => "set admin.bind to a loopback address of this host and a port from 1024 on",
+    }
 }
 
 /// A running admin listener.
@@ -51,7 +64,7 @@ impl Admin {
         if !bind.ip().is_loopback() {
             return Err(AdminError::NotLoopback(bind));
         }
-        let failed = |source| BindError {
+        let failed = |source| AdminError::Bind {
             address: bind,
             source,
         };

@@ -413,7 +413,7 @@ fn a_port_in_use_and_an_open_address_are_refused_with_a_remedy() {
     let address = taken.local_addr().expect("bound");
     let bench = Bench::start(Tier::ObserveOnly);
     let error = Admin::start(address, Arc::clone(&bench.state)).expect_err("it is taken");
-    assert!(matches!(error, AdminError::Bind(_)));
+    assert!(matches!(error, AdminError::Bind { .. }));
     let said = error.to_string();
     assert!(
         said.contains(&address.to_string()) && said.contains("admin.bind"),

@@ -109,13 +109,13 @@ metrics! {
     TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
         "1 for the tier of the process, 0 for the others.";
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
-        "Open client connections, with a request in flight (active) or without (idle).";
+        "Open client connections, with a request in flight (active) or without (idle); HTTP/2 connections may make active too high.";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
         "Connections closed at once because too many were open, in all or from one address.";
     SERIES = Gauge "tidegate_metrics_series" [] "series",
         "Series that the workers count, summed over workers.";
     SERIES_MAX = Gauge "tidegate_metrics_series_max" [] "series",
-        "Series that the workers can count before further ones go to contract _other.";
+        "Series that the workers can count before further ones go to contract _other; a worker's share also bounds the contracts with gauges of their own.";
     SERIES_OVERFLOWED = Counter "tidegate_metrics_overflowed_total" ["result"] "additions",
         "Additions to series without room of their own: counted under _other, or lost.";
     LOG_SUPPRESSED = Counter "tidegate_log_lines_suppressed_total" [] "lines",

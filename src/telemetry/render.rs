@@ -5,12 +5,13 @@
 //! registry and reading them back would add a lock and a copy, and no information.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ledger::Snapshot;
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
+use crate::telemetry::routes::Named;
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
 use crate::telemetry::{names, process, routes};
@@ -39,6 +40,7 @@ pub struct Telemetry {
     connections: ConnectionReader,
     started: Moment,
     reload_failed: AtomicBool,
+    named: Mutex<Named>,
 }
 
 impl fmt::Debug for Telemetry {
@@ -68,6 +70,7 @@ impl Telemetry {
             connections,
             started,
             reload_failed: AtomicBool::new(false),
+            named: Mutex::default(),
         }
     }
 
@@ -96,12 +99,20 @@ impl Telemetry {
         let started = self.started.wall_us as f64 / 1e6;
         text.sample(&names::START_TIME, &[], started);
         Series::read(&self.tallies, rulebook, self.refusals).write(&mut text);
-        routes::write(&mut text, rulebook);
+        self.write_routes(&mut text, rulebook);
         write_ledger(&mut text, ledger);
         self.write_state(&mut text, rulebook);
         write_log(&mut text);
         process::write(&mut text);
         text.finish()
+    }
+
+    fn write_routes(&self, text: &mut Exposition, rulebook: &Rulebook) {
+        // The bound that workers keep for their series is the bound here too.
+        let series_max = self.tallies.first().map_or(0, |tally| tally.room());
+        // A scrape that panicked left a set of routes behind, and any set will do.
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        routes::write(text, rulebook, &mut named, series_max);
     }
 
     fn write_state(&self, text: &mut Exposition, rulebook: &Rulebook) {
@@ -115,7 +126,7 @@ impl Telemetry {
             text.sample(&names::TIER, &labels, truth(tier == rulebook.tier()));
         }
         let counts = self.connections();
-        // One request at a time on a connection: a busy one has exactly one in flight.
+        // With HTTP/1.1 a busy connection has exactly one in flight; with HTTP/2 it may have more.
         let active = counts.in_flight.min(counts.open);
         for (state, number) in [("active", active), ("idle", counts.open - active)] {
             text.sample(&names::CONNECTIONS, &[state], number as f64);

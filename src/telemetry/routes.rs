@@ -1,5 +1,8 @@
 //! What the board and the rulebook say about each route at the time of a scrape.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::contract::Contract;
 use crate::observation::{
     BUCKETS, Board, Histogram, Mode, Signals, TotalsReading, bucket_ceiling_us,
 };
@@ -7,6 +10,7 @@ use crate::pipeline::KNOWN_FACTORS;
 use crate::risk::{Reading, Subject, TABLE};
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
+use crate::telemetry::key::OTHER_ROUTE;
 use crate::telemetry::names;
 use crate::telemetry::series::contract_label;
 use crate::units::{BasisPoints, Tier};
@@ -19,34 +23,96 @@ const UPSTREAM_BOUNDS_US: [u64; 18] = [
     1_048_576, 2_097_152, 4_194_304, 8_388_608, 16_777_216, 33_554_432,
 ];
 
+/// The most samples that one route has here.
+const SAMPLES_PER_ROUTE: u64 = 32;
+
+/// The routes that have names of their own; whoever comes later is counted as `_other`.
+///
+/// A route keeps its name once it has it, or its counters would fall.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    serial: u32,
+    routes: BTreeSet<usize>,
+}
+
+impl Named {
+    /// Adds routes as long as their samples fit into `series_max`.
+    fn extend(&mut self, serial: u32, used: impl Iterator<Item = usize>, series_max: u64) {
+        if self.serial != serial {
+            // Routes mean something in one rulebook only.
+            *self = Self {
+                serial,
+                routes: BTreeSet::new(),
+            };
+        }
+        let most = usize::try_from(series_max / SAMPLES_PER_ROUTE).unwrap_or(usize::MAX);
+        for route in used {
+            if self.routes.len() >= most {
+                break;
+            }
+            self.routes.insert(route);
+        }
+    }
+}
+
+/// What one line of samples is about.
+#[derive(Debug, Default)]
+struct Sums {
+    in_flight: u64,
+    latencies: [u64; UPSTREAM_BOUNDS_US.len() + 1],
+    latency_sum_us: u64,
+}
+
+impl Sums {
+    fn add(&mut self, board: &Board, route: usize, totals: &TotalsReading) {
+        // The two counts are read one after the other: an end in between must not wrap.
+        let in_flight = totals.forwarded.wrapping_sub(totals.ended).cast_signed();
+        self.in_flight += u64::from(in_flight.max(0).unsigned_abs());
+        let (latencies, sum_us) = board.latencies(route);
+        for (sum, count) in self.latencies.iter_mut().zip(regroup(&latencies)) {
+            *sum += count;
+        }
+        self.latency_sum_us = self.latency_sum_us.wrapping_add(sum_us);
+    }
+}
+
 /// Writes the metrics of all routes that were ever asked for.
-pub(super) fn write(text: &mut Exposition, rulebook: &Rulebook) {
+pub(super) fn write(
+    text: &mut Exposition,
+    rulebook: &Rulebook,
+    named: &mut Named,
+    series_max: u64,
+) {
     let board = rulebook.board();
     let used: Vec<(usize, TotalsReading)> = (0..board.routes())
         .map(|route| (route, board.totals(route)))
         .filter(|(_, totals)| *totals != TotalsReading::default())
         .collect();
+    let routes = used.iter().map(|(route, _)| *route);
+    named.extend(rulebook.serial(), routes, series_max);
+    let mut sums: BTreeMap<usize, Sums> = BTreeMap::new();
     for (route, totals) in &used {
-        let in_flight = totals.forwarded.wrapping_sub(totals.ended);
-        let contract = contract_label(rulebook, *route);
-        // The two counts are read one after the other: an end in between must not wrap.
-        let in_flight = in_flight.cast_signed().max(0);
-        text.sample(&names::INFLIGHT, &[contract], f64::from(in_flight));
+        let own = named.routes.contains(route);
+        let place = if own { *route } else { OTHER_ROUTE };
+        sums.entry(place).or_default().add(board, *route, totals);
     }
-    for (route, _) in &used {
-        let (latencies, sum_us) = board.latencies(*route);
-        if latencies.total() > 0 {
+    for (route, sum) in &sums {
+        let contract = contract_label(rulebook, *route);
+        text.sample(&names::INFLIGHT, &[contract], sum.in_flight as f64);
+    }
+    for (route, sum) in &sums {
+        if sum.latencies.iter().any(|count| *count > 0) {
             let contract = [contract_label(rulebook, *route)];
-            let counts = regroup(&latencies);
             let (metric, bounds) = (&names::UPSTREAM_DURATION, &UPSTREAM_BOUNDS_US);
-            text.histogram(metric, &contract, bounds, &counts, sum_us, 1e6);
+            let (counts, sum_us) = (&sum.latencies, sum.latency_sum_us);
+            text.histogram(metric, &contract, bounds, counts, sum_us, 1e6);
         }
     }
-    // Distress is about a contract's route; what is unmatched has none.
-    let contracts = used
-        .iter()
-        .map(|(route, _)| *route)
-        .filter(|route| *route != board.unmatched());
+    // Distress is about a contract's route: what is unmatched has none, and others are many.
+    let contracts = sums
+        .keys()
+        .copied()
+        .filter(|route| rulebook.contract_of(*route).is_some());
     risks(text, rulebook, contracts);
 }
 
@@ -59,27 +125,27 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
         }
     }
     for route in routes.clone() {
-        let terms = rulebook
-            .contract_of(route)
-            .map(crate::contract::Contract::terms);
-        let signals = signals_of(rulebook, route);
-        for line in TABLE
-            .iter()
-            .filter(|line| line.family.subject() == Subject::Route)
-        {
-            if !signals.known.contains(line.factor) {
-                continue;
-            }
-            if let Reading::Known(reading) = (line.read)(&signals, terms) {
-                let values = [contract_label(rulebook, route), line.factor.name()];
-                text.sample(&names::RISK_FACTOR, &values, ratio(reading));
-            }
-        }
+        write_factors(text, rulebook, route);
     }
     for route in routes {
         if let Some(contract) = rulebook.contract_of(route) {
             let limit = contract.terms().max_latency.as_micros() as f64 / 1e6;
             text.sample(&names::LATENCY_LIMIT, &[contract.id().as_str()], limit);
+        }
+    }
+}
+
+fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
+    let terms = rulebook.contract_of(route).map(Contract::terms);
+    let signals = signals_of(rulebook, route);
+    for line in &TABLE {
+        let of_route = line.family.subject() == Subject::Route;
+        if !of_route || !signals.known.contains(line.factor) {
+            continue;
+        }
+        if let Reading::Known(reading) = (line.read)(&signals, terms) {
+            let values = [contract_label(rulebook, route), line.factor.name()];
+            text.sample(&names::RISK_FACTOR, &values, ratio(reading));
         }
     }
 }
@@ -125,8 +191,19 @@ fn regroup(histogram: &Histogram) -> [u64; UPSTREAM_BOUNDS_US.len() + 1] {
 
 #[cfg(test)]
 mod tests {
-    use super::{UPSTREAM_BOUNDS_US, regroup};
+    use super::{Named, SAMPLES_PER_ROUTE, UPSTREAM_BOUNDS_US, regroup};
     use crate::observation::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
+
+    #[test]
+    fn a_route_keeps_its_name_and_names_are_bounded() {
+        let mut named = Named::default();
+        let room = 3 * SAMPLES_PER_ROUTE;
+        named.extend(0, [5, 9].into_iter(), room);
+        named.extend(0, [1, 2, 5, 9].into_iter(), room);
+        assert_eq!(named.routes, [1, 5, 9].into());
+        named.extend(1, [2, 3].into_iter(), room);
+        assert_eq!(named.routes, [2, 3].into(), "another rulebook");
+    }
 
     #[test]
     fn bounds_are_ends_of_buckets() {

@@ -1,9 +1,9 @@
 //! A table of counters with one writer: no lock, no allocation and no locked instruction in it.
 //!
 //! Open addressing with linear probing over slots that are never freed. The writer puts the count
-//! before the key, so whoever sees a key sees its count too; a count only rises. A table that is
-//! three quarters full counts further new series for all routes together ([`Key::overflow`]);
-//! the last quarter is kept for those, and what finds no room even there is counted as lost.
+//! before the key, so whoever sees a key sees its count too; a count only rises. A table that holds
+//! its series (at most three quarters of the slots) counts further new ones for all routes together
+//! ([`Key::overflow`]); what finds no room in the other slots either is counted as lost.
 //! Deliberately not here: what a key means.
 
 use std::cell::Cell;
@@ -17,6 +17,7 @@ use crate::telemetry::key::Key;
 #[derive(Debug)]
 pub struct Tally {
     slots: Box<[Slot]>,
+    room: u64,
     series: AtomicU64,
     overflowed: AtomicU64,
     lost: AtomicU64,
@@ -52,11 +53,13 @@ impl Tally {
     /// It takes 16 bytes a slot, with a third more slots than series, rounded up to a power of 2.
     #[must_use]
     pub fn new(series_max: usize) -> (Arc<Self>, TallyWriter) {
-        let wanted = series_max.max(48).saturating_mul(4) / 3;
+        let room = series_max.max(48);
+        let wanted = room.saturating_mul(4) / 3;
         let tally = Arc::new(Self {
             slots: (0..wanted.next_power_of_two())
                 .map(|_| Slot::default())
                 .collect(),
+            room: room as u64,
             series: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -90,7 +93,7 @@ impl Tally {
     /// How many series can be counted each by itself.
     #[must_use]
     pub const fn room(&self) -> u64 {
-        self.slots.len() as u64 / 4 * 3
+        self.room
     }
 
     /// The slot of a key, or the empty one where it belongs; `None` where neither is.

@@ -190,6 +190,13 @@ fn a_full_table_loses_no_count_and_says_so() {
     let text = telemetry(vec![tally.clone()]).render(&rulebook, &ledger());
     let other = "http_route=\"_other\"";
     assert!(sum(&text, "http_server_request_duration_seconds_count", other) > 0.0);
+    serve(&rulebook, &worker, known(1), 700);
+    let text = telemetry(vec![tally.clone()]).render(&rulebook, &ledger());
+    let upstream = "tidegate_upstream_request_duration_seconds_count";
+    for contract in ["deploy_get_v1", "_other"] {
+        let series = format!("{upstream}{{contract=\"{contract}\"}}");
+        assert_eq!(value(&text, &series), 1.0, "{contract}: one name fits");
+    }
     let fill = tally.fill();
     assert_eq!(value(&text, "tidegate_metrics_series"), fill.series as f64);
     assert_eq!(value(&text, "tidegate_metrics_series_max"), 48.0);
