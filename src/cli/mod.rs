@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 
 pub mod check;
 pub mod match_route;
+pub mod offline;
+pub mod simulate;
 
 /// An inline governance gateway for HTTP APIs.
 #[derive(Debug, Parser)]
@@ -20,6 +22,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// Run traffic from a file through the pipeline, in virtual time.
+    Simulate(simulate::SimulateArgs),
 }
 
 impl Cli {
@@ -29,6 +33,7 @@ impl Cli {
         match self.verb {
             Verb::Check(args) => check::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Simulate(args) => simulate::run(&args),
         }
     }
 }
