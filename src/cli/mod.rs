@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 pub mod check;
 pub mod match_route;
 pub mod offline;
+pub mod replay;
 pub mod simulate;
 
 /// An inline governance gateway for HTTP APIs.
@@ -22,6 +23,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// Judge every decision of a ledger again.
+    Replay(replay::ReplayArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
     Simulate(simulate::SimulateArgs),
 }
@@ -33,6 +36,7 @@ impl Cli {
         match self.verb {
             Verb::Check(args) => check::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Replay(args) => replay::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
         }
     }

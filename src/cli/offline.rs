@@ -42,10 +42,7 @@ pub(super) fn load_or_tell(path: &Path) -> Result<Loaded, u8> {
 }
 
 /// The registry of a loaded configuration for one worker, and the bytes that its digest names.
-pub(super) fn registry_of(
-    loaded: Loaded,
-    tier: Option<Tier>,
-) -> (Arc<Registry>, CanonicalContent) {
+pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>, CanonicalContent) {
     let registry = Registry::new(RulebookParts {
         catalogue: loaded.catalogue,
         rules: loaded.rules,

@@ -35,6 +35,7 @@ pub struct SimulateArgs {
     /// One JSON object per line; `-` reads stdin.
     #[arg(value_name = "TRAFFIC.jsonl")]
     pub traffic: PathBuf,
+    /// The configuration.
     #[command(flatten)]
     pub config: ConfigArg,
     /// The tier of the process, instead of the one in the file.
@@ -152,7 +153,11 @@ impl<W: Write> Sink<W> {
         let encoder = Encoder::new(Arc::clone(registry), INSTANCE);
         Self {
             out,
-            encoder: if explain { encoder.explained() } else { encoder },
+            encoder: if explain {
+                encoder.explained()
+            } else {
+                encoder
+            },
             // Record 0 of a ledger is its `open`, so the first decision is record 1 here too.
             chain: Chain::resume(1, [b'0'; 64]),
             line: Vec::with_capacity(2_048),
