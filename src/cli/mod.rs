@@ -3,10 +3,13 @@
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod explain;
 pub mod match_route;
 pub mod offline;
+pub mod reasons;
 pub mod replay;
 pub mod simulate;
+pub mod version;
 
 /// An inline governance gateway for HTTP APIs.
 #[derive(Debug, Parser)]
@@ -21,12 +24,18 @@ enum Verb {
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Explain one decision: of a ledger, or of a method and a path.
+    Explain(explain::ExplainArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// List all reason codes.
+    Reasons,
     /// Judge every decision of a ledger again.
     Replay(replay::ReplayArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
     Simulate(simulate::SimulateArgs),
+    /// Print the version.
+    Version(version::VersionArgs),
 }
 
 impl Cli {
@@ -35,9 +44,12 @@ impl Cli {
     pub fn run(self) -> u8 {
         match self.verb {
             Verb::Check(args) => check::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Reasons => reasons::run(),
             Verb::Replay(args) => replay::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
+            Verb::Version(args) => version::run(&args),
         }
     }
 }
