@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::contract::Contract;
-use crate::ledger::Record;
+use crate::enforcement::Measure;
+use crate::ledger::{Record, as_text};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::canonical;
 use crate::policy::rules::{Rules, Severity};
-use crate::record::{DecisionLine, Difference, LineError, differences};
-use crate::units::BasisPoints;
+use crate::record::{Comparison, DecisionLine, Difference, LineError};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]
@@ -104,7 +104,10 @@ pub struct Mismatch {
 #[derive(Debug)]
 pub struct Replay {
     folder: PathBuf,
-    loaded: HashMap<Box<str>, RuleSet>,
+    loaded: Vec<(Box<str>, Result<RuleSet, String>)>,
+    /// The place of the rulebook that the last record named: most name the same.
+    last: usize,
+    comparison: Comparison,
 }
 
 impl Replay {
@@ -113,7 +116,9 @@ impl Replay {
     pub fn of(ledger_dir: &Path) -> Self {
         Self {
             folder: ledger_dir.join("rulebooks"),
-            loaded: HashMap::new(),
+            loaded: Vec::new(),
+            last: 0,
+            comparison: Comparison::default(),
         }
     }
 
@@ -123,7 +128,7 @@ impl Replay {
     /// [`ReplayError`] where it cannot be judged.
     pub fn check(&mut self, record: &Record<'_>) -> Result<Option<Mismatch>, ReplayError> {
         let (line, judged) = self.judge(record)?;
-        let differences = differences(record, &line.signals, &judged);
+        let differences = self.comparison.differences(&line, &judged);
         if differences.is_empty() {
             return Ok(None);
         }
@@ -158,35 +163,40 @@ impl Replay {
     /// # Errors
     /// [`ReplayError::Rulebook`] where it is not there, or not what its name says.
     pub fn rule_set(&mut self, digest: &str) -> Result<&RuleSet, ReplayError> {
-        if !self.loaded.contains_key(digest) {
-            let rules = load(&self.folder, digest)?;
-            self.loaded.insert(digest.into(), rules);
+        let is_it = |(named, _): &(Box<str>, _)| **named == *digest;
+        if !self.loaded.get(self.last).is_some_and(is_it) {
+            let known = self.loaded.iter().position(is_it);
+            self.last = known.unwrap_or(self.loaded.len());
+            if known.is_none() {
+                // A failure is kept too: a missing file is looked for once, not per record.
+                self.loaded
+                    .push((digest.into(), load(&self.folder, digest)));
+            }
         }
-        self.loaded
-            .get(digest)
-            .ok_or_else(|| fault(&self.folder, "is not there".to_owned()))
+        match self.loaded.get(self.last) {
+            Some((_, Ok(rules))) => Ok(rules),
+            Some((_, Err(rule))) => Err(self.fault(digest, rule.clone())),
+            None => Err(self.fault(digest, "is not there".to_owned())),
+        }
+    }
+
+    fn fault(&self, digest: &str, rule: String) -> ReplayError {
+        let path = self.folder.join(format!("{digest}.json"));
+        ReplayError::Rulebook { path, rule }
     }
 }
 
-fn fault(path: &Path, rule: String) -> ReplayError {
-    ReplayError::Rulebook {
-        path: path.to_owned(),
-        rule,
-    }
-}
-
-fn load(folder: &Path, digest: &str) -> Result<RuleSet, ReplayError> {
+fn load(folder: &Path, digest: &str) -> Result<RuleSet, String> {
     let plain = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    let path = folder.join(format!("{digest}.json"));
     if digest.len() != 64 || !digest.bytes().all(plain) {
-        return Err(fault(folder, format!("{digest:?} is not a digest")));
+        return Err("its name is not a digest".to_owned());
     }
-    let bytes = std::fs::read(&path).map_err(|error| fault(&path, error.to_string()))?;
+    let path = folder.join(format!("{digest}.json"));
+    let bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
     if hex::encode(Sha256::digest(&bytes)) != digest {
-        return Err(fault(&path, "its bytes do not hash to its name".to_owned()));
+        return Err("its bytes do not hash to its name".to_owned());
     }
-    let (contracts, rules) =
-        canonical::read(&bytes).map_err(|error| fault(&path, error.to_string()))?;
+    let (contracts, rules) = canonical::read(&bytes).map_err(|error| error.to_string())?;
     Ok(RuleSet::new(rules, contracts))
 }
 
@@ -195,6 +205,8 @@ fn load(folder: &Path, digest: &str) -> Result<RuleSet, ReplayError> {
 pub struct Impact {
     /// Decisions judged under both.
     pub judged: u64,
+    /// Of these, decisions that no contract claimed: a new route of the candidate might.
+    pub unmatched: u64,
     /// Decisions of contracts that the candidate does not have.
     pub not_replayable: u64,
     /// How many changed, per contract, from what to what.
@@ -203,16 +215,17 @@ pub struct Impact {
 
 impl Impact {
     /// Adds one recorded decision.
-    pub fn add(&mut self, line: &DecisionLine<'_>, recorded: Severity, candidate: &RuleSet) {
+    pub fn add(&mut self, line: &DecisionLine<'_>, candidate: &RuleSet) {
         let Some(judged) = candidate.judge(line) else {
             self.not_replayable += 1;
             return;
         };
         self.judged += 1;
-        let would_be = judged.decision.severity();
-        if would_be != recorded {
+        self.unmatched += u64::from(line.contract_id.is_none());
+        let (was, would_be) = (recorded_course(line), course_of(&judged));
+        if would_be != was {
             let contract = line.contract_id.unwrap_or(crate::observation::UNMATCHED);
-            let key = (contract.to_owned(), recorded.name(), would_be.name());
+            let key = (contract.to_owned(), was, would_be);
             *self.changed.entry(key).or_default() += 1;
         }
     }
@@ -224,8 +237,36 @@ impl Impact {
     }
 }
 
-/// The score of a judgement as a share, for people.
-#[must_use]
-pub fn percent(score: BasisPoints) -> String {
-    format!("{}.{:02} %", score.get() / 100, score.get() % 100)
+/// A decision and whether the tier let it be carried out, in one name.
+fn course(severity: Severity, is_taken: bool) -> &'static str {
+    match (severity, is_taken) {
+        (Severity::Allow, _) => "ALLOW",
+        (Severity::Throttle, true) => "THROTTLE",
+        (Severity::Throttle, false) => "THROTTLE withheld",
+        (Severity::Quarantine, true) => "QUARANTINE",
+        (Severity::Quarantine, false) => "QUARANTINE withheld",
+        (Severity::Drop, true) => "DROP",
+        (Severity::Drop, false) => "DROP withheld",
+    }
+}
+
+fn course_of(judged: &Judgement) -> &'static str {
+    let withheld = judged.permit.measure() == Measure::Forward;
+    course(judged.decision.severity(), !withheld)
+}
+
+fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
+    let name = line.judged_member("decision");
+    let severity = Severity::ALL
+        .into_iter()
+        .find(|severity| as_text(name) == Some(severity.name()));
+    let Some(severity) = severity else {
+        return "none";
+    };
+    let taken = line.judged_member("actions_taken");
+    let is_taken = std::str::from_utf8(taken).is_ok_and(|taken| {
+        let mut names = taken.split('"');
+        names.any(|name| name == severity.key())
+    });
+    course(severity, is_taken)
 }

@@ -6,9 +6,15 @@ use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod ledger;
 pub mod match_route;
+pub mod offline;
+pub mod reasons;
+pub mod replay;
 pub mod run;
+pub mod simulate;
+pub mod version;
 
 /// An inline governance gateway for HTTP APIs.
 #[derive(Debug, Parser)]
@@ -25,12 +31,22 @@ enum Verb {
     Check(check::CheckArgs),
     /// Watch the gateway govern synthetic traffic; needs nothing but this program.
     Demo(demo::DemoArgs),
+    /// Explain one decision: of a ledger, or of a method and a path.
+    Explain(explain::ExplainArgs),
     /// Verify or read a ledger.
     Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// List all reason codes.
+    Reasons,
+    /// Judge every decision of a ledger again.
+    Replay(replay::ReplayArgs),
     /// Run the gateway.
     Run(run::RunArgs),
+    /// Run traffic from a file through the pipeline, in virtual time.
+    Simulate(simulate::SimulateArgs),
+    /// Print the version.
+    Version(version::VersionArgs),
 }
 
 impl Cli {
@@ -40,9 +56,14 @@ impl Cli {
         match self.verb {
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Ledger(args) => ledger::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Reasons => reasons::run(),
+            Verb::Replay(args) => replay::run(&args),
             Verb::Run(args) => run::run(&args),
+            Verb::Simulate(args) => simulate::run(&args),
+            Verb::Version(args) => version::run(&args),
         }
     }
 }

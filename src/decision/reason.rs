@@ -74,6 +74,27 @@ impl Reason {
         }
     }
 
+    /// What it says, for a person.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::AmbiguousTarget => "the path has no single meaning",
+            Self::CircuitOpen => "the route's circuit is open, or no probe was left",
+            Self::ConcurrencyExceeded => "the contract's requests in flight are used up",
+            Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
+            Self::CriticalRiskScore => "the score is in the critical band",
+            Self::HighRiskScore => "the score is in the high band",
+            Self::LedgerUnavailable => "the ledger takes no records, and the contract requires it",
+            Self::LowRiskScore => "the score is below the medium band",
+            Self::MalformedRequest => "the head cannot be read as a request",
+            Self::MediumRiskScore => "the score is in the medium band",
+            Self::NoContractMatch => "no contract has the path",
+            Self::QuarantinedSubject => "client or route is in an open quarantine case",
+            Self::RateLimitExceeded => "a rate limit is used up",
+            Self::RetryStormDetected => "a retry while many are retrying",
+        }
+    }
+
     /// The key of contract or policy that changes when this reason applies.
     #[must_use]
     pub const fn governed_by(self) -> &'static str {

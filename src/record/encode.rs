@@ -18,6 +18,7 @@ pub struct Encoder {
     registry: Arc<Registry>,
     instance: Box<str>,
     current: Arc<Rulebook>,
+    explained: bool,
 }
 
 impl Encoder {
@@ -28,7 +29,16 @@ impl Encoder {
             current: registry.active().load_full(),
             registry,
             instance: instance.into(),
+            explained: false,
         }
+    }
+
+    /// Adds the member `contributions` to every decision: for people, never for a ledger, because
+    /// it follows from the inputs.
+    #[must_use]
+    pub const fn explained(mut self) -> Self {
+        self.explained = true;
+        self
     }
 
     /// Pushes the members of one event's record.
@@ -40,20 +50,31 @@ impl Encoder {
                 {
                     self.current = rulebook;
                 }
-                encode_decision(line, &self.current, &self.instance, boot, worker, decision);
+                let source = Origin {
+                    instance: &self.instance,
+                    boot,
+                    worker,
+                };
+                encode_decision(line, &self.current, &source, decision, self.explained);
             }
             Event::Outcome(outcome) => encode_outcome(line, boot, worker, outcome),
         }
     }
 }
 
+/// Where an event was made.
+struct Origin<'a> {
+    instance: &'a str,
+    boot: u32,
+    worker: u8,
+}
+
 fn encode_decision(
     line: &mut EntryBuilder<'_>,
     rulebook: &Rulebook,
-    instance: &str,
-    boot: u32,
-    worker: u8,
+    origin: &Origin<'_>,
     event: &DecisionEvent,
+    explained: bool,
 ) {
     let judgement = &event.judgement;
     let (assessment, decision, permit) = (
@@ -64,8 +85,8 @@ fn encode_decision(
     let route = event.route as usize;
     let contract = rulebook.contract_of(route).filter(|_| event.contracted);
     let id = DecisionId {
-        boot,
-        worker,
+        boot: origin.boot,
+        worker: origin.worker,
         n: event.n,
     };
     line.uint("abuse_bp", assessment.abuse().wide());
@@ -84,6 +105,9 @@ fn encode_decision(
     if let Some(contract) = contract {
         line.text("contract_id", contract.id().as_str());
     }
+    if explained {
+        line.counts("contributions", contributions(event));
+    }
     line.text("decision", decision.severity().name());
     line.bytes("decision_id", &id.digits());
     line.uint("distress_bp", assessment.distress().wide());
@@ -93,7 +117,7 @@ fn encode_decision(
     line.uint("error_count", event.ending.error_count());
     line.counts("factors", readings(event));
     inputs(line, event);
-    line.text("instance", instance);
+    line.text("instance", origin.instance);
     let insufficient = assessment.insufficient();
     if !insufficient.is_empty() {
         line.names(
@@ -129,7 +153,7 @@ fn encode_decision(
         line.text("upstream", rulebook.upstream_of(route));
     }
     line.uint("upstream_status", u64::from(event.ending.upstream_status));
-    line.uint("worker", u64::from(worker));
+    line.uint("worker", u64::from(origin.worker));
 }
 
 fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &OutcomeEvent) {
@@ -152,6 +176,14 @@ fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &Ou
 /// Actions are sorted by name in records; the bits are in another order.
 fn actions(line: &mut EntryBuilder<'_>, key: &'static str, set: ActionSet) {
     line.names(key, set.iter_by_name().map(|action| action.name()));
+}
+
+fn contributions(event: &DecisionEvent) -> impl Iterator<Item = (&'static str, u64)> {
+    let assessment = event.judgement.assessment;
+    Factor::BY_NAME
+        .into_iter()
+        .map(move |factor| (factor.name(), assessment.contribution(factor).wide()))
+        .filter(|(_, counted)| *counted > 0)
 }
 
 fn readings(event: &DecisionEvent) -> impl Iterator<Item = (&'static str, u64)> {

@@ -4,8 +4,6 @@
 
 use crate::ledger::{Record, as_text};
 use crate::observation::{InputsError, Signals};
-use crate::pipeline::Judgement;
-use crate::units::{Action, ActionSet, BasisPoints, Factor};
 
 /// Why a line is not a decision that can be judged again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,7 +16,26 @@ pub enum LineError {
     Inputs(#[from] InputsError),
 }
 
-/// The arguments of a recorded decision.
+/// How many members of a record follow from its inputs.
+pub const JUDGED_COUNT: usize = 12;
+
+/// The members of a record that follow from its inputs and its rulebook, sorted.
+pub const JUDGED_MEMBERS: [&str; JUDGED_COUNT] = [
+    "abuse_bp",
+    "actions_taken",
+    "allowed_actions",
+    "circuit",
+    "decision",
+    "distress_bp",
+    "factors",
+    "insufficient",
+    "reason_codes",
+    "recommended_actions",
+    "risk_bp",
+    "tier",
+];
+
+/// The arguments of a recorded decision, and what the record says of its judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecisionLine<'a> {
     /// Its id.
@@ -29,17 +46,27 @@ pub struct DecisionLine<'a> {
     pub contract_id: Option<&'a str>,
     /// What it was judged by.
     pub signals: Signals,
+    /// The raw values of [`JUDGED_MEMBERS`]; empty where one is missing.
+    pub judged: [&'a [u8]; JUDGED_COUNT],
 }
 
 impl<'a> DecisionLine<'a> {
-    /// The arguments in a record of kind `decision`.
+    /// Reads a record of kind `decision`, in one pass and without an allocation.
     ///
     /// # Errors
     /// [`LineError`] names the member that is not as the format says.
     pub fn read(record: &Record<'a>) -> Result<Self, LineError> {
         let (mut decision_id, mut policy_hash, mut contract_id, mut inputs) =
             (None, None, None, None);
+        let mut judged: [&[u8]; JUDGED_COUNT] = [b""; JUDGED_COUNT];
+        // Both lists are sorted, so one walk along both finds every judged member.
+        let mut awaited = JUDGED_MEMBERS.into_iter().zip(&mut judged).peekable();
         for (key, raw) in record.members() {
+            while awaited.next_if(|(member, _)| *member < key).is_some() {}
+            if let Some((_, slot)) = awaited.next_if(|(member, _)| *member == key) {
+                *slot = raw;
+                continue;
+            }
             match key {
                 "contract_id" => contract_id = as_text(raw),
                 "decision_id" => decision_id = as_text(raw),
@@ -55,7 +82,18 @@ impl<'a> DecisionLine<'a> {
             policy_hash: policy_hash.ok_or(LineError::Member("policy_hash"))?,
             contract_id,
             signals: Signals::from_inputs(inputs)?,
+            judged,
         })
+    }
+
+    /// The raw value of one of [`JUDGED_MEMBERS`]; empty where it is missing.
+    #[must_use]
+    pub fn judged_member(&self, name: &str) -> &'a [u8] {
+        let place = JUDGED_MEMBERS.iter().position(|member| *member == name);
+        place
+            .and_then(|place| self.judged.get(place))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -72,105 +110,4 @@ fn as_ints(raw: &[u8]) -> Option<([i64; INPUTS_MAX], usize)> {
         count += 1;
     }
     Some((ints, count))
-}
-
-/// A judged member that does not follow from the record's own inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Its name.
-    pub member: &'static str,
-    /// What the record says; empty where it is missing.
-    pub recorded: String,
-    /// What follows; empty where it should be missing.
-    pub recomputed: String,
-}
-
-/// Compares every judged member of a record with a judgement of its inputs.
-#[must_use]
-pub fn differences(record: &Record<'_>, signals: &Signals, judged: &Judgement) -> Vec<Difference> {
-    let expected = expected_members(signals, judged);
-    let mut found = [const { None }; EXPECTED_COUNT];
-    for (key, raw) in record.members() {
-        let place = expected.iter().position(|(member, _)| *member == key);
-        if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-            *slot = Some(raw);
-        }
-    }
-    expected
-        .into_iter()
-        .zip(found)
-        .filter(|((_, expected), found)| expected.as_bytes() != found.unwrap_or_default())
-        .map(|((member, recomputed), found)| Difference {
-            member,
-            recorded: String::from_utf8_lossy(found.unwrap_or_default()).into_owned(),
-            recomputed,
-        })
-        .collect()
-}
-
-const EXPECTED_COUNT: usize = 12;
-
-fn expected_members(
-    signals: &Signals,
-    judged: &Judgement,
-) -> [(&'static str, String); EXPECTED_COUNT] {
-    let (assessment, decision, permit) = (&judged.assessment, &judged.decision, &judged.permit);
-    [
-        ("abuse_bp", assessment.abuse().get().to_string()),
-        ("actions_taken", actions(permit.taken())),
-        ("allowed_actions", actions(permit.allowed())),
-        ("circuit", quoted(signals.circuit.name())),
-        ("decision", quoted(decision.severity().name())),
-        ("distress_bp", assessment.distress().get().to_string()),
-        ("factors", factors(judged)),
-        ("insufficient", insufficient(judged)),
-        (
-            "reason_codes",
-            list(decision.reasons().iter().map(|reason| reason.code())),
-        ),
-        ("recommended_actions", actions(permit.recommended())),
-        ("risk_bp", assessment.risk().get().to_string()),
-        ("tier", quoted(permit.tier().name())),
-    ]
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{text}\"")
-}
-
-fn list<'s>(names: impl Iterator<Item = &'s str>) -> String {
-    let quoted: Vec<String> = names.map(quoted).collect();
-    format!("[{}]", quoted.join(","))
-}
-
-fn actions(set: ActionSet) -> String {
-    let mut names: Vec<&str> = set.iter().map(Action::name).collect();
-    names.sort_unstable();
-    list(names.into_iter())
-}
-
-fn factors(judged: &Judgement) -> String {
-    let mut members: Vec<String> = Factor::ALL
-        .into_iter()
-        .map(|factor| (factor.name(), judged.assessment.reading(factor)))
-        .filter(|(_, reading)| *reading > BasisPoints::ZERO)
-        .map(|(name, reading)| format!("\"{name}\":{}", reading.get()))
-        .collect();
-    members.sort_unstable();
-    format!("{{{}}}", members.join(","))
-}
-
-fn insufficient(judged: &Judgement) -> String {
-    let mut names: Vec<&str> = judged
-        .assessment
-        .insufficient()
-        .iter()
-        .map(Factor::name)
-        .collect();
-    names.sort_unstable();
-    if names.is_empty() {
-        String::new()
-    } else {
-        list(names.into_iter())
-    }
 }

@@ -6,6 +6,7 @@
 //! the ledger.
 
 mod case;
+mod compare;
 mod encode;
 mod event;
 mod id;
@@ -14,10 +15,11 @@ mod shape;
 mod text;
 
 pub use case::case_id;
+pub use compare::{Comparison, Difference};
 pub use encode::Encoder;
 pub use event::{DecisionEvent, Event, EventEnding, Outcome, OutcomeEvent, Phase};
 pub use id::DecisionId;
-pub use line::{DecisionLine, Difference, LineError, differences};
+pub use line::{DecisionLine, JUDGED_COUNT, JUDGED_MEMBERS, LineError};
 pub use shape::{SHAPE_BYTES_MAX, unmatched_shape};
 pub use text::InlineText;
 

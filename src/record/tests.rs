@@ -7,7 +7,7 @@ use crate::ledger::{Chain, Record};
 use crate::observation::{Arrival, ClientKey, Completion, Ending, Share};
 use crate::pipeline::{admit, complete, judge};
 use crate::policy::rules::Rules;
-use crate::record::{DecisionEvent, DecisionLine, Encoder, Event, differences};
+use crate::record::{Comparison, DecisionEvent, DecisionLine, Encoder, Event};
 use crate::rulebook::{Registry, RulebookParts};
 use crate::units::{FactorSet, Moment, Tier};
 
@@ -166,17 +166,14 @@ fn every_record_follows_from_its_own_inputs() {
             let terms = rulebook.contract_of(0).map(Contract::terms);
             let terms = terms.filter(|_| read.contract_id.is_some());
             let judged = judge(rulebook.rules(), terms, &read.signals);
-            assert_eq!(
-                differences(&record, &read.signals, &judged),
-                [],
-                "{pairing:?}"
-            );
+            let mut comparison = Comparison::default();
+            assert_eq!(comparison.differences(&read, &judged), [], "{pairing:?}");
 
             // And a record that claims something else is found out.
-            let mut lenient = read.signals;
-            lenient.standing = crate::observation::Standing::Malformed;
-            let other = judge(rulebook.rules(), terms, &lenient);
-            assert!(!differences(&record, &lenient, &other).is_empty());
+            let mut lenient = read;
+            lenient.signals.standing = crate::observation::Standing::Malformed;
+            let other = judge(rulebook.rules(), terms, &lenient.signals);
+            assert!(!comparison.differences(&lenient, &other).is_empty());
         }
     }
 }

@@ -107,15 +107,13 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The events that have ended and whose predecessors have, in input order.
-    pub fn drain(&mut self) -> Vec<DecisionEvent> {
-        let mut ended = Vec::new();
-        while let Some(Some(event)) = self.finished.front() {
-            ended.push(*event);
-            self.finished.pop_front();
-            self.first_unfinished += 1;
-        }
-        ended
+    /// The next event in input order, if it has ended. What ended before an earlier request waits
+    /// for it, so memory is bounded by what arrives while one request is open.
+    pub fn next_ended(&mut self) -> Option<DecisionEvent> {
+        let event = self.finished.front().copied().flatten()?;
+        self.finished.pop_front();
+        self.first_unfinished += 1;
+        Some(event)
     }
 
     fn start(&mut self, running: Running, at_ms: u64) {

@@ -5,8 +5,10 @@
 
 mod clock;
 mod engine;
+mod reader;
 mod traffic;
 
 pub use clock::virtual_moment;
 pub use engine::{Engine, SIMULATED_WORKER};
+pub use reader::{TRAFFIC_LINE_BYTES_MAX, TrafficLines};
 pub use traffic::{TrafficError, TrafficLine};

@@ -53,6 +53,14 @@ pub enum TrafficError {
         /// What the parser said.
         error: serde_json::Error,
     },
+    /// The file could not be read on.
+    #[error("line {line}: cannot be read ({error}); check the file and its disk")]
+    Read {
+        /// Which line, from 1.
+        line: u64,
+        /// What the system said.
+        error: std::io::Error,
+    },
     /// A member out of its range.
     #[error("line {line}: {rule}")]
     Range {

@@ -1,0 +1,61 @@
+//! What the verbs that need no gateway share: exit codes, loading, a rulebook for one worker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::config::{Loaded, load};
+use crate::diagnostic::{Format, render};
+use crate::policy::canonical::CanonicalContent;
+use crate::rulebook::{Registry, RulebookParts};
+use crate::units::Tier;
+
+/// Everything is in order.
+pub(super) const OK: u8 = 0;
+/// It could not be done.
+pub(super) const FAILED: u8 = 1;
+/// It was done, and something was found.
+pub(super) const FINDINGS: u8 = 3;
+/// What was read is not what was written (EX_DATAERR).
+pub(super) const INTEGRITY: u8 = 65;
+/// The configuration is not valid (EX_CONFIG).
+pub(super) const INVALID: u8 = 78;
+
+/// The configuration that a verb works on.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArg {
+    /// The configuration file.
+    #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
+    pub config: PathBuf,
+}
+
+/// Loads a configuration, or tells on stderr what is wrong with it.
+///
+/// # Errors
+/// The exit code.
+pub(super) fn load_or_tell(path: &Path) -> Result<Loaded, u8> {
+    load(path).map_err(|found| {
+        eprint!("{}", render(&found, Format::Pretty));
+        INVALID
+    })
+}
+
+/// The registry of a loaded configuration for one worker, and the bytes that its digest names.
+pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>, CanonicalContent) {
+    let registry = Registry::new(RulebookParts {
+        catalogue: loaded.catalogue,
+        rules: loaded.rules,
+        tier: tier.unwrap_or(loaded.settings.tier),
+        content_digest: *loaded.content.digest(),
+        default_upstream: loaded.settings.default_upstream,
+        workers: 1,
+    });
+    (Arc::new(registry), loaded.content)
+}
+
+/// Tells an error and its causes on stderr; the result is the exit code.
+pub(super) fn tell(error: &anyhow::Error, code: u8) -> u8 {
+    eprintln!("error: {error:#}");
+    code
+}

@@ -1,0 +1,324 @@
+//! `tidegate replay`: every decision of a ledger judged again, from its own inputs.
+//!
+//! Without a candidate the question is whether the ledger is true: any difference is a matter of
+//! integrity. With one (`-c`) it is what the candidate would have decided on the same inputs.
+//! The chain itself is the business of `ledger verify`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, tell};
+use crate::ledger::{DirectoryLines, Record, as_counts};
+use crate::record::DecisionLine;
+use crate::replay::{Impact, Mismatch, Replay, RuleSet};
+
+/// How many findings are shown; all are counted.
+const SHOWN_MAX: usize = 20;
+
+/// Judges every decision of a ledger again.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The folder of the ledger, or one of its segments.
+    #[arg(value_name = "LEDGER_DIR")]
+    pub ledger: PathBuf,
+    /// A candidate configuration: what would it have decided on the same inputs?
+    // Not TIDEGATE_CONFIG: the file of the running gateway is no candidate.
+    #[arg(
+        short,
+        long = "config",
+        env = "TIDEGATE_CANDIDATE",
+        value_name = "FILE"
+    )]
+    pub candidate: Option<PathBuf>,
+    /// How the result is written to stdout.
+    #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object.
+    Json,
+}
+
+/// What was counted, and the first findings.
+#[derive(Debug, Default, Serialize)]
+struct Counted {
+    decisions: u64,
+    differences: u64,
+    unreadable: u64,
+    not_replayable: u64,
+    shown: Vec<Shown>,
+    notes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate: Option<CandidateReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    seq: u64,
+    decision_id: String,
+    member: &'static str,
+    recorded: String,
+    recomputed: String,
+}
+
+#[derive(Debug, Serialize)]
+struct CandidateReport {
+    policy_hash: String,
+    judged: u64,
+    changed: u64,
+    not_replayable: u64,
+    unmatched: u64,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Serialize)]
+struct Change {
+    contract: String,
+    from: &'static str,
+    to: &'static str,
+    count: u64,
+}
+
+/// Runs the verb; the result is the exit code: 0, 3 where a candidate changes something, 65 where
+/// the ledger is not what it should be, 1 where there is none, 78 where the candidate is not valid.
+#[must_use]
+pub fn run(args: &ReplayArgs) -> u8 {
+    let candidate = match args.candidate.as_deref().map(candidate_of).transpose() {
+        Ok(candidate) => candidate,
+        Err(code) => return code,
+    };
+    let counted = match replay(&args.ledger, candidate) {
+        Ok(counted) => counted,
+        Err(error) => return tell(&error, FAILED),
+    };
+    match args.format {
+        ReportFormat::Pretty => print!("{}", pretty(&counted)),
+        ReportFormat::Json => match serde_json::to_string(&counted) {
+            Ok(text) => println!("{text}"),
+            Err(error) => return tell(&error.into(), FAILED),
+        },
+    }
+    code_of(&counted)
+}
+
+fn code_of(counted: &Counted) -> u8 {
+    if counted.differences + counted.unreadable > 0 {
+        return INTEGRITY;
+    }
+    match &counted.candidate {
+        Some(candidate) if candidate.changed > 0 => FINDINGS,
+        _ => OK,
+    }
+}
+
+struct Candidate {
+    rules: RuleSet,
+    policy_hash: String,
+    impact: Impact,
+}
+
+fn candidate_of(path: &Path) -> Result<Candidate, u8> {
+    let loaded = load_or_tell(path)?;
+    Ok(Candidate {
+        policy_hash: loaded.content.digest_hex(),
+        rules: RuleSet::new(loaded.rules, loaded.catalogue.contracts().to_vec()),
+        impact: Impact::default(),
+    })
+}
+
+fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
+    let shown = path.display();
+    let mut lines =
+        DirectoryLines::open(path).with_context(|| format!("the ledger {shown} cannot be read"))?;
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    let mut replay = Replay::of(folder.unwrap_or(Path::new("")));
+    let mut counted = Counted::default();
+    let mut buffer = Vec::new();
+    let mut any = false;
+    while let Some((segment, line)) = lines.next()? {
+        any = true;
+        let at = || format!("{} at byte {}", segment.path.display(), line.offset);
+        if !line.complete {
+            counted.note(format!(
+                "{}: the last line is unfinished and was passed over",
+                at()
+            ));
+            continue;
+        }
+        match Record::check(line.bytes, &mut buffer) {
+            Ok(record) => take(&mut counted, &mut replay, candidate.as_mut(), &record),
+            Err(fault) => counted.unreadable(format!("{}: {}", at(), fault.rule())),
+        }
+    }
+    if !any {
+        bail!("{shown} holds no ledger record; name the folder in which 'seg-*.jsonl' lies");
+    }
+    counted.candidate = candidate.map(report_of);
+    Ok(counted)
+}
+
+fn take(
+    counted: &mut Counted,
+    replay: &mut Replay,
+    candidate: Option<&mut Candidate>,
+    record: &Record<'_>,
+) {
+    match record.kind {
+        "decision" => {}
+        "loss" => {
+            counted.not_replayable += record.uint("count").unwrap_or(0);
+            return;
+        }
+        "rollup" => {
+            let counts = record.member("counts").and_then(as_counts);
+            counted.not_replayable += counts.map_or(1, |counts| counts.iter().map(|c| c.1).sum());
+            return;
+        }
+        "stub" => {
+            counted.not_replayable += 1;
+            return;
+        }
+        _ => return,
+    }
+    counted.decisions += 1;
+    if let Some(candidate) = candidate {
+        match DecisionLine::read(record) {
+            Ok(line) => candidate.impact.add(&line, &candidate.rules),
+            Err(error) => counted.unreadable(format!("record {}: {error}", record.seq)),
+        }
+        return;
+    }
+    match replay.check(record) {
+        Ok(None) => {}
+        Ok(Some(mismatch)) => counted.mismatch(mismatch),
+        Err(error) => counted.unreadable(error.to_string()),
+    }
+}
+
+impl Counted {
+    fn note(&mut self, note: String) {
+        if self.notes.len() < SHOWN_MAX && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    fn unreadable(&mut self, note: String) {
+        self.unreadable += 1;
+        self.note(note);
+    }
+
+    fn mismatch(&mut self, mismatch: Mismatch) {
+        self.differences += 1;
+        for difference in mismatch.differences {
+            if self.shown.len() == SHOWN_MAX {
+                return;
+            }
+            self.shown.push(Shown {
+                seq: mismatch.seq,
+                decision_id: mismatch.decision_id.clone(),
+                member: difference.member,
+                recorded: difference.recorded,
+                recomputed: difference.recomputed,
+            });
+        }
+    }
+}
+
+fn report_of(candidate: Candidate) -> CandidateReport {
+    let impact = candidate.impact;
+    CandidateReport {
+        policy_hash: candidate.policy_hash,
+        judged: impact.judged,
+        changed: impact.changes(),
+        not_replayable: impact.not_replayable,
+        unmatched: impact.unmatched,
+        changes: impact
+            .changed
+            .into_iter()
+            .map(|((contract, from, to), count)| Change {
+                contract,
+                from,
+                to,
+                count,
+            })
+            .collect(),
+    }
+}
+
+fn pretty(counted: &Counted) -> String {
+    let mut text = String::new();
+    for shown in &counted.shown {
+        let member = |value: &str| {
+            if value.is_empty() {
+                "nothing".to_owned()
+            } else {
+                value.to_owned()
+            }
+        };
+        text += &format!(
+            "record {} decision {}: {} recorded {}, recomputed {}\n",
+            shown.seq,
+            shown.decision_id,
+            shown.member,
+            member(&shown.recorded),
+            member(&shown.recomputed)
+        );
+    }
+    for note in &counted.notes {
+        text += note;
+        text.push('\n');
+    }
+    match &counted.candidate {
+        None => text += &summary(counted),
+        Some(candidate) => text += &candidate_text(counted, candidate),
+    }
+    text
+}
+
+fn summary(counted: &Counted) -> String {
+    format!(
+        "{} decisions, {} differences, {} unreadable, {} not replayable\n",
+        counted.decisions, counted.differences, counted.unreadable, counted.not_replayable
+    )
+}
+
+fn candidate_text(counted: &Counted, candidate: &CandidateReport) -> String {
+    let mut text = String::new();
+    for change in &candidate.changes {
+        text += &format!(
+            "{:>9}  {}: {} -> {}\n",
+            change.count, change.contract, change.from, change.to
+        );
+    }
+    text += &format!(
+        "{} decisions, {} judged on the same inputs under candidate {}: {} would change\n\
+         {} not replayable, {} of contracts that the candidate does not have, {} unreadable\n",
+        counted.decisions,
+        candidate.judged,
+        candidate.policy_hash.get(..12).unwrap_or_default(),
+        candidate.changed,
+        counted.not_replayable,
+        candidate.not_replayable,
+        counted.unreadable,
+    );
+    if candidate.unmatched > 0 {
+        text += &format!(
+            "{} of them matched no contract; whether a new one would claim them cannot be said\n",
+            candidate.unmatched
+        );
+    }
+    text
+}

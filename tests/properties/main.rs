@@ -1,0 +1,7 @@
+//! The laws of the risk model, for any signals and any policy.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod any;
+mod judgement;
+mod replayed;
