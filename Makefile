@@ -13,7 +13,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate bench deny advisories accept-observe fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,8 +42,11 @@ doctests: tools-build ## examples in documentation
 gate: tools-build ## instruction counts of the decision path against their ceilings
 	@.ci/gate
 
+figures: tools-build ## times of the decision path beside their goals, in a minute
+	@.ci/figures
+
 bench: tools-build ## every benchmark, with its figures
-	$(CARGO) bench --locked -p tidegate --bench '*'
+	$(CARGO) bench --locked --profile fast -p tidegate --bench '*'
 
 deny: ## licences, bans and sources of the dependency tree
 	@.ci/deny licenses bans sources
