@@ -18,6 +18,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use tidegate::contract::Method;
+use tidegate::observation::OpenToken;
 use tidegate::pipeline;
 use tidegate::units::Tier;
 
@@ -136,9 +137,9 @@ fn what_allocates_by_design_stays_bounded() {
         let mut serve = |number| {
             let mut facts = scene::facts(&office.headers, path, number);
             facts.method = method;
-            let (course, _, token) = office.desk.admit(&facts);
+            let exchange = black_box(office.desk.admit(&facts));
+            let token = OpenToken::of(exchange.ticket());
             office.desk.complete(token, &scene::ended(number));
-            drop(black_box(course));
         };
         serve(0);
         let found = allocations(|| serve(1));

@@ -20,7 +20,9 @@ use tidegate::contract::{Catalogue, Contract, ContractId, Method, MethodSet, Ter
 use tidegate::gateway::desk::{Desk, DeskSettings};
 use tidegate::gateway::governor::{self, HeadFacts};
 use tidegate::ledger::{BootId, Consumer, Source, ring};
-use tidegate::observation::{Arrival, ClientHasher, ClientKey, Completion, Ending, Ticker};
+use tidegate::observation::{
+    Arrival, ClientHasher, ClientKey, Completion, Ending, OpenToken, Ticker,
+};
 use tidegate::pipeline::{self, Admission};
 use tidegate::policy::rules::Rules;
 use tidegate::record::Event;
@@ -205,6 +207,7 @@ pub(crate) fn office(tier: Tier) -> Office {
         clients: ClientHasher::new([7; 16]),
         trusted_proxies: Vec::new(),
         upstream_names: vec!["orders".to_owned()],
+        expose: false,
     });
     let (tally, _) = WorkerTally::new(50_000);
     let mut paths = paths();
@@ -266,6 +269,7 @@ pub(crate) fn ended(number: u64) -> governor::Completion {
         failure: None,
         attempts: 1,
         never_sent: 0,
+        unanswered: 0,
         request_body_bytes: 0,
         response_body_bytes: 23,
     }
@@ -277,8 +281,8 @@ impl Office {
     pub(crate) fn serve(&mut self, number: u64) {
         let path = self.paths.get(number as usize % BUSY_ROUTES);
         let facts = facts(&self.headers, path.map_or("/", String::as_str), number);
-        let (course, _, token) = self.desk.admit(&facts);
-        std::hint::black_box(&course);
+        let exchange = self.desk.admit(&facts);
+        let token = OpenToken::of(std::hint::black_box(&exchange).ticket());
         let head_at = facts.at.plus_nanos(1_000_000);
         self.desk.head_received(token, head_at, 200);
         self.desk.complete(token, &ended(number));

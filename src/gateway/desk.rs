@@ -9,12 +9,12 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
-use super::arrival;
 use super::governor::{
     Completion, Course, DecisionId, Exchange, Exposed, Failure, Forward, HeadFacts, RefusedHead,
 };
 use super::refusal;
 use super::routes::UpstreamNumbers;
+use super::{arrival, clock};
 use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
 use crate::ledger::Producer;
 use crate::observation::{
@@ -91,6 +91,16 @@ impl Desk {
 
     /// Judges one request; the ticket of the exchange is its place among the open ones.
     pub fn admit(&mut self, facts: &HeadFacts<'_>) -> Exchange {
+        if !self.tally.times_next() {
+            return self.decide(facts);
+        }
+        let started = clock::now();
+        let exchange = self.decide(facts);
+        self.tally.decision_took(clock::now().nanos_since(started));
+        exchange
+    }
+
+    fn decide(&mut self, facts: &HeadFacts<'_>) -> Exchange {
         let rulebook = Arc::clone(self.active.load());
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
@@ -187,8 +197,9 @@ impl Desk {
         self.tally
             .ended(&pending.admission, method, completion.status_sent, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
-        self.tally
-            .attempts(route, retries, u64::from(completion.never_sent));
+        let unanswered = u64::from(completion.unanswered);
+        let never_sent = u64::from(completion.never_sent);
+        self.tally.attempts(route, retries, never_sent, unanswered);
         self.write_end(&request, &observed);
     }
 
@@ -211,6 +222,8 @@ impl Desk {
             latency_us: at.micros_since(request.since),
             ending: Ending::ClientAbort,
         };
+        let (admission, method) = (&request.about.admission, request.about.event.method);
+        self.tally.ended(admission, method, 0, observed.latency_us);
         self.write_end(&request, &observed);
     }
 

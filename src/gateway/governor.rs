@@ -221,9 +221,12 @@ pub struct Completion {
     pub failure: Option<Failure>,
     /// Attempts to reach an upstream, 0 for an answer of our own.
     pub attempts: u8,
-    /// Attempts whose request never reached an upstream that would serve it: no connection, a
-    /// failed write, or a reused connection that closed before a byte came back.
+    /// Attempts whose request certainly never reached an upstream: no connection was made.
     pub never_sent: u8,
+    /// Attempts on a kept connection that closed before a byte came back. Whether the upstream
+    /// had read the request nobody on this side can know: mostly it had closed an idle
+    /// connection, but it may have read and then reset.
+    pub unanswered: u8,
     /// Bytes of the request body received.
     pub request_body_bytes: u64,
     /// Bytes of the response body sent.

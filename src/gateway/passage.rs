@@ -27,8 +27,10 @@ pub(crate) struct Passage {
     pub(crate) peer_trusted: bool,
     /// Attempts to reach an upstream.
     pub(crate) attempts: u8,
-    /// Attempts whose request never reached an upstream.
+    /// Attempts without a connection.
     pub(crate) never_sent: u8,
+    /// Attempts on a kept connection that closed before a byte came back.
+    pub(crate) unanswered: u8,
     /// The last final status received.
     pub(crate) upstream_status: u16,
     _in_flight: Guard,
@@ -51,6 +53,7 @@ impl Passage {
             peer_trusted: false,
             attempts: 0,
             never_sent: 0,
+            unanswered: 0,
             upstream_status: 0,
             _in_flight: in_flight,
         }
@@ -91,6 +94,7 @@ impl Passage {
             failure: ending.failure,
             attempts: self.attempts,
             never_sent: self.never_sent,
+            unanswered: self.unanswered,
             request_body_bytes: ending.request_body_bytes,
             response_body_bytes: ending.response_body_bytes,
         };

@@ -158,7 +158,7 @@ impl ProxyHttp for Hooks {
         reused: bool,
     ) -> Box<Error> {
         let unserved = reused && closed_before_a_byte(&error, session);
-        passage.never_sent += u8::from(unserved);
+        passage.unanswered += u8::from(unserved);
         error.set_retry(unserved && is_first_try_of_idempotent(session, passage));
         error
     }

@@ -30,10 +30,12 @@ pub enum Family {
     Retry,
     /// Attempts that no upstream got.
     NeverSent,
+    /// Attempts on kept connections that closed before a byte came back.
+    Unanswered,
 }
 
 impl Family {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Decision,
         Self::Request,
         Self::Duration,
@@ -42,6 +44,7 @@ impl Family {
         Self::Suppressed,
         Self::Retry,
         Self::NeverSent,
+        Self::Unanswered,
     ];
 }
 
@@ -104,7 +107,8 @@ impl Key {
                 | Family::Request
                 | Family::Duration
                 | Family::Retry
-                | Family::NeverSent,
+                | Family::NeverSent
+                | Family::Unanswered,
             ) => Self(self.0 | ROUTE_MASK << ROUTE_SHIFT),
             _ => self,
         }

@@ -75,7 +75,9 @@ metrics! {
     RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
         "Further attempts to reach an upstream after the first one of a request.";
     NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",
-        "Attempts whose request no upstream got: no connection, a failed write, a stale connection.";
+        "Attempts whose request no upstream got, because no connection could be made.";
+    UNANSWERED = Counter "tidegate_upstream_unanswered_total" ["contract"] "attempts",
+        "Attempts on a kept connection that closed before a byte came back; the upstream may have got the request or not.";
     DECISION_DURATION = Histogram "tidegate_decision_duration_seconds" [] "seconds",
         "Time to make a decision, measured for one of 64 decisions.";
     REQUEST_DURATION = Histogram "http_server_request_duration_seconds" ["http_route", "http_request_method", "http_response_status_code"] "seconds",

@@ -34,6 +34,7 @@ pub(super) struct Series<'a> {
     suppressed: Samples<'a>,
     retries: Samples<'a>,
     never_sent: Samples<'a>,
+    unanswered: Samples<'a>,
     durations: BTreeMap<(&'a str, &'a str, u16), [u64; REQUEST_BOUNDS_US.len() + 2]>,
     timings: [u64; DECISION_BOUNDS_NS.len() + 2],
     contracted: u64,
@@ -103,6 +104,7 @@ impl<'a> Series<'a> {
             }
             Some(Family::Retry) => add(&mut self.retries, alone, count),
             Some(Family::NeverSent) => add(&mut self.never_sent, alone, count),
+            Some(Family::Unanswered) => add(&mut self.unanswered, alone, count),
             None => {}
         }
     }
@@ -131,7 +133,7 @@ impl<'a> Series<'a> {
 
     /// Writes all of them.
     pub(super) fn write(&self, text: &mut Exposition) {
-        let counters: [(&'static Metric, &Samples<'_>); 8] = [
+        let counters: [(&'static Metric, &Samples<'_>); 9] = [
             (&names::REQUESTS, &self.requests),
             (&names::DECISIONS, &self.decisions),
             (&names::FORWARDED, &self.forwarded),
@@ -140,6 +142,7 @@ impl<'a> Series<'a> {
             (&names::REFUSED, &self.refused),
             (&names::RETRIES, &self.retries),
             (&names::NEVER_SENT, &self.never_sent),
+            (&names::UNANSWERED, &self.unanswered),
         ];
         for (metric, samples) in counters {
             for (labels, count) in samples {

@@ -36,7 +36,7 @@ fn scrape(tier: Tier) -> String {
     for _ in 0..40 {
         serve(&rulebook, &worker, Pairing::Unknown, 700);
     }
-    worker.attempts(0, 2, 1);
+    worker.attempts(0, 2, 1, 1);
     worker.refused(1);
     worker.refused(1);
     let mut ticker = Ticker::default();

@@ -2,7 +2,7 @@
 //!
 //! The accounts that must agree, over all workers:
 //! complete heads = decisions + refused in parsing; decisions = forwarded + answered by us;
-//! requests an upstream got = forwarded + retries - never sent.
+//! requests an upstream got = forwarded + retries - never sent, less at most the unanswered.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -104,15 +104,20 @@ impl WorkerTally {
         self.writer.add(key.c(SUM), duration_us);
     }
 
-    /// What it took to reach the upstream: further attempts, and attempts that no upstream got.
+    /// What it took to reach the upstream: further attempts, attempts that no upstream got, and
+    /// those of which nobody knows.
     #[inline]
-    pub fn attempts(&self, route: usize, retries: u64, never_sent: u64) {
+    pub fn attempts(&self, route: usize, retries: u64, never_sent: u64, unanswered: u64) {
         if retries > 0 {
             self.writer.add(Key::of(Family::Retry, route), retries);
         }
         if never_sent > 0 {
             self.writer
                 .add(Key::of(Family::NeverSent, route), never_sent);
+        }
+        if unanswered > 0 {
+            self.writer
+                .add(Key::of(Family::Unanswered, route), unanswered);
         }
     }
 

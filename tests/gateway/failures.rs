@@ -197,7 +197,7 @@ fn a_kept_connection_that_closes_first_is_replaced() {
     }
     assert_eq!(served.load(Ordering::SeqCst), 3);
     for completion in &gateway.completions(3)[1..] {
-        assert_eq!((completion.attempts, completion.never_sent), (2, 1));
+        assert_eq!((completion.attempts, completion.unanswered), (2, 1));
         assert_eq!(completion.failure, None);
     }
 }
@@ -212,7 +212,7 @@ fn a_kept_connection_that_closes_first_is_no_reason_to_post_twice() {
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(client.response().status(), 502);
     let completion = gateway.completions(2)[1];
-    assert_eq!((completion.attempts, completion.never_sent), (1, 1));
+    assert_eq!((completion.attempts, completion.unanswered), (1, 1));
     // The reset is met in writing or in reading, whichever comes first.
     let failure = completion.failure.unwrap();
     assert!(
