@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{Bencher, BenchmarkId, Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tidegate::contract::{Method, Terms, canonicalise};
 use tidegate::ledger::{BootId, Chain, Source, entry_hash, ring};
 use tidegate::observation::{BurnPair, RetryKind, Share, Signals, Standing};
@@ -103,8 +103,7 @@ fn complete(criterion: &mut Criterion) {
 fn desk(criterion: &mut Criterion) {
     for (name, tier) in [("observe", Tier::ObserveOnly), ("control", Tier::Control)] {
         let mut office = scene::office(tier);
-        let id = BenchmarkId::new("desk_whole_request", name);
-        criterion.bench_function(&id.to_string(), |bencher| {
+        criterion.bench_function(&format!("desk_whole_request/{name}"), |bencher| {
             batches(
                 bencher,
                 &mut office,
