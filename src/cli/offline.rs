@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
+use crate::ledger::DirectoryLines;
 use crate::policy::canonical::CanonicalContent;
 use crate::rulebook::{Registry, RulebookParts};
 use crate::units::Tier;
@@ -34,7 +36,7 @@ pub struct ConfigArg {
 ///
 /// # Errors
 /// The exit code.
-pub(super) fn load_or_tell(path: &Path) -> Result<Loaded, u8> {
+pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
     load(path).map_err(|found| {
         eprint!("{}", render(&found, Format::Pretty));
         INVALID
@@ -52,6 +54,20 @@ pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>,
         workers: 1,
     });
     (Arc::new(registry), loaded.content)
+}
+
+/// The lines of a ledger's folder, or of one of its segments.
+///
+/// # Errors
+/// Where there is nothing that could be read.
+pub(super) fn open_ledger(path: &Path) -> Result<DirectoryLines> {
+    // Asked first, because a missing path would be taken for a segment and fail later.
+    std::fs::metadata(path)
+        .and_then(|_| DirectoryLines::open(path))
+        .with_context(|| {
+            let path = path.display();
+            format!("the ledger {path} cannot be read; name the folder where 'seg-*.jsonl' lies")
+        })
 }
 
 /// Tells an error and its causes on stderr; the result is the exit code.

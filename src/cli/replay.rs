@@ -6,12 +6,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, tell};
-use crate::ledger::{DirectoryLines, Record, as_counts};
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, tell};
+use crate::ledger::{Record, as_counts};
 use crate::record::DecisionLine;
 use crate::replay::{Impact, Mismatch, Replay, RuleSet};
 
@@ -136,9 +136,7 @@ fn candidate_of(path: &Path) -> Result<Candidate, u8> {
 }
 
 fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
-    let shown = path.display();
-    let mut lines =
-        DirectoryLines::open(path).with_context(|| format!("the ledger {shown} cannot be read"))?;
+    let mut lines = open_ledger(path)?;
     let folder = if path.is_dir() {
         Some(path)
     } else {
@@ -164,7 +162,8 @@ fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
         }
     }
     if !any {
-        bail!("{shown} holds no ledger record; name the folder in which 'seg-*.jsonl' lies");
+        let path = path.display();
+        bail!("{path} holds no ledger record; name the folder where 'seg-*.jsonl' lies");
     }
     counted.candidate = candidate.map(report_of);
     Ok(counted)

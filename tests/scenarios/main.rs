@@ -4,7 +4,12 @@
 //! `UPDATE_SCENARIOS=1` writes the decisions that were found into the files; read the difference
 //! before you keep it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod run;
 mod text;
