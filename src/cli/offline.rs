@@ -1,5 +1,6 @@
 //! What the verbs that need no gateway share: exit codes, loading, a rulebook for one worker.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +69,11 @@ pub(super) fn open_ledger(path: &Path) -> Result<DirectoryLines> {
             let path = path.display();
             format!("the ledger {path} cannot be read; name the folder where 'seg-*.jsonl' lies")
         })
+}
+
+/// Writes to stdout. A reader that has seen enough and closed it is no error.
+pub(super) fn put(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Tells an error and its causes on stderr; the result is the exit code.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, tell};
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
 use crate::ledger::{Record, as_counts};
 use crate::record::DecisionLine;
 use crate::replay::{Impact, Mismatch, Replay, RuleSet};
@@ -77,6 +77,7 @@ struct CandidateReport {
     changed: u64,
     not_replayable: u64,
     unmatched: u64,
+    limits_assumed: u64,
     changes: Vec<Change>,
 }
 
@@ -101,9 +102,9 @@ pub fn run(args: &ReplayArgs) -> u8 {
         Err(error) => return tell(&error, FAILED),
     };
     match args.format {
-        ReportFormat::Pretty => print!("{}", pretty(&counted)),
+        ReportFormat::Pretty => put(&pretty(&counted)),
         ReportFormat::Json => match serde_json::to_string(&counted) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => put(&(text + "\n")),
             Err(error) => return tell(&error.into(), FAILED),
         },
     }
@@ -244,6 +245,7 @@ fn report_of(candidate: Candidate) -> CandidateReport {
         changed: impact.changes(),
         not_replayable: impact.not_replayable,
         unmatched: impact.unmatched,
+        limits_assumed: impact.limits_assumed,
         changes: impact
             .changed
             .into_iter()
@@ -313,6 +315,12 @@ fn candidate_text(counted: &Counted, candidate: &CandidateReport) -> String {
         candidate.not_replayable,
         counted.unreadable,
     );
+    if candidate.limits_assumed > 0 {
+        text += &format!(
+            "{} of them were refused before any limit was asked; the limits are taken as granted\n",
+            candidate.limits_assumed
+        );
+    }
     if candidate.unmatched > 0 {
         text += &format!(
             "{} of them matched no contract; whether a new one would claim them cannot be said\n",

@@ -2,8 +2,8 @@
 //!
 //! Written apart from the encoder, so that replay checks the one against the other.
 
-use crate::ledger::{Record, as_text};
-use crate::observation::{InputsError, Signals};
+use crate::ledger::{Record, as_text, as_uint};
+use crate::observation::{ClientKey, InputsError, Signals};
 
 /// Why a line is not a decision that can be judged again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,10 @@ pub struct DecisionLine<'a> {
     pub policy_hash: &'a str,
     /// The contract of its path.
     pub contract_id: Option<&'a str>,
+    /// Who asked, as a keyed hash.
+    pub client: ClientKey,
+    /// When, microseconds on the wall clock.
+    pub wall_us: u64,
     /// What it was judged by.
     pub signals: Signals,
     /// The raw values of [`JUDGED_MEMBERS`]; empty where one is missing.
@@ -58,13 +62,16 @@ impl<'a> DecisionLine<'a> {
     pub fn read(record: &Record<'a>) -> Result<Self, LineError> {
         let (mut decision_id, mut policy_hash, mut contract_id, mut inputs) =
             (None, None, None, None);
+        let (mut client, mut wall_us) = (None, None);
         let mut judged: [&[u8]; JUDGED_COUNT] = [b""; JUDGED_COUNT];
         for (key, raw) in CheckedMembers::of(record) {
             match key {
+                b"client" => client = as_text(raw).and_then(as_client),
                 b"contract_id" => contract_id = as_text(raw),
                 b"decision_id" => decision_id = as_text(raw),
                 b"inputs" => inputs = as_ints(raw),
                 b"policy_hash" => policy_hash = as_text(raw),
+                b"ts_us" => wall_us = as_uint(raw),
                 _ => {
                     let slot = judged_place(key).and_then(|place| judged.get_mut(place));
                     if let Some(slot) = slot {
@@ -79,6 +86,8 @@ impl<'a> DecisionLine<'a> {
             decision_id: decision_id.ok_or(LineError::Member("decision_id"))?,
             policy_hash: policy_hash.ok_or(LineError::Member("policy_hash"))?,
             contract_id,
+            client: client.ok_or(LineError::Member("client"))?,
+            wall_us: wall_us.ok_or(LineError::Member("ts_us"))?,
             signals: Signals::from_inputs(inputs)?,
             judged,
         })
@@ -155,6 +164,12 @@ fn string_bytes(bytes: &[u8]) -> usize {
         }
     }
     at
+}
+
+fn as_client(digits: &str) -> Option<ClientKey> {
+    let is_key = digits.len() == 16;
+    let key = u64::from_str_radix(digits, 16).ok();
+    key.filter(|_| is_key).map(ClientKey)
 }
 
 const INPUTS_MAX: usize = 64;

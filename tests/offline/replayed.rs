@@ -185,3 +185,42 @@ fn what_is_no_ledger_is_refused() {
         assert!(ran.err.contains(want), "{words}: {}", ran.err);
     }
 }
+
+/// A record carries the shed hash only where its own policy needed it; a candidate that sheds
+/// earlier must still choose the same clients as a gateway under that policy would.
+#[test]
+fn a_candidate_that_sheds_earlier_sheds_a_share() {
+    let place = Place::new();
+    let mut traffic = String::new();
+    for number in 0..400_u64 {
+        let status = if number % 3 == 0 { 500 } else { 200 };
+        traffic += &format!(
+            "{{\"at_ms\":{},\"method\":\"GET\",\"url\":\"/api/v1/status\",\
+             \"client\":\"10.0.0.{}\",\"status\":{status}}}\n",
+            number * 50,
+            number % 100
+        );
+    }
+    place.write("traffic.jsonl", &traffic);
+    let bands = |medium: &str| {
+        format!(
+            "version: 1\nname: x\nbands: {{ low: 0.01, medium: {medium}, high: 0.95, critical: 0.96 }}\n"
+        )
+    };
+    place.write("late.yaml", &bands("0.9"));
+    place.write("early.yaml", &bands("0.05"));
+    place.write("tidegate.yaml", &configuration("late.yaml"));
+    place.write("candidate.yaml", &configuration("early.yaml"));
+    place.simulated();
+    assert!(
+        !place
+            .ledger_lines()
+            .iter()
+            .any(|line| line.contains("THROTTLE"))
+    );
+    let ran = place.run("replay l -c candidate.yaml --format json");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let shed = json["candidate"]["changed"].as_u64().unwrap();
+    // Distress is about 0.4 for most of the time: a share of (0.4 - 0.05) / (0.96 - 0.05).
+    assert!((80..240).contains(&shed), "{shed} of 400 shed: {json}");
+}

@@ -89,6 +89,7 @@ scenarios! {
     concurrency_limit,         // R038
     rate_limit,                // R015
     contract_tier,             // R056
+    retries_first,             // R045
     shadow_stage,              // R045
     canary_stage,              // R045
     stalled_upstream,          // R034
