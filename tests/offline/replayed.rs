@@ -186,6 +186,22 @@ fn what_is_no_ledger_is_refused() {
     }
 }
 
+/// A gateway that still runs, or was killed, leaves such a line; whether it is damage is for
+/// `ledger verify` to say.
+#[test]
+fn an_unfinished_last_line_is_passed_over_and_told() {
+    let place = Place::new();
+    place.simulated();
+    let segment = place.path("l/seg-0000000000000000.jsonl");
+    let text = fs::read_to_string(&segment).unwrap();
+    let half = text.lines().nth(5).unwrap().get(..100).unwrap();
+    fs::write(&segment, format!("{text}{half}")).unwrap();
+    let ran = place.run("replay l");
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.contains("the last line is unfinished"), "{}", ran.out);
+    assert!(ran.out.contains("600 decisions, 0 differences"), "{}", ran.out);
+}
+
 /// A record carries the shed hash only where its own policy needed it; a candidate that sheds
 /// earlier must still choose the same clients as a gateway under that policy would.
 #[test]

@@ -93,6 +93,7 @@ scenarios! {
     shadow_stage,              // R045
     canary_stage,              // R045
     stalled_upstream,          // R034
+    limits_give_back,          // R015, R038
     low_traffic,               // R035
     two_reasons,               // R046
     unknown_allowed,           // R042
