@@ -7,6 +7,8 @@
 mod evidence;
 mod find;
 mod text;
+mod trace;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -198,8 +198,16 @@ fn an_unfinished_last_line_is_passed_over_and_told() {
     fs::write(&segment, format!("{text}{half}")).unwrap();
     let ran = place.run("replay l");
     assert_eq!(ran.code, 0, "{}", ran.out);
-    assert!(ran.out.contains("the last line is unfinished"), "{}", ran.out);
-    assert!(ran.out.contains("600 decisions, 0 differences"), "{}", ran.out);
+    assert!(
+        ran.out.contains("the last line is unfinished"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("600 decisions, 0 differences"),
+        "{}",
+        ran.out
+    );
 }
 
 /// A record carries the shed hash only where its own policy needed it; a candidate that sheds
