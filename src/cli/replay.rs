@@ -4,19 +4,18 @@
 //! integrity. With one (`-c`) it is what the candidate would have decided on the same inputs.
 //! The chain itself is the business of `ledger verify`.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
 use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
 use crate::ledger::{Record, as_counts};
 use crate::record::DecisionLine;
-use crate::replay::{Impact, Mismatch, Replay, RuleSet};
-
-/// How many findings are shown; all are counted.
-const SHOWN_MAX: usize = 20;
+use crate::replay::{Impact, Replay, RuleSet};
+use report::{CandidateReport, Change, Counted, pretty};
 
 /// Judges every decision of a ledger again.
 #[derive(Debug, Args)]
@@ -46,47 +45,6 @@ pub enum ReportFormat {
     Pretty,
     /// One JSON object.
     Json,
-}
-
-/// What was counted, and the first findings.
-#[derive(Debug, Default, Serialize)]
-struct Counted {
-    decisions: u64,
-    differences: u64,
-    unreadable: u64,
-    not_replayable: u64,
-    shown: Vec<Shown>,
-    notes: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    candidate: Option<CandidateReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
-    seq: u64,
-    decision_id: String,
-    member: &'static str,
-    recorded: String,
-    recomputed: String,
-}
-
-#[derive(Debug, Serialize)]
-struct CandidateReport {
-    policy_hash: String,
-    judged: u64,
-    changed: u64,
-    not_replayable: u64,
-    unmatched: u64,
-    limits_assumed: u64,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Serialize)]
-struct Change {
-    contract: String,
-    from: &'static str,
-    to: &'static str,
-    count: u64,
 }
 
 /// Runs the verb; the result is the exit code: 0, 3 where a candidate changes something, 65 where
@@ -208,35 +166,6 @@ fn take(
     }
 }
 
-impl Counted {
-    fn note(&mut self, note: String) {
-        if self.notes.len() < SHOWN_MAX && !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-
-    fn unreadable(&mut self, note: String) {
-        self.unreadable += 1;
-        self.note(note);
-    }
-
-    fn mismatch(&mut self, mismatch: Mismatch) {
-        self.differences += 1;
-        for difference in mismatch.differences {
-            if self.shown.len() == SHOWN_MAX {
-                return;
-            }
-            self.shown.push(Shown {
-                seq: mismatch.seq,
-                decision_id: mismatch.decision_id.clone(),
-                member: difference.member,
-                recorded: difference.recorded,
-                recomputed: difference.recomputed,
-            });
-        }
-    }
-}
-
 fn report_of(candidate: Candidate) -> CandidateReport {
     let impact = candidate.impact;
     CandidateReport {
@@ -257,75 +186,4 @@ fn report_of(candidate: Candidate) -> CandidateReport {
             })
             .collect(),
     }
-}
-
-fn pretty(counted: &Counted) -> String {
-    let mut text = String::new();
-    for shown in &counted.shown {
-        let member = |value: &str| {
-            if value.is_empty() {
-                "nothing".to_owned()
-            } else {
-                value.to_owned()
-            }
-        };
-        text += &format!(
-            "record {} decision {}: {} recorded {}, recomputed {}\n",
-            shown.seq,
-            shown.decision_id,
-            shown.member,
-            member(&shown.recorded),
-            member(&shown.recomputed)
-        );
-    }
-    for note in &counted.notes {
-        text += note;
-        text.push('\n');
-    }
-    match &counted.candidate {
-        None => text += &summary(counted),
-        Some(candidate) => text += &candidate_text(counted, candidate),
-    }
-    text
-}
-
-fn summary(counted: &Counted) -> String {
-    format!(
-        "{} decisions, {} differences, {} unreadable, {} not replayable\n",
-        counted.decisions, counted.differences, counted.unreadable, counted.not_replayable
-    )
-}
-
-fn candidate_text(counted: &Counted, candidate: &CandidateReport) -> String {
-    let mut text = String::new();
-    for change in &candidate.changes {
-        text += &format!(
-            "{:>9}  {}: {} -> {}\n",
-            change.count, change.contract, change.from, change.to
-        );
-    }
-    text += &format!(
-        "{} decisions, {} judged on the same inputs under candidate {}: {} would change\n\
-         {} not replayable, {} of contracts that the candidate does not have, {} unreadable\n",
-        counted.decisions,
-        candidate.judged,
-        candidate.policy_hash.get(..12).unwrap_or_default(),
-        candidate.changed,
-        counted.not_replayable,
-        candidate.not_replayable,
-        counted.unreadable,
-    );
-    if candidate.limits_assumed > 0 {
-        text += &format!(
-            "{} of them were refused before any limit was asked; the limits are taken as granted\n",
-            candidate.limits_assumed
-        );
-    }
-    if candidate.unmatched > 0 {
-        text += &format!(
-            "{} of them matched no contract; whether a new one would claim them cannot be said\n",
-            candidate.unmatched
-        );
-    }
-    text
 }
