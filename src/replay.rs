@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::contract::Contract;
+use crate::decision::shed_hash;
 use crate::enforcement::Measure;
 use crate::ledger::{Record, as_text};
+use crate::observation::{Signals, Take, UNMATCHED};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::canonical;
 use crate::policy::rules::{Rules, Severity};
@@ -50,11 +52,15 @@ impl RuleSet {
     /// of theirs.
     #[must_use]
     pub fn judge(&self, line: &DecisionLine<'_>) -> Option<Judgement> {
+        self.judge_by(line, &line.signals)
+    }
+
+    fn judge_by(&self, line: &DecisionLine<'_>, signals: &Signals) -> Option<Judgement> {
         let terms = match line.contract_id {
             Some(id) => Some(self.contracts.get(id)?.terms()),
             None => None,
         };
-        Some(judge(&self.rules, terms, &line.signals))
+        Some(judge(&self.rules, terms, signals))
     }
 }
 
@@ -207,6 +213,9 @@ pub struct Impact {
     pub judged: u64,
     /// Of these, decisions that no contract claimed: a new route of the candidate might.
     pub unmatched: u64,
+    /// Of these, decisions that were refused, that the candidate would allow, and that no limit was
+    /// asked about: the limits are taken as granted.
+    pub limits_assumed: u64,
     /// Decisions of contracts that the candidate does not have.
     pub not_replayable: u64,
     /// How many changed, per contract, from what to what.
@@ -216,15 +225,23 @@ pub struct Impact {
 impl Impact {
     /// Adds one recorded decision.
     pub fn add(&mut self, line: &DecisionLine<'_>, candidate: &RuleSet) {
-        let Some(judged) = candidate.judge(line) else {
+        let contract = line.contract_id.unwrap_or(UNMATCHED);
+        // A record carries the hash only where its own policy needed it.
+        let signals = Signals {
+            shed_hash: shed_hash(line.client, line.wall_us, contract),
+            ..line.signals
+        };
+        let Some(judged) = candidate.judge_by(line, &signals) else {
             self.not_replayable += 1;
             return;
         };
         self.judged += 1;
         self.unmatched += u64::from(line.contract_id.is_none());
+        let allowed = judged.decision.severity() == Severity::Allow;
+        let unasked = line.contract_id.is_some() && signals.take == Take::NotAsked;
+        self.limits_assumed += u64::from(allowed && unasked);
         let (was, would_be) = (recorded_course(line), course_of(&judged));
         if would_be != was {
-            let contract = line.contract_id.unwrap_or(crate::observation::UNMATCHED);
             let key = (contract.to_owned(), was, would_be);
             *self.changed.entry(key).or_default() += 1;
         }

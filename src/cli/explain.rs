@@ -7,13 +7,15 @@
 mod evidence;
 mod find;
 mod text;
+mod trace;
+mod words;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
-use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, registry_of, tell};
+use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, put, registry_of, tell};
 use crate::contract::{Contract, Method, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
@@ -58,7 +60,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
     };
     match explained {
         Ok(Ok((text, code))) => {
-            print!("{text}");
+            put(&text);
             code
         }
         Ok(Err(error)) => tell(&error, FAILED),

@@ -1,12 +1,15 @@
 //! What the verbs that need no gateway share: exit codes, loading, a rulebook for one worker.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
+use crate::ledger::DirectoryLines;
 use crate::policy::canonical::CanonicalContent;
 use crate::rulebook::{Registry, RulebookParts};
 use crate::units::Tier;
@@ -34,7 +37,7 @@ pub struct ConfigArg {
 ///
 /// # Errors
 /// The exit code.
-pub(super) fn load_or_tell(path: &Path) -> Result<Loaded, u8> {
+pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
     load(path).map_err(|found| {
         eprint!("{}", render(&found, Format::Pretty));
         INVALID
@@ -52,6 +55,25 @@ pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>,
         workers: 1,
     });
     (Arc::new(registry), loaded.content)
+}
+
+/// The lines of a ledger's folder, or of one of its segments.
+///
+/// # Errors
+/// Where there is nothing that could be read.
+pub(super) fn open_ledger(path: &Path) -> Result<DirectoryLines> {
+    // Asked first, because a missing path would be taken for a segment and fail later.
+    std::fs::metadata(path)
+        .and_then(|_| DirectoryLines::open(path))
+        .with_context(|| {
+            let path = path.display();
+            format!("the ledger {path} cannot be read; name the folder where 'seg-*.jsonl' lies")
+        })
+}
+
+/// Writes to stdout. A reader that has seen enough and closed it is no error.
+pub(super) fn put(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Tells an error and its causes on stderr; the result is the exit code.

@@ -1,12 +1,12 @@
 //! `tidegate reasons`: every reason code, what it says, and the key that governs it.
 
-use crate::cli::offline::OK;
+use crate::cli::offline::{OK, put};
 use crate::decision::Reason;
 
 /// Runs the verb; the result is the exit code.
 #[must_use]
 pub fn run() -> u8 {
-    print!("{}", table());
+    put(&table());
     OK
 }
 

@@ -4,19 +4,18 @@
 //! integrity. With one (`-c`) it is what the candidate would have decided on the same inputs.
 //! The chain itself is the business of `ledger verify`.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, tell};
-use crate::ledger::{DirectoryLines, Record, as_counts};
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
+use crate::ledger::{Record, as_counts};
 use crate::record::DecisionLine;
-use crate::replay::{Impact, Mismatch, Replay, RuleSet};
-
-/// How many findings are shown; all are counted.
-const SHOWN_MAX: usize = 20;
+use crate::replay::{Impact, Replay, RuleSet};
+use report::{CandidateReport, Change, Counted, pretty};
 
 /// Judges every decision of a ledger again.
 #[derive(Debug, Args)]
@@ -48,46 +47,6 @@ pub enum ReportFormat {
     Json,
 }
 
-/// What was counted, and the first findings.
-#[derive(Debug, Default, Serialize)]
-struct Counted {
-    decisions: u64,
-    differences: u64,
-    unreadable: u64,
-    not_replayable: u64,
-    shown: Vec<Shown>,
-    notes: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    candidate: Option<CandidateReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
-    seq: u64,
-    decision_id: String,
-    member: &'static str,
-    recorded: String,
-    recomputed: String,
-}
-
-#[derive(Debug, Serialize)]
-struct CandidateReport {
-    policy_hash: String,
-    judged: u64,
-    changed: u64,
-    not_replayable: u64,
-    unmatched: u64,
-    changes: Vec<Change>,
-}
-
-#[derive(Debug, Serialize)]
-struct Change {
-    contract: String,
-    from: &'static str,
-    to: &'static str,
-    count: u64,
-}
-
 /// Runs the verb; the result is the exit code: 0, 3 where a candidate changes something, 65 where
 /// the ledger is not what it should be, 1 where there is none, 78 where the candidate is not valid.
 #[must_use]
@@ -101,9 +60,9 @@ pub fn run(args: &ReplayArgs) -> u8 {
         Err(error) => return tell(&error, FAILED),
     };
     match args.format {
-        ReportFormat::Pretty => print!("{}", pretty(&counted)),
+        ReportFormat::Pretty => put(&pretty(&counted)),
         ReportFormat::Json => match serde_json::to_string(&counted) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => put(&(text + "\n")),
             Err(error) => return tell(&error.into(), FAILED),
         },
     }
@@ -136,9 +95,7 @@ fn candidate_of(path: &Path) -> Result<Candidate, u8> {
 }
 
 fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
-    let shown = path.display();
-    let mut lines =
-        DirectoryLines::open(path).with_context(|| format!("the ledger {shown} cannot be read"))?;
+    let mut lines = open_ledger(path)?;
     let folder = if path.is_dir() {
         Some(path)
     } else {
@@ -164,7 +121,8 @@ fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
         }
     }
     if !any {
-        bail!("{shown} holds no ledger record; name the folder in which 'seg-*.jsonl' lies");
+        let path = path.display();
+        bail!("{path} holds no ledger record; name the folder where 'seg-*.jsonl' lies");
     }
     counted.candidate = candidate.map(report_of);
     Ok(counted)
@@ -208,35 +166,6 @@ fn take(
     }
 }
 
-impl Counted {
-    fn note(&mut self, note: String) {
-        if self.notes.len() < SHOWN_MAX && !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
-    }
-
-    fn unreadable(&mut self, note: String) {
-        self.unreadable += 1;
-        self.note(note);
-    }
-
-    fn mismatch(&mut self, mismatch: Mismatch) {
-        self.differences += 1;
-        for difference in mismatch.differences {
-            if self.shown.len() == SHOWN_MAX {
-                return;
-            }
-            self.shown.push(Shown {
-                seq: mismatch.seq,
-                decision_id: mismatch.decision_id.clone(),
-                member: difference.member,
-                recorded: difference.recorded,
-                recomputed: difference.recomputed,
-            });
-        }
-    }
-}
-
 fn report_of(candidate: Candidate) -> CandidateReport {
     let impact = candidate.impact;
     CandidateReport {
@@ -245,6 +174,7 @@ fn report_of(candidate: Candidate) -> CandidateReport {
         changed: impact.changes(),
         not_replayable: impact.not_replayable,
         unmatched: impact.unmatched,
+        limits_assumed: impact.limits_assumed,
         changes: impact
             .changed
             .into_iter()
@@ -256,69 +186,4 @@ fn report_of(candidate: Candidate) -> CandidateReport {
             })
             .collect(),
     }
-}
-
-fn pretty(counted: &Counted) -> String {
-    let mut text = String::new();
-    for shown in &counted.shown {
-        let member = |value: &str| {
-            if value.is_empty() {
-                "nothing".to_owned()
-            } else {
-                value.to_owned()
-            }
-        };
-        text += &format!(
-            "record {} decision {}: {} recorded {}, recomputed {}\n",
-            shown.seq,
-            shown.decision_id,
-            shown.member,
-            member(&shown.recorded),
-            member(&shown.recomputed)
-        );
-    }
-    for note in &counted.notes {
-        text += note;
-        text.push('\n');
-    }
-    match &counted.candidate {
-        None => text += &summary(counted),
-        Some(candidate) => text += &candidate_text(counted, candidate),
-    }
-    text
-}
-
-fn summary(counted: &Counted) -> String {
-    format!(
-        "{} decisions, {} differences, {} unreadable, {} not replayable\n",
-        counted.decisions, counted.differences, counted.unreadable, counted.not_replayable
-    )
-}
-
-fn candidate_text(counted: &Counted, candidate: &CandidateReport) -> String {
-    let mut text = String::new();
-    for change in &candidate.changes {
-        text += &format!(
-            "{:>9}  {}: {} -> {}\n",
-            change.count, change.contract, change.from, change.to
-        );
-    }
-    text += &format!(
-        "{} decisions, {} judged on the same inputs under candidate {}: {} would change\n\
-         {} not replayable, {} of contracts that the candidate does not have, {} unreadable\n",
-        counted.decisions,
-        candidate.judged,
-        candidate.policy_hash.get(..12).unwrap_or_default(),
-        candidate.changed,
-        counted.not_replayable,
-        candidate.not_replayable,
-        counted.unreadable,
-    );
-    if candidate.unmatched > 0 {
-        text += &format!(
-            "{} of them matched no contract; whether a new one would claim them cannot be said\n",
-            candidate.unmatched
-        );
-    }
-    text
 }

@@ -3,31 +3,29 @@
 //! One decision record per request on stdout, in the order of the file. Reads and writes as it
 //! goes: what is held is what is open at one virtual instant. See docs/simulate.md.
 
+mod ledger;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::cli::offline::{ConfigArg, FAILED, OK, load_or_tell, registry_of, tell};
 use crate::gateway::refusal;
-use crate::ledger::{BootId, Chain, Ledger, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::Chain;
 use crate::policy::canonical::CanonicalContent;
 use crate::record::{DecisionEvent, Encoder, Event};
 use crate::rulebook::Registry;
 use crate::simulate::{Engine, SIMULATED_WORKER, TrafficLines};
 use crate::units::Tier;
+use ledger::LedgerSink;
 
 const INSTANCE: &str = "simulate";
 const BOOT: u32 = 0;
 const WORKER: u8 = SIMULATED_WORKER as u8;
-
-/// Events between two flushes of the ledger: the ring is as large, so it never overflows.
-const RING_EVENTS: usize = 16_384;
-const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs recorded or written traffic through the pipeline, in virtual time.
 #[derive(Debug, Args)]
@@ -211,79 +209,6 @@ fn without_hashes(line: &[u8]) -> [&[u8]; 3] {
     let end = line.len().saturating_sub(HASH_BYTES + "}\n".len());
     let part = |range: std::ops::Range<usize>| line.get(range).unwrap_or_default();
     [part(0..prev), part(after..end), b"}\n"]
-}
-
-/// A real ledger with the same events.
-struct LedgerSink {
-    ledger: Ledger,
-    producer: Producer<Event>,
-    unflushed: usize,
-}
-
-impl LedgerSink {
-    fn start(dir: &Path, registry: &Arc<Registry>, content: &CanonicalContent) -> Result<Self> {
-        refuse_used(dir)?;
-        let boot = BootId::from_u32(BOOT);
-        let facts = OpenFacts {
-            boot,
-            instance: INSTANCE.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_hash: content.digest_hex(),
-            client_key_id: None,
-        };
-        let source = Source {
-            boot,
-            worker: WORKER,
-        };
-        let (producer, consumer) = ring(source, RING_EVENTS);
-        let mut encoder = Encoder::new(Arc::clone(registry), INSTANCE);
-        let ledger = Ledger::start(
-            &Settings::new(dir),
-            &facts,
-            vec![consumer],
-            move |entry, source: Source, event| {
-                encoder.encode(entry, BOOT, source.worker, event);
-            },
-        )?;
-        ledger.persist_rulebook(&content.digest_hex(), content.bytes())?;
-        Ok(Self {
-            ledger,
-            producer,
-            unflushed: 0,
-        })
-    }
-
-    fn push(&mut self, event: Event) -> Result<()> {
-        let number = self.producer.next_number();
-        if !self.producer.push(Some(number), event) {
-            bail!("the ledger lost record {number}: its writer has ended");
-        }
-        self.unflushed += 1;
-        if self.unflushed == RING_EVENTS {
-            self.ledger.flush(FLUSH_PATIENCE)?;
-            self.unflushed = 0;
-        }
-        Ok(())
-    }
-
-    fn close(self) -> Result<()> {
-        // The writer counts what a worker made when the worker is gone.
-        drop(self.producer);
-        self.ledger.flush(FLUSH_PATIENCE)?;
-        Ok(self.ledger.close()?)
-    }
-}
-
-/// Every simulation is boot 00000000, and a ledger takes a boot only once.
-fn refuse_used(dir: &Path) -> Result<()> {
-    let used = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if used {
-        bail!(
-            "{} is not empty; a simulation writes a ledger of its own: name a new folder",
-            dir.display()
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

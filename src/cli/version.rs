@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::offline::OK;
+use crate::cli::offline::{OK, put};
 use crate::policy::canonical;
 
 /// Prints the version.
@@ -21,7 +21,7 @@ const LEDGER_LINE: u64 = 1;
 /// Runs the verb; the result is the exit code.
 #[must_use]
 pub fn run(args: &VersionArgs) -> u8 {
-    print!("{}", text(args.formats));
+    put(&text(args.formats));
     OK
 }
 

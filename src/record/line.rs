@@ -2,8 +2,8 @@
 //!
 //! Written apart from the encoder, so that replay checks the one against the other.
 
-use crate::ledger::{Record, as_text};
-use crate::observation::{InputsError, Signals};
+use crate::ledger::{Record, as_text, as_uint};
+use crate::observation::{ClientKey, InputsError, Signals};
 
 /// Why a line is not a decision that can be judged again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,10 @@ pub struct DecisionLine<'a> {
     pub policy_hash: &'a str,
     /// The contract of its path.
     pub contract_id: Option<&'a str>,
+    /// Who asked, as a keyed hash.
+    pub client: ClientKey,
+    /// When, microseconds on the wall clock.
+    pub wall_us: u64,
     /// What it was judged by.
     pub signals: Signals,
     /// The raw values of [`JUDGED_MEMBERS`]; empty where one is missing.
@@ -58,21 +62,22 @@ impl<'a> DecisionLine<'a> {
     pub fn read(record: &Record<'a>) -> Result<Self, LineError> {
         let (mut decision_id, mut policy_hash, mut contract_id, mut inputs) =
             (None, None, None, None);
+        let (mut client, mut wall_us) = (None, None);
         let mut judged: [&[u8]; JUDGED_COUNT] = [b""; JUDGED_COUNT];
-        // Both lists are sorted, so one walk along both finds every judged member.
-        let mut awaited = JUDGED_MEMBERS.into_iter().zip(&mut judged).peekable();
-        for (key, raw) in record.members() {
-            while awaited.next_if(|(member, _)| *member < key).is_some() {}
-            if let Some((_, slot)) = awaited.next_if(|(member, _)| *member == key) {
-                *slot = raw;
-                continue;
-            }
+        for (key, raw) in CheckedMembers::of(record) {
             match key {
-                "contract_id" => contract_id = as_text(raw),
-                "decision_id" => decision_id = as_text(raw),
-                "inputs" => inputs = as_ints(raw),
-                "policy_hash" => policy_hash = as_text(raw),
-                _ => {}
+                b"client" => client = as_text(raw).and_then(as_client),
+                b"contract_id" => contract_id = as_text(raw),
+                b"decision_id" => decision_id = as_text(raw),
+                b"inputs" => inputs = as_ints(raw),
+                b"policy_hash" => policy_hash = as_text(raw),
+                b"ts_us" => wall_us = as_uint(raw),
+                _ => {
+                    let slot = judged_place(key).and_then(|place| judged.get_mut(place));
+                    if let Some(slot) = slot {
+                        *slot = raw;
+                    }
+                }
             }
         }
         let (inputs, count) = inputs.ok_or(LineError::Member("inputs"))?;
@@ -81,6 +86,8 @@ impl<'a> DecisionLine<'a> {
             decision_id: decision_id.ok_or(LineError::Member("decision_id"))?,
             policy_hash: policy_hash.ok_or(LineError::Member("policy_hash"))?,
             contract_id,
+            client: client.ok_or(LineError::Member("client"))?,
+            wall_us: wall_us.ok_or(LineError::Member("ts_us"))?,
             signals: Signals::from_inputs(inputs)?,
             judged,
         })
@@ -97,17 +104,147 @@ impl<'a> DecisionLine<'a> {
     }
 }
 
+/// Keys are told apart by their length first, so that few bytes are compared at all.
+fn judged_place(key: &[u8]) -> Option<usize> {
+    let is_it = |member: &&str| member.len() == key.len() && member.as_bytes() == key;
+    JUDGED_MEMBERS.iter().position(is_it)
+}
+
+/// The members of a record that has been checked: it is canonical, so nothing is checked again.
+struct CheckedMembers<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> CheckedMembers<'a> {
+    const fn of(record: &Record<'a>) -> Self {
+        Self {
+            rest: record.entry(),
+        }
+    }
+}
+
+impl<'a> Iterator for CheckedMembers<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // `{"` or `,"`, the key, `":`, the value; at the end of the entry stands `}`.
+        let from_key = self.rest.get(2..)?;
+        let key_end = from_key.iter().position(|byte| *byte == b'"')?;
+        let from_value = from_key.get(key_end + 2..)?;
+        let (value, rest) = from_value.split_at_checked(value_end(from_value))?;
+        self.rest = rest;
+        Some((from_key.get(..key_end)?, value))
+    }
+}
+
+/// Where a canonical value ends.
+fn value_end(bytes: &[u8]) -> usize {
+    let (mut depth, mut at) = (0_u32, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at += string_bytes(bytes.get(at + 1..).unwrap_or_default()),
+            b'[' | b'{' => depth += 1,
+            b',' | b'}' if depth == 0 => return at,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The bytes of a string behind its first quote, the last quote included.
+fn string_bytes(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+fn as_client(digits: &str) -> Option<ClientKey> {
+    let is_key = digits.len() == 16;
+    let key = u64::from_str_radix(digits, 16).ok();
+    key.filter(|_| is_key).map(ClientKey)
+}
+
 const INPUTS_MAX: usize = 64;
 
 /// The integers of an array, without an allocation; `None` where it is none or too long.
 fn as_ints(raw: &[u8]) -> Option<([i64; INPUTS_MAX], usize)> {
-    let inner = std::str::from_utf8(raw).ok()?;
-    let inner = inner.strip_prefix('[')?.strip_suffix(']')?;
+    let inner = raw.strip_prefix(b"[")?.strip_suffix(b"]")?;
     let mut ints = [0; INPUTS_MAX];
     let mut count = 0;
-    for number in inner.split(',').filter(|number| !number.is_empty()) {
-        *ints.get_mut(count)? = number.parse().ok()?;
-        count += 1;
+    for number in inner.split(|byte| *byte == b',') {
+        if !number.is_empty() {
+            *ints.get_mut(count)? = as_int(number)?;
+            count += 1;
+        }
     }
     Some((ints, count))
+}
+
+/// An integer in digits; the canonical form has at most 16 of them.
+fn as_int(text: &[u8]) -> Option<i64> {
+    let (digits, sign) = match text.strip_prefix(b"-") {
+        Some(digits) => (digits, -1),
+        None => (text, 1),
+    };
+    let all_digits = digits.iter().all(u8::is_ascii_digit);
+    if digits.is_empty() || digits.len() > 18 || !all_digits {
+        return None;
+    }
+    let value = digits
+        .iter()
+        .fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+    Some(sign * value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CheckedMembers, as_int, as_ints};
+    use crate::ledger::{Chain, Record};
+
+    #[test]
+    fn checked_members_are_those_of_the_strict_reader() {
+        let mut line = Vec::new();
+        Chain::genesis().append(&mut line, |entry| {
+            entry.counts("a", []);
+            entry.counts("b", [("x", 1), ("y", 22)]);
+            entry.text("c", "brackets ]}, and \" and \\ in text");
+            entry.ints("d", [-1, 0, 7]);
+            entry.names("e", ["p]", "q"]);
+            entry.flag("f", true);
+            entry.text("kind", "decision");
+            entry.pairs("l", [(1, 2), (3, 4)]);
+            entry.text("z", "");
+        });
+        let mut buffer = Vec::new();
+        let record = Record::check(line.trim_ascii_end(), &mut buffer).expect("a valid line");
+        let quick: Vec<_> = CheckedMembers::of(&record).collect();
+        let strict: Vec<_> = record.members().map(|(k, v)| (k.as_bytes(), v)).collect();
+        assert_eq!(quick, strict);
+        assert_eq!(quick.len(), 12);
+    }
+
+    #[test]
+    fn only_integers_are_integers() {
+        let table: [(&[u8], Option<i64>); 7] = [
+            (b"0", Some(0)),
+            (b"-9007199254740991", Some(-9_007_199_254_740_991)),
+            (b"", None),
+            (b"-", None),
+            (b"1.5", None),
+            (b"+1", None),
+            (b"9999999999999999999", None),
+        ];
+        for (text, want) in table {
+            assert_eq!(as_int(text), want, "{text:?}");
+        }
+        assert!(as_ints(b"[1,\"2\"]").is_none());
+    }
 }

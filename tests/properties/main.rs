@@ -1,6 +1,11 @@
 //! The laws of the risk model, for any signals and any policy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod any;
 mod judgement;

@@ -4,7 +4,12 @@
 //! `UPDATE_SCENARIOS=1` writes the decisions that were found into the files; read the difference
 //! before you keep it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod run;
 mod text;
@@ -84,9 +89,11 @@ scenarios! {
     concurrency_limit,         // R038
     rate_limit,                // R015
     contract_tier,             // R056
+    retries_first,             // R045
     shadow_stage,              // R045
     canary_stage,              // R045
     stalled_upstream,          // R034
+    limits_give_back,          // R015, R038
     low_traffic,               // R035
     two_reasons,               // R046
     unknown_allowed,           // R042

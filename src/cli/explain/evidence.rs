@@ -6,7 +6,7 @@ use crate::units::Factor;
 
 /// What was counted for `factor`; the windows are those of the risk model.
 pub(super) fn of(factor: Factor, signals: &Signals, terms: Option<&Terms>) -> String {
-    let share = |share: Share, what: &str| format!("{} {what} of {}", share.part, share.whole);
+    let share = |share: Share, what: &str| format!("{} of {} {what}", share.part, share.whole);
     match factor {
         Factor::Latency => share(signals.slow, "slow in 60 s"),
         Factor::LatencyRegression => {

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::ledger::{DirectoryLines, Record, as_pairs};
+use crate::cli::offline::open_ledger;
+use crate::ledger::{Record, as_pairs};
 use crate::record::DecisionId;
 
 /// What a ledger holds about a decision.
@@ -30,9 +31,7 @@ pub(super) struct Outcome {
 }
 
 pub(super) fn find(dir: &Path, id: &str) -> Result<Option<Found>> {
-    let shown = dir.display();
-    let mut lines =
-        DirectoryLines::open(dir).with_context(|| format!("the ledger {shown} cannot be read"))?;
+    let mut lines = open_ledger(dir)?;
     let mut buffer = Vec::new();
     let mut found: Option<Vec<u8>> = None;
     while let Some((segment, line)) = lines.next()? {

@@ -2,14 +2,14 @@
 
 use super::evidence;
 use super::find::Outcome;
+use super::words::{band_name, family_name, names, percent, take_text};
 use crate::contract::Contract;
-use crate::enforcement::Measure;
 use crate::ledger::Record;
-use crate::observation::{Signals, Take};
+use crate::observation::Signals;
 use crate::pipeline::Judgement;
 use crate::policy::rules::{Band, Rules, Stage};
-use crate::risk::{Family, TABLE};
-use crate::units::{Action, ActionSet, BasisPoints};
+use crate::risk::TABLE;
+use crate::units::BasisPoints;
 
 /// Everything there is to tell about one decision.
 pub(super) struct Account<'a> {
@@ -206,56 +206,6 @@ impl Account<'_> {
             Ending::Recorded { record, outcome } => recorded_outcome(record, *outcome),
         }
     }
-
-    /// The stages in their order, with what each gave to the next.
-    pub(super) fn trace(&self) -> String {
-        let (assessment, decision) = (&self.judged.assessment, &self.judged.decision);
-        let permit = &self.judged.permit;
-        let inputs = self.signals.to_inputs();
-        let used = inputs.iter().rposition(|input| *input != 0);
-        let inputs: Vec<String> = inputs
-            .iter()
-            .take(used.map_or(0, |last| last + 1))
-            .map(ToString::to_string)
-            .collect();
-        let execution = match permit.measure() {
-            Measure::Forward => "forwarded",
-            Measure::Throttle => "refused for now",
-            Measure::Quarantine => "set apart",
-            Measure::Drop => "refused",
-        };
-        let (stability, append) = match &self.ending {
-            Ending::Quiet { .. } => ("nothing to count".to_owned(), "nothing".to_owned()),
-            Ending::Recorded { record, .. } => {
-                let reached = record.uint("phase") >= Some(6);
-                let counted = if reached {
-                    "outcome counted"
-                } else {
-                    "not reached"
-                };
-                (counted.to_owned(), format!("record {}", record.seq))
-            }
-        };
-        format!(
-            "\nstages\n\
-             1 observation         inputs [{}]\n\
-             2 contract pairing    {}\n\
-             3 risk assessment     distress {}, abuse {}, risk {}\n\
-             4 policy boundaries   {} recommended by {}, {} withheld\n\
-             5 decision execution  {execution}\n\
-             6 stability control   {stability}\n\
-             7 ledger append       {append}\n",
-            inputs.join(","),
-            self.contract
-                .map_or("none", |contract| contract.id().as_str()),
-            percent(assessment.distress()),
-            percent(assessment.abuse()),
-            percent(assessment.risk()),
-            names(permit.recommended()),
-            decision.deciding().code(),
-            names(permit.withheld()),
-        )
-    }
 }
 
 fn recorded_outcome(record: &Record<'_>, outcome: Option<&Outcome>) -> String {
@@ -281,49 +231,4 @@ fn recorded_outcome(record: &Record<'_>, outcome: Option<&Outcome>) -> String {
             number("latency_us")
         ),
     }
-}
-
-const fn take_text(take: Take) -> Option<&'static str> {
-    match take {
-        Take::NotAsked => None,
-        Take::Granted => Some("asked, and granted"),
-        Take::ClientRate => Some("the client's rate limit is used up"),
-        Take::ContractRate => Some("the contract's rate limit is used up"),
-        Take::Concurrency => Some("the contract's places in flight are used up"),
-        Take::Probe => Some("no probe of the half-open circuit was left"),
-    }
-}
-
-const fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::D1 => "D1",
-        Family::D2 => "D2",
-        Family::D3 => "D3",
-        Family::D4 => "D4",
-        Family::A1 => "A1",
-        Family::A2 => "A2",
-        Family::A3 => "A3",
-    }
-}
-
-const fn band_name(band: Band) -> &'static str {
-    match band {
-        Band::Low => "low",
-        Band::Watch => "watch",
-        Band::Medium => "medium",
-        Band::High => "high",
-        Band::Critical => "critical",
-    }
-}
-
-fn names(set: ActionSet) -> String {
-    if set.is_empty() {
-        return "nothing".to_owned();
-    }
-    let names: Vec<&str> = set.iter_by_name().map(Action::name).collect();
-    names.join(", ")
-}
-
-fn percent(share: BasisPoints) -> String {
-    format!("{}.{:02} %", share.get() / 100, share.get() % 100)
 }

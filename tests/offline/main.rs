@@ -1,0 +1,14 @@
+//! The verbs that need no gateway, from outside: files and arguments in, text and exit codes out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod documents;
+mod explained;
+mod place;
+mod replayed;
+mod simulated;

@@ -1,0 +1,250 @@
+//! `replay`: a true ledger has no difference, a forged one is found out, a candidate is judged.
+
+use std::fs;
+
+use crate::place::{Place, configuration};
+
+// R047
+#[test]
+fn a_simulated_ledger_replays_without_a_difference() {
+    for tier in ["control", "observe_only"] {
+        let place = Place::new();
+        place.run(&format!("simulate traffic.jsonl --ledger l --tier {tier}"));
+        let ran = place.run("replay l");
+        let summary = "600 decisions, 0 differences, 0 unreadable, 0 not replayable\n";
+        assert_eq!((ran.code, ran.out.as_str()), (0, summary), "{}", ran.err);
+        let json: serde_json::Value =
+            serde_json::from_str(&place.run("replay l --format json").out).unwrap();
+        assert_eq!(
+            (&json["decisions"], &json["differences"]),
+            (&600.into(), &0.into())
+        );
+    }
+}
+
+// R047: the chain of this ledger is whole, only the judgement does not follow.
+#[test]
+fn a_forged_decision_is_found_by_replay() {
+    let place = Place::new();
+    place.simulated();
+    place.forge(2, |line| {
+        line.replace("\"decision\":\"QUARANTINE\"", "\"decision\":\"ALLOW\"")
+    });
+    let ran = place.run("replay l");
+    assert_eq!(ran.code, 65);
+    let want = "record 2 decision 0000000000000000000001: \
+                decision recorded \"ALLOW\", recomputed \"QUARANTINE\"\n";
+    assert!(ran.out.starts_with(want), "{}", ran.out);
+    assert!(
+        ran.out.contains("600 decisions, 1 differences"),
+        "{}",
+        ran.out
+    );
+
+    let other = Place::new();
+    other.simulated();
+    other.forge(2, |line| line.replace("\"inputs\":[2,", "\"inputs\":[0,"));
+    let ran = other.run("replay l --format json");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((ran.code, &json["differences"]), (65, &1.into()));
+    assert_eq!(json["shown"][0]["seq"], 2);
+}
+
+#[test]
+fn one_flipped_byte_is_an_unreadable_line() {
+    let place = Place::new();
+    place.simulated();
+    place.edit(3, |line| {
+        line.replacen("\"inputs\":[1,1,", "\"inputs\":[1,0,", 1)
+    });
+    let ran = place.run("replay l");
+    assert_eq!(ran.code, 65);
+    assert!(
+        ran.out.contains("seg-0000000000000000.jsonl at byte "),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("hash is SHA-256"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("599 decisions, 0 differences, 1 unreadable"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn only_the_first_twenty_differences_are_shown() {
+    let place = Place::new();
+    place.simulated();
+    for number in 1..=30 {
+        place.edit(number, |line| {
+            line.replace("\"tier\":\"CONTROL\"", "\"tier\":\"OBSERVE_ONLY\"")
+        });
+    }
+    place.forge(1, str::to_owned);
+    let ran = place.run("replay l");
+    let shown = ran
+        .out
+        .lines()
+        .filter(|line| line.starts_with("record "))
+        .count();
+    assert_eq!(shown, 20);
+    assert!(
+        ran.out.contains("600 decisions, 30 differences"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_lost_or_changed_rulebook_is_a_matter_of_integrity() {
+    let place = Place::new();
+    place.simulated();
+    let rulebooks = place.path("l/rulebooks");
+    let rulebook = fs::read_dir(&rulebooks)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let text = fs::read_to_string(&rulebook).unwrap();
+    fs::write(&rulebook, text.replace("7000", "7001")).unwrap();
+    let ran = place.run("replay l");
+    assert_eq!(ran.code, 65);
+    assert!(
+        ran.out.contains("its bytes do not hash to its name"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(
+        ran.out.lines().count(),
+        2,
+        "told once, not per record: {}",
+        ran.out
+    );
+    fs::remove_file(&rulebook).unwrap();
+    assert_eq!(place.run("replay l").code, 65);
+    assert_eq!(
+        place.run("replay l -c tidegate.yaml").code,
+        0,
+        "a candidate needs no rulebook"
+    );
+}
+
+#[test]
+fn a_candidate_that_changes_something_is_a_finding() {
+    let place = Place::new();
+    place.simulated();
+    let same = place.run("replay l -c tidegate.yaml");
+    assert_eq!(same.code, 0, "{}", same.out);
+    assert!(same.out.contains(": 0 would change"), "{}", same.out);
+
+    let lenient = "version: 1\nname: lenient\nunknown_endpoint: { action: allow }\n\
+                   weights: { unknown_endpoint: 0.1 }\n";
+    place.write("lenient.yaml", lenient);
+    place.write("candidate.yaml", &configuration("lenient.yaml"));
+    let ran = place.run("replay l -c candidate.yaml");
+    assert_eq!(ran.code, 3, "{}", ran.out);
+    assert!(
+        ran.out.contains("50  _unmatched: QUARANTINE -> ALLOW\n"),
+        "{}",
+        ran.out
+    );
+
+    let mild = "version: 1\nname: mild\ntiers: { control: [log, report, throttle] }\n";
+    place.write("mild.yaml", mild);
+    place.write("candidate.yaml", &configuration("mild.yaml"));
+    let ran = place.run("replay l -c candidate.yaml --format json");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let changes = json["candidate"]["changes"].as_array().unwrap();
+    let withheld = changes
+        .iter()
+        .find(|change| change["to"] == "DROP withheld")
+        .unwrap();
+    assert_eq!(withheld["from"], "DROP", "{json}");
+    assert_eq!(ran.code, 3);
+}
+
+#[test]
+fn what_is_no_ledger_is_refused() {
+    let place = Place::new();
+    for (words, code, want) in [
+        ("replay none", 1, "cannot be read"),
+        ("replay contracts", 1, "holds no ledger record"),
+        ("replay", 2, "LEDGER_DIR"),
+        ("replay l -c none.yaml", 78, "none.yaml"),
+    ] {
+        let ran = place.run(words);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (code, ""),
+            "{words}: {}",
+            ran.err
+        );
+        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+    }
+}
+
+/// A gateway that still runs, or was killed, leaves such a line; whether it is damage is for
+/// `ledger verify` to say.
+#[test]
+fn an_unfinished_last_line_is_passed_over_and_told() {
+    let place = Place::new();
+    place.simulated();
+    let segment = place.path("l/seg-0000000000000000.jsonl");
+    let text = fs::read_to_string(&segment).unwrap();
+    let half = text.lines().nth(5).unwrap().get(..100).unwrap();
+    fs::write(&segment, format!("{text}{half}")).unwrap();
+    let ran = place.run("replay l");
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(
+        ran.out.contains("the last line is unfinished"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("600 decisions, 0 differences"),
+        "{}",
+        ran.out
+    );
+}
+
+/// A record carries the shed hash only where its own policy needed it; a candidate that sheds
+/// earlier must still choose the same clients as a gateway under that policy would.
+#[test]
+fn a_candidate_that_sheds_earlier_sheds_a_share() {
+    let place = Place::new();
+    let mut traffic = String::new();
+    for number in 0..400_u64 {
+        let status = if number % 3 == 0 { 500 } else { 200 };
+        traffic += &format!(
+            "{{\"at_ms\":{},\"method\":\"GET\",\"url\":\"/api/v1/status\",\
+             \"client\":\"10.0.0.{}\",\"status\":{status}}}\n",
+            number * 50,
+            number % 100
+        );
+    }
+    place.write("traffic.jsonl", &traffic);
+    let bands = |medium: &str| {
+        format!(
+            "version: 1\nname: x\nbands: {{ low: 0.01, medium: {medium}, high: 0.95, critical: 0.96 }}\n"
+        )
+    };
+    place.write("late.yaml", &bands("0.9"));
+    place.write("early.yaml", &bands("0.05"));
+    place.write("tidegate.yaml", &configuration("late.yaml"));
+    place.write("candidate.yaml", &configuration("early.yaml"));
+    place.simulated();
+    assert!(
+        !place
+            .ledger_lines()
+            .iter()
+            .any(|line| line.contains("THROTTLE"))
+    );
+    let ran = place.run("replay l -c candidate.yaml --format json");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let shed = json["candidate"]["changed"].as_u64().unwrap();
+    // Distress is about 0.4 for most of the time: a share of (0.4 - 0.05) / (0.96 - 0.05).
+    assert!((80..240).contains(&shed), "{shed} of 400 shed: {json}");
+}
