@@ -47,8 +47,9 @@ pub enum ReportFormat {
     Json,
 }
 
-/// Runs the verb; the result is the exit code: 0, 3 where a candidate changes something, 65 where
-/// the ledger is not what it should be, 1 where there is none, 78 where the candidate is not valid.
+/// Runs the verb; the result is the exit code: 0, 3 where a decision does not follow from its own
+/// record or a candidate changes one, 65 where records or rulebooks cannot be read, 1 where there
+/// is no ledger, 78 where the candidate is not valid.
 #[must_use]
 pub fn run(args: &ReplayArgs) -> u8 {
     let candidate = match args.candidate.as_deref().map(candidate_of).transpose() {
@@ -70,12 +71,17 @@ pub fn run(args: &ReplayArgs) -> u8 {
 }
 
 fn code_of(counted: &Counted) -> u8 {
-    if counted.differences + counted.unreadable > 0 {
+    if counted.unreadable > 0 {
         return INTEGRITY;
     }
-    match &counted.candidate {
-        Some(candidate) if candidate.changed > 0 => FINDINGS,
-        _ => OK,
+    let changed = counted
+        .candidate
+        .as_ref()
+        .map_or(0, |candidate| candidate.changed);
+    if counted.differences + changed > 0 {
+        FINDINGS
+    } else {
+        OK
     }
 }
 

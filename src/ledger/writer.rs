@@ -24,8 +24,10 @@ const TURN: usize = 256;
 const LOSS_RANGES: usize = 24;
 /// Losses are collected this long, so that an overload is a few records and not thousands.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// Sleep without work: first, and at most.
-const NAPS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
+/// Sleep after the rings were emptied. Short against the sync interval, so no record waits longer
+/// for it; long enough that a hundred records share one wake-up and one write. A ring holds many
+/// times what comes meanwhile, and whoever waits for an answer wakes the writer.
+const NAP: Duration = Duration::from_millis(10);
 /// A close that cannot be made durable in this time is given up.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -108,22 +110,18 @@ where
     /// The thread's life.
     pub(super) fn run(mut self) {
         let guard = PanicGuard(Arc::clone(&self.stats));
-        let mut nap = NAPS.0;
         loop {
             self.hear();
             if self.closing.is_some() {
                 break;
             }
-            let taken = self.take_turns();
+            self.take_turns();
             self.note_losses(false);
             self.serve_flushes();
             self.output.drive(!self.waiting.is_empty());
             self.report();
-            if taken > 0 {
-                nap = NAPS.0;
-            } else {
-                thread::park_timeout(nap);
-                nap = (nap * 2).min(NAPS.1);
+            if !self.has_backlog() {
+                thread::park_timeout(NAP);
             }
         }
         self.finish();
@@ -153,6 +151,12 @@ where
     }
 
     /// One turn for each ring; gives how many events were taken.
+    /// Whether a ring holds a full turn that could be written now.
+    fn has_backlog(&self) -> bool {
+        let full = |intake: &Intake<E>| intake.ring.events.slots() >= TURN;
+        self.output.accepts() && self.intakes.iter().any(full)
+    }
+
     fn take_turns(&mut self) -> usize {
         let mut taken = 0;
         for intake in &mut self.intakes {
@@ -241,7 +245,7 @@ where
             }
             self.output.drive(false);
             if empty {
-                thread::park_timeout(NAPS.0);
+                thread::park_timeout(NAP);
             }
         }
         self.serve_flushes();
@@ -250,7 +254,7 @@ where
         while self.output.durable_seq() < self.output.next_seq() && elapsed() < deadline {
             self.output.drive(true);
             self.report();
-            thread::park_timeout(NAPS.0);
+            thread::park_timeout(NAP);
         }
         self.report();
         let left = self.output.next_seq() - self.output.durable_seq();

@@ -46,7 +46,7 @@ fn a_forged_decision_is_found_by_replay() {
     other.forge(2, |line| line.replace("\"inputs\":[2,", "\"inputs\":[0,"));
     let ran = other.run("replay l --format json");
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!((ran.code, &json["differences"]), (65, &1.into()));
+    assert_eq!((ran.code, &json["differences"]), (3, &1.into()));
     assert_eq!(json["shown"][0]["seq"], 2);
 }
 
