@@ -143,7 +143,7 @@ fn start(dir: &Path, interval: Duration) -> (Ledger, Producer<Event>) {
 /// Pushes `count` events as fast as the writer takes them.
 fn feed(ledger: &Ledger, producer: &mut Producer<Event>, count: u64) {
     for _ in 0..count {
-        if producer.made() % 1_024 == 0 {
+        if producer.made().is_multiple_of(1_024) {
             while ledger.snapshot().queued > RING as u64 - 2_048 {
                 std::thread::yield_now();
             }

@@ -4,6 +4,14 @@
 //! Every path is different and the order is shuffled, so that at 100,000 contracts the caches
 //! miss as they would under real traffic; `hot` asks for 64 paths only.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a benchmark may fail"
+)]
+
 use std::hint::black_box;
 use std::time::Duration;
 

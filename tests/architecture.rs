@@ -88,6 +88,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "contract",
             "observation",
             "policy",
+            // A candidate sheds by a hash the record may not carry, and withholds what its tier forbids.
+            "decision",
+            "enforcement",
             "rulebook",
             "pipeline",
             "record",

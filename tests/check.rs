@@ -5,6 +5,14 @@
 //! content is described (see `special`); `=== expect` begins the findings. Files that a case
 //! does not have are those of a good installation. `\t` and the like are not interpreted.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test or a benchmark may fail"
+)]
+
 use std::fs;
 use std::path::Path;
 
@@ -267,7 +275,7 @@ proptest! {
     fn no_file_makes_a_reader_panic(
         contracts in mutated("contracts/deployments.yaml"),
         policy in mutated("policies/default.yaml"),
-        main in mutated("tidegate.example.yaml"),
+        main in mutated("tidegate.yaml"),
     ) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("contracts")).unwrap();

@@ -147,7 +147,7 @@ mod tests {
         let mut seen: Vec<u64> = Vec::new();
         let mut second = 5;
         for step in 0..2_000_u64 {
-            second += step * 7 % 3 % 2 + u64::from(step % 97 == 0) * 30;
+            second += step * 7 % 3 % 2 + u64::from(step.is_multiple_of(97)) * 30;
             window.add(second, one());
             seen.push(second);
             let count = |span: u64| seen.iter().filter(|&&at| at + span >= second).count() as u32;

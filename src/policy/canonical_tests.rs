@@ -42,7 +42,7 @@ fn contract(number: usize, terms: Terms, methods: &[Method], owner: Option<Strin
     let id = ContractId::new(&format!("c{number}")).unwrap();
     let set = methods.iter().fold(MethodSet::EMPTY, |set, m| set.with(*m));
     let endpoint = format!("GET /r{number}/{{id}}/{{*rest}}");
-    let upstream = (number % 2 == 0).then(|| "u1".into());
+    let upstream = number.is_multiple_of(2).then(|| "u1".into());
     Contract::new(
         id,
         endpoint.into(),

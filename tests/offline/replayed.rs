@@ -31,7 +31,7 @@ fn a_forged_decision_is_found_by_replay() {
         line.replace("\"decision\":\"QUARANTINE\"", "\"decision\":\"ALLOW\"")
     });
     let ran = place.run("replay l");
-    assert_eq!(ran.code, 65);
+    assert_eq!(ran.code, 3);
     let want = "record 2 decision 0000000000000000000001: \
                 decision recorded \"ALLOW\", recomputed \"QUARANTINE\"\n";
     assert!(ran.out.starts_with(want), "{}", ran.out);
