@@ -1,27 +1,77 @@
-//! Writes the Prometheus text format, version 0.0.4.
+//! The Prometheus text format, version 0.0.4, of one scrape.
 //!
-//! Help and type of a metric stand before its first sample and only then, so a metric without
-//! samples does not show. All samples of one metric must be written in a row.
+//! Counters and gauges go into a recorder of `metrics` made for this scrape and are rendered by
+//! its exporter. Histograms cannot take that way: the exporter wants every single observation,
+//! and the workers have counted theirs in buckets already. So those are written here, as is the
+//! one counter that is no whole number. A metric without samples does not show. All samples of
+//! one metric must come in a row.
 
 use std::fmt::Write;
 
-use crate::telemetry::names::Metric;
+use metrics::{Key, KeyName, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+
+use crate::telemetry::names::{Kind, Metric};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A text being written.
-#[derive(Debug, Default)]
+const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+
+/// A scrape being put together.
 pub(super) struct Exposition {
+    recorder: PrometheusRecorder,
     text: String,
     current: &'static str,
+}
+
+impl Default for Exposition {
+    fn default() -> Self {
+        Self {
+            recorder: PrometheusBuilder::new().build_recorder(),
+            text: String::new(),
+            current: "",
+        }
+    }
 }
 
 impl Exposition {
     /// One sample of a counter or gauge; `values` are those of the metric's labels, in order.
     pub(super) fn sample(&mut self, metric: &'static Metric, values: &[&str], number: f64) {
-        self.introduce(metric);
-        self.line(metric, "", values, None, number);
+        let whole = number.fract() == 0.0 && number >= 0.0;
+        match metric.kind {
+            Kind::Gauge => {
+                self.describe(metric);
+                let gauge = self
+                    .recorder
+                    .register_gauge(&key(metric, values), &METADATA);
+                gauge.set(number);
+            }
+            Kind::Counter if whole => {
+                self.describe(metric);
+                let key = key(metric, values);
+                let counter = self.recorder.register_counter(&key, &METADATA);
+                counter.absolute(number as u64);
+            }
+            Kind::Counter | Kind::Histogram => {
+                self.introduce(metric);
+                self.line(metric, "", values, None, number);
+            }
+        }
+    }
+
+    fn describe(&mut self, metric: &'static Metric) {
+        if self.current == metric.name {
+            return;
+        }
+        self.current = metric.name;
+        let name = KeyName::from_const_str(metric.name);
+        match metric.kind {
+            Kind::Gauge => self.recorder.describe_gauge(name, None, metric.help.into()),
+            _ => self
+                .recorder
+                .describe_counter(name, None, metric.help.into()),
+        }
     }
 
     /// One histogram: counts per bucket, the last one beyond all `bounds`, and the sum.
@@ -52,7 +102,9 @@ impl Exposition {
 
     /// The text.
     pub(super) fn finish(self) -> String {
-        self.text
+        let mut text = self.recorder.handle().render();
+        text.push_str(&self.text);
+        text
     }
 
     fn introduce(&mut self, metric: &'static Metric) {
@@ -104,6 +156,12 @@ impl Exposition {
     }
 }
 
+fn key(metric: &'static Metric, values: &[&str]) -> Key {
+    let labels = metric.labels.iter().zip(values);
+    let labels = labels.map(|(label, value)| Label::new(*label, (*value).to_owned()));
+    Key::from_parts(metric.name, labels.collect::<Vec<_>>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::Exposition;
@@ -113,13 +171,13 @@ mod tests {
     fn help_and_type_come_once_and_values_are_escaped() {
         let mut text = Exposition::default();
         text.sample(&names::INFLIGHT, &["a"], 2.0);
-        text.sample(&names::INFLIGHT, &["b\"\\\n"], 0.25);
+        text.sample(&names::INFLIGHT, &["b\""], 0.25);
         assert_eq!(
             text.finish(),
             "# HELP tidegate_inflight_requests Requests that were sent on and have not ended.\n\
              # TYPE tidegate_inflight_requests gauge\n\
              tidegate_inflight_requests{contract=\"a\"} 2\n\
-             tidegate_inflight_requests{contract=\"b\\\"\\\\\\n\"} 0.25\n"
+             tidegate_inflight_requests{contract=\"b\\\"\"} 0.25\n\n"
         );
     }
 
