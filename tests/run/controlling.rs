@@ -195,6 +195,8 @@ fn a_contract_has_no_more_requests_in_flight_than_it_may() {
     });
     let installation = Installation::in_front_of(upstream.address)
         .controlling()
+        // A full route is in distress as well; without this a part of its requests is shed.
+        .policy("weights: {concurrency: 0.1}")
         .contract(r#"{id: tight_v1, owner: me, endpoint: "GET /tight", max_in_flight: 1}"#);
     let process = Process::start(&installation);
     let mut first = process.connect();
