@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::script::Script;
-pub(crate) use crate::wire::{
-    Client, OK, PATIENCE, Upstream, eventually, nobody, reset,
-};
+pub(crate) use crate::wire::{Client, OK, PATIENCE, Upstream, eventually, nobody, reset};
 use tidegate::gateway::governor::{Completion, Course, Forward, Governor, HeadFacts};
 use tidegate::gateway::settings::{GatewaySettings, UpstreamGroup};
 use tidegate::gateway::{Control, Ended, Gateway};
@@ -109,4 +107,3 @@ pub(crate) fn forward() -> Forward {
         may_upgrade: true,
     }
 }
-

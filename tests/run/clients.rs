@@ -13,8 +13,16 @@ fn path(request: &Message) -> String {
 /// A server that answers with the path and the body it got.
 fn echo() -> Upstream {
     Upstream::replying(|request| {
-        let text = format!("{} {}", path(request), String::from_utf8_lossy(&request.body));
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes()
+        let text = format!(
+            "{} {}",
+            path(request),
+            String::from_utf8_lossy(&request.body)
+        );
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        )
+        .into_bytes()
     })
 }
 
@@ -70,7 +78,10 @@ fn a_head_request_gets_a_head_alone() {
     for (path, status) in table {
         client.send(format!("HEAD {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
         let head = client.head().unwrap();
-        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {head}");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {head}"
+        );
         assert!(head.contains("Tidegate-Decision-Id: "), "{head}");
         if status == "200" {
             assert!(head.contains("\r\nContent-Length: 5\r\n"), "{head}");
@@ -79,7 +90,11 @@ fn a_head_request_gets_a_head_alone() {
     process.stop();
     let decisions = installation.decisions();
     assert_eq!(decisions.len(), table.len());
-    assert!(decisions.iter().all(|decision| decision["method"] == "HEAD"));
+    assert!(
+        decisions
+            .iter()
+            .all(|decision| decision["method"] == "HEAD")
+    );
 }
 
 #[test]
@@ -96,7 +111,8 @@ fn whoever_waits_for_100_continue_gets_it() {
     let installation = Installation::in_front_of(upstream.address).controlling();
     let process = Process::start(&installation);
     let mut client = process.connect();
-    let head = "POST /upload HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+    let head =
+        "POST /upload HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     client.send(head);
     // Nothing but a 100 may come before the body has been sent.
     let first = client.head().unwrap();
@@ -150,8 +166,11 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_large_body_streams_in_both_directions() {
     let upstream = Upstream::replying(|request| {
-        let mut answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()).into_bytes();
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+            request.body.len()
+        )
+        .into_bytes();
         answer.extend_from_slice(&request.body);
         answer
     });
@@ -201,7 +220,10 @@ fn unknown_paths_do_not_make_series() {
         let mut client = process.connect();
         let mut requests = String::new();
         for n in from..from + count {
-            requests += &format!("GET /x{n}/{:x}?q={n} HTTP/1.1\r\nHost: test\r\n\r\n", n * 7919);
+            requests += &format!(
+                "GET /x{n}/{:x}?q={n} HTTP/1.1\r\nHost: test\r\n\r\n",
+                n * 7919
+            );
         }
         client.send(requests);
         for _ in 0..count {

@@ -40,7 +40,10 @@ fn what_no_contract_covers_is_set_apart() {
     let decision = installation.decisions().pop().unwrap();
     assert_eq!(decision["case_id"], case);
     assert_eq!(decision["outcome"], "refused");
-    assert_eq!((&decision["status"], &decision["upstream_status"]), (&404.into(), &0.into()));
+    assert_eq!(
+        (&decision["status"], &decision["upstream_status"]),
+        (&404.into(), &0.into())
+    );
     assert_eq!(decision.get("contract_id"), None);
     assert_eq!(decision.get("endpoint_key"), None);
     assert!(upstream.seen().is_empty(), "nothing reached the upstream");
@@ -53,7 +56,10 @@ fn the_policy_chooses_the_answer_to_unknown_paths() {
         ("unknown_endpoint: {answer: 403}", 403),
         ("unknown_endpoint: {action: drop}", 403),
         // The score of the factor alone is enough for a quarantine, so it has to go as well.
-        ("unknown_endpoint: {action: allow}\nweights: {unknown_endpoint: 0.1}", 200),
+        (
+            "unknown_endpoint: {action: allow}\nweights: {unknown_endpoint: 0.1}",
+            200,
+        ),
     ] {
         let installation = Installation::in_front_of(upstream.address)
             .controlling()
@@ -82,7 +88,10 @@ fn a_wrong_method_is_told_all_methods_of_the_path() {
         assert!(has_reason(&told, "CONTRACT_METHOD_DISALLOWED"));
     }
     assert_eq!(process.get("/api/v1/deployments/a").status(), 200);
-    assert_eq!(process.request("PATCH", "/api/v1/deployments/a").status(), 200);
+    assert_eq!(
+        process.request("PATCH", "/api/v1/deployments/a").status(),
+        200
+    );
     assert_eq!(upstream.seen().len(), 2);
 }
 
@@ -95,9 +104,16 @@ fn a_target_with_two_readings_is_refused() {
     for target in ["/a/../b", "/%2e%2e/b", "/a/%zz", "/a\\b", "/a/.", "/a%00"] {
         let answer = client.get(target);
         assert_eq!(answer.status(), 400, "{target}");
-        assert!(has_reason(&problem(&answer), "AMBIGUOUS_TARGET"), "{target}");
+        assert!(
+            has_reason(&problem(&answer), "AMBIGUOUS_TARGET"),
+            "{target}"
+        );
     }
-    assert_eq!(client.get("/api/v1/status").status(), 200, "the same connection");
+    assert_eq!(
+        client.get("/api/v1/status").status(),
+        200,
+        "the same connection"
+    );
     assert_eq!(upstream.seen().len(), 1);
 }
 
@@ -106,7 +122,10 @@ fn the_canonical_path_is_matched_and_forwarded() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address).controlling();
     let process = Process::start(&installation);
-    assert_eq!(process.get("/api/v1/deployments/%61%2d?q=%61").status(), 200);
+    assert_eq!(
+        process.get("/api/v1/deployments/%61%2d?q=%61").status(),
+        200
+    );
     let seen = upstream.seen().pop().unwrap();
     assert_eq!(seen.line(), "GET /api/v1/deployments/a-?q=%61 HTTP/1.1");
 }
@@ -139,7 +158,12 @@ fn the_lowest_tier_of_process_listener_and_contract_acts() {
         assert_eq!(of(0, member), of(1, member), "{member}");
         assert_eq!(of(2, member), of(3, member), "{member}");
     }
-    for (n, tier) in [(0, "CONTROL"), (1, "OBSERVE_ONLY"), (2, "OBSERVE_ONLY"), (3, "CONTROL")] {
+    for (n, tier) in [
+        (0, "CONTROL"),
+        (1, "OBSERVE_ONLY"),
+        (2, "OBSERVE_ONLY"),
+        (3, "CONTROL"),
+    ] {
         assert_eq!(of(n, "tier"), tier, "{n}");
     }
     assert_ne!(of(0, "actions_taken"), of(1, "actions_taken"));
@@ -173,7 +197,10 @@ fn retry_after_is_the_time_until_one_request_conforms() {
         // after that, whatever the burst.
         let wait_s: f64 = answer.field("retry-after").unwrap().parse().unwrap();
         assert!(wait_s <= f64::from(period_s), "{wait_s}");
-        assert!(wait_s >= f64::from(period_s) - elapsed, "{wait_s} after {elapsed}");
+        assert!(
+            wait_s >= f64::from(period_s) - elapsed,
+            "{wait_s} after {elapsed}"
+        );
         process.stop();
         let decision = installation.decisions().pop().unwrap();
         assert_eq!(decision["outcome"], "refused");

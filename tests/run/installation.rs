@@ -100,10 +100,7 @@ admin: {{bind: "127.0.0.1:0"}}
     /// The command `tidegate VERB -c tidegate.yaml ...`, all its streams closed or piped.
     pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = program();
-        command
-            .arg(verb)
-            .arg("-c")
-            .arg(self.path("tidegate.yaml"));
+        command.arg(verb).arg("-c").arg(self.path("tidegate.yaml"));
         command
     }
 
@@ -146,9 +143,11 @@ admin: {{bind: "127.0.0.1:0"}}
             let text = String::from_utf8_lossy(&std::fs::read(segment).unwrap()).into_owned();
             // The gateway may be writing: what stands behind the last line end is no line yet.
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            records.extend(whole.lines().map(|line| -> Value {
-                serde_json::from_str(line).expect("a line of JSON")
-            }));
+            records.extend(
+                whole
+                    .lines()
+                    .map(|line| -> Value { serde_json::from_str(line).expect("a line of JSON") }),
+            );
         }
         records
     }

@@ -56,7 +56,10 @@ fn odd_requests_are_forwarded_byte_for_byte() {
     for (decision, (method, target, reason)) in decisions.iter().zip(ODD) {
         assert_eq!(decision["method"], *method);
         let reasons = decision["reason_codes"].as_array().unwrap();
-        assert!(reasons.iter().any(|code| code == reason), "{target}: {decision}");
+        assert!(
+            reasons.iter().any(|code| code == reason),
+            "{target}: {decision}"
+        );
         assert_eq!(decision["outcome"], "done", "{target}");
         assert_eq!(decision["tier"], "OBSERVE_ONLY", "{target}");
     }
@@ -66,8 +69,9 @@ fn odd_requests_are_forwarded_byte_for_byte() {
 #[test]
 fn the_ledger_says_what_would_have_been_done() {
     let upstream = Upstream::ok();
-    let installation = Installation::in_front_of(upstream.address)
-        .contract(r#"{id: rare_v1, owner: me, endpoint: "GET /rare", rate_limit_rpm: 1, burst: 1}"#);
+    let installation = Installation::in_front_of(upstream.address).contract(
+        r#"{id: rare_v1, owner: me, endpoint: "GET /rare", rate_limit_rpm: 1, burst: 1}"#,
+    );
     let process = Process::start(&installation);
     let table = [
         ("GET", "/unknown", "QUARANTINE", "quarantine"),
@@ -117,8 +121,8 @@ fn fields_of_one_connection_and_forged_ones_stay_behind() {
 #[test]
 fn a_trusted_proxy_may_speak_for_its_clients() {
     let upstream = Upstream::ok();
-    let installation = Installation::in_front_of(upstream.address)
-        .and("trusted_proxies: [\"127.0.0.0/8\"]");
+    let installation =
+        Installation::in_front_of(upstream.address).and("trusted_proxies: [\"127.0.0.0/8\"]");
     let process = Process::start(&installation);
     let mut clients = Vec::new();
     for address in ["198.51.100.1", "198.51.100.2", "198.51.100.1"] {

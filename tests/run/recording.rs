@@ -15,17 +15,26 @@ fn one_request_is_one_record_and_can_be_found() {
     let installation = Installation::in_front_of(upstream.address).controlling();
     let process = Process::start(&installation);
     let mut ids = Vec::new();
-    for path in ["/api/v1/deployments/abc123?q=1", "/api/v1/status", "/unknown/deep"] {
+    for path in [
+        "/api/v1/deployments/abc123?q=1",
+        "/api/v1/status",
+        "/unknown/deep",
+    ] {
         let answer = process.get(path);
         ids.push(answer.field("tidegate-decision-id").unwrap().to_owned());
     }
-    eventually("the records", || installation.decisions().len() == ids.len());
+    eventually("the records", || {
+        installation.decisions().len() == ids.len()
+    });
     for id in &ids {
         let found = process.ask(&format!("/v1/decisions/{id}"));
         assert_eq!(found.status(), 200, "{}", found.text());
         let found: Value = serde_json::from_slice(&found.body).unwrap();
         assert_eq!(found["record"]["decision_id"], *id);
-        assert_eq!(found["explanation"]["decision"], found["record"]["decision"]);
+        assert_eq!(
+            found["explanation"]["decision"],
+            found["record"]["decision"]
+        );
     }
     process.stop();
     let decisions = installation.decisions();
@@ -34,7 +43,10 @@ fn one_request_is_one_record_and_can_be_found() {
         .map(|decision| decision["decision_id"].as_str().unwrap())
         .collect();
     assert_eq!(recorded, ids);
-    let keys: Vec<&Value> = decisions.iter().map(|decision| &decision["endpoint_key"]).collect();
+    let keys: Vec<&Value> = decisions
+        .iter()
+        .map(|decision| &decision["endpoint_key"])
+        .collect();
     assert_eq!(keys[0], "GET /api/v1/deployments/{id}");
     assert_eq!(decisions[0]["contract_id"], "deploy_get_v1");
     assert_eq!(keys[1], "GET /api/v1/status");
@@ -43,12 +55,18 @@ fn one_request_is_one_record_and_can_be_found() {
         let explained = Ran::of(installation.command("explain").arg(id).output().unwrap());
         assert_eq!(explained.code, Some(0), "{explained:?}");
         let said = explained.stdout;
-        assert!(said.contains(decision["decision"].as_str().unwrap()), "{said}");
+        assert!(
+            said.contains(decision["decision"].as_str().unwrap()),
+            "{said}"
+        );
     }
     let mut tail = program();
     tail.args(["ledger", "tail"]).arg(installation.ledger());
     let tail = Ran::of(tail.output().unwrap());
-    let lines = tail.stdout.lines().filter(|line| line.contains("\"kind\":\"decision\""));
+    let lines = tail
+        .stdout
+        .lines()
+        .filter(|line| line.contains("\"kind\":\"decision\""));
     assert_eq!(lines.count(), ids.len(), "{tail:?}");
     assert_eq!(installation.replay(), 3);
     let verified = installation.verify(&[]);
@@ -142,15 +160,25 @@ fn overdue_requests_raise_the_latency_of_their_route() {
         client.send("GET /held HTTP/1.1\r\nHost: test\r\n\r\n");
         held.push(client);
     }
-    let latency = || process.metric("tidegate_risk_factor_ratio", "contract=\"held_v1\",factor=\"latency\"");
+    let latency = || {
+        process.metric(
+            "tidegate_risk_factor_ratio",
+            "contract=\"held_v1\",factor=\"latency\"",
+        )
+    };
     eventually("the latency factor to rise", || latency() > 0.0);
     assert!(process.metric("tidegate_risk_ratio", "held_v1") > 0.0);
     // The next decision reads it, and the ledger says so.
     let mut next = process.connect();
     next.send("GET /held HTTP/1.1\r\nHost: test\r\n\r\n");
-    eventually("the record of the next one", || installation.decisions().len() == 41);
+    eventually("the record of the next one", || {
+        installation.decisions().len() == 41
+    });
     let newest = installation.decisions().pop().unwrap();
-    assert!(newest["factors"]["latency"].as_u64().unwrap() > 0, "{newest}");
+    assert!(
+        newest["factors"]["latency"].as_u64().unwrap() > 0,
+        "{newest}"
+    );
     for _ in 0..41 {
         send.send(()).unwrap();
     }
@@ -170,7 +198,12 @@ fn the_books_agree() {
     let process = Process::start(&installation);
     for _ in 0..20 {
         let mut client = process.connect();
-        for path in ["/api/v1/status", "/unknown", "/a/../b", "/api/v1/deployments/x"] {
+        for path in [
+            "/api/v1/status",
+            "/unknown",
+            "/a/../b",
+            "/api/v1/deployments/x",
+        ] {
             client.get(path);
         }
         client.send("GET / HTTP/1.1\r\n\r\n");

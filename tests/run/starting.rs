@@ -27,7 +27,10 @@ fn bad_file(name: &str, content: &[u8], told: &[&str]) {
             assert!(text.contains(part), "{name}: '{part}' is not in:\n{text}");
         }
     }
-    assert!(!installation.path("state").exists(), "{name}: nothing was made");
+    assert!(
+        !installation.path("state").exists(),
+        "{name}: nothing was made"
+    );
 }
 
 #[test]
@@ -36,14 +39,14 @@ fn bad_files_end_the_start_with_place_rule_and_remedy() {
     let huge = vec![b'#'; (1 << 20) + 1];
     let a = "  - {id: a, owner: me, endpoint: \"GET /a/{x}\"}\n";
     let table: [(&str, Vec<u8>, &[&str]); 9] = [
-        ("contracts/a.yaml", Vec::new(), &[":1:1", "C0"]),
+        ("contracts/a.yaml", Vec::new(), &["C005", "begin with 'version: 1'"]),
         ("contracts/a.yaml", huge, &["C0"]),
         ("contracts/a.yaml", b"version: 1\nname: caf\xe9\n".to_vec(), &[":2:10", "C0"]),
         ("policy.yaml", b"version: 1\nname: a\nname: b\n".to_vec(), &[":3:1", "C0"]),
         (
             "contracts/a.yaml",
             contracts("  - {id: a, owner: me, endpoint: \"GET /a\", max_latency: 5}\n").into(),
-            &[":3:", "max_latency_ms", "C010"],
+            &[":3:44", "did you mean 'max_latency_ms'?", "C009"],
         ),
         (
             "contracts/a.yaml",
@@ -97,7 +100,10 @@ fn a_port_in_use_leaves_no_ledger() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (key, remedy) in [
-        ("listeners: [{bind: ", "stop the process that holds the port"),
+        (
+            "listeners: [{bind: ",
+            "stop the process that holds the port",
+        ),
         ("admin: {bind: ", "admin.bind"),
     ] {
         for threads in ["threads: 1", "threads: 2"] {
@@ -122,8 +128,14 @@ fn a_port_in_use_does_not_disturb_a_ledger() {
     let before = installation.records();
     let taken = TcpListener::bind(address).unwrap();
     let again = Installation::in_front_of(nobody())
-        .with("listeners: [{bind: \"127.0.0.1:0\"", &format!("listeners: [{{bind: \"{address}\""))
-        .and(&format!("ledger: {{dir: \"{}\"}}", installation.ledger().display()));
+        .with(
+            "listeners: [{bind: \"127.0.0.1:0\"",
+            &format!("listeners: [{{bind: \"{address}\""),
+        )
+        .and(&format!(
+            "ledger: {{dir: \"{}\"}}",
+            installation.ledger().display()
+        ));
     again.write();
     fails(&again, &[&address.to_string()]);
     drop(taken);
@@ -137,7 +149,10 @@ fn a_ledger_that_cannot_be_made_is_told() {
     std::fs::create_dir(installation.path("state")).unwrap();
     std::fs::write(installation.ledger(), "").unwrap();
     let path = installation.ledger();
-    fails(&installation, &["LEDGER_", path.to_str().unwrap(), "ledger.dir"]);
+    fails(
+        &installation,
+        &["LEDGER_", path.to_str().unwrap(), "ledger.dir"],
+    );
 }
 
 #[test]
@@ -159,7 +174,10 @@ fn a_client_key_that_others_can_read_is_refused() {
     assert!(!installation.ledger().exists());
     std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::write(&key, [7; 3]).unwrap();
-    fails(&installation, &["3 bytes instead of 16", "delete it to make a new one"]);
+    fails(
+        &installation,
+        &["3 bytes instead of 16", "delete it to make a new one"],
+    );
     assert!(!installation.ledger().exists());
     // What the message says helps.
     std::fs::write(&key, [7; 16]).unwrap();
@@ -172,8 +190,15 @@ fn an_empty_file_is_no_ledger() {
     std::fs::create_dir_all(installation.ledger()).unwrap();
     let segment = installation.ledger().join("seg-0000000000000000.jsonl");
     std::fs::write(&segment, "").unwrap();
-    fails(&installation, &["LEDGER_NOT_A_LEDGER", segment.to_str().unwrap(), "; "]);
-    assert_eq!(std::fs::read(&segment).unwrap(), b"", "it was left as it was");
+    fails(
+        &installation,
+        &["LEDGER_NOT_A_LEDGER", segment.to_str().unwrap(), "; "],
+    );
+    assert_eq!(
+        std::fs::read(&segment).unwrap(),
+        b"",
+        "it was left as it was"
+    );
     std::fs::remove_file(&segment).unwrap();
     Process::start_again(&installation).stop();
 }

@@ -26,7 +26,10 @@ fn held() -> (Upstream, mpsc::Sender<()>) {
 }
 
 fn kinds(records: &[Value]) -> Vec<&str> {
-    records.iter().map(|record| record["kind"].as_str().unwrap()).collect()
+    records
+        .iter()
+        .map(|record| record["kind"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn int_ends_at_once_and_in_order() {
     assert_eq!(status.code(), Some(0), "{log:?}");
     assert_eq!(log.last().unwrap()["cut_off"], 1);
     // The request that was cut off is written down all the same.
-    assert_eq!(kinds(&installation.records()), ["open", "decision", "close"]);
+    assert_eq!(
+        kinds(&installation.records()),
+        ["open", "decision", "close"]
+    );
     assert_eq!(installation.verify(&[]).code, Some(0));
 }
 
@@ -89,7 +95,9 @@ fn hup_does_not_end_the_process() {
     let mut process = Process::start(&installation);
     let reloads = |process: &Process| {
         let log = process.log();
-        log.iter().filter(|entry| entry["event"] == "reload_unavailable").count()
+        log.iter()
+            .filter(|entry| entry["event"] == "reload_unavailable")
+            .count()
     };
     for count in 1..=3 {
         process.signal(Signal::HUP);
@@ -97,7 +105,10 @@ fn hup_does_not_end_the_process() {
         assert!(process.runs());
         assert_eq!(process.get("/api/v1/status").status(), 200);
     }
-    assert_eq!(process.metric("tidegate_config_last_reload_successful", ""), 0.0);
+    assert_eq!(
+        process.metric("tidegate_config_last_reload_successful", ""),
+        0.0
+    );
     process.stop();
 }
 
@@ -127,7 +138,10 @@ fn a_ledger_survives_kill_under_load() {
         let (status, _) = process.ended();
         assert_eq!(status.code(), None, "killed");
         stop.store(true, Ordering::Relaxed);
-        served += load.into_iter().map(|load| load.join().unwrap()).sum::<usize>();
+        served += load
+            .into_iter()
+            .map(|load| load.join().unwrap())
+            .sum::<usize>();
         let torn = installation.verify(&["--allow-torn-tail"]);
         assert_eq!(torn.code, Some(0), "{torn:?}");
     }
@@ -138,7 +152,13 @@ fn a_ledger_survives_kill_under_load() {
     let verified = installation.verify(&[]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let records = installation.records();
-    assert_eq!(records.iter().filter(|record| record["kind"] == "open").count(), 4);
+    assert_eq!(
+        records
+            .iter()
+            .filter(|record| record["kind"] == "open")
+            .count(),
+        4
+    );
     assert_eq!(records.last().unwrap()["kind"], "close");
     let decisions = installation.replay();
     assert!(decisions > 900 && served > 0, "{decisions} of {served}");
@@ -173,8 +193,14 @@ fn a_ledger_has_one_writer() {
     assert_eq!(second.code, Some(1), "{second:?}");
     let told = second.stderr;
     assert!(told.contains("LEDGER_LOCKED"), "{told}");
-    assert!(told.contains(installation.ledger().to_str().unwrap()), "{told}");
-    assert!(told.contains("stop that process, or give this one another ledger.dir"), "{told}");
+    assert!(
+        told.contains(installation.ledger().to_str().unwrap()),
+        "{told}"
+    );
+    assert!(
+        told.contains("stop that process, or give this one another ledger.dir"),
+        "{told}"
+    );
     assert_eq!(installation.records(), before);
     assert_eq!(process.get("/api/v1/status").status(), 200);
     process.stop();

@@ -39,7 +39,10 @@ fn check(upstream: std::net::SocketAddr, status: u16, cause: &str) {
         assert_eq!(record["outcome"], "done", "{cause}");
         assert_eq!(record["upstream"], "main", "{cause}");
         if status == 504 {
-            assert!(record["latency_us"].as_u64().unwrap() >= 200_000, "{record}");
+            assert!(
+                record["latency_us"].as_u64().unwrap() >= 200_000,
+                "{record}"
+            );
         }
     }
 }
@@ -108,6 +111,10 @@ fn an_answer_that_breaks_off_is_recorded_as_an_error() {
     assert_eq!(client.rest(), b"half");
     process.stop();
     let record = installation.decisions().pop().unwrap();
-    let seen = [&record["status"], &record["upstream_status"], &record["error_count"]];
+    let seen = [
+        &record["status"],
+        &record["upstream_status"],
+        &record["error_count"],
+    ];
     assert_eq!(seen, [&json!(200), &json!(200), &json!(1)]);
 }
