@@ -16,5 +16,5 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use server::{Admin, AdminError};
+pub use server::{Admin, AdminError, AdminPort};
 pub use state::{AdminParts, AdminState};

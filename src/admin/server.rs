@@ -47,20 +47,20 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// A running admin listener.
+/// The socket of an admin listener that does not serve yet: what can fail at a busy port has
+/// succeeded once this exists.
 #[derive(Debug)]
-pub struct Admin {
+pub struct AdminPort {
+    listener: TcpListener,
     address: SocketAddr,
-    stop: watch::Sender<Option<Duration>>,
-    thread: JoinHandle<usize>,
 }
 
-impl Admin {
+impl AdminPort {
     /// Listens on a loopback address; port 0 takes any free one.
     ///
     /// # Errors
-    /// [`AdminError`]; nothing is left behind then.
-    pub fn start(bind: SocketAddr, state: Arc<AdminState>) -> Result<Self, AdminError> {
+    /// [`AdminError::NotLoopback`] and [`AdminError::Bind`]; nothing is left behind then.
+    pub fn open(bind: SocketAddr) -> Result<Self, AdminError> {
         if !bind.ip().is_loopback() {
             return Err(AdminError::NotLoopback(bind));
         }
@@ -71,6 +71,25 @@ impl Admin {
         let listener = TcpListener::bind(bind).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+}
+
+/// A running admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    address: SocketAddr,
+    stop: watch::Sender<Option<Duration>>,
+    thread: JoinHandle<usize>,
+}
+
+impl Admin {
+    /// Serves on a port that is open.
+    ///
+    /// # Errors
+    /// [`AdminError::Start`]; nothing is left behind then.
+    pub fn start(port: AdminPort, state: Arc<AdminState>) -> Result<Self, AdminError> {
+        let AdminPort { listener, address } = port;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(FILE_THREADS)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::admin::router::{OPENAPI, routes};
-use crate::admin::{Admin, AdminError, AdminParts, AdminState};
+use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState};
 use crate::contract::Pairing;
 use crate::ledger::{BootId, Ledger, OpenFacts, Producer, Settings, Source, ring};
 use crate::observation::{TICK_NS, Ticker};
@@ -83,7 +83,8 @@ impl Bench {
             draining: Box::new(move || drains.load(Ordering::Relaxed)),
         });
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let admin = Admin::start(loopback, Arc::clone(&state)).expect("a free port");
+        let port = AdminPort::open(loopback).expect("a free port");
+        let admin = Admin::start(port, Arc::clone(&state)).expect("a thread");
         state.set_ready(true);
         Self {
             registry,
@@ -411,8 +412,7 @@ fn a_port_in_use_and_an_open_address_are_refused_with_a_remedy() {
     // R280
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");
-    let bench = Bench::start(Tier::ObserveOnly);
-    let error = Admin::start(address, Arc::clone(&bench.state)).expect_err("it is taken");
+    let error = AdminPort::open(address).expect_err("it is taken");
     assert!(matches!(error, AdminError::Bind { .. }));
     let said = error.to_string();
     assert!(
@@ -421,7 +421,7 @@ fn a_port_in_use_and_an_open_address_are_refused_with_a_remedy() {
     );
     for open in ["0.0.0.0:0", "10.0.0.1:0", "[::]:0"] {
         let address = open.parse().expect("an address");
-        let error = Admin::start(address, Arc::clone(&bench.state)).expect_err("not loopback");
+        let error = AdminPort::open(address).expect_err("not loopback");
         assert!(error.to_string().contains("127.0.0.1:9901"), "{error}");
     }
 }

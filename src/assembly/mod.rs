@@ -1,7 +1,8 @@
 //! Puts a whole gateway together from checked files, runs it, and takes it apart again.
 //!
-//! Order matters and stands here alone: rulebook durable beside the ledger, ledger open, desks,
-//! ports, then traffic; at the end no traffic, rings drained, ledger closed.
+//! Order matters and stands here alone: desks, ports, ledger open with the rulebook durable beside
+//! it, then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
+//! ledger because they are what most often fails, and a start that came to nothing is no record.
 
 mod client_key;
 mod convert;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, AdminError, AdminParts, AdminState};
+use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState};
 use crate::config::{Loaded, Settings};
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
@@ -103,10 +104,12 @@ pub struct Parts {
 }
 
 impl Assembly {
-    /// Opens everything that a gateway needs, ports last.
+    /// Opens everything that a gateway needs; connections wait in the kernel until
+    /// [`Assembly::run`].
     ///
     /// # Errors
-    /// [`StartError`] says what could not be opened and what to do; nothing stays open then.
+    /// [`StartError`] says what could not be opened and what to do; nothing stays open then, and
+    /// where a port was the reason the ledger has not been touched.
     pub fn open(loaded: Loaded) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings);
         let workers = convert::workers(&settings).min(WORKERS_MAX);
@@ -121,13 +124,9 @@ impl Assembly {
             default_upstream: settings.default_upstream.clone(),
             workers,
         }));
-        let sources = (0..workers).map(|worker| Source {
-            boot,
-            worker: worker as u8,
-        });
-        let (producers, consumers): (Vec<_>, Vec<_>) = sources
-            .map(|source| ring::<Event>(source, RING_EVENTS))
-            .unzip();
+        let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
+        let gateway = Gateway::bind(convert::gateway_settings(&settings), desks.clerks)?;
+        let admin_port = AdminPort::open(settings.admin)?;
         let instance = instance_name();
         let facts = OpenFacts {
             boot,
@@ -139,32 +138,9 @@ impl Assembly {
         let ledger = open_ledger(&settings, &facts, consumers, &registry, &instance)?;
         ledger.persist_rulebook(&digest_hex, loaded.content.bytes())?;
 
-        let desk_settings = Arc::new(DeskSettings {
-            listener_tiers: convert::listener_tiers(&settings),
-            clients: ClientHasher::new(key.secret()),
-            trusted_proxies: settings.trusted_proxies.clone(),
-            upstream_names: convert::upstream_names(&settings),
-            expose: settings.expose_headers,
-        });
-        let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);
-        let mut clerks: Vec<Arc<dyn Governor>> = Vec::with_capacity(workers);
-        for (worker, producer) in producers.into_iter().enumerate() {
-            let (tally, read) = WorkerTally::new(settings.series_max as usize);
-            tallies.push(read);
-            let desk = Desk::new(
-                worker,
-                boot.as_u32(),
-                Arc::clone(&desk_settings),
-                Arc::clone(&registry),
-                producer,
-                tally,
-            );
-            clerks.push(Arc::new(Clerk::new(desk)));
-        }
-        let gateway = Gateway::bind(convert::gateway_settings(&settings), clerks)?;
         let control = gateway.control();
         let telemetry = Arc::new(Telemetry::new(
-            tallies,
+            desks.tallies,
             ParseRefusal::NAMES,
             convert::connection_reader(&control),
             clock::now(),
@@ -181,7 +157,7 @@ impl Assembly {
                 Box::new(move || control.is_draining())
             },
         });
-        let admin = Admin::start(settings.admin, Arc::clone(&state))?;
+        let admin = Admin::start(admin_port, Arc::clone(&state))?;
         let parts = Parts {
             registry,
             ledger,
@@ -245,6 +221,54 @@ impl Assembly {
         })?;
         closed?;
         Ok(ended)
+    }
+}
+
+/// One desk per worker, as the gateway and the metrics see them.
+struct Desks {
+    clerks: Vec<Arc<dyn Governor>>,
+    tallies: Vec<Arc<Tally>>,
+}
+
+impl Desks {
+    /// The desks, and the ends of their rings for the ledger.
+    fn new(
+        settings: &Settings,
+        key: &ClientKeyFile,
+        boot: BootId,
+        registry: &Arc<Registry>,
+        workers: usize,
+    ) -> (Self, Vec<Consumer<Event>>) {
+        let desk_settings = Arc::new(DeskSettings {
+            listener_tiers: convert::listener_tiers(settings),
+            clients: ClientHasher::new(key.secret()),
+            trusted_proxies: settings.trusted_proxies.clone(),
+            upstream_names: convert::upstream_names(settings),
+            expose: settings.expose_headers,
+        });
+        let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);
+        let mut clerks: Vec<Arc<dyn Governor>> = Vec::with_capacity(workers);
+        let mut consumers = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let source = Source {
+                boot,
+                worker: worker as u8,
+            };
+            let (producer, consumer) = ring::<Event>(source, RING_EVENTS);
+            let (tally, read) = WorkerTally::new(settings.series_max as usize);
+            let desk = Desk::new(
+                worker,
+                boot.as_u32(),
+                Arc::clone(&desk_settings),
+                Arc::clone(registry),
+                producer,
+                tally,
+            );
+            tallies.push(read);
+            clerks.push(Arc::new(Clerk::new(desk)));
+            consumers.push(consumer);
+        }
+        (Self { clerks, tallies }, consumers)
     }
 }
 

@@ -49,6 +49,7 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     let rulebook = assembly.parts().registry.active().load_full();
+    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
     for address in assembly.addresses() {
         tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
             policy_hash = rulebook.digest_hex());

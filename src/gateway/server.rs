@@ -18,7 +18,7 @@ use super::governor::Governor;
 use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::settings::GatewaySettings;
-use super::stop::{Control, Ended, OnReload, Stopper};
+use super::stop::{Control, Ended, OnReload, Signals, Stopper};
 use super::upstreams::Upstreams;
 use super::worker::{Parts, Worker};
 
@@ -121,9 +121,14 @@ impl Gateway {
             .enable_all()
             .build()?;
         let end = watch::Sender::new(false);
+        let signals = {
+            let _within = runtime.enter();
+            // Before anything is served: a signal must not find a process that does not know it.
+            Signals::install(signals)
+        };
         let started = start_all(self.workers, &self.control, &self.close_listeners, &end);
         let (threads, started) = started;
-        let stopper = Stopper {
+        let mut stopper = Stopper {
             control: self.control,
             drain_max: self.settings.timeouts.stop,
             close_listeners: self.close_listeners,

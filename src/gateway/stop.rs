@@ -86,18 +86,17 @@ pub(crate) struct Stopper {
     pub(crate) drain_max: Duration,
     pub(crate) close_listeners: watch::Sender<bool>,
     pub(crate) on_reload: OnReload,
-    pub(crate) signals: bool,
+    pub(crate) signals: Signals,
 }
 
 impl Stopper {
     /// Returns when the gateway may end.
-    pub(crate) async fn stopped(&self) -> Ended {
+    pub(crate) async fn stopped(&mut self) -> Ended {
         let mut asked = self.control.shared.asked.subscribe();
-        let mut signals = Signals::install(self.signals);
         let fast = loop {
             tokio::select! {
                 _ = asked.wait_for(|asked| *asked) => break false,
-                signal = signals.next() => match signal {
+                signal = self.signals.next() => match signal {
                     Some(Asked::Reload) => (self.on_reload)(),
                     Some(Asked::Stop) => break false,
                     Some(Asked::StopNow) | None => break true,
@@ -107,7 +106,7 @@ impl Stopper {
         self.control.shared.draining.store(true, Ordering::Release);
         self.close_listeners.send_replace(true);
         if !fast {
-            self.drain(&mut signals).await;
+            self.drain().await;
         }
         Ended {
             cut_off: self.control.in_flight(),
@@ -115,12 +114,12 @@ impl Stopper {
         }
     }
 
-    async fn drain(&self, signals: &mut Signals) {
+    async fn drain(&mut self) {
         let deadline = Instant::now() + self.drain_max;
         while self.control.in_flight() > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                signal = signals.next() => if signal == Some(Asked::StopNow) {
+                signal = self.signals.next() => if signal == Some(Asked::StopNow) {
                     return;
                 },
             }
@@ -136,10 +135,11 @@ enum Asked {
 }
 
 /// The signals of the process; none in a gateway that others embed.
-struct Signals([Option<(Signal, Asked)>; 4]);
+pub(crate) struct Signals([Option<(Signal, Asked)>; 4]);
 
 impl Signals {
-    fn install(wanted: bool) -> Self {
+    /// Takes the signals from here on; within a runtime.
+    pub(crate) fn install(wanted: bool) -> Self {
         // HUP without a handler kills the process. QUIT is to hand over to a new binary; until
         // then it stops like TERM.
         let table = [

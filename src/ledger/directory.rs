@@ -101,7 +101,7 @@ pub(super) struct Directory {
 impl Directory {
     /// Creates the directory if it is not there, and takes its lock.
     pub(super) fn lock(path: &Path) -> Result<Self, LedgerError> {
-        fs::create_dir_all(path).map_err(|e| LedgerError::io("creating", path, e))?;
+        fs::create_dir_all(path).map_err(|e| not_made(path, e))?;
         let lock_path = path.join("LOCK");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -140,6 +140,18 @@ impl Directory {
     /// Puts a whole file under its name so that a crash leaves the old state or the new one.
     pub(super) fn put(&self, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {
         put(&self.path, relative, bytes)
+    }
+}
+
+/// Why the directory could not be created: a file in its place has a remedy of its own.
+fn not_made(path: &Path, error: io::Error) -> LedgerError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => LedgerError::NotALedger {
+            path: path.to_path_buf(),
+            rule: "a ledger is a directory, and a file stands in its way",
+            remedy: "move the file away, or give another ledger.dir",
+        },
+        _ => LedgerError::io("creating", path, error),
     }
 }
 

@@ -17,3 +17,5 @@ mod http2;
 mod refusals;
 mod script;
 mod stopping;
+#[path = "../support/wire.rs"]
+mod wire;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 mod traits;
 
@@ -41,6 +41,7 @@ pub(super) struct Conn {
     ahead: BytesMut,
     gate: Gate,
     ended: bool,
+    held_back: bool,
     _permit: Permit,
 }
 
@@ -51,6 +52,7 @@ impl Conn {
             ahead: BytesMut::with_capacity(READ_BYTES),
             gate: Gate::Length(0),
             ended: false,
+            held_back: false,
             _permit: permit,
         }
     }
@@ -107,6 +109,16 @@ impl Conn {
         // With bytes of a next request in hand the end of the client's side says only that
         // nothing comes after them, so the request being served goes on.
         Poll::Pending
+    }
+
+    /// Sends what has been written and may still lie in the stream's buffer. Pingora does not
+    /// flush an answer with a length before its end; but while it waits for the rest, it reads
+    /// here, and a client must not wait for bytes that an upstream sent long ago.
+    fn send_held_back(&mut self, cx: &mut Context<'_>) {
+        if self.held_back {
+            // An error shows again at the next write, where somebody handles it.
+            self.held_back = Pin::new(&mut self.inner).poll_flush(cx).is_pending();
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -183,6 +195,7 @@ impl AsyncRead for Conn {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.send_held_back(cx);
         match this.gate {
             Gate::Open if this.ahead.is_empty() => Pin::new(&mut this.inner).poll_read(cx, out),
             Gate::Open => {

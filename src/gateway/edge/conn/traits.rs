@@ -1,6 +1,7 @@
 //! The traits that make a connection one of Pingora's streams.
 //!
-//! Invariant: writing goes straight through; only reading passes the gate.
+//! Invariant: writing goes straight through, and what has been written does not stay behind in a
+//! buffer while the other side is waited for; only reading passes the gate.
 
 use std::io;
 use std::pin::Pin;
@@ -23,11 +24,14 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.held_back = true;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        let flushed = Pin::new(&mut self.inner).poll_flush(cx);
+        self.held_back &= flushed.is_pending();
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -39,6 +43,7 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.held_back = true;
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 

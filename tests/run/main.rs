@@ -1,0 +1,22 @@
+//! The program as people run it: `tidegate run` on real sockets, in front of upstreams that do
+//! exactly what the test says, stopped by real signals, its ledger read by its own verbs.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod clients;
+mod controlling;
+mod installation;
+mod leaving;
+mod observing;
+mod process;
+mod recording;
+mod starting;
+mod stopping;
+mod upstreams;
+#[path = "../support/wire.rs"]
+mod wire;

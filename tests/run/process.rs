@@ -1,0 +1,162 @@
+//! A running `tidegate run`: where it listens, what it logs and measures, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::installation::Installation;
+use crate::wire::{Client, Message, eventually};
+
+/// A gateway in a process of its own; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Process {
+    /// Writes the files, starts the program and waits until it is ready.
+    pub(crate) fn start(installation: &Installation) -> Self {
+        installation.write();
+        Self::start_again(installation)
+    }
+
+    /// Starts the program on the files as they are.
+    pub(crate) fn start_again(installation: &Installation) -> Self {
+        let mut child = installation
+            .command("run")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let notes = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // A message of a start that failed is no JSON.
+                let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                notes.lock().unwrap().push(entry);
+            }
+        });
+        let none = "127.0.0.1:0".parse().unwrap();
+        let mut process = Self {
+            child,
+            log,
+            addresses: Vec::new(),
+            admin: none,
+        };
+        eventually("the gateway to listen", || {
+            let ended = process.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}: {:?}", process.log());
+            !process.events("listening").is_empty()
+        });
+        process.admin = process.events("admin_listening")[0];
+        // Ready is said after the last listener is open.
+        eventually("ready", || process.ask("/readyz").status() == 200);
+        process.addresses = process.events("listening");
+        process
+    }
+
+    /// The addresses that the log tells with this event.
+    fn events(&self, event: &str) -> Vec<SocketAddr> {
+        self.log()
+            .iter()
+            .filter(|entry| entry["event"] == event)
+            .map(|entry| entry["address"].as_str().unwrap().parse().unwrap())
+            .collect()
+    }
+
+    /// What the log says so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.addresses[0])
+    }
+
+    /// Sends one GET on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> Message {
+        self.connect().get(path)
+    }
+
+    /// Sends one request without a body on a connection of its own.
+    pub(crate) fn request(&self, method: &str, target: &str) -> Message {
+        let mut client = self.connect();
+        client.send(format!("{method} {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
+        client.response()
+    }
+
+    /// Asks the admin listener.
+    pub(crate) fn ask(&self, path: &str) -> Message {
+        let mut client = Client::connect(self.admin);
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.admin
+        ));
+        client.response()
+    }
+
+    /// The lines of the scrape that are series.
+    pub(crate) fn series(&self) -> Vec<String> {
+        let scrape = self.ask("/metrics");
+        assert_eq!(scrape.status(), 200);
+        let lines = scrape.text().lines();
+        lines
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The sum of a metric over all its series that have `label` in their labels.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let series = self.series();
+        let values = series.iter().filter_map(|line| {
+            let (key, value) = line.rsplit_once(' ')?;
+            let labels = key.strip_prefix(name)?;
+            let fits = (labels.is_empty() || labels.starts_with('{')) && labels.contains(label);
+            fits.then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn ended(mut self) -> (ExitStatus, Vec<Value>) {
+        let mut status = None;
+        eventually("the process to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        (status.unwrap(), self.log())
+    }
+
+    /// Asks for an orderly end, and sees to it that it was one.
+    pub(crate) fn stop(self) {
+        self.signal(Signal::TERM);
+        let (status, log) = self.ended();
+        assert_eq!(status.code(), Some(0), "{log:?}");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to kill.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}

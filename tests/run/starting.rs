@@ -1,0 +1,204 @@
+//! Starts that fail: what is told, with which exit code, and that nothing is left behind.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::installation::{Installation, Ran};
+use crate::process::Process;
+use crate::wire::nobody;
+
+fn installation() -> Installation {
+    let installation = Installation::in_front_of(nobody());
+    installation.write();
+    installation
+}
+
+/// R031: a bad file ends `run` as it ends `check`, before anything is made.
+fn bad_file(name: &str, content: &[u8], told: &[&str]) {
+    let installation = installation();
+    let path = installation.path(name);
+    std::fs::write(&path, content).unwrap();
+    let run = installation.run_in_vain();
+    let check = Ran::of(installation.command("check").output().unwrap());
+    for ran in [&run, &check] {
+        assert_eq!(ran.code, Some(78), "{name}: {ran:?}");
+        let text = format!("{}{}", ran.stdout, ran.stderr);
+        for part in told.iter().chain([&path.to_str().unwrap()]) {
+            assert!(text.contains(part), "{name}: '{part}' is not in:\n{text}");
+        }
+    }
+    assert!(
+        !installation.path("state").exists(),
+        "{name}: nothing was made"
+    );
+}
+
+#[test]
+fn bad_files_end_the_start_with_place_rule_and_remedy() {
+    let contracts = |items: &str| format!("version: 1\ncontracts:\n{items}");
+    let huge = vec![b'#'; (1 << 20) + 1];
+    let a = "  - {id: a, owner: me, endpoint: \"GET /a/{x}\"}\n";
+    let table: [(&str, Vec<u8>, &[&str]); 9] = [
+        ("contracts/a.yaml", Vec::new(), &["C005", "begin with 'version: 1'"]),
+        ("contracts/a.yaml", huge, &["C0"]),
+        ("contracts/a.yaml", b"version: 1\nname: caf\xe9\n".to_vec(), &[":2:10", "C0"]),
+        ("policy.yaml", b"version: 1\nname: a\nname: b\n".to_vec(), &[":3:1", "C0"]),
+        (
+            "contracts/a.yaml",
+            contracts("  - {id: a, owner: me, endpoint: \"GET /a\", max_latency: 5}\n").into(),
+            &[":3:44", "did you mean 'max_latency_ms'?", "C009"],
+        ),
+        (
+            "contracts/a.yaml",
+            contracts(&format!("{a}{}", a.replace("id: a", "id: b").replace("{x}", "{y}"))).into(),
+            &["a.yaml:4:", "a.yaml:3:"],
+        ),
+        (
+            "contracts/a.yaml",
+            contracts("  - {id: a, owner: me, endpoint: \"GET /a\", error_budget: 1.5}\n").into(),
+            &[":3:", "error_budget"],
+        ),
+        (
+            "tidegate.yaml",
+            b"version: 1\nthreads: 0\nlisteners: [{bind: \"127.0.0.1:0\"}]\nupstreams: {m: {servers: [\"127.0.0.1:1\"]}}\ncontracts: contracts\n".to_vec(),
+            &[":2:10", "threads"],
+        ),
+        ("tidegate.yaml", b"\0\0\0".to_vec(), &[":1:1"]),
+    ];
+    for (name, content, told) in table {
+        bad_file(name, &content, told);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_name() {
+    let installation = installation();
+    std::fs::remove_file(installation.path("policy.yaml")).unwrap();
+    std::fs::create_dir(installation.path("policy.yaml")).unwrap();
+    let ran = installation.run_in_vain();
+    assert_eq!(ran.code, Some(78), "{ran:?}");
+    assert!(ran.stderr.contains("policy.yaml"), "{ran:?}");
+    std::fs::remove_file(installation.path("tidegate.yaml")).unwrap();
+    let ran = installation.run_in_vain();
+    assert_eq!(ran.code, Some(78), "{ran:?}");
+    assert!(ran.stderr.contains("tidegate.yaml"), "{ran:?}");
+}
+
+/// The start fails with exit code 1 and tells these parts in one line.
+fn fails(installation: &Installation, told: &[&str]) {
+    let ran = installation.run_in_vain();
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.stdout, "");
+    let message = ran.stderr.lines().last().unwrap();
+    for part in told {
+        assert!(message.contains(part), "'{part}' is not in: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_port_in_use_leaves_no_ledger() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (key, remedy) in [
+        (
+            "listeners: [{bind: ",
+            "stop the process that holds the port",
+        ),
+        ("admin: {bind: ", "admin.bind"),
+    ] {
+        for threads in ["threads: 1", "threads: 2"] {
+            let free = format!("{key}\"127.0.0.1:0\"");
+            let busy = format!("{key}\"{address}\"");
+            let installation = Installation::in_front_of(nobody())
+                .with(&free, &busy)
+                .with("threads: 1", threads);
+            installation.write();
+            fails(&installation, &[&address, remedy]);
+            assert!(!installation.ledger().exists(), "{key}: a ledger was begun");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_does_not_disturb_a_ledger() {
+    let installation = Installation::in_front_of(nobody());
+    let process = Process::start(&installation);
+    let address = process.addresses[0];
+    process.stop();
+    let before = installation.records();
+    let taken = TcpListener::bind(address).unwrap();
+    let again = Installation::in_front_of(nobody())
+        .with(
+            "listeners: [{bind: \"127.0.0.1:0\"",
+            &format!("listeners: [{{bind: \"{address}\""),
+        )
+        .and(&format!(
+            "ledger: {{dir: \"{}\"}}",
+            installation.ledger().display()
+        ));
+    again.write();
+    fails(&again, &[&address.to_string()]);
+    drop(taken);
+    assert_eq!(installation.records(), before);
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
+fn a_ledger_that_cannot_be_made_is_told() {
+    let installation = installation();
+    std::fs::create_dir(installation.path("state")).unwrap();
+    std::fs::write(installation.ledger(), "").unwrap();
+    let path = installation.ledger();
+    fails(
+        &installation,
+        &["LEDGER_", path.to_str().unwrap(), "ledger.dir"],
+    );
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_is_told() {
+    let installation = installation();
+    std::fs::write(installation.path("state"), "").unwrap();
+    let path = installation.path("state");
+    fails(&installation, &[path.to_str().unwrap(), "set state_dir to"]);
+}
+
+#[test]
+fn a_client_key_that_others_can_read_is_refused() {
+    let installation = installation();
+    std::fs::create_dir(installation.path("state")).unwrap();
+    let key = installation.path("state/client.key");
+    std::fs::write(&key, [7; 16]).unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    fails(&installation, &[&format!("chmod 600 {}", key.display())]);
+    assert!(!installation.ledger().exists());
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(&key, [7; 3]).unwrap();
+    fails(
+        &installation,
+        &["3 bytes instead of 16", "delete it to make a new one"],
+    );
+    assert!(!installation.ledger().exists());
+    // What the message says helps.
+    std::fs::write(&key, [7; 16]).unwrap();
+    Process::start_again(&installation).stop();
+}
+
+#[test]
+fn an_empty_file_is_no_ledger() {
+    let installation = installation();
+    std::fs::create_dir_all(installation.ledger()).unwrap();
+    let segment = installation.ledger().join("seg-0000000000000000.jsonl");
+    std::fs::write(&segment, "").unwrap();
+    fails(
+        &installation,
+        &["LEDGER_NOT_A_LEDGER", segment.to_str().unwrap(), "; "],
+    );
+    assert_eq!(
+        std::fs::read(&segment).unwrap(),
+        b"",
+        "it was left as it was"
+    );
+    std::fs::remove_file(&segment).unwrap();
+    Process::start_again(&installation).stop();
+}

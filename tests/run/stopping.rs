@@ -1,0 +1,207 @@
+//! How a gateway ends, and what a start finds after an end of either kind.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::installation::Installation;
+use crate::process::Process;
+use crate::wire::{Client, OK, Upstream, eventually};
+
+/// A server that answers each request when it is told to.
+fn held() -> (Upstream, mpsc::Sender<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let upstream = Upstream::start(move |mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        while conn.request().is_some() {
+            _ = gate.lock().unwrap().recv();
+            conn.send(OK);
+        }
+    });
+    (upstream, release)
+}
+
+fn kinds(records: &[Value]) -> Vec<&str> {
+    records
+        .iter()
+        .map(|record| record["kind"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn term_lets_a_running_request_finish() {
+    for signal in [Signal::TERM, Signal::QUIT] {
+        let (upstream, release) = held();
+        let installation = Installation::in_front_of(upstream.address);
+        let process = Process::start(&installation);
+        let mut idle = process.connect();
+        let mut busy = process.connect();
+        busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+        let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
+        eventually("the request", || in_flight() == 1.0);
+        let begun = Instant::now();
+        process.signal(signal);
+        // An idle connection ends, nobody new is let in, and the load balancer is told.
+        idle.is_closed();
+        let readiness = process.ask("/readyz");
+        assert_eq!(readiness.status(), 503);
+        assert!(readiness.text().contains("drain"), "{}", readiness.text());
+        assert_eq!(process.ask("/livez").status(), 200);
+        release.send(()).unwrap();
+        let answer = busy.response();
+        assert_eq!((answer.status(), answer.text()), (200, "ok"));
+        let (status, log) = process.ended();
+        assert_eq!(status.code(), Some(0), "{log:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert_eq!(log.last().unwrap()["event"], "stopped");
+        let records = installation.records();
+        assert_eq!(kinds(&records), ["open", "decision", "close"]);
+        assert_eq!(records[1]["status"], 200);
+        assert_eq!(installation.verify(&[]).code, Some(0));
+    }
+}
+
+#[test]
+fn int_ends_at_once_and_in_order() {
+    let (upstream, _release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut busy = process.connect();
+    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    eventually("the request", || {
+        process.metric("tidegate_inflight_requests", "status_v1") == 1.0
+    });
+    process.signal(Signal::INT);
+    busy.is_closed();
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(log.last().unwrap()["cut_off"], 1);
+    // The request that was cut off is written down all the same.
+    assert_eq!(
+        kinds(&installation.records()),
+        ["open", "decision", "close"]
+    );
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
+fn hup_does_not_end_the_process() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let mut process = Process::start(&installation);
+    let reloads = |process: &Process| {
+        let log = process.log();
+        log.iter()
+            .filter(|entry| entry["event"] == "reload_unavailable")
+            .count()
+    };
+    for count in 1..=3 {
+        process.signal(Signal::HUP);
+        eventually("the signal to be taken", || reloads(&process) == count);
+        assert!(process.runs());
+        assert_eq!(process.get("/api/v1/status").status(), 200);
+    }
+    assert_eq!(
+        process.metric("tidegate_config_last_reload_successful", ""),
+        0.0
+    );
+    process.stop();
+}
+
+#[test]
+fn a_ledger_survives_kill_under_load() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address)
+        .controlling()
+        .with("threads: 1", "threads: 2");
+    let mut served = 0;
+    for round in 0..3 {
+        let process = match round {
+            0 => Process::start(&installation),
+            _ => Process::start_again(&installation),
+        };
+        let before = installation.records().len();
+        let stop = Arc::new(AtomicBool::new(false));
+        let address = process.addresses[0];
+        let load: Vec<_> = (0..4)
+            .map(|_| {
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || load(address, &stop))
+            })
+            .collect();
+        eventually("records", || installation.records().len() > before + 300);
+        process.signal(Signal::KILL);
+        let (status, _) = process.ended();
+        assert_eq!(status.code(), None, "killed");
+        stop.store(true, Ordering::Relaxed);
+        served += load
+            .into_iter()
+            .map(|load| load.join().unwrap())
+            .sum::<usize>();
+        let torn = installation.verify(&["--allow-torn-tail"]);
+        assert_eq!(torn.code, Some(0), "{torn:?}");
+    }
+    // The next start cuts a torn tail off and goes on with the chain.
+    let process = Process::start_again(&installation);
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    process.stop();
+    let verified = installation.verify(&[]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let records = installation.records();
+    assert_eq!(
+        records
+            .iter()
+            .filter(|record| record["kind"] == "open")
+            .count(),
+        4
+    );
+    assert_eq!(records.last().unwrap()["kind"], "close");
+    let decisions = installation.replay();
+    assert!(decisions > 900 && served > 0, "{decisions} of {served}");
+}
+
+/// Sends requests until it is told to stop or nobody answers; returns how many were answered.
+fn load(address: std::net::SocketAddr, stop: &AtomicBool) -> usize {
+    use std::io::{Read, Write};
+    let mut answered = 0;
+    let mut client = Client::connect(address);
+    while !stop.load(Ordering::Relaxed) {
+        let request = b"GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n";
+        let mut piece = [0; 4096];
+        if client.stream.write_all(request).is_err() {
+            break;
+        }
+        match client.stream.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => answered += 1,
+        }
+    }
+    answered
+}
+
+#[test]
+fn a_ledger_has_one_writer() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let before = installation.records();
+    let second = installation.run_in_vain();
+    assert_eq!(second.code, Some(1), "{second:?}");
+    let told = second.stderr;
+    assert!(told.contains("LEDGER_LOCKED"), "{told}");
+    assert!(
+        told.contains(installation.ledger().to_str().unwrap()),
+        "{told}"
+    );
+    assert!(
+        told.contains("stop that process, or give this one another ledger.dir"),
+        "{told}"
+    );
+    assert_eq!(installation.records(), before);
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    process.stop();
+}

@@ -1,0 +1,120 @@
+//! Upstreams that fail: what the client is told and what is written down.
+
+use serde_json::{Value, json};
+
+use crate::installation::Installation;
+use crate::process::Process;
+use crate::wire::{Message, Upstream, nobody, reset};
+
+/// The answer to one request and its record.
+fn fail(installation: &Installation) -> (Message, Value) {
+    let process = Process::start(installation);
+    let answer = process.get("/api/v1/slow");
+    process.stop();
+    let decisions = installation.decisions();
+    assert_eq!(decisions.len(), 1, "one request, one record");
+    (answer, decisions.into_iter().next().unwrap())
+}
+
+/// R003, R200: a failure of the upstream is told with its cause and counted as one error.
+fn check(upstream: std::net::SocketAddr, status: u16, cause: &str) {
+    let contract = r#"{id: slow_v1, owner: me, endpoint: "GET /api/v1/slow", max_latency_ms: 100, timeout_ms: 200}"#;
+    let observing = Installation::in_front_of(upstream).contract(contract);
+    let controlling = Installation::in_front_of(upstream)
+        .contract(contract)
+        .controlling();
+    // While it only observes, the gateway has no deadline of its own, so it cannot say 504.
+    let both = [Some(controlling), (status != 504).then_some(observing)];
+    for installation in both.into_iter().flatten() {
+        let (answer, record) = fail(&installation);
+        assert_eq!(answer.status(), status, "{cause}");
+        let told = answer.field("proxy-status").unwrap();
+        assert_eq!(told, format!("tidegate; error={cause}"));
+        let problem: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(problem["instance"], record["decision_id"], "{cause}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(record["status"], status, "{cause}");
+        assert_eq!(record["upstream_status"], 0, "{cause}");
+        assert_eq!(record["error_count"], 1, "{cause}");
+        assert_eq!(record["outcome"], "done", "{cause}");
+        assert_eq!(record["upstream"], "main", "{cause}");
+        if status == 504 {
+            assert!(
+                record["latency_us"].as_u64().unwrap() >= 200_000,
+                "{record}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_is_down_is_502() {
+    check(nobody(), 502, "connection_refused");
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_in_time_is_504() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    check(upstream.address, 504, "http_response_timeout");
+}
+
+#[test]
+fn an_upstream_that_answers_garbage_is_502() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        conn.send("SSH-2.0-server\r\n\r\n");
+        conn.rest();
+    });
+    check(upstream.address, 502, "http_protocol_error");
+}
+
+#[test]
+fn an_upstream_that_resets_is_502() {
+    let upstream = Upstream::start(|conn, _| reset(conn));
+    check(upstream.address, 502, "connection_terminated");
+}
+
+#[test]
+fn an_answer_of_the_upstream_that_is_an_error_passes_and_counts() {
+    // R003: a status from 500 on is an error of the upstream, and its own answer goes back.
+    for (status, errors) in [(500, 1), (503, 1), (404, 0), (429, 0)] {
+        let upstream = Upstream::answering(format!(
+            "HTTP/1.1 {status} Own Words\r\nContent-Length: 4\r\n\r\nmine"
+        ));
+        let installation = Installation::in_front_of(upstream.address).controlling();
+        let process = Process::start(&installation);
+        let answer = process.get("/api/v1/status");
+        assert_eq!((answer.status(), answer.text()), (status, "mine"));
+        assert_eq!(answer.field("proxy-status"), None);
+        process.stop();
+        let record = installation.decisions().pop().unwrap();
+        assert_eq!(record["error_count"], errors, "{status}");
+        assert_eq!(record["status"], status);
+        assert_eq!(record["upstream_status"], status);
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_recorded_as_an_error() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    });
+    let installation = Installation::in_front_of(upstream.address).controlling();
+    let process = Process::start(&installation);
+    let mut client = process.connect();
+    client.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
+    assert_eq!(client.rest(), b"half");
+    process.stop();
+    let record = installation.decisions().pop().unwrap();
+    let seen = [
+        &record["status"],
+        &record["upstream_status"],
+        &record["error_count"],
+    ];
+    assert_eq!(seen, [&json!(200), &json!(200), &json!(1)]);
+}
