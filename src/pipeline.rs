@@ -101,10 +101,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     let contract = rulebook.contract_of(route);
     let terms = contract.map(crate::contract::Contract::terms);
     let tier = effective_tier(rulebook, terms, arrival);
-    let mode = match tier {
-        Tier::ObserveOnly => Mode::Dry,
-        Tier::Control | Tier::Autonomous => Mode::Real,
-    };
+    let mode = mode_of(tier);
     let mut signals = observe(board, route, standing, mode, arrival);
     signals.tier = tier;
     if rulebook.needs_canary_hash() {
@@ -204,7 +201,8 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
         let terms = rulebook
             .contract_of(route)
             .map(crate::contract::Contract::terms);
-        signals.in_flight = rulebook.board().in_flight(route, mode_of(rulebook.tier()));
+        let tier = rulebook.tier().min(tier_of(terms));
+        signals.in_flight = rulebook.board().in_flight(route, mode_of(tier));
         risk::distress_at_tick(rules, terms, &signals)
     });
 }
@@ -231,10 +229,17 @@ const fn mode_of(tier: Tier) -> Mode {
 }
 
 fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
-    let of_contract = terms
+    rulebook
+        .tier()
+        .min(arrival.listener_tier)
+        .min(tier_of(terms))
+}
+
+/// What the contract allows; one that says nothing allows whatever the process may.
+fn tier_of(terms: Option<&Terms>) -> Tier {
+    terms
         .and_then(|terms| terms.tier)
-        .unwrap_or(Tier::Autonomous);
-    rulebook.tier().min(arrival.listener_tier).min(of_contract)
+        .unwrap_or(Tier::Autonomous)
 }
 
 /// Reads every number once. After this nothing shared is looked at but the limits.

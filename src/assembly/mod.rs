@@ -6,6 +6,7 @@
 
 mod client_key;
 mod convert;
+mod descriptors;
 mod ticking;
 
 use std::net::SocketAddr;
@@ -113,6 +114,7 @@ impl Assembly {
     pub fn open(loaded: Loaded) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings);
         let workers = convert::workers(&settings).min(WORKERS_MAX);
+        descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let digest_hex = loaded.content.digest_hex();
@@ -145,7 +147,7 @@ impl Assembly {
             convert::connection_reader(&control),
             clock::now(),
         ));
-        let ticking = Ticking::start(Arc::clone(&registry))?;
+        let ticking = Ticking::start(Arc::clone(&registry), Arc::clone(&ledger))?;
         let state = AdminState::new(AdminParts {
             registry: Arc::clone(&registry),
             ledger: Arc::clone(&ledger),

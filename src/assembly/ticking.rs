@@ -1,4 +1,4 @@
-//! The thread that moves the windows on, every 100 ms.
+//! The thread that moves the windows on, every 100 ms, and says when the ledger's health changes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::assembly::StartError;
 use crate::gateway::clock;
+use crate::ledger::Ledger;
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
@@ -42,20 +43,22 @@ pub struct Ticking {
 }
 
 impl Ticking {
-    /// Starts to tick the active rulebook's board.
+    /// Starts to tick the active rulebook's board and to watch the ledger.
     ///
     /// # Errors
     /// [`StartError::Thread`] where the thread cannot be started.
-    pub fn start(registry: Arc<Registry>) -> Result<Self, StartError> {
+    pub fn start(registry: Arc<Registry>, ledger: Arc<Ledger>) -> Result<Self, StartError> {
         let views = Views::default();
         let ending = Arc::new(AtomicBool::new(false));
         let (seen, end) = (views.clone(), Arc::clone(&ending));
         let thread = std::thread::Builder::new()
             .name("ticker".to_owned())
             .spawn(move || {
+                let mut health = Health::default();
                 while !end.load(Ordering::Acquire) {
                     let rulebook = registry.active().load_full();
                     pipeline::tick(&rulebook, &mut seen.lock(), clock::now());
+                    health.watch(&ledger);
                     std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                 }
             })
@@ -74,6 +77,31 @@ impl Ticking {
     #[must_use]
     pub fn views(&self) -> Views {
         self.views.clone()
+    }
+}
+
+/// What was last said about the ledger: one line per change, not one per failure.
+#[derive(Default)]
+struct Health {
+    ill: bool,
+    lost: u64,
+}
+
+impl Health {
+    fn watch(&mut self, ledger: &Ledger) {
+        let now = ledger.snapshot();
+        if now.ok == self.ill {
+            self.ill = !now.ok;
+            if self.ill {
+                tracing::error!(event = "ledger_unavailable", error = now.error);
+            } else {
+                tracing::info!(event = "ledger_available", lost = now.lost);
+            }
+        }
+        if now.lost > self.lost && !self.ill {
+            tracing::warn!(event = "ledger_records_lost", lost = now.lost);
+            self.lost = now.lost;
+        }
     }
 }
 

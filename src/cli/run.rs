@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, Parts};
 use crate::cli::report_findings;
 use crate::config::load;
 use crate::gateway::clock;
@@ -48,6 +48,7 @@ pub fn run(args: &RunArgs) -> u8 {
             return FAILED;
         }
     };
+    tell_what_was_found(assembly.parts());
     let rulebook = assembly.parts().registry.active().load_full();
     tracing::info!(event = "admin_listening", address = %assembly.admin_address());
     for address in assembly.addresses() {
@@ -79,5 +80,19 @@ pub fn run(args: &RunArgs) -> u8 {
             eprintln!("tidegate: {error}");
             FAILED
         }
+    }
+}
+
+/// An unclean end of the last run is worth a line, and so is a torn tail.
+fn tell_what_was_found(parts: &Parts) {
+    let found = parts.ledger.recovered();
+    if let Some(torn) = &found.torn {
+        tracing::warn!(
+            event = "ledger_torn_tail",
+            bytes = torn.bytes,
+            kept_in = torn.file
+        );
+    } else if found.unclosed {
+        tracing::warn!(event = "ledger_not_closed", records = found.records);
     }
 }

@@ -43,7 +43,7 @@ const FILE_KEYS: Keys = Keys {
 const LEDGER_KEYS: Keys = Keys::plain("'ledger'", &["dir"]);
 
 const PATH_CHARS_MAX: usize = 4_096;
-const THREADS_MAX: u64 = 256;
+const THREADS_MAX: u64 = 255;
 
 /// What the configuration file says.
 #[derive(Debug)]

@@ -73,7 +73,11 @@ pub fn decide(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Deci
     };
     let mut verdict = Verdict {
         severity: Severity::Allow,
-        reasons: ReasonSet::EMPTY.with(band_reason),
+        reasons: match signals.standing {
+            // Nothing was scored, so no band is a reason.
+            Standing::Malformed => ReasonSet::EMPTY,
+            _ => ReasonSet::EMPTY.with(band_reason),
+        },
         deciding: band_reason,
     };
     floors(rules, signals, &mut verdict);
@@ -224,7 +228,7 @@ mod tests {
                 Standing::Malformed,
                 Severity::Drop,
                 MalformedRequest,
-                &[LowRiskScore, MalformedRequest],
+                &[MalformedRequest],
             ),
         ];
         for (standing, severity, deciding, reasons) in table {

@@ -176,8 +176,19 @@ where
         let mut line = String::new();
         self.inner
             .format_event(context, Writer::new(&mut line), event)?;
+        if matches!(self.shape, Shape::Json) && event.metadata().target() == "log" {
+            line = without_origin(&line).unwrap_or(line);
+        }
         writeln!(out, "{}", escaped(line.trim_end_matches('\n')))
     }
+}
+
+/// A line of the `log` crate without the place in a library's source, which names a folder of the
+/// machine that built the program.
+fn without_origin(line: &str) -> Option<String> {
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
+    fields.retain(|name, _| !name.starts_with("log.") || name == "log.target");
+    serde_json::to_string(&fields).ok()
 }
 
 /// Where in the program an event comes from.

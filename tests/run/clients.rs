@@ -233,7 +233,9 @@ fn unknown_paths_do_not_make_series() {
     ask(0, PER_CONNECTION);
     let keys = |series: Vec<String>| -> Vec<String> {
         let key = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
-        series.iter().map(key).collect()
+        let mut keys: Vec<String> = series.iter().map(key).collect();
+        keys.sort_unstable();
+        keys
     };
     let before = keys(process.series());
     for batch in 1..PATHS / PER_CONNECTION {
