@@ -130,8 +130,13 @@ impl ProxyHttp for Hooks {
         response: &mut ResponseHeader,
         _passage: &mut Passage,
     ) -> Result<()> {
-        if session.req_header().version == http::Version::HTTP_10 {
-            response.remove_header(&http::header::TRANSFER_ENCODING);
+        if session.req_header().version == http::Version::HTTP_10
+            && response
+                .remove_header(&http::header::TRANSFER_ENCODING)
+                .is_some()
+        {
+            // Also where the client asked to keep it: nothing else tells it where the body ends.
+            session.set_keepalive(None);
         }
         Ok(())
     }

@@ -120,7 +120,8 @@ pub struct Timeouts {
     pub upstream_write: Duration,
     /// How long an unused upstream connection is kept; below the upstream's own limit.
     pub upstream_idle: Duration,
-    /// How long a stop waits for requests in flight.
+    /// How long a stop waits for requests in flight. The ledger is closed after that, and the
+    /// process shall be gone before the 10 s have passed that container runtimes wait for it.
     pub stop: Duration,
 }
 
@@ -135,7 +136,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(1),
             upstream_write: Duration::from_secs(30),
             upstream_idle: Duration::from_secs(55),
-            stop: Duration::from_secs(10),
+            stop: Duration::from_secs(8),
         }
     }
 }

@@ -40,6 +40,7 @@ fn http_1_0_is_served_and_closed() {
         for request in [
             "GET /api/v1/status HTTP/1.0\r\n\r\n",
             "GET /api/v1/status HTTP/1.0\r\nHost: test\r\n\r\n",
+            "GET /api/v1/status HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
         ] {
             let mut client = process.connect();
             client.send(request);
@@ -47,6 +48,7 @@ fn http_1_0_is_served_and_closed() {
             // HTTP/1.0 knows no chunks: the body ends with the connection.
             assert_eq!((answer.status(), answer.text()), (200, "abcde"));
             assert_eq!(answer.field("transfer-encoding"), None);
+            assert_eq!(answer.field("connection"), Some("close"));
             assert!(answer.field("tidegate-decision-id").is_some());
             client.is_closed();
         }
@@ -58,6 +60,20 @@ fn http_1_0_is_served_and_closed() {
             answer
         };
         assert_eq!(refused.status(), if control { 404 } else { 200 });
+    }
+}
+
+#[test]
+fn http_1_0_may_keep_its_connection_where_the_length_is_known() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut client = process.connect();
+    for _ in 0..3 {
+        client.send("GET /api/v1/status HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+        let answer = client.response();
+        assert_eq!((answer.status(), answer.text()), (200, "ok"));
+        assert_eq!(answer.field("connection"), Some("keep-alive"));
     }
 }
 

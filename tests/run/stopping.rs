@@ -89,6 +89,49 @@ fn int_ends_at_once_and_in_order() {
 }
 
 #[test]
+fn int_cuts_a_drain_short() {
+    let (upstream, _release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut busy = process.connect();
+    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
+    eventually("the request", || in_flight() == 1.0);
+    process.signal(Signal::TERM);
+    eventually("the drain", || process.ask("/readyz").status() == 503);
+    process.signal(Signal::INT);
+    busy.is_closed();
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(installation.records().last().unwrap()["kind"], "close");
+}
+
+#[test]
+fn a_request_that_never_ends_does_not_hold_up_a_stop() {
+    // Container runtimes kill after 10 s, and that would cost the end of the ledger.
+    let (upstream, _release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut busy = process.connect();
+    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
+    eventually("the request", || in_flight() == 1.0);
+    let begun = Instant::now();
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(log.last().unwrap()["cut_off"], 1);
+    let records = installation.records();
+    assert_eq!(kinds(&records), ["open", "decision", "outcome", "close"]);
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
 fn hup_does_not_end_the_process() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);

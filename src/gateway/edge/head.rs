@@ -223,7 +223,9 @@ fn absolute_form_agrees(target: &[u8], host: Option<&[u8]>) -> Result<(), ParseR
         .iter()
         .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-    if Some(authority) == host && http::uri::Authority::try_from(authority).is_ok() {
+    // Names of hosts mean the same in any case.
+    let agrees = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
+    if agrees && http::uri::Authority::try_from(authority).is_ok() {
         Ok(())
     } else {
         Err(ParseRefusal::TargetForm)

@@ -133,6 +133,7 @@ fn a_target_has_one_reading() {
     ] {
         check(&format!("{line}\r\nHost: a\r\n\r\n"), Err(refusal));
     }
+    check("GET http://A/x HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY);
     check("GET HTTP://a/x HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY);
     check("GET https://a?x HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY);
 }
