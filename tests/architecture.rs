@@ -241,6 +241,7 @@ const FILES: &[&str] = &[
     "admin",
     "cli",
     "gateway::respond",
+    "telemetry::log",
 ];
 
 const PRINTERS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
