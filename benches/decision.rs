@@ -219,7 +219,7 @@ fn matching(criterion: &mut Criterion) {
             .filter(|path| path.matches('/').count() == segments)
             .map(|path| canonicalise(path.as_bytes()).unwrap())
             .collect();
-        assert!(paths.len() > 200, "{name}");
+        assert!(paths.len() > 100, "{name}");
         let mut next = paths.iter().cycle();
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 
 use crate::contract::PathFault;
+use crate::contract::path_scan::is_plainly_canonical;
 
 /// The most segments a path may have; also bounds the depth of a route lookup.
 pub const SEGMENTS_MAX: usize = 64;
@@ -88,7 +89,11 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
-    let seen = scan(raw_path)?;
+    let seen = if is_plainly_canonical(raw_path, SEGMENTS_MAX) {
+        Seen::default()
+    } else {
+        scan(raw_path)?
+    };
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
     }

@@ -144,6 +144,32 @@ fn the_query_is_cut_off_and_left_alone() {
     assert_eq!(split_query(b"/a"), (&b"/a"[..], None));
 }
 
+#[test]
+fn the_quick_look_agrees_with_the_scan() {
+    for len in 1..=130 {
+        let plain: Vec<u8> = (0..len)
+            .map(|at| if at % 5 == 0 { b'/' } else { b'a' })
+            .collect();
+        for at in 0..len {
+            for byte in *b"\0 !#%'()./09?AZ[\\]az~\x7f\x80\xff" {
+                let mut raw = plain.clone();
+                raw[at] = byte;
+                let quick = super::is_plainly_canonical(&raw, super::SEGMENTS_MAX);
+                let scanned = super::scan(&raw)
+                    .is_ok_and(|seen| !seen.escapes && !seen.dots && !seen.empty_segment);
+                let looked_at = (8..=128).contains(&len) && byte >= b'(';
+                assert_eq!(quick, scanned && looked_at, "{}", raw.escape_ascii());
+            }
+        }
+    }
+    let most = "/a".repeat(64);
+    assert!(super::is_plainly_canonical(
+        most.as_bytes(),
+        super::SEGMENTS_MAX
+    ));
+    check(&most, Ok(&most));
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_give_a_fault_or_a_fixed_point(raw in "(/(%[0-9a-fA-F]{2}|%25|\\.|;|[a-z]|/){0,12}){1,4}") {

@@ -9,7 +9,22 @@ pub(super) struct Key(pub(super) [u64; 3]);
 pub(super) const LONG: u64 = u64::MAX;
 
 impl Key {
+    /// Whether both are the same words; compared in registers, which `==` on the array is not.
+    #[inline(always)]
+    pub(super) const fn is(self, other: Self) -> bool {
+        let ([a, b, c], [x, y, z]) = (self.0, other.0);
+        (a ^ x) | (b ^ y) | (c ^ z) == 0
+    }
+
+    /// Whether it is the key of a segment too long for three words.
+    #[inline(always)]
+    pub(super) const fn is_long(self) -> bool {
+        let [.., mark] = self.0;
+        mark == LONG
+    }
+
     /// A digest of the bytes.
+    #[inline]
     pub(super) const fn digest(self) -> u64 {
         let [a, b, c] = self.0;
         if c == LONG {
@@ -27,6 +42,7 @@ impl Key {
 }
 
 /// Both halves of a product, folded: each bit of the input reaches each bit of the result.
+#[inline]
 pub(super) const fn mix(a: u64, b: u64) -> u64 {
     let product = (a ^ 0xa076_1d64_78bd_642f) as u128 * b as u128;
     (product >> 64) as u64 ^ product as u64
@@ -41,7 +57,7 @@ pub(super) struct Read {
 }
 
 /// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
     let mut words = [0_u64; 3];
     let mut len = 0;
@@ -60,6 +76,7 @@ pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
 }
 
 #[cold]
+#[inline(never)]
 fn read_long(path: &[u8], at: usize, words: [u64; 3], mut len: usize) -> Read {
     let mut digest = Key(words).digest();
     loop {
@@ -82,7 +99,7 @@ fn read_long(path: &[u8], at: usize, words: [u64; 3], mut len: usize) -> Read {
 }
 
 /// Up to eight bytes of the segment at `at`, zero-padded, and how many there are.
-#[inline]
+#[inline(always)]
 fn read_word(path: &[u8], at: usize) -> (u64, usize) {
     let rest = path.get(at..).unwrap_or_default();
     let (word, available) = match rest.first_chunk::<8>() {
