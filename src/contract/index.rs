@@ -159,7 +159,7 @@ impl RouteIndex {
             if slot.parent == parent {
                 // The keys of two long literals are never equal: a stored one holds its place.
                 if slot.key.is(read.key)
-                    || slot.key.is_long() && self.is_same_long(slot.key, read, path, at)
+                    || slot.key.is_long() && self.is_same_long(slot.key, *read, path, at)
                 {
                     return Some(slot.child);
                 }
@@ -172,7 +172,7 @@ impl RouteIndex {
 
     #[cold]
     #[inline(never)]
-    fn is_same_long(&self, stored: Key, read: &Read, path: &[u8], at: usize) -> bool {
+    fn is_same_long(&self, stored: Key, read: Read, path: &[u8], at: usize) -> bool {
         let ([digest, place, _], [read_digest, ..]) = (stored.0, read.key.0);
         digest == read_digest && self.long_literal(place) == path.get(at..at + read.len)
     }

@@ -49,6 +49,7 @@ pub(super) const fn mix(a: u64, b: u64) -> u64 {
 }
 
 /// A segment as it was read from a path.
+#[derive(Clone, Copy)]
 pub(super) struct Read {
     /// Its bytes, packed; a long one has no place yet.
     pub(super) key: Key,
@@ -59,9 +60,23 @@ pub(super) struct Read {
 /// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
 #[inline(always)]
 pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
-    let mut words = [0_u64; 3];
-    let mut len = 0;
-    for word in &mut words {
+    let (first, len) = read_word(path, at);
+    if len < 8 {
+        return Read {
+            key: Key([first, 0, 0]),
+            len,
+        };
+    }
+    read_longer(path, at, first)
+}
+
+/// The way of segments that do not end in their first word: apart, so that the way of the
+/// others needs no memory but registers.
+#[inline(never)]
+fn read_longer(path: &[u8], at: usize, first: u64) -> Read {
+    let mut words = [first, 0, 0];
+    let mut len = 8;
+    for word in words.iter_mut().skip(1) {
         let (bytes, count) = read_word(path, at + len);
         *word = bytes;
         len += count;

@@ -70,7 +70,7 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
             if !signals.known.contains(line.factor) {
                 continue;
             }
-            if let Reading::Known(reading) = (line.read)(&signals, terms) {
+            if let Reading::Known(reading) = line.read(&signals, terms) {
                 let values = [contract_label(rulebook, route), line.factor.name()];
                 text.sample(&names::RISK_FACTOR, &values, ratio(reading));
             }
