@@ -153,7 +153,7 @@ impl RouteIndex {
     #[inline(always)]
     fn child(&self, parent: u32, read: &Read, path: &[u8], at: usize) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut position = home(parent, read.key) & mask;
+        let mut position = home(parent, read.digest) & mask;
         loop {
             let slot = self.slots.get(position)?;
             if slot.parent == parent {
@@ -258,13 +258,14 @@ impl RouteIndex {
     }
 }
 
-const fn home(parent: u32, key: Key) -> usize {
-    mix(key.digest() ^ parent as u64, 0xe703_7ed1_a0b4_28db) as usize
+#[inline]
+const fn home(parent: u32, digest: u64) -> usize {
+    mix(digest ^ parent as u64, 0xe703_7ed1_a0b4_28db) as usize
 }
 
 fn put(slots: &mut [Slot], slot: Slot) {
     let mask = slots.len() - 1;
-    let mut position = home(slot.parent, slot.key) & mask;
+    let mut position = home(slot.parent, slot.key.digest()) & mask;
     while let Some(place) = slots.get_mut(position) {
         if place.child == NONE {
             *place = slot;

@@ -20,7 +20,8 @@ pub const SEGMENTS_MAX: usize = 64;
 /// A path in its only spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalPath<'a> {
-    text: Cow<'a, str>,
+    /// ASCII; kept as bytes, because most requests never ask for the text.
+    bytes: Cow<'a, [u8]>,
     has_encoded_slash: bool,
     has_empty_segment: bool,
 }
@@ -29,13 +30,14 @@ impl CanonicalPath<'_> {
     /// The canonical text; ASCII, begins with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        // Always ASCII, so always UTF-8.
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
     /// The canonical bytes: what is matched and forwarded.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+        &self.bytes
     }
 
     /// Whether it holds `%2F`, which only a contract can allow.
@@ -53,17 +55,17 @@ impl CanonicalPath<'_> {
     /// Whether the path was sent in its canonical spelling.
     #[must_use]
     pub const fn is_as_sent(&self) -> bool {
-        matches!(self.text, Cow::Borrowed(_))
+        matches!(self.bytes, Cow::Borrowed(_))
     }
 
     /// The same path with each run of slashes made one; the same bytes where there is none.
     #[must_use]
     pub fn merged(&self) -> Cow<'_, str> {
         if !self.has_empty_segment {
-            return Cow::Borrowed(&self.text);
+            return Cow::Borrowed(self.as_str());
         }
-        let mut merged = String::with_capacity(self.text.len());
-        for c in self.text.chars() {
+        let mut merged = String::with_capacity(self.bytes.len());
+        for c in self.as_str().chars() {
             if c != '/' || !merged.ends_with('/') {
                 merged.push(c);
             }
@@ -89,11 +91,14 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
-    let seen = if is_plainly_canonical(raw_path, SEGMENTS_MAX) {
-        Seen::default()
-    } else {
-        scan(raw_path)?
-    };
+    if is_plainly_canonical(raw_path, SEGMENTS_MAX) {
+        return Ok(CanonicalPath {
+            bytes: Cow::Borrowed(raw_path),
+            has_encoded_slash: false,
+            has_empty_segment: false,
+        });
+    }
+    let seen = scan(raw_path)?;
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
     }
@@ -105,7 +110,7 @@ pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
         return Err(PathFault::DotSegment);
     }
     Ok(CanonicalPath {
-        text: Cow::Borrowed(text),
+        bytes: Cow::Borrowed(raw_path),
         has_encoded_slash: false,
         has_empty_segment: seen.empty_segment,
     })
@@ -225,13 +230,13 @@ fn decode(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     }
     check_whole(&canonical, &decoded)?;
     let has_empty_segment = canonical.contains("//");
-    let text = if canonical.as_bytes() == raw_path {
-        std::str::from_utf8(raw_path).map_or(Cow::Owned(canonical), Cow::Borrowed)
+    let bytes = if canonical.as_bytes() == raw_path {
+        Cow::Borrowed(raw_path)
     } else {
-        Cow::Owned(canonical)
+        Cow::Owned(canonical.into_bytes())
     };
     Ok(CanonicalPath {
-        text,
+        bytes,
         has_encoded_slash,
         has_empty_segment,
     })

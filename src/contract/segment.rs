@@ -30,7 +30,7 @@ impl Key {
         if c == LONG {
             return a;
         }
-        let mut digest = mix(a, 0x9e37_79b9_7f4a_7c15);
+        let mut digest = digest_of_word(a);
         if b != 0 {
             digest = mix(digest ^ b, 0xc2b2_ae3d_27d4_eb4f);
             if c != 0 {
@@ -39,6 +39,12 @@ impl Key {
         }
         digest
     }
+}
+
+/// The digest of a segment of one word.
+#[inline]
+const fn digest_of_word(word: u64) -> u64 {
+    mix(word, 0x9e37_79b9_7f4a_7c15)
 }
 
 /// Both halves of a product, folded: each bit of the input reaches each bit of the result.
@@ -53,8 +59,20 @@ pub(super) const fn mix(a: u64, b: u64) -> u64 {
 pub(super) struct Read {
     /// Its bytes, packed; a long one has no place yet.
     pub(super) key: Key,
+    /// The key's digest.
+    pub(super) digest: u64,
     /// How many bytes it has.
     pub(super) len: usize,
+}
+
+impl Read {
+    const fn of(key: Key, len: usize) -> Self {
+        Self {
+            key,
+            digest: key.digest(),
+            len,
+        }
+    }
 }
 
 /// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
@@ -64,6 +82,7 @@ pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
     if len < 8 {
         return Read {
             key: Key([first, 0, 0]),
+            digest: digest_of_word(first),
             len,
         };
     }
@@ -81,10 +100,7 @@ fn read_longer(path: &[u8], at: usize, first: u64) -> Read {
         *word = bytes;
         len += count;
         if count < 8 {
-            return Read {
-                key: Key(words),
-                len,
-            };
+            return Read::of(Key(words), len);
         }
     }
     read_long(path, at, words, len)
@@ -97,18 +113,12 @@ fn read_long(path: &[u8], at: usize, words: [u64; 3], mut len: usize) -> Read {
     loop {
         let (bytes, count) = read_word(path, at + len);
         if count == 0 && len == 24 {
-            return Read {
-                key: Key(words),
-                len,
-            };
+            return Read::of(Key(words), len);
         }
         digest = mix(digest ^ bytes, 0x9e37_79b9_7f4a_7c15);
         len += count;
         if count < 8 {
-            return Read {
-                key: Key([digest, 0, LONG]),
-                len,
-            };
+            return Read::of(Key([digest, 0, LONG]), len);
         }
     }
 }
