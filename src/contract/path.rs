@@ -90,6 +90,7 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 ///
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
+#[inline]
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     if is_plainly_canonical(raw_path, SEGMENTS_MAX) {
         return Ok(CanonicalPath {
@@ -98,6 +99,11 @@ pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
             has_empty_segment: false,
         });
     }
+    look_closer(raw_path)
+}
+
+#[inline(never)]
+fn look_closer(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     let seen = scan(raw_path)?;
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
