@@ -103,7 +103,7 @@ fn complete(criterion: &mut Criterion) {
 fn desk(criterion: &mut Criterion) {
     for (name, tier) in [("observe", Tier::ObserveOnly), ("control", Tier::Control)] {
         let mut office = scene::office(tier);
-        criterion.bench_function(&format!("desk_whole_request/{name}"), |bencher| {
+        criterion.bench_function(&format!("desk_whole_request_{name}"), |bencher| {
             batches(
                 bencher,
                 &mut office,
