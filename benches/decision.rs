@@ -2,7 +2,7 @@
 //!
 //! The ids stand in benches/figures.tsv with their goals; `make figures` prints both.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod scene;
 
