@@ -54,10 +54,11 @@ pub(crate) const fn at(number: u64) -> Moment {
 /// The template of a contract: literals only, or with one to three parameters.
 fn template(number: usize) -> String {
     let (service, resource) = (number % 97, number / 97);
-    let end = match number % 4 {
-        0 => "/{id}",
-        1 => "",
-        2 => "/{id}/items/{item}",
+    let end = match number % 8 {
+        0 | 4 => "/{id}",
+        1 | 5 => "",
+        2 | 6 => "/{id}/items",
+        3 => "/{id}/items/{item}",
         _ => "/{id}/items/{item}/notes/{note}",
     };
     format!("/api/v1/svc{service}/res{resource}{end}")

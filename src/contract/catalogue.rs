@@ -108,6 +108,7 @@ impl Catalogue {
     /// Under which contract a request falls. Allocates only for a path with `//`, and only
     /// where a contract merges slashes.
     #[must_use]
+    #[inline]
     pub fn pair(&self, method: Method, path: Result<&CanonicalPath<'_>, PathFault>) -> Pairing {
         let path = match path {
             Ok(path) => path,

@@ -12,6 +12,7 @@ mod index;
 mod method;
 mod pairing;
 mod path;
+mod path_scan;
 mod segment;
 mod template;
 mod terms;

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 
 use crate::contract::PathFault;
+use crate::contract::path_scan::is_plainly_canonical;
 
 /// The most segments a path may have; also bounds the depth of a route lookup.
 pub const SEGMENTS_MAX: usize = 64;
@@ -19,7 +20,8 @@ pub const SEGMENTS_MAX: usize = 64;
 /// A path in its only spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalPath<'a> {
-    text: Cow<'a, str>,
+    /// ASCII; kept as bytes, because most requests never ask for the text.
+    bytes: Cow<'a, [u8]>,
     has_encoded_slash: bool,
     has_empty_segment: bool,
 }
@@ -28,13 +30,14 @@ impl CanonicalPath<'_> {
     /// The canonical text; ASCII, begins with `/`.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        // Always ASCII, so always UTF-8.
+        std::str::from_utf8(&self.bytes).unwrap_or_default()
     }
 
     /// The canonical bytes: what is matched and forwarded.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+        &self.bytes
     }
 
     /// Whether it holds `%2F`, which only a contract can allow.
@@ -52,17 +55,17 @@ impl CanonicalPath<'_> {
     /// Whether the path was sent in its canonical spelling.
     #[must_use]
     pub const fn is_as_sent(&self) -> bool {
-        matches!(self.text, Cow::Borrowed(_))
+        matches!(self.bytes, Cow::Borrowed(_))
     }
 
     /// The same path with each run of slashes made one; the same bytes where there is none.
     #[must_use]
     pub fn merged(&self) -> Cow<'_, str> {
         if !self.has_empty_segment {
-            return Cow::Borrowed(&self.text);
+            return Cow::Borrowed(self.as_str());
         }
-        let mut merged = String::with_capacity(self.text.len());
-        for c in self.text.chars() {
+        let mut merged = String::with_capacity(self.bytes.len());
+        for c in self.as_str().chars() {
             if c != '/' || !merged.ends_with('/') {
                 merged.push(c);
             }
@@ -87,18 +90,20 @@ pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
 ///
 /// # Errors
 /// The first fault of a byte from the left, else the first fault of the whole path.
+#[inline]
 pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
-    if let Some(slashes) = plain(raw_path) {
-        let text = std::str::from_utf8(raw_path).map_err(|_| PathFault::RawHighByte)?;
-        if slashes > SEGMENTS_MAX {
-            return Err(PathFault::TooManySegments);
-        }
+    if is_plainly_canonical(raw_path, SEGMENTS_MAX) {
         return Ok(CanonicalPath {
-            text: Cow::Borrowed(text),
+            bytes: Cow::Borrowed(raw_path),
             has_encoded_slash: false,
             has_empty_segment: false,
         });
     }
+    look_closer(raw_path)
+}
+
+#[inline(never)]
+fn look_closer(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     let seen = scan(raw_path)?;
     if seen.slashes > SEGMENTS_MAX {
         return Err(PathFault::TooManySegments);
@@ -111,81 +116,10 @@ pub fn canonicalise(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
         return Err(PathFault::DotSegment);
     }
     Ok(CanonicalPath {
-        text: Cow::Borrowed(text),
+        bytes: Cow::Borrowed(raw_path),
         has_encoded_slash: false,
         has_empty_segment: seen.empty_segment,
     })
-}
-
-/// How many slashes a path has, if nothing about it needs a closer look: no escape, no refused
-/// byte, no `//`, no segment that begins with a dot. Eight bytes at a time, because every
-/// request passes here.
-fn plain(raw_path: &[u8]) -> Option<usize> {
-    let mut slashes = 0;
-    let mut after_slash = 0;
-    let (words, rest) = raw_path.as_chunks::<8>();
-    for chunk in words {
-        let here = plain_word(u64::from_le_bytes(*chunk), after_slash)?;
-        slashes += count(here);
-        after_slash = here >> 63;
-    }
-    if !rest.is_empty() {
-        slashes += count(plain_word(last_word(raw_path, rest), after_slash)?);
-    }
-    (raw_path.first() == Some(&b'/')).then_some(slashes)
-}
-
-/// The last one to seven bytes of a path; the places behind the end read as plain bytes.
-fn last_word(raw_path: &[u8], rest: &[u8]) -> u64 {
-    let mut word = 0;
-    if let Some(chunk) = raw_path.last_chunk::<8>() {
-        word = u64::from_le_bytes(*chunk) >> (8 * (8 - rest.len()));
-    } else {
-        for byte in rest.iter().rev() {
-            word = word << 8 | u64::from(*byte);
-        }
-    }
-    word | repeat(b'a') << (8 * rest.len())
-}
-
-/// The high bits of the bytes that are slashes; `None` where a byte needs a closer look.
-///
-/// A borrow or a carry can only begin at a byte that needs one, so it never hides another.
-#[inline]
-const fn plain_word(word: u64, after_slash: u64) -> Option<u64> {
-    let below_space = word.wrapping_sub(repeat(b'!')) & !word;
-    // '?' is 0x3F and DEL 0x7F: one bit apart, and one below a high bit.
-    let question_or_del = (word | repeat(0x40)).wrapping_add(repeat(1));
-    let marks = holds(word, b'%') | holds(word, b'#') | holds(word, b'\\');
-    if (word | below_space | question_or_del | marks) & repeat(0x80) != 0 {
-        return None;
-    }
-    // '.' is 0x2E and '/' 0x2F: one bit apart, and that bit tells them apart.
-    let difference = (word | repeat(1)) ^ repeat(b'/');
-    let dots_and_slashes = !(difference + repeat(0x7f)) & repeat(0x80);
-    let slashes = dots_and_slashes & word << 7;
-    if (slashes << 8 | after_slash << 7) & dots_and_slashes != 0 {
-        return None;
-    }
-    Some(slashes)
-}
-
-/// A high bit is set if a byte of `word` is `byte`.
-#[inline]
-const fn holds(word: u64, byte: u8) -> u64 {
-    let difference = word ^ repeat(byte);
-    difference.wrapping_sub(repeat(1)) & !difference
-}
-
-/// How many of the high bits are set.
-#[inline]
-const fn count(high_bits: u64) -> usize {
-    ((high_bits >> 7).wrapping_mul(repeat(1)) >> 56) as usize
-}
-
-/// Eight times the same byte.
-const fn repeat(byte: u8) -> u64 {
-    byte as u64 * 0x0101_0101_0101_0101
 }
 
 /// What one look at the raw bytes tells.
@@ -302,13 +236,13 @@ fn decode(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     }
     check_whole(&canonical, &decoded)?;
     let has_empty_segment = canonical.contains("//");
-    let text = if canonical.as_bytes() == raw_path {
-        std::str::from_utf8(raw_path).map_or(Cow::Owned(canonical), Cow::Borrowed)
+    let bytes = if canonical.as_bytes() == raw_path {
+        Cow::Borrowed(raw_path)
     } else {
-        Cow::Owned(canonical)
+        Cow::Owned(canonical.into_bytes())
     };
     Ok(CanonicalPath {
-        text,
+        bytes,
         has_encoded_slash,
         has_empty_segment,
     })

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
@@ -15,7 +15,12 @@ use crate::units::{Millis, Tier};
 pub(super) const OBSERVED_TIMEOUT: Millis = Millis::new(300_000);
 
 /// The arrival that a head describes.
-pub(super) fn of(facts: &HeadFacts<'_>, method: Method, settings: &DeskSettings) -> Arrival {
+pub(super) fn of(
+    facts: &HeadFacts<'_>,
+    method: Method,
+    declared: &Declared,
+    settings: &DeskSettings,
+) -> Arrival {
     let listener = usize::from(facts.listener);
     let tier = settings.listener_tiers.get(listener).copied();
     Arrival {
@@ -25,7 +30,7 @@ pub(super) fn of(facts: &HeadFacts<'_>, method: Method, settings: &DeskSettings)
             .unwrap_or_default(),
         at: facts.at,
         listener_tier: tier.unwrap_or(Tier::ObserveOnly),
-        declared_retries: retries(facts.headers),
+        declared_retries: declared.retries,
     }
 }
 
@@ -56,28 +61,59 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
         .or(Some(peer))
 }
 
-fn retries(headers: &HeaderMap) -> u8 {
-    RETRY_HEADERS
-        .into_iter()
-        .filter_map(|name| {
-            let value = headers.get(name)?.to_str().ok()?;
-            declared_retries(name, value)
-        })
-        .max()
-        .unwrap_or(0)
+/// What the fields declare: earlier attempts, and the trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Declared {
+    /// The most earlier attempts that a field speaks of.
+    pub(super) retries: u8,
+    /// The trace id of a W3C `traceparent`; all 0 where there is none.
+    pub(super) trace_id: [u8; 16],
 }
 
-/// The trace id of a W3C `traceparent`; all 0 where there is none.
-pub(super) fn trace_id(headers: &HeaderMap) -> [u8; 16] {
+/// Goes through the names once: a request has few, and looking up each of ours hashes it. Of a
+/// repeated field the first counts.
+pub(super) fn declared(headers: &HeaderMap) -> Declared {
+    let mut declared = Declared::default();
+    for name in headers.keys() {
+        let text = name.as_str();
+        match text.len() {
+            11 if text == "traceparent" => {
+                let value = headers.get(name).map(HeaderValue::as_bytes);
+                declared.trace_id = trace_id(value.unwrap_or_default());
+            }
+            // The lengths of the names in RETRY_HEADERS.
+            13 | 21 | 26 if RETRY_HEADERS.contains(&text) => {
+                let value = headers.get(name).and_then(|value| value.to_str().ok());
+                let retries = value.and_then(|value| declared_retries(text, value));
+                declared.retries = declared.retries.max(retries.unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    declared
+}
+
+/// version "-" trace-id "-" parent-id "-" flags
+fn trace_id(traceparent: &[u8]) -> [u8; 16] {
     let mut id = [0; 16];
-    let Some(value) = headers.get("traceparent") else {
-        return id;
-    };
-    // version "-" trace-id "-" parent-id "-" flags
-    let digits = value.as_bytes().get(3..35);
-    match digits.map(|digits| hex::decode_to_slice(digits, &mut id)) {
-        Some(Ok(())) => id,
-        _ => [0; 16],
+    let digits = traceparent.get(3..35).unwrap_or_default();
+    for (byte, pair) in id.iter_mut().zip(digits.as_chunks().0) {
+        let [high, low] = pair.map(hex_value);
+        if high | low > 15 {
+            return [0; 16];
+        }
+        *byte = high << 4 | low;
+    }
+    id
+}
+
+/// 0 to 15; 255 where the byte is no hexadecimal digit.
+const fn hex_value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        b'A'..=b'F' => digit - b'A' + 10,
+        _ => u8::MAX,
     }
 }
 
@@ -85,10 +121,11 @@ pub(super) fn trace_id(headers: &HeaderMap) -> [u8; 16] {
 mod tests {
     use http::HeaderMap;
 
-    use super::{client_address, retries, trace_id};
+    use super::{client_address, declared};
     use crate::gateway::desk::DeskSettings;
     use crate::gateway::governor::HeadFacts;
     use crate::observation::ClientHasher;
+    use crate::observation::RETRY_HEADERS;
     use crate::units::Moment;
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
@@ -144,12 +181,20 @@ mod tests {
     fn headers_declare_retries_and_traces() {
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let some = headers(&[("x-retry-count", "2"), ("traceparent", trace)]);
-        assert_eq!(retries(&some), 2);
+        assert_eq!(declared(&some).retries, 2);
         assert_eq!(
-            hex::encode(trace_id(&some)),
+            hex::encode(declared(&some).trace_id),
             "0af7651916cd43dd8448eb211c80319c"
         );
-        let none = headers(&[("traceparent", "00-xyz")]);
-        assert_eq!((retries(&none), trace_id(&none)), (0, [0; 16]));
+        for name in RETRY_HEADERS {
+            assert!(declared(&headers(&[(name, "3")])).retries > 0, "{name}");
+        }
+        for bad in [
+            "00-xyz",
+            "00-0af7651916cd43dd8448eb211c8031zz-b7ad6b7169203331-01",
+        ] {
+            let none = declared(&headers(&[("traceparent", bad), ("x-retry-cause", "5")]));
+            assert_eq!((none.retries, none.trace_id), (0, [0; 16]), "{bad}");
+        }
     }
 }

@@ -101,18 +101,31 @@ impl Desk {
     }
 
     fn decide(&mut self, facts: &HeadFacts<'_>) -> Exchange {
-        let rulebook = Arc::clone(self.active.load());
+        // Borrowed and not cloned: the count of references is one cache line for all workers.
+        let Self {
+            worker,
+            boot,
+            settings,
+            active,
+            upstreams,
+            producer,
+            open,
+            tally,
+            ..
+        } = self;
+        let rulebook: &Rulebook = active.load();
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
         let path = canonicalise(raw_path);
         let pairing = rulebook
             .catalogue()
             .pair(method, path.as_ref().map_err(|fault| *fault));
-        let arrival = arrival::of(facts, method, &self.settings);
-        let admission = pipeline::admit(&rulebook, self.worker, pairing, &arrival);
-        self.tally.decision(&admission);
+        let declared = arrival::declared(facts.headers);
+        let arrival = arrival::of(facts, method, &declared, settings);
+        let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
+        tally.decision(&admission);
 
-        let n = self.producer.next_number();
+        let n = producer.next_number();
         let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
         event.method = method;
         if method == Method::Other {
@@ -120,17 +133,18 @@ impl Desk {
         }
         event.client = arrival.client;
         event.retry_count = arrival.declared_retries;
-        event.trace_id = arrival::trace_id(facts.headers);
+        event.trace_id = declared.trace_id;
         if let (false, Ok(path)) = (admission.contracted, &path) {
             event.shape = unmatched_shape(path.as_str());
         }
         let course = if admission.is_forwarded() {
-            let target = canonical_target(&rulebook, &admission, pairing, &path, raw_path, query);
-            Course::Forward(self.forward(&rulebook, &admission, target))
+            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query);
+            let upstream = upstreams.of(rulebook, admission.route, &settings.upstream_names);
+            Course::Forward(forward(rulebook, &admission, upstream, target))
         } else {
-            Course::Answer(refusal::answer(&rulebook, &admission, pairing, &event))
+            Course::Answer(refusal::answer(rulebook, &admission, pairing, &event))
         };
-        let token = self.open.open(OpenRequest {
+        let token = open.open(OpenRequest {
             route: admission.route,
             since: arrival.at,
             overdue_at_ns: admission.overdue_at_ns,
@@ -143,8 +157,8 @@ impl Desk {
                 upstream_status: 0,
             },
         });
-        let exposed = self.settings.expose.then(|| exposed(&rulebook, &admission));
-        Exchange::new(course, self.id_of(n), token.number()).exposing(exposed)
+        let exposed = settings.expose.then(|| exposed(rulebook, &admission));
+        Exchange::new(course, id_of(*boot, *worker, n), token.number()).exposing(exposed)
     }
 
     /// Notes the head of the upstream's answer: a streamed answer is never overdue after it.
@@ -161,51 +175,45 @@ impl Desk {
 
     /// Ends a request.
     pub fn complete(&mut self, token: OpenToken, completion: &Completion) {
-        let Some(request) = self.open.close(token) else {
+        let Self {
+            worker,
+            registry,
+            active,
+            producer,
+            open,
+            tally,
+            ..
+        } = self;
+        // In place: what is kept of a request is too large to be moved about.
+        let Some(request) = open.get_mut(token) else {
             return;
         };
         let pending = &request.about;
-        let rulebook = self.rulebook(pending.event.rulebook);
-        let streams = rulebook
-            .contract_of(request.route)
-            .is_some_and(|contract| contract.terms().stream);
-        let end = match pending.head_at {
-            Some(head_at) if streams => head_at,
-            _ => completion.at,
-        };
-        let forwarded = pending.event.forwarded;
-        let observed = observation::Completion {
-            at: completion.at,
-            status: completion.status_sent,
-            upstream_status: completion.upstream_status,
-            latency_us: if forwarded {
-                end.micros_since(request.since)
-            } else {
-                0
-            },
-            ending: ending_of(completion, forwarded),
-        };
-        pipeline::complete(
-            &rulebook,
-            self.worker,
-            &pending.admission,
-            request.overdue,
-            &observed,
-        );
+        let older;
+        let mut rulebook: &Rulebook = active.load();
+        if rulebook.serial() != pending.event.rulebook
+            && let Some(found) = registry.by_serial(pending.event.rulebook)
+        {
+            older = found;
+            rulebook = &older;
+        }
+        let observed = observed(rulebook, request, completion);
+        let overdue = request.overdue;
+        pipeline::complete(rulebook, *worker, &pending.admission, overdue, &observed);
         let (route, method) = (request.route, pending.event.method);
         let whole_us = completion.at.micros_since(request.since);
-        self.tally
-            .ended(&pending.admission, method, completion.status_sent, whole_us);
+        tally.ended(&pending.admission, method, completion.status_sent, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
-        let unanswered = u64::from(completion.unanswered);
         let never_sent = u64::from(completion.never_sent);
-        self.tally.attempts(route, retries, never_sent, unanswered);
-        self.write_end(&request, &observed);
+        let unanswered = u64::from(completion.unanswered);
+        tally.attempts(route, retries, never_sent, unanswered);
+        write_end(producer, request, &observed);
+        open.forget(token);
     }
 
     /// Ends a request whose connection, hook or process broke off.
     pub fn abandon(&mut self, token: OpenToken, at: Moment) {
-        let Some(request) = self.open.close(token) else {
+        let Some(mut request) = self.open.close(token) else {
             return;
         };
         let rulebook = self.rulebook(request.about.event.rulebook);
@@ -224,7 +232,7 @@ impl Desk {
         };
         let (admission, method) = (&request.about.admission, request.about.event.method);
         self.tally.ended(admission, method, 0, observed.latency_us);
-        self.write_end(&request, &observed);
+        write_end(&mut self.producer, &mut request, &observed);
     }
 
     /// Records a head that could not be read.
@@ -248,7 +256,7 @@ impl Desk {
         );
         self.tally.refused(refused.reason as u16);
         self.producer.push(Some(n), Event::Decision(event));
-        self.id_of(n)
+        id_of(self.boot, self.worker, n)
     }
 
     /// Writes decisions that have waited long enough, and counts the overdue ones.
@@ -276,45 +284,6 @@ impl Desk {
         producer.settle();
     }
 
-    fn write_end(&mut self, request: &OpenRequest<Pending>, observed: &observation::Completion) {
-        let event = request.about.event;
-        if request.written {
-            let outcome = OutcomeEvent {
-                n: event.n,
-                wall_us: observed.at.wall_us,
-                ending: EventEnding::of(observed),
-            };
-            self.producer.push(None, Event::Outcome(outcome));
-        } else {
-            self.producer
-                .push(Some(event.n), Event::Decision(event.ended(observed)));
-        }
-    }
-
-    fn forward(
-        &mut self,
-        rulebook: &Rulebook,
-        admission: &Admission,
-        path: Option<Bytes>,
-    ) -> Forward {
-        let observing = admission.signals.tier == Tier::ObserveOnly;
-        let timeout = rulebook
-            .contract_of(admission.route)
-            .filter(|_| !observing)
-            .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
-                contract.terms().timeout
-            });
-        Forward {
-            upstream: self
-                .upstreams
-                .of(rulebook, admission.route, &self.settings.upstream_names),
-            path: path.filter(|_| !observing),
-            timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
-            may_retry: !observing,
-            may_upgrade: observing,
-        }
-    }
-
     fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
         let active = self.active.load();
         if active.serial() == serial {
@@ -331,14 +300,78 @@ impl Desk {
             .copied()
             .unwrap_or(Tier::ObserveOnly)
     }
+}
 
-    fn id_of(&self, n: u64) -> DecisionId {
-        let id = record::DecisionId {
-            boot: self.boot,
-            worker: self.worker as u8,
-            n,
+fn id_of(boot: u32, worker: usize, n: u64) -> DecisionId {
+    let worker = worker as u8;
+    DecisionId::new(record::DecisionId { boot, worker, n }.digits())
+}
+
+fn forward(
+    rulebook: &Rulebook,
+    admission: &Admission,
+    upstream: usize,
+    path: Option<Bytes>,
+) -> Forward {
+    let observing = admission.signals.tier == Tier::ObserveOnly;
+    let timeout = rulebook
+        .contract_of(admission.route)
+        .filter(|_| !observing)
+        .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
+            contract.terms().timeout
+        });
+    Forward {
+        upstream,
+        path: path.filter(|_| !observing),
+        timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
+        may_retry: !observing,
+        may_upgrade: observing,
+    }
+}
+
+/// The end that a completion tells, in the words of the pipeline.
+fn observed(
+    rulebook: &Rulebook,
+    request: &OpenRequest<Pending>,
+    completion: &Completion,
+) -> observation::Completion {
+    let streams = rulebook
+        .contract_of(request.route)
+        .is_some_and(|contract| contract.terms().stream);
+    let end = match request.about.head_at {
+        Some(head_at) if streams => head_at,
+        _ => completion.at,
+    };
+    let forwarded = request.about.event.forwarded;
+    observation::Completion {
+        at: completion.at,
+        status: completion.status_sent,
+        upstream_status: completion.upstream_status,
+        latency_us: if forwarded {
+            end.micros_since(request.since)
+        } else {
+            0
+        },
+        ending: ending_of(completion, forwarded),
+    }
+}
+
+fn write_end(
+    producer: &mut Producer<Event>,
+    request: &mut OpenRequest<Pending>,
+    observed: &observation::Completion,
+) {
+    let event = &mut request.about.event;
+    if request.written {
+        let outcome = OutcomeEvent {
+            n: event.n,
+            wall_us: observed.at.wall_us,
+            ending: EventEnding::of(observed),
         };
-        DecisionId::new(id.digits())
+        producer.push(None, Event::Outcome(outcome));
+    } else {
+        event.end(observed);
+        producer.push(Some(event.n), Event::Decision(*event));
     }
 }
 
@@ -361,6 +394,9 @@ fn canonical_target(
     query: Option<&[u8]>,
 ) -> Option<Bytes> {
     let path = path.as_ref().ok().filter(|_| admission.contracted)?;
+    if path.is_as_sent() && !path.has_empty_segment() {
+        return None;
+    }
     let forwarded = rulebook.catalogue().forward(pairing, path);
     if forwarded.as_bytes() == raw_path {
         return None;

@@ -99,6 +99,14 @@ impl<T> OpenRequests<T> {
         Some(request)
     }
 
+    /// Ends a request that the caller has dealt with in its place.
+    pub fn forget(&mut self, token: OpenToken) {
+        if let Some(slot @ Some(_)) = self.slots.get_mut(token.0 as usize) {
+            *slot = None;
+            self.free.push(token.0);
+        }
+    }
+
     /// All open requests.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenRequest<T>> {
         self.slots.iter_mut().flatten()

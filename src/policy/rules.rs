@@ -163,6 +163,12 @@ impl<T: Copy> PerFactor<T> {
         Self(Factor::ALL.map(value))
     }
 
+    /// The same value for all factors.
+    #[must_use]
+    pub const fn all(value: T) -> Self {
+        Self([value; FACTOR_COUNT])
+    }
+
     /// The value of one factor.
     #[must_use]
     #[inline]
@@ -172,6 +178,16 @@ impl<T: Copy> PerFactor<T> {
     )]
     pub const fn of(&self, factor: Factor) -> T {
         self.0[factor as usize]
+    }
+
+    /// Replaces the value of one factor.
+    #[inline]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "a Factor is always below FACTOR_COUNT"
+    )]
+    pub const fn set(&mut self, factor: Factor, value: T) {
+        self.0[factor as usize] = value;
     }
 
     /// The same values but for one factor.

@@ -187,14 +187,19 @@ impl DecisionEvent {
         }
     }
 
-    /// The same decision with its end.
-    #[must_use]
-    pub const fn ended(mut self, completion: &Completion) -> Self {
+    /// Adds its end to the decision.
+    pub const fn end(&mut self, completion: &Completion) {
         self.ending = EventEnding::of(completion);
         self.phase = match self.ending.outcome {
             Outcome::Done => Phase::StabilityControl,
             Outcome::Open | Outcome::Refused => Phase::DecisionExecution,
         };
+    }
+
+    /// The same decision with its end.
+    #[must_use]
+    pub const fn ended(mut self, completion: &Completion) -> Self {
+        self.end(completion);
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::contract::Terms;
 use crate::observation::{Signals, Standing};
 use crate::policy::rules::{PerFactor, Rules, Stage};
+use crate::risk::factors::FactorLine;
 use crate::risk::{Family, Reading, Subject, TABLE};
 use crate::units::{BasisPoints, Factor, FactorSet};
 
@@ -17,6 +18,15 @@ pub struct Assessment {
 }
 
 impl Assessment {
+    /// Every factor reads 0.
+    const CALM: Self = Self {
+        distress: BasisPoints::ZERO,
+        abuse: BasisPoints::ZERO,
+        readings: PerFactor::all(BasisPoints::ZERO),
+        contributions: PerFactor::all(BasisPoints::ZERO),
+        insufficient: FactorSet::EMPTY,
+    };
+
     /// The route's part of the score.
     #[must_use]
     pub const fn distress(&self) -> BasisPoints {
@@ -59,38 +69,95 @@ impl Assessment {
 /// A malformed head has no route and no conduct yet; all of its factors read 0.
 #[must_use]
 pub fn assess(rules: &Rules, terms: Option<&Terms>, signals: &Signals) -> Assessment {
-    let mut readings = PerFactor::from_fn(|_| BasisPoints::ZERO);
-    let mut contributions = readings;
+    let mut score = Score {
+        readings: PerFactor::all(BasisPoints::ZERO),
+        contributions: PerFactor::all(BasisPoints::ZERO),
+        worst: [BasisPoints::ZERO; 7],
+        is_raised: false,
+    };
     let mut insufficient = FactorSet::EMPTY;
-    let mut worst = [BasisPoints::ZERO; 7];
     if signals.standing != Standing::Malformed {
-        for line in &TABLE {
-            let factor = line.factor;
-            let reading = if signals.known.contains(factor) {
-                (line.read)(signals, terms)
-            } else {
-                Reading::Insufficient
-            };
-            match reading {
-                Reading::Insufficient => insufficient = insufficient.with(factor),
-                Reading::Known(value) if value > BasisPoints::ZERO => {
-                    let counted = effective_weight(rules, factor, signals).times(value);
-                    readings = readings.with(factor, value);
-                    contributions = contributions.with(factor, counted);
-                    if let Some(family) = worst.get_mut(line.family as usize) {
-                        *family = counted.max(*family);
-                    }
-                }
-                Reading::Known(_) => {}
-            }
-        }
+        insufficient = signals.known.complement();
+        let mut read = Reader {
+            rules,
+            terms,
+            signals,
+            score: &mut score,
+            insufficient: &mut insufficient,
+        };
+        // Written out and not a loop: each line is known here, so each reading is inlined.
+        let [a, b, c, d, e, f, g, h, i, j, k] = &TABLE;
+        read.line(a);
+        read.line(b);
+        read.line(c);
+        read.line(d);
+        read.line(e);
+        read.line(f);
+        read.line(g);
+        read.line(h);
+        read.line(i);
+        read.line(j);
+        read.line(k);
+    }
+    if !score.is_raised {
+        return Assessment {
+            insufficient,
+            ..Assessment::CALM
+        };
     }
     Assessment {
-        distress: noisy_or(&worst, Subject::Route),
-        abuse: noisy_or(&worst, Subject::Request),
-        readings,
-        contributions,
+        distress: noisy_or(&score.worst, Subject::Route),
+        abuse: noisy_or(&score.worst, Subject::Request),
+        readings: score.readings,
+        contributions: score.contributions,
         insufficient,
+    }
+}
+
+/// What has been read so far.
+struct Score {
+    readings: PerFactor<BasisPoints>,
+    contributions: PerFactor<BasisPoints>,
+    /// Per family.
+    worst: [BasisPoints; 7],
+    /// Whether a factor read more than 0.
+    is_raised: bool,
+}
+
+struct Reader<'a> {
+    rules: &'a Rules,
+    terms: Option<&'a Terms>,
+    signals: &'a Signals,
+    score: &'a mut Score,
+    insufficient: &'a mut FactorSet,
+}
+
+impl Reader<'_> {
+    #[inline(always)]
+    fn line(&mut self, line: &FactorLine) {
+        if !self.signals.known.contains(line.factor) {
+            return;
+        }
+        match line.read(self.signals, self.terms) {
+            Reading::Known(BasisPoints::ZERO) => {}
+            Reading::Known(value) => self.score.note(line, value, self.rules, self.signals),
+            Reading::Insufficient => *self.insufficient = self.insufficient.with(line.factor),
+        }
+    }
+}
+
+impl Score {
+    /// Most factors of most requests read 0, so this is kept out of the loop.
+    #[cold]
+    #[inline(never)]
+    fn note(&mut self, line: &FactorLine, value: BasisPoints, rules: &Rules, signals: &Signals) {
+        self.is_raised = true;
+        let counted = effective_weight(rules, line.factor, signals).times(value);
+        self.readings.set(line.factor, value);
+        self.contributions.set(line.factor, counted);
+        if let Some(family) = self.worst.get_mut(line.family as usize) {
+            *family = counted.max(*family);
+        }
     }
 }
 
@@ -103,6 +170,8 @@ fn noisy_or(worst: &[BasisPoints; 7], subject: Subject) -> BasisPoints {
     families
         .iter()
         .filter_map(|&family| worst.get(family as usize))
+        // Nothing in a family is the usual case, and multiplies by one.
+        .filter(|&&value| value > BasisPoints::ZERO)
         .fold(BasisPoints::FULL, |rest, value| {
             rest.times(value.complement())
         })

@@ -29,11 +29,17 @@ pub(super) fn error_rate(signals: &Signals, terms: Option<&Terms>) -> Reading {
 fn wilson_lower_bp(share: Share) -> u64 {
     let n = u64::from(share.whole);
     let k = u64::from(share.part).min(n);
-    if n == 0 {
+    // No failure is the usual case, and its bound is 0 without the root.
+    if k == 0 {
         return 0;
     }
-    let variance = 4 * 100_000_000_u128 * u128::from(k) * u128::from(n - k) / u128::from(n);
-    let spread = (100_000_000 + variance).isqrt() as u64;
+    let doubled = 400_000_000 * k;
+    let variance = match doubled.checked_mul(n - k) {
+        Some(product) => product / n,
+        // Only from some 400,000 samples on: half the digits are not enough for the product.
+        None => (u128::from(doubled) * u128::from(n - k) / u128::from(n)) as u64,
+    };
+    let spread = (100_000_000 + variance).isqrt();
     (10_000 * (2 * k + 1)).saturating_sub(spread) / (2 * (n + 1))
 }
 

@@ -76,38 +76,51 @@ pub struct FactorLine {
     pub factor: Factor,
     /// Its family, which also says its subject.
     pub family: Family,
-    /// How it is read. `None` for terms: no contract claims the request.
-    pub read: fn(&Signals, Option<&Terms>) -> Reading,
+}
+
+impl FactorLine {
+    /// What the factor reads. `None` for terms: no contract claims the request.
+    ///
+    /// A match and not a function pointer in the table, because pointers are never inlined.
+    #[inline(always)]
+    #[must_use]
+    pub fn read(&self, signals: &Signals, terms: Option<&Terms>) -> Reading {
+        match self.factor {
+            Factor::Latency => latency::share_of_slow(signals),
+            Factor::LatencyRegression => latency::regression(signals, terms),
+            Factor::ErrorRate => error_rate::error_rate(signals, terms),
+            Factor::ErrorBudgetBurn => error_budget::burn(signals, terms),
+            Factor::Circuit => circuit(signals),
+            Factor::Concurrency => concurrency(signals, terms),
+            Factor::TrafficAnomaly => traffic::anomaly(signals),
+            Factor::RateLimit => rate_limit(signals, terms),
+            Factor::UnknownEndpoint => unknown_endpoint(signals),
+            Factor::MethodDisallowed => method_disallowed(signals),
+            Factor::RetryStorm => retry_storm(signals),
+        }
+    }
 }
 
 /// All factors, in the order of their numbers.
 pub const TABLE: [FactorLine; FACTOR_COUNT] = [
-    line(Factor::Latency, Family::D1, latency::share_of_slow),
-    line(Factor::LatencyRegression, Family::D1, latency::regression),
-    line(Factor::ErrorRate, Family::D2, error_rate::error_rate),
-    line(Factor::ErrorBudgetBurn, Family::D2, error_budget::burn),
-    line(Factor::Circuit, Family::D2, circuit),
-    line(Factor::Concurrency, Family::D3, concurrency),
-    line(Factor::TrafficAnomaly, Family::D4, traffic::anomaly),
-    line(Factor::RateLimit, Family::A1, rate_limit),
-    line(Factor::UnknownEndpoint, Family::A2, unknown_endpoint),
-    line(Factor::MethodDisallowed, Family::A2, method_disallowed),
-    line(Factor::RetryStorm, Family::A3, retry_storm),
+    line(Factor::Latency, Family::D1),
+    line(Factor::LatencyRegression, Family::D1),
+    line(Factor::ErrorRate, Family::D2),
+    line(Factor::ErrorBudgetBurn, Family::D2),
+    line(Factor::Circuit, Family::D2),
+    line(Factor::Concurrency, Family::D3),
+    line(Factor::TrafficAnomaly, Family::D4),
+    line(Factor::RateLimit, Family::A1),
+    line(Factor::UnknownEndpoint, Family::A2),
+    line(Factor::MethodDisallowed, Family::A2),
+    line(Factor::RetryStorm, Family::A3),
 ];
 
-const fn line(
-    factor: Factor,
-    family: Family,
-    read: fn(&Signals, Option<&Terms>) -> Reading,
-) -> FactorLine {
-    FactorLine {
-        factor,
-        family,
-        read,
-    }
+const fn line(factor: Factor, family: Family) -> FactorLine {
+    FactorLine { factor, family }
 }
 
-fn circuit(signals: &Signals, _: Option<&Terms>) -> Reading {
+fn circuit(signals: &Signals) -> Reading {
     match signals.circuit {
         CircuitState::Open => Reading::FULL,
         CircuitState::Closed | CircuitState::HalfOpen => Reading::ZERO,
@@ -138,14 +151,14 @@ fn rate_limit(signals: &Signals, terms: Option<&Terms>) -> Reading {
     Reading::Known(BasisPoints::saturating(5_000 + insisting.min(5_000)))
 }
 
-const fn unknown_endpoint(signals: &Signals, _: Option<&Terms>) -> Reading {
+const fn unknown_endpoint(signals: &Signals) -> Reading {
     match signals.standing {
         Standing::Unknown | Standing::Ambiguous => Reading::FULL,
         Standing::Contracted | Standing::MethodNotAllowed | Standing::Malformed => Reading::ZERO,
     }
 }
 
-const fn method_disallowed(signals: &Signals, _: Option<&Terms>) -> Reading {
+const fn method_disallowed(signals: &Signals) -> Reading {
     match signals.standing {
         Standing::MethodNotAllowed => Reading::FULL,
         _ => Reading::ZERO,
@@ -155,7 +168,7 @@ const fn method_disallowed(signals: &Signals, _: Option<&Terms>) -> Reading {
 const RETRY_SAMPLES_MIN: u32 = 50;
 
 /// Only a request that is itself a retry can be part of a storm.
-fn retry_storm(signals: &Signals, _: Option<&Terms>) -> Reading {
+fn retry_storm(signals: &Signals) -> Reading {
     if signals.retry == RetryKind::First {
         return Reading::ZERO;
     }
@@ -175,7 +188,7 @@ mod tests {
     use crate::units::{Factor, PerMinute};
 
     fn read(factor: Factor, signals: &Signals, terms: Option<&Terms>) -> Reading {
-        (TABLE[factor as usize].read)(signals, terms)
+        TABLE[factor as usize].read(signals, terms)
     }
 
     #[test]

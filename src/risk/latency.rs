@@ -8,7 +8,7 @@ use crate::units::ramp;
 const SLOW_SAMPLES_MIN: u32 = 20;
 
 /// The share of requests slower than the contract in the last 60 s, from 1 % to 50 %.
-pub(super) fn share_of_slow(signals: &Signals, _: Option<&Terms>) -> Reading {
+pub(super) fn share_of_slow(signals: &Signals) -> Reading {
     let slow = signals.slow;
     if slow.whole < SLOW_SAMPLES_MIN {
         return Reading::Insufficient;
@@ -60,7 +60,7 @@ mod tests {
                 slow: Share { part, whole },
                 ..Signals::default()
             };
-            assert_eq!(share_of_slow(&signals, None), want, "{part} of {whole}");
+            assert_eq!(share_of_slow(&signals), want, "{part} of {whole}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! Traffic anomaly: far more than usual, measured in the usual's own spread.
 
-use crate::contract::Terms;
 use crate::observation::Signals;
 use crate::risk::Reading;
 use crate::units::ramp;
@@ -9,7 +8,7 @@ use crate::units::ramp;
 ///
 /// The spread is the root of the larger of variance and mean, at least 1: even a perfectly steady
 /// route varies as much as chance (Poisson) makes it.
-pub(super) fn anomaly(signals: &Signals, _: Option<&Terms>) -> Reading {
+pub(super) fn anomaly(signals: &Signals) -> Reading {
     let traffic = signals.traffic;
     // Everything in 1/1024: sqrt(variance_1024 * 1024) is the spread times 1024.
     let variance = traffic.variance_1024.max(traffic.mean_1024).max(1_024);
@@ -37,7 +36,7 @@ mod tests {
                 },
                 ..Signals::default()
             };
-            anomaly(&signals, None)
+            anomaly(&signals)
         };
         assert_eq!(reading(100, 100, 0), Reading::ZERO);
         assert_eq!(reading(130, 100, 100), Reading::ZERO, "three spreads");

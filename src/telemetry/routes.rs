@@ -143,7 +143,7 @@ fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
         if !of_route || !signals.known.contains(line.factor) {
             continue;
         }
-        if let Reading::Known(reading) = (line.read)(&signals, terms) {
+        if let Reading::Known(reading) = line.read(&signals, terms) {
             let values = [contract_label(rulebook, route), line.factor.name()];
             text.sample(&names::RISK_FACTOR, &values, ratio(reading));
         }

@@ -66,8 +66,13 @@ pub const fn ramp(x: u64, lo: u64, hi: u64) -> BasisPoints {
     if x >= hi {
         return BasisPoints::FULL;
     }
-    let share = (x - lo) as u128 * 10_000 / (hi - lo) as u128;
-    BasisPoints::saturating(share as u64)
+    let (above, range) = (x - lo, hi - lo);
+    let share = match above.checked_mul(10_000) {
+        Some(product) => product / range,
+        // The result is below 10000 in any case; only the product may need more digits.
+        None => (above as u128 * 10_000 / range as u128) as u64,
+    };
+    BasisPoints::saturating(share)
 }
 
 /// A share in parts per million, 0..=1000000; finer than basis points, for error budgets.

@@ -113,6 +113,12 @@ impl FactorSet {
         self.0 == 0
     }
 
+    /// All factors that are not in the set.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self::from_bits(!self.0)
+    }
+
     /// The set of those bits; bits that stand for no factor are left out.
     #[must_use]
     pub const fn from_bits(bits: u16) -> Self {
