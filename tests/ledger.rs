@@ -322,7 +322,8 @@ fn a_directory_that_cannot_be_written_is_a_clear_error() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let refused = start(&file).unwrap_err();
-    assert_eq!(refused.code(), "LEDGER_IO", "{refused}");
+    assert_eq!(refused.code(), "LEDGER_NOT_A_LEDGER", "{refused}");
+    assert!(refused.to_string().contains("move the file away"), "{refused}");
 }
 
 #[test]
