@@ -323,7 +323,10 @@ fn a_directory_that_cannot_be_written_is_a_clear_error() {
     fs::write(&file, "").unwrap();
     let refused = start(&file).unwrap_err();
     assert_eq!(refused.code(), "LEDGER_NOT_A_LEDGER", "{refused}");
-    assert!(refused.to_string().contains("move the file away"), "{refused}");
+    assert!(
+        refused.to_string().contains("move the file away"),
+        "{refused}"
+    );
 }
 
 #[test]

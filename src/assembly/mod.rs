@@ -6,6 +6,7 @@
 
 mod client_key;
 mod convert;
+mod descriptors;
 mod ticking;
 
 use std::net::SocketAddr;
@@ -125,7 +126,13 @@ impl Assembly {
             workers,
         }));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let gateway = Gateway::bind(convert::gateway_settings(&settings), desks.clerks)?;
+        let connections_max = descriptors::connections_max(
+            settings.limits.connections,
+            workers,
+            settings.listeners.len(),
+        );
+        let gateway_settings = convert::gateway_settings(&settings, connections_max);
+        let gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;
         let instance = instance_name();
         let facts = OpenFacts {
