@@ -1,55 +1,71 @@
-//! How many client connections the process has descriptors for.
+//! File descriptors: every connection needs one on each side.
 //!
 //! A gateway without descriptors takes no connection and answers no health check, so the cap on
 //! connections stays below what the system grants, whatever the configuration says.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::convert;
+use crate::config::Settings;
+
 /// Descriptors for what there is once: ledger, standard streams, and the connections of the admin
 /// listener.
-const RESERVED: u64 = 128;
+const RESERVE: u64 = 128;
 
 /// Descriptors of a worker's runtime.
 const PER_WORKER: u64 = 4;
 
-/// A client connection can need one to an upstream.
+/// A client's connection can need another one to an upstream.
 const PER_CONNECTION: u64 = 2;
 
-/// The cap on client connections: `wanted`, or what there are descriptors for beside the sockets
-/// of all `workers` on all `listeners`. Raises the soft limit of the process as far as it may.
-pub(super) fn connections_max(wanted: u32, workers: usize, listeners: usize) -> usize {
-    let reserved = RESERVED + workers as u64 * (PER_WORKER + listeners as u64);
-    let granted = raise();
-    let fitting = granted.map_or(u64::MAX, |granted| fitting(granted, reserved));
-    if fitting < u64::from(wanted) {
-        tracing::warn!(
-            event = "connections_capped",
-            wanted,
-            max = fitting,
-            descriptors = granted,
-            "fewer descriptors than limits.connections needs; raise the limit (LimitNOFILE, ulimit -n)"
-        );
-    }
-    usize::try_from(fitting.min(u64::from(wanted))).unwrap_or(usize::MAX)
-}
-
-/// The limit after it was raised; `None` = there is none.
-fn raise() -> Option<u64> {
+/// Raises the soft limit to the hard one, and says so where even that is too low for the
+/// connections that the settings allow. Never fails: fewer descriptors mean fewer connections.
+pub(super) fn make_room(settings: &Settings) {
+    let wanted = u64::from(settings.limits.connections);
+    let needed = wanted * PER_CONNECTION + reserve(settings);
     let limit = getrlimit(Resource::Nofile);
-    let soft = limit.current?;
+    let enough = |current: Option<u64>| current.is_none_or(|current| current >= needed);
+    if enough(limit.current) {
+        return;
+    }
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    match setrlimit(Resource::Nofile, raised) {
+    let available = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
-        // What was granted before is still granted.
-        Err(_) => Some(soft),
+        Err(_) => limit.current,
+    };
+    if !enough(available) {
+        tracing::warn!(
+            event = "few_descriptors",
+            available = available.unwrap_or(u64::MAX),
+            needed,
+            connections = connections_max(settings),
+            "limits.connections cannot be reached; raise the limit of open files (ulimit -n, \
+             LimitNOFILE=) or lower limits.connections"
+        );
     }
 }
 
-fn fitting(descriptors: u64, reserved: u64) -> u64 {
-    let left = descriptors - reserved.min(descriptors / 2);
+/// The most client connections: what the settings allow, or what there are descriptors for.
+pub(super) fn connections_max(settings: &Settings) -> usize {
+    let wanted = u64::from(settings.limits.connections);
+    let granted = getrlimit(Resource::Nofile).current;
+    let most = granted.map_or(wanted, |granted| {
+        wanted.min(fitting(granted, reserve(settings)))
+    });
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// Each worker has a socket of its own on each listener.
+fn reserve(settings: &Settings) -> u64 {
+    let per_worker = PER_WORKER + settings.listeners.len() as u64;
+    RESERVE + convert::workers(settings) as u64 * per_worker
+}
+
+fn fitting(descriptors: u64, reserve: u64) -> u64 {
+    let left = descriptors - reserve.min(descriptors / 2);
     (left / PER_CONNECTION).max(1)
 }
 

@@ -114,6 +114,7 @@ impl Assembly {
     pub fn open(loaded: Loaded) -> Result<Self, StartError> {
         let settings = Arc::new(loaded.settings);
         let workers = convert::workers(&settings).min(WORKERS_MAX);
+        descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let digest_hex = loaded.content.digest_hex();
@@ -126,11 +127,7 @@ impl Assembly {
             workers,
         }));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let connections_max = descriptors::connections_max(
-            settings.limits.connections,
-            workers,
-            settings.listeners.len(),
-        );
+        let connections_max = descriptors::connections_max(&settings);
         let gateway_settings = convert::gateway_settings(&settings, connections_max);
         let gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;

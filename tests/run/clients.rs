@@ -267,7 +267,7 @@ fn more_clients_than_descriptors_do_not_stop_the_gateway() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start_with_descriptors(&installation, 256);
-    let warned = |entry: &serde_json::Value| entry["event"] == "connections_capped";
+    let warned = |entry: &serde_json::Value| entry["event"] == "few_descriptors";
     assert!(process.log().iter().any(warned), "{:?}", process.log());
     let mut clients: Vec<_> = (0..300).map(|_| process.connect()).collect();
     eventually("refusals", || {
