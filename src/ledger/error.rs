@@ -59,7 +59,11 @@ pub enum LedgerError {
         rule: String,
     },
     /// Any other answer of the system.
-    #[error("LEDGER_IO: {action} {} failed: {source}", path.display())]
+    #[error(
+        "LEDGER_IO: {action} {} failed: {source}; check that the path of ledger.dir exists and \
+         that this user may use it",
+        path.display()
+    )]
     Io {
         /// What was tried.
         action: &'static str,
