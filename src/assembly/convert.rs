@@ -32,8 +32,8 @@ pub(super) fn upstream_names(settings: &Settings) -> Vec<String> {
         .collect()
 }
 
-/// What the gateway's shell needs.
-pub(super) fn gateway_settings(settings: &Settings) -> GatewaySettings {
+/// What the gateway's shell needs; `connections_max` is what there are descriptors for.
+pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> GatewaySettings {
     let group = |upstream: &crate::config::Upstream| UpstreamGroup {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
@@ -47,7 +47,7 @@ pub(super) fn gateway_settings(settings: &Settings) -> GatewaySettings {
             })
             .collect(),
         upstreams: settings.upstreams.iter().map(group).collect(),
-        limits: limits(settings),
+        limits: limits(settings, connections_max),
         timeouts: timeouts(settings),
         trusted_proxies: settings.trusted_proxies.clone(),
         runtime_dir: settings.state_dir.clone(),
@@ -62,14 +62,14 @@ fn server(server: &Server) -> String {
     }
 }
 
-fn limits(settings: &Settings) -> Limits {
+fn limits(settings: &Settings, connections_max: usize) -> Limits {
     let configured = &settings.limits;
     Limits {
-        connections_max: configured.connections as usize,
+        connections_max,
         connections_per_address_max: configured.connections_per_address as usize,
         requests_per_connection_max: configured.requests_per_connection,
         // Never smaller than what can be in flight: else a new connection per request.
-        upstream_pool_per_worker: configured.connections as usize,
+        upstream_pool_per_worker: connections_max,
         ..Limits::default()
     }
 }

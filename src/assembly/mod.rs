@@ -127,7 +127,9 @@ impl Assembly {
             workers,
         }));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let gateway = Gateway::bind(convert::gateway_settings(&settings), desks.clerks)?;
+        let connections_max = descriptors::connections_max(&settings);
+        let gateway_settings = convert::gateway_settings(&settings, connections_max);
+        let gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;
         let instance = instance_name();
         let facts = OpenFacts {

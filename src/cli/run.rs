@@ -51,7 +51,10 @@ pub fn run(args: &RunArgs) -> u8 {
     tell_what_was_found(assembly.parts());
     let rulebook = assembly.parts().registry.active().load_full();
     tracing::info!(event = "admin_listening", address = %assembly.admin_address());
-    for address in assembly.addresses() {
+    let settings = std::sync::Arc::clone(&assembly.parts().settings);
+    for (address, listener) in assembly.addresses().iter().zip(&settings.listeners) {
+        // A listener may lower the tier of the process, never raise it.
+        let tier = listener.tier.unwrap_or(tier).min(tier);
         tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
             policy_hash = rulebook.digest_hex());
     }

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{Message, OK, Upstream};
+use crate::wire::{Message, OK, Upstream, eventually};
 
 fn path(request: &Message) -> String {
     request.line().split(' ').nth(1).unwrap().to_owned()
@@ -262,4 +262,27 @@ fn unknown_paths_do_not_make_series() {
     assert_eq!(unknown, PATHS as f64);
     process.stop();
     assert_eq!(installation.replay(), PATHS as u64);
+}
+
+#[test]
+fn more_clients_than_descriptors_do_not_stop_the_gateway() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start_with_descriptors(&installation, 256);
+    let warned = |entry: &serde_json::Value| entry["event"] == "few_descriptors";
+    assert!(process.log().iter().any(warned), "{:?}", process.log());
+    let mut clients: Vec<_> = (0..300).map(|_| process.connect()).collect();
+    eventually("refusals", || {
+        process.metric("tidegate_connections_refused_total", "") >= 200.0
+    });
+    // Those who were first are served, and so are operators.
+    assert_eq!(clients[0].get("/api/v1/status").status(), 200);
+    assert_eq!(process.ask("/readyz").status(), 200);
+    drop(clients);
+    eventually("a place", || {
+        process.metric("tidegate_connections", "") == 0.0
+    });
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    process.stop();
+    assert_eq!(installation.replay(), 2);
 }

@@ -142,6 +142,13 @@ fn the_lowest_tier_of_process_listener_and_contract_acts() {
         )
         .contract(r#"{id: watched_v1, owner: me, endpoint: "GET /watched", tier: observe_only}"#);
     let process = Process::start(&installation);
+    let told: Vec<Value> = process
+        .log()
+        .iter()
+        .filter(|entry| entry["event"] == "listening")
+        .map(|entry| entry["tier"].clone())
+        .collect();
+    assert_eq!(told, ["CONTROL", "OBSERVE_ONLY"]);
     let ask = |listener: usize, method: &str, path: &str| {
         let mut client = Client::connect(process.addresses[listener]);
         client.send(format!("{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n"));

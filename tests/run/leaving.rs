@@ -99,6 +99,46 @@ fn clients_that_reset_within_a_chunk_leave_nothing_behind() {
 }
 
 #[test]
+fn clients_that_leave_within_the_answer_leave_nothing_behind() {
+    // R038: what had been told stands in the record, and the upstream did nothing wrong.
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\nbegin");
+        _ = conn.rest();
+    });
+    let installation = Installation::in_front_of(upstream.address)
+        .controlling()
+        .contract(CONTRACT);
+    let process = Process::start(&installation);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| process.connect()).collect();
+    for client in &mut clients {
+        client.send("GET /held HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
+    }
+    drop(clients);
+    let in_flight = || process.metric("tidegate_inflight_requests", "held_v1");
+    eventually("no request in flight", || in_flight() == 0.0);
+    process.stop();
+    let records = installation.records();
+    let ends = records
+        .iter()
+        .filter(|record| record["kind"] == "outcome" || record["outcome"] == "done");
+    let ends: Vec<&Value> = ends.collect();
+    assert_eq!(ends.len(), CLIENTS);
+    for end in ends {
+        assert_eq!(
+            (&end["status"], &end["upstream_status"]),
+            (&200.into(), &200.into())
+        );
+        assert_eq!(end["error_count"].as_u64().unwrap_or(0), 0, "{end}");
+        assert_eq!(end.get("upstream_error"), None, "{end}");
+    }
+    assert_eq!(installation.replay(), CLIENTS as u64);
+}
+
+#[test]
 fn clients_that_leave_within_their_head_are_no_decisions() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);

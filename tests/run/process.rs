@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -28,8 +28,28 @@ impl Process {
 
     /// Starts the program on the files as they are.
     pub(crate) fn start_again(installation: &Installation) -> Self {
-        let mut child = installation
-            .command("run")
+        Self::of(installation.command("run"))
+    }
+
+    /// Starts the program with so many descriptors.
+    pub(crate) fn start_with_descriptors(installation: &Installation, count: usize) -> Self {
+        installation.write();
+        let run = installation.command("run");
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {count}; exec \"$@\"");
+        shell.args(["-c", &script, "sh"]).arg(run.get_program());
+        for (name, value) in run.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.args(run.get_args());
+        Self::of(shell)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

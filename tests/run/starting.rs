@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::installation::{Installation, Ran};
 use crate::process::Process;
-use crate::wire::nobody;
+use crate::wire::{Upstream, nobody};
 
 fn installation() -> Installation {
     let installation = Installation::in_front_of(nobody());
@@ -201,4 +201,48 @@ fn an_empty_file_is_no_ledger() {
     );
     std::fs::remove_file(&segment).unwrap();
     Process::start_again(&installation).stop();
+}
+
+#[test]
+fn a_damaged_ledger_is_not_continued() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    for _ in 0..5 {
+        process.get("/api/v1/status");
+    }
+    process.stop();
+    let segment = installation.ledger().join("seg-0000000000000000.jsonl");
+    let whole = std::fs::read(&segment).unwrap();
+    let mut damaged = whole.clone();
+    let middle = whole.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&segment, &damaged).unwrap();
+    let verified = installation.verify(&[]);
+    assert_eq!(verified.code, Some(65), "{verified:?}");
+    fails(
+        &installation,
+        &[
+            "LEDGER_DAMAGED",
+            segment.to_str().unwrap(),
+            "tidegate ledger verify",
+        ],
+    );
+    assert_eq!(
+        std::fs::read(&segment).unwrap(),
+        damaged,
+        "it stays as evidence"
+    );
+    std::fs::write(&segment, &whole).unwrap();
+    Process::start_again(&installation).stop();
+}
+
+#[test]
+fn a_log_filter_that_cannot_be_read_is_told() {
+    let installation = installation();
+    let mut run = installation.command("run");
+    let ran = Ran::of(run.env("TIDEGATE_LOG", "lib=nonsense").output().unwrap());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("TIDEGATE_LOG=lib=nonsense"), "{ran:?}");
+    assert!(!installation.path("state").exists());
 }
