@@ -8,13 +8,13 @@ use crate::contract::{Pairing, Terms};
 use crate::decision::{Decision, decide, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    Arrival, Board, Completion, Ending, Mode, RetryKind, RouteShared, Share, Signals, Standing,
-    Take, Ticker,
+    Arrival, Board, Completion, Mode, RetryKind, RouteShared, Share, Signals, Standing, Take,
+    Ticker,
 };
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{self, Assessment, assess};
 use crate::rulebook::Rulebook;
-use crate::units::{Factor, FactorSet, Moment, Tier};
+use crate::units::{BasisPoints, Factor, FactorSet, Moment, Tier};
 
 /// The factors whose state this gateway keeps; the others read `insufficient`.
 ///
@@ -137,15 +137,22 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         holds_place,
     };
     if let Some(totals) = board.worker(worker).and_then(|totals| totals.touch(route)) {
-        totals.note_offered();
+        totals.note_offered(signals.retry != RetryKind::First);
         if admission.is_forwarded() {
             totals.note_forwarded();
-            if let Some(terms) = terms {
-                admission.overdue_at_ns = arrival.at.monotonic_ns + terms.max_latency.as_nanos();
+            // A body is the client's time: the clock of the route starts when it has been sent.
+            if let Some(terms) = terms.filter(|_| !arrival.has_body) {
+                admission.overdue_at_ns = overdue_at(terms, arrival.at);
             }
         }
     }
     admission
+}
+
+/// From when on a request sent at `sent_at` is overdue, on the monotonic clock.
+#[must_use]
+pub const fn overdue_at(terms: &Terms, sent_at: Moment) -> u64 {
+    sent_at.monotonic_ns + terms.max_latency.as_nanos()
 }
 
 /// Ends a request: counts its outcome and gives back what it held.
@@ -156,7 +163,7 @@ pub fn complete(
     was_overdue: bool,
     completion: &Completion,
 ) {
-    if completion.ending == Ending::ClientAbort {
+    if !completion.speaks_about_route() {
         return abandon(rulebook, worker, admission, was_overdue);
     }
     release(rulebook.board(), admission);
@@ -173,7 +180,8 @@ pub fn complete(
     }
 }
 
-/// Ends a request that says nothing about its route: the client left, or a hook panicked.
+/// Ends a request that says nothing about its route: the client left, the upstream pushed back,
+/// or a hook panicked.
 pub fn abandon(rulebook: &Rulebook, worker: usize, admission: &Admission, was_overdue: bool) {
     release(rulebook.board(), admission);
     if !admission.is_forwarded() {
@@ -197,14 +205,28 @@ pub fn note_overdue(rulebook: &Rulebook, worker: usize, route: usize) {
 pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
     let rules = rulebook.rules();
     ticker.tick(rulebook.board(), now, &rules.bands, |route, shared| {
-        let mut signals = route_signals(shared);
-        let terms = rulebook
-            .contract_of(route)
-            .map(crate::contract::Contract::terms);
-        let tier = rulebook.tier().min(tier_of(terms));
-        signals.in_flight = rulebook.board().in_flight(route, mode_of(tier));
+        let (signals, terms) = signals_at_rest(rulebook, route, shared);
         risk::distress_at_tick(rules, terms, &signals)
     });
+}
+
+/// What is known of a route without a request, and the terms to read it by.
+///
+/// No client falls on a canary here: a factor on canary is no part of the route's distress.
+#[must_use]
+pub fn signals_at_rest<'r>(
+    rulebook: &'r Rulebook,
+    route: usize,
+    shared: &RouteShared,
+) -> (Signals, Option<&'r Terms>) {
+    let terms = rulebook
+        .contract_of(route)
+        .map(crate::contract::Contract::terms);
+    let tier = rulebook.tier().min(tier_of(terms));
+    let mut signals = route_signals(shared);
+    signals.in_flight = rulebook.board().in_flight(route, mode_of(tier));
+    signals.shed_hash = BasisPoints::FULL.get();
+    (signals, terms)
 }
 
 /// The judgement of a head that could not be read: it has no route, and its tier is the process's.
@@ -213,10 +235,7 @@ pub fn judge_malformed(rulebook: &Rulebook, listener_tier: Tier) -> (Signals, Ju
     let signals = Signals {
         standing: Standing::Malformed,
         tier: rulebook.tier().min(listener_tier),
-        known: KNOWN_FACTORS,
-        class: CLASS_ORDINARY,
-        class_share_bp: [0, 10_000, 0],
-        ..Signals::default()
+        ..at_rest()
     };
     (signals, judge(rulebook.rules(), None, &signals))
 }
@@ -250,17 +269,13 @@ fn observe(
     mode: Mode,
     arrival: &Arrival,
 ) -> Signals {
-    let mut signals = board
-        .published(route)
-        .map(route_signals)
-        .unwrap_or_default();
-    signals.known = KNOWN_FACTORS;
+    // Distress is about a contract's route, and only a contracted request would use it.
+    let contracted = standing == Standing::Contracted;
+    let published = board.published(route).filter(|_| contracted);
+    let mut signals = published.map_or_else(at_rest, route_signals);
     signals.standing = standing;
-    signals.in_flight = board.in_flight(route, mode);
-    if standing != Standing::Contracted {
-        // Distress is about a contract's route; everything unmatched shares one bucket.
-        signals.slow = Share::default();
-        signals.failed = Share::default();
+    if contracted {
+        signals.in_flight = board.in_flight(route, mode);
     }
     if arrival.declared_retries > 0 {
         signals.retry = RetryKind::Declared;
@@ -269,17 +284,39 @@ fn observe(
     signals
 }
 
-fn route_signals(shared: &RouteShared) -> Signals {
+/// The signals of a route of which nothing was seen.
+fn at_rest() -> Signals {
     Signals {
         known: KNOWN_FACTORS,
         class: CLASS_ORDINARY,
-        class_share_bp: [0, 10_000, 0],
+        class_share_bp: ALL_ORDINARY,
+        ..Signals::default()
+    }
+}
+
+const ALL_ORDINARY: [u16; 3] = [0, 10_000, 0];
+
+fn route_signals(shared: &RouteShared) -> Signals {
+    let retries = shared.retries();
+    Signals {
+        class_share_bp: class_shares(retries),
+        retries,
         slow: shared.slow(),
         failed: shared.failed(),
         overdue: shared.overdue(),
         route_band: shared.band(),
-        ..Signals::default()
+        ..at_rest()
     }
+}
+
+/// Retries and the others; nobody is in the high class yet.
+fn class_shares(retries: Share) -> [u16; 3] {
+    if retries.part == 0 {
+        return ALL_ORDINARY;
+    }
+    let share = u64::from(retries.part) * 10_000 / u64::from(retries.whole.max(1));
+    let share = BasisPoints::saturating(share);
+    [share.get(), share.complement().get(), 0]
 }
 
 fn hash_of(rulebook: &Rulebook, route: usize, arrival: &Arrival) -> u16 {

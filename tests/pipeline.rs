@@ -49,6 +49,7 @@ fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
         },
         listener_tier,
         declared_retries: 0,
+        has_body: false,
     };
     admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
 }

@@ -152,6 +152,7 @@ fn arrival_at(at: Moment) -> Arrival {
         at,
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
+        has_body: false,
     }
 }
 
@@ -257,6 +258,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
         raw_target: path.as_bytes(),
         host: b"api.example.com",
         headers,
+        has_body: false,
         at: at(number),
     }
 }
@@ -265,6 +267,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
 pub(crate) fn ended(number: u64) -> governor::Completion {
     governor::Completion {
         at: at(number).plus_nanos(2_000_000),
+        upstream_ended_at: None,
         status_sent: 200,
         upstream_status: 200,
         failure: None,

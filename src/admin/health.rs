@@ -45,6 +45,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
         "started_unix_s": parts.telemetry.started().wall_us / 1_000_000,
         "ready": unready.is_empty(),
         "unready_reasons": unready,
+        "environment": parts.environment,
         "tier": rulebook.tier().name(),
         "policy_hash": rulebook.digest_hex(),
         "policy_version": &*rulebook.rules().version,

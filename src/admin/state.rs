@@ -16,7 +16,9 @@ pub struct AdminParts {
     pub registry: Arc<Registry>,
     /// The running ledger.
     pub ledger: Arc<Ledger>,
-    /// Where it lies.
+    /// Where the gateway runs, as its configuration says.
+    pub environment: &'static str,
+    /// Where the ledger lies.
     pub ledger_dir: PathBuf,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,

@@ -77,6 +77,7 @@ impl Bench {
         let state = AdminState::new(AdminParts {
             registry: Arc::clone(&registry),
             ledger: Arc::clone(&ledger),
+            environment: "sandbox",
             ledger_dir: dir.path().to_owned(),
             telemetry: Arc::new(telemetry(vec![tally])),
             ticker: Arc::clone(&ticker),

@@ -153,6 +153,7 @@ impl Assembly {
         let state = AdminState::new(AdminParts {
             registry: Arc::clone(&registry),
             ledger: Arc::clone(&ledger),
+            environment: settings.environment.key(),
             ledger_dir: settings.ledger.dir.clone(),
             telemetry: Arc::clone(&telemetry),
             ticker: ticking.views().shared(),

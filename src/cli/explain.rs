@@ -172,6 +172,7 @@ fn quiet(
         at: virtual_moment(0),
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
+        has_body: false,
     };
     let admission = admit(rulebook, 0, pair(), &arrival);
     let forwarded = admission.is_forwarded();

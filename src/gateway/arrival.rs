@@ -31,6 +31,7 @@ pub(super) fn of(
         at: facts.at,
         listener_tier: tier.unwrap_or(Tier::ObserveOnly),
         declared_retries: declared.retries,
+        has_body: facts.has_body,
     }
 }
 
@@ -170,6 +171,7 @@ mod tests {
                 raw_target: b"/",
                 host: b"",
                 headers: &headers,
+                has_body: false,
                 at: Moment::default(),
             };
             let found = client_address(&facts, &settings).map(|address| address.to_string());

@@ -54,6 +54,11 @@ impl Governor for Clerk {
         })
     }
 
+    fn body_read(&self, exchange: &Exchange, at: Moment) {
+        let token = OpenToken::of(exchange.ticket());
+        self.at_desk(|desk| desk.body_read(token, at));
+    }
+
     fn head_received(&self, exchange: &Exchange, at: Moment, status: u16) {
         let token = OpenToken::of(exchange.ticket());
         self.at_desk(|desk| desk.head_received(token, at, status));

@@ -33,6 +33,7 @@ use crate::units::{Moment, Tier};
 struct Pending {
     admission: Admission,
     event: DecisionEvent,
+    body_read_at: Option<Moment>,
     head_at: Option<Moment>,
     upstream_status: u16,
 }
@@ -153,12 +154,27 @@ impl Desk {
             about: Pending {
                 admission,
                 event,
+                body_read_at: None,
                 head_at: None,
                 upstream_status: 0,
             },
         });
         let exposed = settings.expose.then(|| exposed(rulebook, &admission));
         Exchange::new(course, id_of(*boot, *worker, n), token.number()).exposing(exposed)
+    }
+
+    /// Notes the end of the request's body: from here on the upstream's time counts.
+    pub fn body_read(&mut self, token: OpenToken, at: Moment) {
+        let rulebook: &Rulebook = self.active.load();
+        let Some(request) = self.open.get_mut(token) else {
+            return;
+        };
+        request.about.body_read_at = Some(at);
+        let contract = rulebook.contract_of(request.route);
+        let same = rulebook.serial() == request.about.event.rulebook;
+        if let Some(contract) = contract.filter(|_| same && request.about.head_at.is_none()) {
+            request.overdue_at_ns = pipeline::overdue_at(contract.terms(), at);
+        }
     }
 
     /// Notes the head of the upstream's answer: a streamed answer is never overdue after it.
@@ -335,12 +351,20 @@ fn observed(
     request: &OpenRequest<Pending>,
     completion: &Completion,
 ) -> observation::Completion {
-    let streams = rulebook
-        .contract_of(request.route)
-        .is_some_and(|contract| contract.terms().stream);
+    const SWITCHING_PROTOCOLS: u16 = 101;
+    let streams = completion.upstream_status == SWITCHING_PROTOCOLS
+        || rulebook
+            .contract_of(request.route)
+            .is_some_and(|contract| contract.terms().stream);
     let end = match request.about.head_at {
         Some(head_at) if streams => head_at,
-        _ => completion.at,
+        _ => completion.upstream_ended_at.unwrap_or(completion.at),
+    };
+    // The route is not to blame for a client that takes its time, neither with its own body nor
+    // in reading the answer. An answer before the body's end counts from the head.
+    let start = match request.about.body_read_at {
+        Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
+        _ => request.since,
     };
     let forwarded = request.about.event.forwarded;
     observation::Completion {
@@ -348,7 +372,7 @@ fn observed(
         status: completion.status_sent,
         upstream_status: completion.upstream_status,
         latency_us: if forwarded {
-            end.micros_since(request.since)
+            end.micros_since(start)
         } else {
             0
         },

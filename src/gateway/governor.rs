@@ -32,6 +32,8 @@ pub struct HeadFacts<'a> {
     pub host: &'a [u8],
     /// The fields as received.
     pub headers: &'a http::HeaderMap,
+    /// Whether a body follows.
+    pub has_body: bool,
     /// When the head was complete.
     pub at: Moment,
 }
@@ -213,6 +215,8 @@ pub enum Failure {
 pub struct Completion {
     /// When.
     pub at: Moment,
+    /// When the upstream's answer had arrived in full; the client may take its time after that.
+    pub upstream_ended_at: Option<Moment>,
     /// The status sent to the client; 0 when none was.
     pub status_sent: u16,
     /// The last final status received from an upstream; 0 when none was.
@@ -302,6 +306,9 @@ impl Exchange {
 pub trait Governor: Send + Sync {
     /// Decides about one request.
     fn admit(&self, facts: &HeadFacts<'_>) -> Exchange;
+
+    /// Notes that the request's body has been read to its end; only where there is one.
+    fn body_read(&self, exchange: &Exchange, at: Moment);
 
     /// Notes that the final response head has arrived from the upstream.
     fn head_received(&self, exchange: &Exchange, at: Moment, status: u16);

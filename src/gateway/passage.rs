@@ -33,6 +33,10 @@ pub(crate) struct Passage {
     pub(crate) unanswered: u8,
     /// The last final status received.
     pub(crate) upstream_status: u16,
+    /// When the upstream's answer had arrived in full.
+    pub(crate) upstream_ended_at: Option<Moment>,
+    /// Whether a body follows the head.
+    pub(crate) has_body: bool,
     _in_flight: Guard,
 }
 
@@ -55,6 +59,8 @@ impl Passage {
             never_sent: 0,
             unanswered: 0,
             upstream_status: 0,
+            upstream_ended_at: None,
+            has_body: false,
             _in_flight: in_flight,
         }
     }
@@ -89,6 +95,7 @@ impl Passage {
         };
         let completion = Completion {
             at: ending.at,
+            upstream_ended_at: self.upstream_ended_at,
             status_sent: ending.status_sent,
             upstream_status: self.upstream_status,
             failure: ending.failure,

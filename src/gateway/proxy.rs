@@ -7,8 +7,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -52,6 +54,7 @@ impl ProxyHttp for Hooks {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        passage.has_body = !session.as_downstream_mut().is_body_empty();
         self.admit(session, passage);
         let Some(exchange) = passage.exchange() else {
             return Ok(false);
@@ -139,6 +142,35 @@ impl ProxyHttp for Hooks {
             session.set_keepalive(None);
         }
         Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        if end_of_stream
+            && passage.has_body
+            && let Some(exchange) = passage.exchange()
+        {
+            self.governor.body_read(exchange, clock::now());
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        passage: &mut Passage,
+    ) -> Result<Option<Duration>> {
+        if end_of_stream {
+            passage.upstream_ended_at = Some(clock::now());
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -243,6 +275,7 @@ impl Hooks {
             raw_target: behind_authority(request.raw_path()),
             host: host_of(request),
             headers: &request.headers,
+            has_body: passage.has_body,
             at: clock::now(),
         };
         passage.admit(self.governor.admit(&facts));

@@ -6,7 +6,7 @@ use super::respond::Answer;
 use crate::contract::{MethodSet, Pairing};
 use crate::decision::Reason;
 use crate::enforcement::Measure;
-use crate::observation::UNMATCHED;
+use crate::observation::{Standing, UNMATCHED};
 use crate::pipeline::Admission;
 use crate::record::{DecisionEvent, case_id};
 use crate::rulebook::Rulebook;
@@ -21,10 +21,20 @@ pub(super) fn answer(
     event: &DecisionEvent,
 ) -> Answer {
     let decision = &admission.judgement.decision;
-    let mut answer = match admission.judgement.permit.measure() {
-        Measure::Throttle => throttled(rulebook, admission, event.wall_us),
-        Measure::Quarantine => quarantined(rulebook, admission, event),
-        Measure::Drop | Measure::Forward => dropped(rulebook, decision.deciding(), pairing),
+    let has = |reason| decision.reasons().contains(reason);
+    let measure = admission.judgement.permit.measure();
+    let mut answer = match pairing {
+        // However severe: a method that is not allowed is answered as such, a path that nobody
+        // knows too. Coming back later would help with neither.
+        Pairing::MethodNotAllowed(index) if has(Reason::ContractMethodDisallowed) => {
+            Answer::method_not_allowed(allow(rulebook.catalogue().allowed_methods(index)))
+        }
+        Pairing::Unknown if measure != Measure::Drop => quarantined(rulebook, admission, event),
+        _ => match measure {
+            Measure::Throttle => throttled(rulebook, admission, event.wall_us),
+            Measure::Quarantine => quarantined(rulebook, admission, event),
+            Measure::Drop | Measure::Forward => dropped(decision.deciding()),
+        },
     };
     let codes = decision.reasons().iter().map(Reason::code).collect();
     answer.reason_codes = Cow::Owned(codes);
@@ -35,20 +45,28 @@ pub(super) fn answer(
 #[must_use]
 pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
     let decision = &admission.judgement.decision;
-    match (admission.judgement.permit.measure(), decision.deciding()) {
-        (Measure::Throttle, _) => throttled(rulebook, admission, 0).status,
-        (Measure::Quarantine, _) => quarantine_status(rulebook, admission),
-        (_, Reason::ContractMethodDisallowed) => 405,
-        (_, reason) => dropped(rulebook, reason, Pairing::Unknown).status,
+    let measure = admission.judgement.permit.measure();
+    if decision
+        .reasons()
+        .contains(Reason::ContractMethodDisallowed)
+    {
+        return Answer::method_not_allowed(String::new()).status;
+    }
+    if admission.signals.standing == Standing::Unknown && measure != Measure::Drop {
+        return quarantine_status(rulebook, admission);
+    }
+    match measure {
+        Measure::Throttle => throttled(rulebook, admission, 0).status,
+        Measure::Quarantine => quarantine_status(rulebook, admission),
+        Measure::Drop | Measure::Forward => dropped(decision.deciding()).status,
     }
 }
 
 fn throttled(rulebook: &Rulebook, admission: &Admission, wall_us: u64) -> Answer {
     match admission.judgement.decision.deciding() {
         Reason::RateLimitExceeded => Answer::quota_exceeded(seconds_to_wait(rulebook, admission)),
-        Reason::ConcurrencyExceeded => Answer::reduced_capacity(1),
         _ if abuse_decided(rulebook, admission) => Answer::abnormal_usage(),
-        // Shed: the hash is drawn again with the next minute.
+        // Shed, or no place free: the hash is drawn again with the next minute.
         _ => {
             let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
             Answer::reduced_capacity(left_us.div_ceil(1_000_000) as u32)
@@ -87,13 +105,10 @@ fn quarantine_status(rulebook: &Rulebook, admission: &Admission) -> u16 {
     }
 }
 
-fn dropped(rulebook: &Rulebook, reason: Reason, pairing: Pairing) -> Answer {
-    match (reason, pairing) {
-        (Reason::ContractMethodDisallowed, Pairing::MethodNotAllowed(index)) => {
-            Answer::method_not_allowed(allow(rulebook.catalogue().allowed_methods(index)))
-        }
-        (Reason::AmbiguousTarget, _) => Answer::ambiguous_target(),
-        (Reason::CircuitOpen, _) => Answer::circuit_open(1),
+fn dropped(reason: Reason) -> Answer {
+    match reason {
+        Reason::AmbiguousTarget => Answer::ambiguous_target(),
+        Reason::CircuitOpen => Answer::circuit_open(1),
         _ => Answer::refused(),
     }
 }

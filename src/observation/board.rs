@@ -40,6 +40,7 @@ struct LimitWords {
 pub struct RouteShared {
     slow: AtomicU64,
     failed: AtomicU64,
+    retries: AtomicU64,
     overdue: AtomicU32,
     distress_and_band: AtomicU32,
 }
@@ -178,7 +179,13 @@ impl RouteShared {
         unpack(self.slow.load(Ordering::Relaxed))
     }
 
-    /// Failed of completed and overdue, 10 s.
+    /// Retries of offered, 10 s.
+    #[inline]
+    pub fn retries(&self) -> Share {
+        unpack(self.retries.load(Ordering::Relaxed))
+    }
+
+    /// Failed of ended and overdue, 10 s.
     #[inline]
     pub fn failed(&self) -> Share {
         unpack(self.failed.load(Ordering::Relaxed))
@@ -206,9 +213,10 @@ impl RouteShared {
             .unwrap_or_default()
     }
 
-    pub(super) fn publish(&self, slow: Share, failed: Share, overdue: u32) {
+    pub(super) fn publish(&self, slow: Share, failed: Share, retries: Share, overdue: u32) {
         self.slow.store(pack(slow), Ordering::Relaxed);
         self.failed.store(pack(failed), Ordering::Relaxed);
+        self.retries.store(pack(retries), Ordering::Relaxed);
         self.overdue.store(overdue, Ordering::Relaxed);
     }
 

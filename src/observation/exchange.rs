@@ -20,6 +20,8 @@ pub struct Arrival {
     pub listener_tier: Tier,
     /// What a header says of earlier attempts; 0 where none does.
     pub declared_retries: u8,
+    /// Whether a body follows the head.
+    pub has_body: bool,
 }
 
 /// How an exchange ended.
@@ -82,6 +84,17 @@ impl UpstreamError {
 }
 
 impl Completion {
+    /// Whether the end says anything about the route. A client that left does not, and neither
+    /// does an upstream's 429: it speaks about the client.
+    #[must_use]
+    pub const fn speaks_about_route(&self) -> bool {
+        match self.ending {
+            Ending::ClientAbort => false,
+            Ending::Answered => self.upstream_status != 429,
+            Ending::Refused | Ending::Upstream(_) => true,
+        }
+    }
+
     /// A failure of the route: a 5xx of the upstream, or an error it caused.
     ///
     /// Never our own refusals, a 4xx, or a client that went away: those say nothing about the

@@ -62,8 +62,8 @@ impl Ticker {
         bands: &Bands,
         distress: impl Fn(usize, &RouteShared) -> BasisPoints,
     ) {
-        self.activate_touched(board);
         let second = now.monotonic_ns / NANOS_PER_SECOND;
+        self.activate_touched(board, second / SECONDS_PER_MINUTE);
         let Self { routes, active } = self;
         active.retain(|&route| {
             let windows = routes.get_mut(route).and_then(Option::as_mut);
@@ -78,6 +78,10 @@ impl Ticker {
             let busy = overdue > 0 || held > Band::Low || !windows.seconds.long().is_zero();
             windows.idle_ticks = if busy { 0 } else { windows.idle_ticks + 1 };
             windows.active = windows.idle_ticks < IDLE_TICKS;
+            if !windows.active {
+                // Nothing comes until the route is touched again: what comes then is new.
+                (windows.minute_start, _) = board.latencies(route);
+            }
             windows.active
         });
     }
@@ -99,7 +103,7 @@ impl Ticker {
         })
     }
 
-    fn activate_touched(&mut self, board: &Board) {
+    fn activate_touched(&mut self, board: &Board, minute: u64) {
         self.routes.resize_with(board.routes(), || None);
         for word in 0..board.routes().div_ceil(64) {
             let mut bits = board
@@ -107,17 +111,19 @@ impl Ticker {
                 .iter()
                 .fold(0, |bits, worker| bits | worker.take_touched(word));
             while bits != 0 {
-                self.activate(word * 64 + bits.trailing_zeros() as usize);
+                self.activate(word * 64 + bits.trailing_zeros() as usize, minute);
                 bits &= bits - 1;
             }
         }
     }
 
-    fn activate(&mut self, route: usize) {
+    fn activate(&mut self, route: usize, minute: u64) {
         if let Some(slot) = self.routes.get_mut(route) {
             let windows = slot.get_or_insert_default();
             if !windows.active {
                 windows.active = true;
+                windows.minute = minute;
+                windows.last_minute = Histogram::default();
                 self.active.push(route);
             }
         }
@@ -131,6 +137,8 @@ impl RouteWindows {
         let now = board.totals(route);
         let counts = Counts {
             offered: now.offered.wrapping_sub(self.seen.offered),
+            retries: now.retries.wrapping_sub(self.seen.retries),
+            outcomes: now.outcomes.wrapping_sub(self.seen.outcomes),
             completed: now.completed.wrapping_sub(self.seen.completed),
             failed: now.failed.wrapping_sub(self.seen.failed),
             slow: now.slow.wrapping_sub(self.seen.slow),
@@ -159,9 +167,14 @@ impl RouteWindows {
                 part: long.slow,
                 whole: long.completed,
             },
+            // Both of the same ten seconds: an overdue request fails long after it became so.
             Share {
                 part: short.failed,
-                whole: short.completed,
+                whole: short.outcomes.saturating_add(overdue),
+            },
+            Share {
+                part: short.retries,
+                whole: short.offered,
             },
             overdue,
         );
@@ -200,7 +213,7 @@ mod tests {
         for worker in board.workers() {
             let route = worker.touch(1).expect("route 1 is there");
             for latency in 0..10 {
-                route.note_offered();
+                route.note_offered(false);
                 route.note_forwarded();
                 route.note_outcome(1_000, latency % 2 == 0, latency == 0, false);
             }
@@ -245,6 +258,36 @@ mod tests {
             ticker.view(0).map(|view| view.last_minute.total()),
             Some(100)
         );
+    }
+
+    #[test]
+    fn a_minute_before_the_first_request_had_none() {
+        let board = Board::new(1, 1);
+        let mut ticker = Ticker::default();
+        let mut last_minute = |tick: u64, requests: usize| {
+            let route = board.workers()[0].touch(0).expect("route 0 is there");
+            (0..requests).for_each(|_| route.note_outcome(5_000, false, false, false));
+            ticker.tick(&board, at(tick), &Bands::default(), |_, _| {
+                BasisPoints::ZERO
+            });
+            ticker.view(0).map(|view| view.last_minute.total())
+        };
+        // First in minute 5, then again in minute 9 after the route was forgotten.
+        for minute in [5, 9] {
+            assert_eq!(
+                last_minute(minute * 600 + 10, 30),
+                Some(0),
+                "minute {minute}"
+            );
+            assert_eq!(
+                last_minute((minute + 1) * 600, 0),
+                Some(30),
+                "minute {minute}"
+            );
+            for tick in 1..1_300 {
+                let _ = last_minute((minute + 1) * 600 + tick, 0);
+            }
+        }
     }
 
     #[test]

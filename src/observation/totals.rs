@@ -11,6 +11,8 @@ use crate::observation::{BUCKETS, Histogram, bucket_of};
 #[derive(Debug)]
 pub struct RouteTotals {
     offered: AtomicU32,
+    retries: AtomicU32,
+    outcomes: AtomicU32,
     forwarded: AtomicU32,
     ended: AtomicU32,
     completed: AtomicU32,
@@ -27,6 +29,10 @@ pub struct RouteTotals {
 pub struct TotalsReading {
     /// Requests that asked for the route.
     pub offered: u32,
+    /// Retries among them.
+    pub retries: u32,
+    /// Requests that ended with an outcome that speaks about the route.
+    pub outcomes: u32,
     /// Requests sent on to the upstream.
     pub forwarded: u32,
     /// Forwarded requests that ended, in whatever way.
@@ -47,6 +53,8 @@ impl Default for RouteTotals {
     fn default() -> Self {
         Self {
             offered: AtomicU32::new(0),
+            retries: AtomicU32::new(0),
+            outcomes: AtomicU32::new(0),
             forwarded: AtomicU32::new(0),
             ended: AtomicU32::new(0),
             completed: AtomicU32::new(0),
@@ -72,8 +80,11 @@ fn bump(cell: &AtomicU32) {
 impl RouteTotals {
     /// A request asked for the route.
     #[inline]
-    pub fn note_offered(&self) {
+    pub fn note_offered(&self, is_retry: bool) {
         bump(&self.offered);
+        if is_retry {
+            bump(&self.retries);
+        }
     }
 
     /// A request was sent on.
@@ -105,6 +116,7 @@ impl RouteTotals {
     #[inline]
     pub fn note_outcome(&self, latency_us: u64, slow: bool, failed: bool, was_overdue: bool) {
         bump(&self.ended);
+        bump(&self.outcomes);
         if was_overdue {
             bump(&self.overdue_ended);
         } else {
@@ -130,6 +142,8 @@ impl RouteTotals {
             *sum = sum.wrapping_add(cell.load(Ordering::Relaxed));
         };
         add(&mut reading.offered, &self.offered);
+        add(&mut reading.retries, &self.retries);
+        add(&mut reading.outcomes, &self.outcomes);
         add(&mut reading.forwarded, &self.forwarded);
         add(&mut reading.ended, &self.ended);
         add(&mut reading.completed, &self.completed);
@@ -227,7 +241,7 @@ mod tests {
     fn an_overdue_request_is_counted_slow_once() {
         let worker = WorkerTotals::new(1);
         let route = worker.touch(0).expect("route 0 is there");
-        route.note_offered();
+        route.note_offered(false);
         route.note_forwarded();
         route.note_overdue();
         route.note_outcome(900_000, true, false, true);

@@ -5,6 +5,10 @@
 pub struct Counts {
     /// Requests that asked for the route.
     pub offered: u32,
+    /// Retries among them.
+    pub retries: u32,
+    /// Requests that ended with an outcome.
+    pub outcomes: u32,
     /// Requests with an outcome or overdue.
     pub completed: u32,
     /// Failures among them.
@@ -17,6 +21,8 @@ impl Counts {
     const fn plus(self, other: Self) -> Self {
         Self {
             offered: self.offered.saturating_add(other.offered),
+            retries: self.retries.saturating_add(other.retries),
+            outcomes: self.outcomes.saturating_add(other.outcomes),
             completed: self.completed.saturating_add(other.completed),
             failed: self.failed.saturating_add(other.failed),
             slow: self.slow.saturating_add(other.slow),
@@ -26,6 +32,8 @@ impl Counts {
     const fn minus(self, other: Self) -> Self {
         Self {
             offered: self.offered.saturating_sub(other.offered),
+            retries: self.retries.saturating_sub(other.retries),
+            outcomes: self.outcomes.saturating_sub(other.outcomes),
             completed: self.completed.saturating_sub(other.completed),
             failed: self.failed.saturating_sub(other.failed),
             slow: self.slow.saturating_sub(other.slow),
@@ -117,6 +125,8 @@ mod tests {
     fn one() -> Counts {
         Counts {
             offered: 1,
+            retries: 0,
+            outcomes: 1,
             completed: 1,
             failed: 0,
             slow: 1,

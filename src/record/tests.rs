@@ -48,6 +48,7 @@ fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {
         at,
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
+        has_body: false,
     };
     let admission = admit(&rulebook, 0, pairing, &arrival);
     let completion = Completion {

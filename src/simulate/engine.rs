@@ -73,6 +73,7 @@ impl<'a> Engine<'a> {
             at: virtual_moment(line.at_ms),
             listener_tier: Tier::Autonomous,
             declared_retries: line.declared_retries(),
+            has_body: false,
         };
         let (path, _) = split_query(line.target().unwrap_or_default().as_bytes());
         let path = canonicalise(path);

@@ -79,6 +79,7 @@ pub(crate) fn arrival() -> Arrival {
         },
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
+        has_body: false,
     }
 }
 

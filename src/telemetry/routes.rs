@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::contract::Contract;
-use crate::observation::{
-    BUCKETS, Board, Histogram, Mode, Signals, TotalsReading, bucket_ceiling_us,
-};
-use crate::pipeline::KNOWN_FACTORS;
+use crate::observation::{BUCKETS, Board, Histogram, TotalsReading, bucket_ceiling_us};
+use crate::pipeline;
 use crate::risk::{Reading, Subject, TABLE};
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::key::OTHER_ROUTE;
 use crate::telemetry::names;
 use crate::telemetry::series::contract_label;
-use crate::units::{BasisPoints, Tier};
+use crate::units::BasisPoints;
 
 /// Upper bounds of upstream durations: 256 us, doubled up to 33.6 s.
 ///
@@ -136,8 +133,10 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
 }
 
 fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
-    let terms = rulebook.contract_of(route).map(Contract::terms);
-    let signals = signals_of(rulebook, route);
+    let Some(shared) = rulebook.board().published(route) else {
+        return;
+    };
+    let (signals, terms) = pipeline::signals_at_rest(rulebook, route, shared);
     for line in &TABLE {
         let of_route = line.family.subject() == Subject::Route;
         if !of_route || !signals.known.contains(line.factor) {
@@ -148,26 +147,6 @@ fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
             text.sample(&names::RISK_FACTOR, &values, ratio(reading));
         }
     }
-}
-
-/// What the ticker last published about a route, as the factors read it.
-fn signals_of(rulebook: &Rulebook, route: usize) -> Signals {
-    let board: &Board = rulebook.board();
-    let mode = match rulebook.tier() {
-        Tier::ObserveOnly => Mode::Dry,
-        Tier::Control | Tier::Autonomous => Mode::Real,
-    };
-    let mut signals = Signals {
-        known: KNOWN_FACTORS,
-        in_flight: board.in_flight(route, mode),
-        ..Signals::default()
-    };
-    if let Some(shared) = board.published(route) {
-        signals.slow = shared.slow();
-        signals.failed = shared.failed();
-        signals.overdue = shared.overdue();
-    }
-    signals
 }
 
 fn ratio(value: BasisPoints) -> f64 {

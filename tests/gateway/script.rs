@@ -80,6 +80,8 @@ impl Governor for Script {
         Exchange::new((self.rule)(facts), id_of(facts.worker, n), n)
     }
 
+    fn body_read(&self, _exchange: &Exchange, _at: Moment) {}
+
     fn head_received(&self, _exchange: &Exchange, _at: Moment, _status: u16) {}
 
     fn complete(&self, _exchange: Exchange, completion: Completion) {

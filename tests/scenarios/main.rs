@@ -97,4 +97,8 @@ scenarios! {
     low_traffic,               // R035
     two_reasons,               // R046
     unknown_allowed,           // R042
+    pushed_back,               // R035
+    canary_route,              // R045
+    wrong_method_throttled,    // R054
+    late_failures,             // R035
 }

@@ -103,6 +103,7 @@ impl Gateway {
             at: moment(now),
             listener_tier: Tier::Autonomous,
             declared_retries: retries,
+            has_body: false,
         };
         let path = canonicalise(path.as_bytes());
         let path = path.as_ref().map_err(|fault| *fault);
