@@ -33,7 +33,8 @@ pub struct ReplayArgs {
     )]
     pub candidate: Option<PathBuf>,
     /// How the result is written to stdout.
-    #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
+    // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
+    #[arg(long, env = "TIDEGATE_REPLAY_FORMAT", value_enum, default_value_t)]
     pub format: ReportFormat,
 }
 

@@ -60,10 +60,16 @@ impl Place {
     }
 
     pub(crate) fn run_with(&self, words: &str, input: &str) -> Ran {
+        self.run_in(&[], words, input)
+    }
+
+    /// Runs the program with those variables in its environment, and no others.
+    pub(crate) fn run_in(&self, variables: &[(&str, &str)], words: &str, input: &str) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(words.split(' '))
             .current_dir(self.dir.path())
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
