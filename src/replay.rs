@@ -16,7 +16,7 @@ use crate::observation::{Signals, Take, UNMATCHED};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::canonical;
 use crate::policy::rules::{Rules, Severity};
-use crate::record::{Comparison, DecisionLine, Difference, LineError};
+use crate::record::{Comparison, DecisionLine, Difference, LineError, contradictions};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Replay {
     /// [`ReplayError`] where it cannot be judged.
     pub fn check(&mut self, record: &Record<'_>) -> Result<Option<Mismatch>, ReplayError> {
         let (line, judged) = self.judge(record)?;
-        let differences = self.comparison.differences(&line, &judged);
+        let differences = self.differences(&line, &judged)?;
         if differences.is_empty() {
             return Ok(None);
         }
@@ -162,6 +162,22 @@ impl Replay {
             policy_hash: line.policy_hash.to_owned(),
         })?;
         Ok((line, judged))
+    }
+
+    /// What a decision says that does not follow from its inputs, its rulebook and itself.
+    ///
+    /// # Errors
+    /// [`ReplayError::Rulebook`] where its rulebook cannot be read.
+    pub fn differences(
+        &mut self,
+        line: &DecisionLine<'_>,
+        judged: &Judgement,
+    ) -> Result<Vec<Difference>, ReplayError> {
+        let mut found = self.comparison.differences(line, judged);
+        let rules = self.rule_set(line.policy_hash)?;
+        let contract = line.contract_id.and_then(|id| rules.contract(id));
+        found.append(&mut contradictions(line, judged, &rules.rules, contract));
+        Ok(found)
     }
 
     /// The rulebook of a digest.
@@ -273,14 +289,14 @@ fn course_of(judged: &Judgement) -> &'static str {
 }
 
 fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
-    let name = line.judged_member("decision");
+    let name = line.member("decision");
     let severity = Severity::ALL
         .into_iter()
         .find(|severity| as_text(name) == Some(severity.name()));
     let Some(severity) = severity else {
         return "none";
     };
-    let taken = line.judged_member("actions_taken");
+    let taken = line.member("actions_taken");
     let is_taken = std::str::from_utf8(taken).is_ok_and(|taken| {
         let mut names = taken.split('"');
         names.any(|name| name == severity.key())

@@ -101,6 +101,11 @@ impl Place {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// Writes the ledger as it was.
+    pub(crate) fn restore(&self, lines: &[String]) {
+        fs::write(self.segment(), lines.join("\n") + "\n").unwrap();
+    }
+
     /// Changes one line of the ledger and nothing else.
     pub(crate) fn edit(&self, number: usize, change: impl Fn(&str) -> String) {
         let mut lines = self.ledger_lines();

@@ -24,7 +24,7 @@ pub(super) struct Counted {
 pub(super) struct Shown {
     pub(super) seq: u64,
     pub(super) decision_id: String,
-    pub(super) member: &'static str,
+    pub(super) member: String,
     pub(super) recorded: String,
     pub(super) recomputed: String,
 }
