@@ -180,12 +180,7 @@ fn every_member_that_follows_from_something_is_checked() {
         ),
         forged(ALLOWED, "\"instance\":\"simulate\",", "", "instance"),
         forged(ALLOWED, "\"status\":200,", "", "status"),
-        forged(
-            ALLOWED,
-            "\"inputs\":",
-            "\"forged\":1,\"inputs\":",
-            "forged",
-        ),
+        forged(ALLOWED, "\"inputs\":", "\"forged\":1,\"inputs\":", "forged"),
         // Limits that nobody asked, and an answer where nobody asks.
         forged(
             ALLOWED,
