@@ -3,20 +3,21 @@
 //! Zero differences is the bar. A candidate can be judged on the same inputs: then the question is
 //! not whether the record is true, but what the candidate would have decided.
 
-use std::collections::{BTreeMap, HashMap};
+mod impact;
+
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::contract::Contract;
-use crate::decision::shed_hash;
-use crate::enforcement::Measure;
-use crate::ledger::{Record, as_text};
-use crate::observation::{Signals, Take, UNMATCHED};
+use crate::ledger::Record;
 use crate::pipeline::{Judgement, judge};
 use crate::policy::canonical;
-use crate::policy::rules::{Rules, Severity};
-use crate::record::{Comparison, DecisionLine, Difference, LineError};
+use crate::policy::rules::Rules;
+use crate::record::{Comparison, DecisionLine, Difference, LineError, contradictions};
+
+pub use impact::{Candidate, Impact};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]
@@ -52,15 +53,11 @@ impl RuleSet {
     /// of theirs.
     #[must_use]
     pub fn judge(&self, line: &DecisionLine<'_>) -> Option<Judgement> {
-        self.judge_by(line, &line.signals)
-    }
-
-    fn judge_by(&self, line: &DecisionLine<'_>, signals: &Signals) -> Option<Judgement> {
         let terms = match line.contract_id {
             Some(id) => Some(self.contracts.get(id)?.terms()),
             None => None,
         };
-        Some(judge(&self.rules, terms, signals))
+        Some(judge(&self.rules, terms, &line.signals))
     }
 }
 
@@ -134,7 +131,7 @@ impl Replay {
     /// [`ReplayError`] where it cannot be judged.
     pub fn check(&mut self, record: &Record<'_>) -> Result<Option<Mismatch>, ReplayError> {
         let (line, judged) = self.judge(record)?;
-        let differences = self.comparison.differences(&line, &judged);
+        let differences = self.differences(&line, &judged)?;
         if differences.is_empty() {
             return Ok(None);
         }
@@ -162,6 +159,22 @@ impl Replay {
             policy_hash: line.policy_hash.to_owned(),
         })?;
         Ok((line, judged))
+    }
+
+    /// What a decision says that does not follow from its inputs, its rulebook and itself.
+    ///
+    /// # Errors
+    /// [`ReplayError::Rulebook`] where its rulebook cannot be read.
+    pub fn differences(
+        &mut self,
+        line: &DecisionLine<'_>,
+        judged: &Judgement,
+    ) -> Result<Vec<Difference>, ReplayError> {
+        let mut found = self.comparison.differences(line, judged);
+        let rules = self.rule_set(line.policy_hash)?;
+        let contract = line.contract_id.and_then(|id| rules.contract(id));
+        found.append(&mut contradictions(line, judged, &rules.rules, contract));
+        Ok(found)
     }
 
     /// The rulebook of a digest.
@@ -204,86 +217,4 @@ fn load(folder: &Path, digest: &str) -> Result<RuleSet, String> {
     }
     let (contracts, rules) = canonical::read(&bytes).map_err(|error| error.to_string())?;
     Ok(RuleSet::new(rules, contracts))
-}
-
-/// What a candidate would have decided on the same inputs.
-#[derive(Debug, Default)]
-pub struct Impact {
-    /// Decisions judged under both.
-    pub judged: u64,
-    /// Of these, decisions that no contract claimed: a new route of the candidate might.
-    pub unmatched: u64,
-    /// Of these, decisions that were refused, that the candidate would allow, and that no limit was
-    /// asked about: the limits are taken as granted.
-    pub limits_assumed: u64,
-    /// Decisions of contracts that the candidate does not have.
-    pub not_replayable: u64,
-    /// How many changed, per contract, from what to what.
-    pub changed: BTreeMap<(String, &'static str, &'static str), u64>,
-}
-
-impl Impact {
-    /// Adds one recorded decision.
-    pub fn add(&mut self, line: &DecisionLine<'_>, candidate: &RuleSet) {
-        let contract = line.contract_id.unwrap_or(UNMATCHED);
-        // A record carries the hash only where its own policy needed it.
-        let signals = Signals {
-            shed_hash: shed_hash(line.client, line.wall_us, contract),
-            ..line.signals
-        };
-        let Some(judged) = candidate.judge_by(line, &signals) else {
-            self.not_replayable += 1;
-            return;
-        };
-        self.judged += 1;
-        self.unmatched += u64::from(line.contract_id.is_none());
-        let allowed = judged.decision.severity() == Severity::Allow;
-        let unasked = line.contract_id.is_some() && signals.take == Take::NotAsked;
-        self.limits_assumed += u64::from(allowed && unasked);
-        let (was, would_be) = (recorded_course(line), course_of(&judged));
-        if would_be != was {
-            let key = (contract.to_owned(), was, would_be);
-            *self.changed.entry(key).or_default() += 1;
-        }
-    }
-
-    /// How many decisions changed.
-    #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.changed.values().sum()
-    }
-}
-
-/// A decision and whether the tier let it be carried out, in one name.
-fn course(severity: Severity, is_taken: bool) -> &'static str {
-    match (severity, is_taken) {
-        (Severity::Allow, _) => "ALLOW",
-        (Severity::Throttle, true) => "THROTTLE",
-        (Severity::Throttle, false) => "THROTTLE withheld",
-        (Severity::Quarantine, true) => "QUARANTINE",
-        (Severity::Quarantine, false) => "QUARANTINE withheld",
-        (Severity::Drop, true) => "DROP",
-        (Severity::Drop, false) => "DROP withheld",
-    }
-}
-
-fn course_of(judged: &Judgement) -> &'static str {
-    let withheld = judged.permit.measure() == Measure::Forward;
-    course(judged.decision.severity(), !withheld)
-}
-
-fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
-    let name = line.judged_member("decision");
-    let severity = Severity::ALL
-        .into_iter()
-        .find(|severity| as_text(name) == Some(severity.name()));
-    let Some(severity) = severity else {
-        return "none";
-    };
-    let taken = line.judged_member("actions_taken");
-    let is_taken = std::str::from_utf8(taken).is_ok_and(|taken| {
-        let mut names = taken.split('"');
-        names.any(|name| name == severity.key())
-    });
-    course(severity, is_taken)
 }

@@ -23,7 +23,7 @@ use crate::gateway::{clock, refusal};
 use crate::ledger::Record;
 use crate::observation::{Arrival, ClientHasher};
 use crate::pipeline::admit;
-use crate::record::{Comparison, DecisionId};
+use crate::record::DecisionId;
 use crate::replay::Replay;
 use crate::risk::assess;
 use crate::rulebook::Rulebook;
@@ -108,7 +108,10 @@ fn explain_record(dir: &Path, id: &str, trace: bool) -> Result<(String, u8)> {
         Ok(found) => found,
         Err(error) => return Ok((format!("{error}\n"), INTEGRITY)),
     };
-    let differences = Comparison::default().differences(&decision, &judged);
+    let differences = match replay.differences(&decision, &judged) {
+        Ok(differences) => differences,
+        Err(error) => return Ok((format!("{error}\n"), INTEGRITY)),
+    };
     let rules = replay.rule_set(decision.policy_hash)?;
     let account = Account {
         rules: rules.rules(),

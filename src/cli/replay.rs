@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
 use crate::ledger::{Record, as_counts};
 use crate::record::DecisionLine;
-use crate::replay::{Impact, Replay, RuleSet};
+use crate::replay::{Candidate, Impact, Replay, RuleSet};
 use report::{CandidateReport, Change, Counted, pretty};
 
 /// Judges every decision of a ledger again.
@@ -33,7 +33,8 @@ pub struct ReplayArgs {
     )]
     pub candidate: Option<PathBuf>,
     /// How the result is written to stdout.
-    #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
+    // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
+    #[arg(long, env = "TIDEGATE_REPLAY_FORMAT", value_enum, default_value_t)]
     pub format: ReportFormat,
 }
 
@@ -52,11 +53,11 @@ pub enum ReportFormat {
 /// is no ledger, 78 where the candidate is not valid.
 #[must_use]
 pub fn run(args: &ReplayArgs) -> u8 {
-    let candidate = match args.candidate.as_deref().map(candidate_of).transpose() {
-        Ok(candidate) => candidate,
+    let trial = match args.candidate.as_deref().map(trial_of).transpose() {
+        Ok(trial) => trial,
         Err(code) => return code,
     };
-    let counted = match replay(&args.ledger, candidate) {
+    let counted = match replay(&args.ledger, trial) {
         Ok(counted) => counted,
         Err(error) => return tell(&error, FAILED),
     };
@@ -85,22 +86,23 @@ fn code_of(counted: &Counted) -> u8 {
     }
 }
 
-struct Candidate {
-    rules: RuleSet,
+struct Trial {
+    candidate: Candidate,
     policy_hash: String,
     impact: Impact,
 }
 
-fn candidate_of(path: &Path) -> Result<Candidate, u8> {
+fn trial_of(path: &Path) -> Result<Trial, u8> {
     let loaded = load_or_tell(path)?;
-    Ok(Candidate {
+    let rules = RuleSet::new(loaded.rules, loaded.catalogue.contracts().to_vec());
+    Ok(Trial {
         policy_hash: loaded.content.digest_hex(),
-        rules: RuleSet::new(loaded.rules, loaded.catalogue.contracts().to_vec()),
+        candidate: Candidate::new(rules, loaded.settings.tier),
         impact: Impact::default(),
     })
 }
 
-fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
+fn replay(path: &Path, mut trial: Option<Trial>) -> Result<Counted> {
     let mut lines = open_ledger(path)?;
     let folder = if path.is_dir() {
         Some(path)
@@ -122,7 +124,7 @@ fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
             continue;
         }
         match Record::check(line.bytes, &mut buffer) {
-            Ok(record) => take(&mut counted, &mut replay, candidate.as_mut(), &record),
+            Ok(record) => take(&mut counted, &mut replay, trial.as_mut(), &record),
             Err(fault) => counted.unreadable(format!("{}: {}", at(), fault.rule())),
         }
     }
@@ -130,14 +132,14 @@ fn replay(path: &Path, mut candidate: Option<Candidate>) -> Result<Counted> {
         let path = path.display();
         bail!("{path} holds no ledger record; name the folder where 'seg-*.jsonl' lies");
     }
-    counted.candidate = candidate.map(report_of);
+    counted.candidate = trial.map(report_of);
     Ok(counted)
 }
 
 fn take(
     counted: &mut Counted,
     replay: &mut Replay,
-    candidate: Option<&mut Candidate>,
+    trial: Option<&mut Trial>,
     record: &Record<'_>,
 ) {
     match record.kind {
@@ -158,9 +160,13 @@ fn take(
         _ => return,
     }
     counted.decisions += 1;
-    if let Some(candidate) = candidate {
+    if let Some(Trial {
+        candidate, impact, ..
+    }) = trial
+    {
         match DecisionLine::read(record) {
-            Ok(line) => candidate.impact.add(&line, &candidate.rules),
+            // A candidate can be judged without the rulebook, only with less knowledge.
+            Ok(line) => impact.add(&line, candidate, replay.rule_set(line.policy_hash).ok()),
             Err(error) => counted.unreadable(format!("record {}: {error}", record.seq)),
         }
         return;
@@ -172,15 +178,17 @@ fn take(
     }
 }
 
-fn report_of(candidate: Candidate) -> CandidateReport {
-    let impact = candidate.impact;
+fn report_of(trial: Trial) -> CandidateReport {
+    let impact = trial.impact;
     CandidateReport {
-        policy_hash: candidate.policy_hash,
+        policy_hash: trial.policy_hash,
         judged: impact.judged,
         changed: impact.changes(),
         not_replayable: impact.not_replayable,
         unmatched: impact.unmatched,
         limits_assumed: impact.limits_assumed,
+        rate_estimated: impact.rate_estimated,
+        tier_assumed: impact.tier_assumed,
         changes: impact
             .changed
             .into_iter()

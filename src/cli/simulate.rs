@@ -40,7 +40,8 @@ pub struct SimulateArgs {
     #[arg(long, env = "TIDEGATE_TIER", value_enum)]
     pub tier: Option<TierArg>,
     /// Also writes a ledger into this folder, which must be new or empty.
-    #[arg(long, env = "TIDEGATE_LEDGER", value_name = "DIR")]
+    // Not TIDEGATE_LEDGER: there is a ledger to be read, and this one must be new.
+    #[arg(long, env = "TIDEGATE_SIMULATE_LEDGER", value_name = "DIR")]
     pub ledger: Option<PathBuf>,
     /// Adds what each factor contributed to the score.
     #[arg(long, env = "TIDEGATE_EXPLAIN")]

@@ -4,7 +4,7 @@
 //! record's `inputs` and the rulebook it names can compute the decision again, bit by bit.
 //! The order of `inputs` is the order of `Signals::to_inputs`; it is part of the ledger format.
 
-use crate::units::{Band, FactorSet, Tier};
+use crate::units::{Band, FACTOR_COUNT, FactorSet, Tier};
 
 /// `part` of `whole`, both counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -182,6 +182,9 @@ pub enum InputsError {
     /// Longer than this format knows.
     #[error("inputs has more than {INPUT_COUNT} members")]
     TooMany,
+    /// The last one is 0: the format leaves zeros at the end out, and knows one spelling only.
+    #[error("inputs ends in a zero, which is to be left out")]
+    TrailingZero,
     /// One of them cannot be what it stands for.
     #[error("inputs[{0}] is out of its range")]
     OutOfRange(usize),
@@ -242,25 +245,32 @@ impl Signals {
     /// The signals that a record's `inputs` hold; missing ones at the end are 0.
     ///
     /// # Errors
-    /// [`InputsError`] where there are too many, or one is out of its range.
+    /// [`InputsError`] where there are too many, the last is 0, or one is out of its range.
     pub fn from_inputs(inputs: &[i64]) -> Result<Self, InputsError> {
         if inputs.len() > INPUT_COUNT {
             return Err(InputsError::TooMany);
+        }
+        if inputs.last() == Some(&0) {
+            return Err(InputsError::TrailingZero);
         }
         let mut read = Reader { inputs, at: 0 };
         let signals = Self {
             standing: read.one_of(&STANDINGS)?,
             tier: read.one_of(&Tier::ALL)?,
-            known: FactorSet::from_bits(read.number()?),
+            known: FactorSet::from_bits(read.at_most(KNOWN_BITS_MAX)?),
             take: read.one_of(&TAKES)?,
-            class: read.number()?,
-            shed_hash: read.number()?,
+            class: read.at_most(CLASS_MAX)?,
+            shed_hash: read.at_most(SHED_HASH_MAX)?,
             route_band: read.one_of(&Band::ALL)?,
             slow: read.share()?,
             failed: read.share()?,
             in_flight: read.number()?,
             overdue: read.number()?,
-            class_share_bp: [read.number()?, read.number()?, read.number()?],
+            class_share_bp: [
+                read.at_most(CLASS_SHARE_MAX_BP)?,
+                read.at_most(CLASS_SHARE_MAX_BP)?,
+                read.at_most(CLASS_SHARE_MAX_BP)?,
+            ],
             retry: read.one_of(&[RetryKind::First, RetryKind::Declared, RetryKind::Seen])?,
             retries: read.share()?,
             circuit: read.one_of(&[
@@ -287,6 +297,11 @@ impl Signals {
         Ok(signals)
     }
 }
+
+const KNOWN_BITS_MAX: u16 = (1 << FACTOR_COUNT) - 1;
+const CLASS_MAX: u8 = 2;
+const SHED_HASH_MAX: u16 = 9_999;
+const CLASS_SHARE_MAX_BP: u16 = 10_000;
 
 const STANDINGS: [Standing; 5] = [
     Standing::Contracted,
@@ -323,6 +338,15 @@ impl Reader<'_> {
         T::try_from(value).map_err(|_| InputsError::OutOfRange(at))
     }
 
+    fn at_most<T: TryFrom<i64> + PartialOrd>(&mut self, most: T) -> Result<T, InputsError> {
+        let at = self.at;
+        let number = self.number()?;
+        if number > most {
+            return Err(InputsError::OutOfRange(at));
+        }
+        Ok(number)
+    }
+
     fn one_of<T: Copy>(&mut self, values: &[T]) -> Result<T, InputsError> {
         let at = self.at;
         let number: usize = self.number()?;
@@ -349,38 +373,99 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BurnPair, InputsError, Share, Signals, Standing, Take};
-    use crate::units::Tier;
+    use super::{
+        BurnPair, CircuitState, InputsError, Regression, RetryKind, Share, Signals, Standing, Take,
+        Traffic,
+    };
+    use crate::units::{Band, FactorSet, Tier};
+
+    /// Every field has a number of its own, so that no two places can be mixed up unseen.
+    fn distinct() -> Signals {
+        let share = |part, whole| Share { part, whole };
+        let burn = |first| BurnPair {
+            short: share(first, first + 1),
+            long: share(first + 2, first + 3),
+        };
+        Signals {
+            standing: Standing::Malformed,
+            tier: Tier::Autonomous,
+            known: FactorSet::from_bits(1_027),
+            take: Take::Probe,
+            class: 1,
+            shed_hash: 9_999,
+            route_band: Band::High,
+            slow: share(101, 102),
+            failed: share(103, 104),
+            in_flight: 105,
+            overdue: 106,
+            class_share_bp: [107, 108, 109],
+            retry: RetryKind::Seen,
+            retries: share(110, 111),
+            circuit: CircuitState::HalfOpen,
+            circuit_epoch: 112,
+            contract_tat_ns: -113,
+            client_tat_ns: 114,
+            client_over: true,
+            client_refusals: 115,
+            regression: Regression {
+                p95_us: 116,
+                baseline_us: 117,
+            },
+            traffic: Traffic {
+                offered: 118,
+                mean_1024: 119,
+                variance_1024: 120,
+            },
+            burn: [burn(121), burn(125), burn(129)],
+        }
+    }
 
     #[test]
     fn inputs_hold_every_signal() {
-        let share = Share { part: 3, whole: 7 };
-        let pair = BurnPair {
-            short: share,
-            long: share,
-        };
-        let signals = Signals {
-            standing: Standing::MethodNotAllowed,
-            tier: Tier::Control,
-            take: Take::Concurrency,
-            shed_hash: 9_999,
-            slow: share,
-            contract_tat_ns: -5,
-            client_over: true,
-            burn: [BurnPair::default(), pair, pair],
-            ..Signals::default()
-        };
-        assert_eq!(Signals::from_inputs(&signals.to_inputs()), Ok(signals));
+        // R047: the order of docs/decision-record.md.
+        let inputs = [
+            4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
+            2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
+            128, 129, 130, 131, 132,
+        ];
+        assert_eq!(distinct().to_inputs(), inputs);
+        assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
     }
 
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[9]), Err(InputsError::OutOfRange(0)));
-        assert_eq!(
-            Signals::from_inputs(&[0, 0, -1]),
-            Err(InputsError::OutOfRange(2))
-        );
         assert_eq!(Signals::from_inputs(&[0; 43]), Err(InputsError::TooMany));
+        assert_eq!(
+            Signals::from_inputs(&[1, 0]),
+            Err(InputsError::TrailingZero)
+        );
+        // A place, the most that may stand there, and one more.
+        let table = [
+            (0, 4, 5),
+            (1, 2, 3),
+            (2, 2_047, 2_048),
+            (3, 5, 6),
+            (4, 2, 3),
+            (5, 9_999, 10_000),
+            (6, 4, 5),
+            (7, i64::from(u32::MAX), i64::from(u32::MAX) + 1),
+            (11, 1, -1),
+            (13, 10_000, 10_001),
+            (14, 10_000, 10_001),
+            (15, 10_000, 10_001),
+            (16, 2, 3),
+            (19, 2, 3),
+            (23, 1, 2),
+            (28, 1, -1),
+        ];
+        for (place, most, more) in table {
+            let mut inputs = distinct().to_inputs();
+            inputs[place] = most;
+            assert!(Signals::from_inputs(&inputs).is_ok(), "{most} at {place}");
+            inputs[place] = more;
+            let want = Err(InputsError::OutOfRange(place));
+            assert_eq!(Signals::from_inputs(&inputs), want, "{more} at {place}");
+        }
     }
 }

@@ -4,14 +4,30 @@
 //! every record is as it should be, so the comparison itself allocates nothing.
 
 use crate::pipeline::Judgement;
-use crate::record::{DecisionLine, JUDGED_MEMBERS};
+use crate::record::DecisionLine;
 use crate::units::{Action, ActionSet, BasisPoints, Factor};
 
-/// A judged member that does not follow from the record's own inputs.
+/// The members of a record that follow from its inputs and its rulebook.
+pub const JUDGED_MEMBERS: [&str; 12] = [
+    "abuse_bp",
+    "actions_taken",
+    "allowed_actions",
+    "circuit",
+    "decision",
+    "distress_bp",
+    "factors",
+    "insufficient",
+    "reason_codes",
+    "recommended_actions",
+    "risk_bp",
+    "tier",
+];
+
+/// A member that does not follow from the record's own inputs, or contradicts another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Its name.
-    pub member: &'static str,
+    pub member: String,
     /// What the record says; empty where it is missing.
     pub recorded: String,
     /// What follows; empty where it should be missing.
@@ -29,12 +45,13 @@ impl Comparison {
     #[must_use]
     pub fn differences(&mut self, line: &DecisionLine<'_>, judged: &Judgement) -> Vec<Difference> {
         let mut found = Vec::new();
-        for (member, recorded) in JUDGED_MEMBERS.into_iter().zip(line.judged) {
+        for member in JUDGED_MEMBERS {
+            let recorded = line.member(member);
             self.expected.clear();
             write_member(&mut self.expected, member, line, judged);
             if self.expected != recorded {
                 found.push(Difference {
-                    member,
+                    member: member.to_owned(),
                     recorded: String::from_utf8_lossy(recorded).into_owned(),
                     recomputed: String::from_utf8_lossy(&self.expected).into_owned(),
                 });

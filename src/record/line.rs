@@ -16,23 +16,50 @@ pub enum LineError {
     Inputs(#[from] InputsError),
 }
 
-/// How many members of a record follow from its inputs.
-pub const JUDGED_COUNT: usize = 12;
+/// How many members a decision may have, `hash` aside.
+pub const MEMBER_COUNT: usize = 39;
 
-/// The members of a record that follow from its inputs and its rulebook, sorted.
-pub const JUDGED_MEMBERS: [&str; JUDGED_COUNT] = [
+/// All members that a decision may have, `hash` aside, sorted. There are no others.
+pub const MEMBERS: [&str; MEMBER_COUNT] = [
     "abuse_bp",
     "actions_taken",
     "allowed_actions",
+    "case_id",
     "circuit",
+    "client",
+    "contract_id",
     "decision",
+    "decision_id",
     "distress_bp",
+    "endpoint_key",
+    "error_count",
     "factors",
+    "inputs",
+    "instance",
     "insufficient",
+    "kind",
+    "latency_us",
+    "method",
+    "n",
+    "outcome",
+    "phase",
+    "policy_hash",
+    "policy_version",
+    "prev",
     "reason_codes",
     "recommended_actions",
+    "retry_count",
     "risk_bp",
+    "seq",
+    "status",
     "tier",
+    "trace_id",
+    "ts_us",
+    "unmatched_shape",
+    "upstream",
+    "upstream_status",
+    "v",
+    "worker",
 ];
 
 /// The arguments of a recorded decision, and what the record says of its judgement.
@@ -50,8 +77,10 @@ pub struct DecisionLine<'a> {
     pub wall_us: u64,
     /// What it was judged by.
     pub signals: Signals,
-    /// The raw values of [`JUDGED_MEMBERS`]; empty where one is missing.
-    pub judged: [&'a [u8]; JUDGED_COUNT],
+    /// The raw values of [`MEMBERS`]; empty where one is missing.
+    pub members: [&'a [u8]; MEMBER_COUNT],
+    /// Key and raw value of the first member that is none of [`MEMBERS`].
+    pub unknown: Option<(&'a [u8], &'a [u8])>,
 }
 
 impl<'a> DecisionLine<'a> {
@@ -63,8 +92,21 @@ impl<'a> DecisionLine<'a> {
         let (mut decision_id, mut policy_hash, mut contract_id, mut inputs) =
             (None, None, None, None);
         let (mut client, mut wall_us) = (None, None);
-        let mut judged: [&[u8]; JUDGED_COUNT] = [b""; JUDGED_COUNT];
+        let mut members: [&[u8]; MEMBER_COUNT] = [b""; MEMBER_COUNT];
+        let (mut place, mut unknown) = (0, None);
         for (key, raw) in CheckedMembers::of(record) {
+            // Both are sorted, so each key is looked for behind the one before.
+            let ahead = MEMBERS.get(place..).unwrap_or_default();
+            match ahead.iter().position(|member| member.as_bytes() == key) {
+                Some(steps) => {
+                    place += steps;
+                    if let Some(slot) = members.get_mut(place) {
+                        *slot = raw;
+                    }
+                    place += 1;
+                }
+                None => unknown = unknown.or(Some((key, raw))),
+            }
             match key {
                 b"client" => client = as_text(raw).and_then(as_client),
                 b"contract_id" => contract_id = as_text(raw),
@@ -72,12 +114,7 @@ impl<'a> DecisionLine<'a> {
                 b"inputs" => inputs = as_ints(raw),
                 b"policy_hash" => policy_hash = as_text(raw),
                 b"ts_us" => wall_us = as_uint(raw),
-                _ => {
-                    let slot = judged_place(key).and_then(|place| judged.get_mut(place));
-                    if let Some(slot) = slot {
-                        *slot = raw;
-                    }
-                }
+                _ => {}
             }
         }
         let (inputs, count) = inputs.ok_or(LineError::Member("inputs"))?;
@@ -89,25 +126,20 @@ impl<'a> DecisionLine<'a> {
             client: client.ok_or(LineError::Member("client"))?,
             wall_us: wall_us.ok_or(LineError::Member("ts_us"))?,
             signals: Signals::from_inputs(inputs)?,
-            judged,
+            members,
+            unknown,
         })
     }
 
-    /// The raw value of one of [`JUDGED_MEMBERS`]; empty where it is missing.
+    /// The raw value of one of [`MEMBERS`]; empty where it is missing.
     #[must_use]
-    pub fn judged_member(&self, name: &str) -> &'a [u8] {
-        let place = JUDGED_MEMBERS.iter().position(|member| *member == name);
+    pub fn member(&self, name: &str) -> &'a [u8] {
+        let place = MEMBERS.binary_search(&name).ok();
         place
-            .and_then(|place| self.judged.get(place))
+            .and_then(|place| self.members.get(place))
             .copied()
             .unwrap_or_default()
     }
-}
-
-/// Keys are told apart by their length first, so that few bytes are compared at all.
-fn judged_place(key: &[u8]) -> Option<usize> {
-    let is_it = |member: &&str| member.len() == key.len() && member.as_bytes() == key;
-    JUDGED_MEMBERS.iter().position(is_it)
 }
 
 /// The members of a record that has been checked: it is canonical, so nothing is checked again.
@@ -167,7 +199,8 @@ fn string_bytes(bytes: &[u8]) -> usize {
 }
 
 fn as_client(digits: &str) -> Option<ClientKey> {
-    let is_key = digits.len() == 16;
+    let lower = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let is_key = digits.len() == 16 && digits.bytes().all(lower);
     let key = u64::from_str_radix(digits, 16).ok();
     key.filter(|_| is_key).map(ClientKey)
 }
@@ -206,7 +239,7 @@ fn as_int(text: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CheckedMembers, as_int, as_ints};
+    use super::{CheckedMembers, MEMBERS, as_client, as_int, as_ints};
     use crate::ledger::{Chain, Record};
 
     #[test]
@@ -229,6 +262,20 @@ mod tests {
         let strict: Vec<_> = record.members().map(|(k, v)| (k.as_bytes(), v)).collect();
         assert_eq!(quick, strict);
         assert_eq!(quick.len(), 12);
+    }
+
+    #[test]
+    fn members_are_sorted_and_a_client_has_one_spelling() {
+        assert!(MEMBERS.is_sorted());
+        assert!(as_client("0123456789abcdef").is_some());
+        for other in [
+            "0123456789ABCDEF",
+            "+123456789abcdef",
+            "0123456789abcde",
+            "",
+        ] {
+            assert!(as_client(other).is_none(), "{other}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod case;
 mod compare;
+mod consistency;
 mod encode;
 mod event;
 mod id;
@@ -15,11 +16,12 @@ mod shape;
 mod text;
 
 pub use case::case_id;
-pub use compare::{Comparison, Difference};
+pub use compare::{Comparison, Difference, JUDGED_MEMBERS};
+pub use consistency::contradictions;
 pub use encode::Encoder;
 pub use event::{DecisionEvent, Event, EventEnding, Outcome, OutcomeEvent, Phase};
 pub use id::DecisionId;
-pub use line::{DecisionLine, JUDGED_COUNT, JUDGED_MEMBERS, LineError};
+pub use line::{DecisionLine, LineError, MEMBER_COUNT, MEMBERS};
 pub use shape::{SHAPE_BYTES_MAX, unmatched_shape};
 pub use text::InlineText;
 

@@ -48,28 +48,69 @@ fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> Basis
         return BasisPoints::ZERO;
     }
     let burn = burn_thousandths(pair.short, budget).min(burn_thousandths(pair.long, budget));
-    let reading = rule.cap_bp * burn / (rule.limit_tenths * 100);
+    let reading = rule.cap_bp.saturating_mul(burn) / (rule.limit_tenths * 100);
     BasisPoints::saturating(reading.min(rule.cap_bp))
 }
 
-/// Failure share over error budget, times 1000.
+/// Failure share over error budget, times 1000. A recorded part may be forged: more than the whole
+/// counts as the whole.
 fn burn_thousandths(share: Share, budget: PartsPerMillion) -> u64 {
     if share.whole == 0 || budget.get() == 0 {
         return 0;
     }
-    let part = u128::from(share.part) * 1_000_000_000;
-    (part / u128::from(share.whole) / u128::from(budget.get())) as u64
+    let part = u128::from(share.part.min(share.whole)) * 1_000_000_000;
+    let burn = part / u128::from(share.whole) / u128::from(budget.get());
+    u64::try_from(burn).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::burn;
+    use crate::contract::Terms;
     use crate::observation::{BurnPair, Share, Signals};
     use crate::risk::Reading;
-    use crate::units::BasisPoints;
+    use crate::units::{BasisPoints, PartsPerMillion};
 
     fn share(part: u32, whole: u32) -> Share {
         Share { part, whole }
+    }
+
+    #[test]
+    fn impossible_shares_read_the_worst_and_never_overflow() {
+        let least = Terms {
+            error_budget: PartsPerMillion::saturating(1),
+            ..Terms::default()
+        };
+        for part in [u32::MAX, u32::MAX - 1, 101] {
+            let forged = BurnPair {
+                short: share(part, 1),
+                long: share(part, 100),
+            };
+            let signals = Signals {
+                burn: [forged; 3],
+                ..Signals::default()
+            };
+            for terms in [None, Some(&least)] {
+                assert_eq!(burn(&signals, terms), Reading::Known(BasisPoints::FULL));
+            }
+        }
+        // More than the whole is the whole, not more.
+        let forged = BurnPair {
+            short: share(u32::MAX, 1_000_000),
+            long: share(u32::MAX, 1_000_000),
+        };
+        let signals = Signals {
+            burn: [BurnPair::default(), BurnPair::default(), forged],
+            ..Signals::default()
+        };
+        let whole = Terms {
+            error_budget: PartsPerMillion::saturating(1_000_000),
+            ..Terms::default()
+        };
+        assert_eq!(
+            burn(&signals, Some(&whole)),
+            Reading::Known(BasisPoints::saturating(2_000))
+        );
     }
 
     #[test]

@@ -36,6 +36,10 @@ pub struct Engine<'a> {
     ticker: Ticker,
     open: OpenRequests<Running>,
     due: BTreeMap<(u64, u64), OpenToken>,
+    /// When the open requests that are not overdue yet become so, on the monotonic clock.
+    deadlines: BTreeMap<(u64, u64), OpenToken>,
+    /// Something was counted that no tick has seen.
+    is_touched: bool,
     next_tick_ms: u64,
     lines: u64,
     finished: VecDeque<Option<DecisionEvent>>,
@@ -53,6 +57,8 @@ impl<'a> Engine<'a> {
             ticker: Ticker::default(),
             open: OpenRequests::default(),
             due: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            is_touched: true,
             next_tick_ms: 0,
             lines: 0,
             finished: VecDeque::new(),
@@ -65,6 +71,7 @@ impl<'a> Engine<'a> {
         self.advance(line.at_ms);
         let number = self.lines;
         self.lines += 1;
+        self.is_touched = true;
         self.finished.push_back(None);
         let method = Method::from_token(&line.method);
         let arrival = Arrival {
@@ -123,27 +130,27 @@ impl<'a> Engine<'a> {
             self.end(&running, false, at_ms, status, 0, Ending::Refused);
             return;
         }
-        let key = (at_ms + u64::from(running.latency_ms), running.line);
+        let (due_ms, line) = (at_ms + u64::from(running.latency_ms), running.line);
+        let overdue_at_ns = running.admission.overdue_at_ns;
         let token = self.open.open(OpenRequest {
             route: running.admission.route,
             since: virtual_moment(at_ms),
-            overdue_at_ns: running.admission.overdue_at_ns,
+            overdue_at_ns,
             overdue: false,
             written: false,
             about: running,
         });
-        self.due.insert(key, token);
+        self.due.insert((due_ms, line), token);
+        if overdue_at_ns < virtual_moment(due_ms).monotonic_ns {
+            self.deadlines.insert((overdue_at_ns, line), token);
+        }
     }
 
     /// Lets time pass up to and including `at_ms`, all but the arrivals of that instant.
     fn advance(&mut self, at_ms: u64) {
         loop {
             let due_ms = self.due.first_key_value().map(|((due, _), _)| *due);
-            let quiet = due_ms.is_none() && self.ticker.is_idle() && self.next_tick_ms > 0;
-            if quiet && self.next_tick_ms + TICK_MS < at_ms {
-                // Nothing moves until then, so the ticks between would change nothing.
-                self.next_tick_ms = at_ms - at_ms % TICK_MS;
-            }
+            self.skip_quiet_ticks(due_ms.map_or(at_ms, |due| due.min(at_ms)));
             let tick =
                 self.next_tick_ms <= at_ms && due_ms.is_none_or(|due| self.next_tick_ms <= due);
             if tick {
@@ -156,15 +163,34 @@ impl<'a> Engine<'a> {
         }
     }
 
+    /// Passes over the ticks before `until_ms` that would change nothing: no window moves, nothing
+    /// was counted, and nothing becomes overdue.
+    fn skip_quiet_ticks(&mut self, until_ms: u64) {
+        if self.is_touched || !self.ticker.is_idle() {
+            return;
+        }
+        let origin_ns = virtual_moment(0).monotonic_ns;
+        let deadline_ms = self
+            .deadlines
+            .first_key_value()
+            .map(|((at_ns, _), _)| at_ns.saturating_sub(origin_ns) / 1_000_000);
+        let until_ms = deadline_ms.map_or(until_ms, |deadline| deadline.min(until_ms));
+        self.next_tick_ms = self.next_tick_ms.max(until_ms - until_ms % TICK_MS);
+    }
+
     fn tick(&mut self) {
         let now = virtual_moment(self.next_tick_ms);
-        for request in self.open.iter_mut() {
-            if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
+        while let Some(first) = self.deadlines.first_entry() {
+            if first.key().0 >= now.monotonic_ns {
+                break;
+            }
+            if let Some(request) = self.open.get_mut(first.remove()) {
                 request.overdue = true;
                 pipeline::note_overdue(self.rulebook, SIMULATED_WORKER, request.route);
             }
         }
         pipeline::tick(self.rulebook, &mut self.ticker, now);
+        self.is_touched = false;
         self.next_tick_ms += TICK_MS;
     }
 
@@ -176,6 +202,9 @@ impl<'a> Engine<'a> {
             return;
         };
         let running = request.about;
+        self.is_touched = true;
+        self.deadlines
+            .remove(&(request.overdue_at_ns, running.line));
         let (status, ending) = match running.status {
             0 => (502, Ending::Upstream(UpstreamError::Connect)),
             status => (status, Ending::Answered),

@@ -5,6 +5,7 @@
 
 mod clock;
 mod engine;
+mod headers;
 mod reader;
 mod traffic;
 

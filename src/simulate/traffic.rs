@@ -5,10 +5,14 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::headers;
 use crate::observation::{ClientHasher, ClientKey, declared_retries};
 
 /// The longest time a traffic file may span: ten years.
 const AT_MS_MAX: u64 = 10 * 366 * 86_400_000;
+
+/// The longest an upstream may take: one hour.
+const LATENCY_MS_MAX: u32 = 3_600_000;
 
 /// A request with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -23,13 +27,13 @@ pub struct TrafficLine {
     /// The client's address or name.
     #[serde(default = "default_client")]
     pub client: String,
-    /// Header fields.
-    #[serde(default)]
+    /// Header fields; no name twice.
+    #[serde(default, deserialize_with = "headers::once_each")]
     pub headers: BTreeMap<String, String>,
-    /// What the upstream answered; 0 = it could not be reached.
+    /// What the upstream answered at last, 200 to 599; 0 = it could not be reached.
     #[serde(default = "default_status")]
     pub status: u16,
-    /// How long the upstream took.
+    /// How long the upstream took; at most an hour.
     #[serde(default)]
     pub latency_ms: u32,
 }
@@ -77,22 +81,44 @@ impl TrafficLine {
     /// # Errors
     /// [`TrafficError`] names the line and the rule.
     pub fn read(text: &str, line: u64, earliest_ms: u64) -> Result<Self, TrafficError> {
+        let range = |rule| Err(TrafficError::Range { line, rule });
+        if !text.trim_ascii_start().starts_with('{') {
+            return range("it is not a JSON object; write one object per line, from '{' to '}'");
+        }
         let read: Self =
             serde_json::from_str(text).map_err(|error| TrafficError::Format { line, error })?;
-        let range = |rule| Err(TrafficError::Range { line, rule });
         if read.at_ms < earliest_ms {
             return range("at_ms is smaller than on the line before; sort the file by at_ms");
         }
-        if read.at_ms > AT_MS_MAX {
-            return range("at_ms is more than ten years; give milliseconds since the file's start");
+        match read.broken_rule() {
+            Some(rule) => range(rule),
+            None => Ok(read),
         }
-        if !(read.status == 0 || (100..=599).contains(&read.status)) {
-            return range("status is neither 0 (connection failure) nor from 100 to 599");
+    }
+
+    /// The first rule that a member breaks, and its remedy.
+    fn broken_rule(&self) -> Option<&'static str> {
+        if self.at_ms > AT_MS_MAX {
+            return Some("at_ms is more than ten years; give milliseconds since the file's start");
         }
-        if read.target().is_none() {
-            return range("url is neither a path nor http://host/path");
+        if !is_token(&self.method) {
+            return Some("method is not a token of RFC 9110; give a name such as GET");
         }
-        Ok(read)
+        if self.target().is_none() {
+            return Some(
+                "url is neither a path nor http://host/path nor https://host/path; give one of them",
+            );
+        }
+        if !(self.status == 0 || (200..=599).contains(&self.status)) {
+            return Some(
+                "status is neither 0 (connection failure) nor from 200 to 599; \
+                 give the final answer's",
+            );
+        }
+        if self.latency_ms > LATENCY_MS_MAX {
+            return Some("latency_ms is more than 3600000; give at most an hour");
+        }
+        None
     }
 
     /// The path and query.
@@ -101,9 +127,15 @@ impl TrafficLine {
         if self.url.starts_with('/') {
             return Some(&self.url);
         }
-        let (_, rest) = self.url.split_once("://")?;
-        match rest.find(['/', '?']) {
-            Some(at) if rest.as_bytes().get(at) == Some(&b'/') => rest.get(at..),
+        let (scheme, rest) = self.url.split_once("://")?;
+        let is_http = ["http", "https"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known));
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at_checked(end)?;
+        match target.bytes().next() {
+            _ if !is_http || authority.is_empty() => None,
+            Some(b'/') => Some(target),
             Some(_) => None,
             None => Some("/"),
         }
@@ -130,6 +162,12 @@ impl TrafficLine {
     }
 }
 
+/// `token` of RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_tchar)
+}
+
 #[cfg(test)]
 mod tests {
     use super::TrafficLine;
@@ -152,6 +190,20 @@ mod tests {
                 r#"{"at_ms":5,"method":"GET","url":"/","status":99}"#,
                 "status is neither",
             ),
+            (r#"[5,"GET","/"]"#, "it is not a JSON object; write"),
+            ("7", "it is not a JSON object; write"),
+            (
+                r#"{"at_ms":5,"method":"GET","url":"/","latency_ms":3600001}"#,
+                "latency_ms is more than 3600000; give",
+            ),
+            (
+                r#"{"at_ms":5,"method":"GET","url":"/","headers":{"a":"1","A":"2"}}"#,
+                "header 'A' stands twice; give each name once",
+            ),
+            (
+                r#"{"at_ms":5,"method":"GET","url":"/","headers":{"a":"1","a":"1"}}"#,
+                "header 'a' stands twice; give each name once",
+            ),
             (
                 r#"{"at_ms":5,"method":"GET","url":"/","stat":1}"#,
                 "unknown field `stat`",
@@ -160,6 +212,71 @@ mod tests {
         for (text, want) in table {
             let error = TrafficLine::read(text, 3, 5).expect_err(text).to_string();
             assert!(error.contains(want), "{error}");
+        }
+    }
+
+    #[test]
+    fn members_have_their_bounds() {
+        // Member, what is taken, what is refused.
+        let table: [(&str, &[&str], &[&str]); 4] = [
+            (
+                "url",
+                &[
+                    "/",
+                    "http://h",
+                    "HTTPS://h:1/s",
+                    "http://h/s#f",
+                    "//h/s",
+                    "http://[::1]/",
+                ],
+                &[
+                    "",
+                    "s",
+                    "ftp://x/s",
+                    "://x/s",
+                    "http:///s",
+                    "http://",
+                    "http://h#/s",
+                    "http://h?x",
+                    "http:/s",
+                ],
+            ),
+            (
+                "method",
+                &["GET", "get", "M-SEARCH", "X_1~"],
+                &["", " ", "GE T", "GET/1", "G\u{e9}T", "GET:"],
+            ),
+            (
+                "status",
+                &["0", "200", "599"],
+                &["1", "99", "100", "101", "199", "600"],
+            ),
+            ("latency_ms", &["0", "3600000"], &["3600001", "4294967295"]),
+        ];
+        for (member, taken, refused) in table {
+            let quoted = matches!(member, "url" | "method");
+            for (value, is_taken) in taken
+                .iter()
+                .map(|value| (*value, true))
+                .chain(refused.iter().map(|value| (*value, false)))
+            {
+                let mut line = serde_json::json!({"at_ms": 0, "method": "GET", "url": "/"});
+                line[member] = if quoted {
+                    value.into()
+                } else {
+                    value.parse::<u64>().expect("a number").into()
+                };
+                let read = TrafficLine::read(&line.to_string(), 7, 0);
+                match (read, is_taken) {
+                    (Ok(_), true) => {}
+                    (Err(error), false) => {
+                        let start = format!("line 7: {member} is ");
+                        let error = error.to_string();
+                        assert!(error.starts_with(&start) && error.contains("; "), "{error}");
+                    }
+                    (read, _) => panic!("{member} {value}: {read:?}"),
+                }
+            }
         }
     }
 

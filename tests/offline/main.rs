@@ -7,8 +7,10 @@
     clippy::indexing_slicing
 )]
 
+mod candidates;
 mod documents;
 mod explained;
+mod forged;
 mod place;
 mod replayed;
 mod simulated;

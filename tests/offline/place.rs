@@ -60,10 +60,16 @@ impl Place {
     }
 
     pub(crate) fn run_with(&self, words: &str, input: &str) -> Ran {
+        self.run_in(&[], words, input)
+    }
+
+    /// Runs the program with those variables in its environment, and no others.
+    pub(crate) fn run_in(&self, variables: &[(&str, &str)], words: &str, input: &str) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(words.split(' '))
             .current_dir(self.dir.path())
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -93,6 +99,11 @@ impl Place {
     pub(crate) fn ledger_lines(&self) -> Vec<String> {
         let text = fs::read_to_string(self.segment()).unwrap();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// Writes the ledger as it was.
+    pub(crate) fn restore(&self, lines: &[String]) {
+        fs::write(self.segment(), lines.join("\n") + "\n").unwrap();
     }
 
     /// Changes one line of the ledger and nothing else.

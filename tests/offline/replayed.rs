@@ -248,3 +248,27 @@ fn a_candidate_that_sheds_earlier_sheds_a_share() {
     // Distress is about 0.4 for most of the time: a share of (0.4 - 0.05) / (0.96 - 0.05).
     assert!((80..240).contains(&shed), "{shed} of 400 shed: {json}");
 }
+
+/// Verbs of one environment must not break each other: what a variable means to one of them, the
+/// others understand too or do not read.
+#[test]
+fn variables_of_other_verbs_are_not_read() {
+    let place = Place::new();
+    let others = [("TIDEGATE_FORMAT", "sarif"), ("TIDEGATE_LEDGER", "l")];
+    let ran = place.run_in(&others, "simulate traffic.jsonl", "");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(!place.path("l").exists(), "no ledger was asked for");
+
+    let own = [("TIDEGATE_SIMULATE_LEDGER", "l")];
+    place.run_in(&own, "simulate traffic.jsonl", "");
+    let ran = place.run_in(&others, "replay l", "");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.starts_with("600 decisions, 0 differences"),
+        "{}",
+        ran.out
+    );
+    let own = [("TIDEGATE_REPLAY_FORMAT", "json")];
+    let ran = place.run_in(&own, "replay l", "");
+    assert!(ran.out.starts_with('{'), "{}", ran.out);
+}

@@ -156,3 +156,51 @@ fn what_cannot_be_used_is_refused_with_place_rule_and_remedy() {
         assert!(ran.err.contains(want), "{words}: {}", ran.err);
     }
 }
+
+/// An hour of silence is the longest an upstream may take, and costs no time: nothing that cannot
+/// change is looked at, however many requests wait.
+#[test]
+fn long_waits_cost_little_and_longer_ones_are_refused() {
+    let place = Place::new();
+    let line = |at_ms: u64, latency_ms: u64| {
+        format!(
+            "{{\"at_ms\":{at_ms},\"method\":\"GET\",\"url\":\"/api/v1/status\",\
+             \"latency_ms\":{latency_ms}}}\n"
+        )
+    };
+    let mut text: String = (0..20_000).map(|number| line(number, 3_600_000)).collect();
+    let started = std::time::Instant::now();
+    let ran = place.run_with("simulate - --tier observe_only", &text);
+    assert_eq!(
+        (ran.code, ran.out.lines().count()),
+        (0, 20_000),
+        "{}",
+        ran.err
+    );
+    assert!(ran.out.contains("\"latency_us\":3600000000,"));
+    // A look at each of 20,000 open requests at each of 36,000 ticks took half a minute.
+    let took = started.elapsed();
+    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+
+    text = line(0, 0) + &line(1, 3_600_001);
+    let ran = place.run_with("simulate -", &text);
+    assert_eq!((ran.code, ran.out.lines().count()), (1, 1));
+    let want = "line 2: latency_ms is more than 3600000; give at most an hour";
+    assert!(ran.err.contains(want), "{}", ran.err);
+}
+
+/// What ended before a long silence is counted when it ended, not when the silence does.
+#[test]
+fn a_silence_ages_what_came_before_it() {
+    let place = Place::new();
+    let line = |at_ms: u64| {
+        format!(
+            "{{\"at_ms\":{at_ms},\"method\":\"GET\",\"url\":\"/api/v1/status\",\"status\":500}}\n"
+        )
+    };
+    let failures: String = (0..40).map(|number| line(number)).collect();
+    let text = failures + &line(3_600_000);
+    let ran = place.run_with("simulate - --tier observe_only", &text);
+    let last = ran.out.lines().last().unwrap();
+    assert!(last.contains("\"distress_bp\":0,"), "{last}");
+}

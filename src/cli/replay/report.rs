@@ -24,7 +24,7 @@ pub(super) struct Counted {
 pub(super) struct Shown {
     pub(super) seq: u64,
     pub(super) decision_id: String,
-    pub(super) member: &'static str,
+    pub(super) member: String,
     pub(super) recorded: String,
     pub(super) recomputed: String,
 }
@@ -37,6 +37,8 @@ pub(super) struct CandidateReport {
     pub(super) not_replayable: u64,
     pub(super) unmatched: u64,
     pub(super) limits_assumed: u64,
+    pub(super) rate_estimated: u64,
+    pub(super) tier_assumed: u64,
     pub(super) changes: Vec<Change>,
 }
 
@@ -136,8 +138,22 @@ fn candidate_text(counted: &Counted, candidate: &CandidateReport) -> String {
     );
     if candidate.limits_assumed > 0 {
         text += &format!(
-            "{} of them were refused before any limit was asked; the limits are taken as granted\n",
+            "{} of them hold no state of a limit that the candidate would ask; it is taken as granted\n",
             candidate.limits_assumed
+        );
+    }
+    if candidate.rate_estimated > 0 {
+        text += &format!(
+            "{} of them were asked another rate limit with the state that their own left; \
+             over time more or fewer would be refused\n",
+            candidate.rate_estimated
+        );
+    }
+    if candidate.tier_assumed > 0 {
+        text += &format!(
+            "{} of them were decided under a lower tier than the candidate's; theirs is kept, \
+             because the listener's is in no record\n",
+            candidate.tier_assumed
         );
     }
     if candidate.unmatched > 0 {
