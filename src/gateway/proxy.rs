@@ -82,7 +82,9 @@ impl ProxyHttp for Hooks {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
-        Ok(Box::new(self.peer(address, forward)))
+        let peer = self.peer(address.socket, forward);
+        passage.server = address.server;
+        Ok(Box::new(peer))
     }
 
     async fn upstream_request_filter(
@@ -98,6 +100,13 @@ impl ProxyHttp for Hooks {
             request.set_raw_path(path)?;
         }
         fields::strip_request(request, passage.peer_trusted);
+        // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
+        if !request.headers.contains_key(http::header::HOST)
+            && let Some(forward) = passage.forward()
+            && let Some(authority) = self.upstreams.authority(forward.upstream, passage.server)
+        {
+            request.insert_header(http::header::HOST, authority)?;
+        }
         Ok(())
     }
 

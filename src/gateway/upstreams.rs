@@ -28,7 +28,16 @@ pub(crate) struct Upstreams {
 #[derive(Debug)]
 struct Group {
     servers: Vec<String>,
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    addresses: ArcSwap<Vec<Address>>,
+}
+
+/// Where one server of a group can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    /// The address itself.
+    pub(crate) socket: SocketAddr,
+    /// The number of its server in the group.
+    pub(crate) server: usize,
 }
 
 impl Upstreams {
@@ -45,13 +54,19 @@ impl Upstreams {
 
     /// An address of group `group`, the next one each time `turn` is asked; `None` while the
     /// group has none.
-    pub(crate) fn pick(&self, group: usize, turn: &AtomicUsize) -> Option<SocketAddr> {
+    pub(crate) fn pick(&self, group: usize, turn: &AtomicUsize) -> Option<Address> {
         let addresses = self.groups.get(group)?.addresses.load();
         let turn = match addresses.len() {
             0 | 1 => 0,
             many => turn.fetch_add(1, Ordering::Relaxed) % many,
         };
         addresses.get(turn).copied()
+    }
+
+    /// What the settings call server `server` of group `group`: host and port.
+    pub(crate) fn authority(&self, group: usize, server: usize) -> Option<&str> {
+        let servers = &self.groups.get(group)?.servers;
+        servers.get(server).map(String::as_str)
     }
 
     fn resolve_in_background(self: &Arc<Self>) {
@@ -84,10 +99,14 @@ fn resolve_while_used(upstreams: &Weak<Upstreams>, first_done: &mpsc::SyncSender
 
 impl Group {
     fn new(settings: &UpstreamGroup) -> Self {
-        let literal = settings.servers.iter().filter_map(|s| s.parse().ok());
+        let literal = |(server, text): (usize, &String)| {
+            let socket = text.parse().ok()?;
+            Some(Address { socket, server })
+        };
+        let servers = settings.servers.iter().enumerate();
         Self {
+            addresses: ArcSwap::from_pointee(servers.filter_map(literal).collect()),
             servers: settings.servers.clone(),
-            addresses: ArcSwap::from_pointee(literal.collect()),
         }
     }
 
@@ -99,9 +118,12 @@ impl Group {
 
     fn resolve(&self) {
         let mut found = Vec::new();
-        for server in &self.servers {
+        for (number, server) in self.servers.iter().enumerate() {
             match server.to_socket_addrs() {
-                Ok(addresses) => found.extend(addresses),
+                Ok(addresses) => found.extend(addresses.map(|socket| Address {
+                    socket,
+                    server: number,
+                })),
                 Err(error) => {
                     tracing::warn!(event = "resolver_failed", server, %error);
                     return;
@@ -109,7 +131,7 @@ impl Group {
             }
         }
         found.sort_unstable();
-        found.dedup();
+        found.dedup_by_key(|address| address.socket);
         if !found.is_empty() && found != **self.addresses.load() {
             self.addresses.store(Arc::new(found));
         }
@@ -135,7 +157,7 @@ mod tests {
         let turn = AtomicUsize::new(0);
         let picks: Vec<u16> = (0..4)
             .filter_map(|_| upstreams.pick(0, &turn))
-            .map(|address| address.port())
+            .map(|address| address.socket.port())
             .collect();
         assert_eq!(picks, [1, 2, 1, 2]);
         assert_eq!(upstreams.pick(1, &turn), None);
@@ -145,9 +167,8 @@ mod tests {
     fn a_name_is_known_after_the_start() {
         let upstreams = Upstreams::new(&[group(&["localhost:80"])]);
         let address = upstreams.pick(0, &AtomicUsize::new(0)).unwrap();
-        assert!(
-            address.ip().is_loopback() && address.port() == 80,
-            "{address}"
-        );
+        let socket = address.socket;
+        assert!(socket.ip().is_loopback() && socket.port() == 80, "{socket}");
+        assert_eq!(upstreams.authority(0, address.server), Some("localhost:80"));
     }
 }

@@ -72,6 +72,22 @@ fn the_answer_comes_back_with_the_decision() {
 }
 
 #[test]
+fn an_old_request_without_a_host_gets_that_of_its_server() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    for host in ["", "Host: test\r\n"] {
+        let mut client = gateway.connect();
+        client.send(format!("GET /x HTTP/1.0\r\n{host}\r\n"));
+        assert_eq!(client.response().status(), 200);
+    }
+    let seen = upstream.seen();
+    assert_eq!(seen[0].line(), "GET /x HTTP/1.1");
+    let address = upstream.address.to_string();
+    assert_eq!(seen[0].field("host"), Some(address.as_str()));
+    assert_eq!(seen[1].field("host"), Some("test"));
+}
+
+#[test]
 fn hop_by_hop_and_foreign_fields_stay_behind() {
     let upstream = Upstream::ok();
     let gateway = Running::forwarding_to(upstream.address);
