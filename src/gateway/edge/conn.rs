@@ -26,7 +26,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// How much of what arrives belongs to the request being served.
 #[derive(Debug)]
 enum Gate {
-    /// Everything: the protocol has been left to Pingora (HTTP/2, an upgrade).
+    /// Everything: the protocol is no longer HTTP/1 (HTTP/2, or behind a 101).
     Open,
     /// So many bytes more; 0 when the body has passed.
     Length(u64),
@@ -42,6 +42,8 @@ pub(super) struct Conn {
     gate: Gate,
     ended: bool,
     held_back: bool,
+    /// Whether a 101 in what is written next opens the gate.
+    may_switch: bool,
     _permit: Permit,
 }
 
@@ -53,6 +55,7 @@ impl Conn {
             gate: Gate::Length(0),
             ended: false,
             held_back: false,
+            may_switch: false,
             _permit: permit,
         }
     }
@@ -76,8 +79,10 @@ impl Conn {
         self.inner.read_buf(&mut self.ahead).await
     }
 
-    /// Opens the gate for the body of the next request.
-    pub(super) fn begin(&mut self, framing: Framing) {
+    /// Opens the gate for the body of the next request. `may_switch` says that its answer may be
+    /// a change of protocol.
+    pub(super) fn begin(&mut self, framing: Framing, may_switch: bool) {
+        self.may_switch = may_switch;
         self.gate = match framing {
             Framing::Length(len) => Gate::Length(len),
             Framing::Chunked => Gate::Chunked {
@@ -95,6 +100,20 @@ impl Conn {
             Gate::Length(left) => *left == 0,
             Gate::Chunked { scanner, cleared } => scanner.is_done() && *cleared == 0,
         }
+    }
+
+    /// Looks at the front of what Pingora writes, which is the head of an answer first: behind a
+    /// 101 all bytes of the client belong to the new protocol, behind any final status nothing
+    /// changes. Pingora writes a head at once and refuses a 101 that nobody asked for.
+    fn note_written(&mut self, front: &[u8]) {
+        if !self.may_switch {
+            return;
+        }
+        if front.starts_with(b"HTTP/1.1 101 ") {
+            self.gate = Gate::Open;
+        }
+        let interim = front.starts_with(b"HTTP/1.1 1");
+        self.may_switch = interim && !matches!(self.gate, Gate::Open);
     }
 
     /// The body has passed: look out for the end of the connection, keep what comes early.

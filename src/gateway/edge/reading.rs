@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
 use super::conn::Conn;
-use super::head::{self, Framing};
+use super::head::{self, Head};
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::settings::{Limits, Timeouts};
 
@@ -21,7 +21,7 @@ pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What came of waiting.
 pub(super) enum Next {
     /// A whole head that can be framed.
-    Request { head: BytesMut, framing: Framing },
+    Request { bytes: BytesMut, head: Head },
     /// The client speaks HTTP/2.
     Http2,
     /// A head that is refused.
@@ -104,11 +104,8 @@ fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Ne
     if seen == 0 || ends_head(bytes, seen) {
         match head::read(bytes, limits) {
             Ok(Some(head)) => {
-                let framing = head.framing;
-                return Some(Next::Request {
-                    head: conn.take(head.len),
-                    framing,
-                });
+                let bytes = conn.take(head.len);
+                return Some(Next::Request { bytes, head });
             }
             Ok(None) => {}
             Err(refusal) => return Some(Next::Refused(refusal)),

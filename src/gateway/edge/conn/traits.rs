@@ -25,6 +25,7 @@ impl AsyncWrite for Conn {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
+        self.note_written(buf);
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -44,6 +45,7 @@ impl AsyncWrite for Conn {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
+        self.note_written(bufs.first().map_or(&[], |front| front));
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
