@@ -424,7 +424,10 @@ fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
         Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
         Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
         // None of these says anything about the upstream.
-        Failure::ClientAbort | Failure::NotForwardable | Failure::Internal => {
+        Failure::ClientAbort
+        | Failure::BodyMalformed
+        | Failure::NotForwardable
+        | Failure::Internal => {
             if forwarded {
                 Ending::ClientAbort
             } else {

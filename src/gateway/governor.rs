@@ -200,8 +200,10 @@ pub enum Failure {
     Reset,
     /// The upstream's answer is not HTTP.
     Garbage,
-    /// The client went away, or broke the framing of its body.
+    /// The client went away.
     ClientAbort,
+    /// The client broke the framing of its body.
+    BodyMalformed,
     /// The request cannot be carried to an upstream as it is.
     NotForwardable,
     /// The gateway itself failed.

@@ -16,9 +16,10 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::clock;
+use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
-use super::governor::{Course, Forward, Governor, HeadFacts};
+use super::governor::{Course, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::passage::{Ending, Passage};
@@ -187,7 +188,8 @@ impl ProxyHttp for Hooks {
             error_code: 0,
             can_reuse_downstream: false,
         };
-        let answer = Answer::to_failure(failure::classify(error));
+        let failure = failure::classify(error);
+        let answer = Answer::to_failure(failure);
         let message = answer
             .zip(passage.exchange())
             .and_then(|(answer, exchange)| {
@@ -199,6 +201,10 @@ impl ProxyHttp for Hooks {
             told.error_code = head.status.as_u16();
             // A client that is gone as well has nothing left to be told.
             _ = session.write_error_response(head, body).await;
+        }
+        if failure == Failure::BodyMalformed {
+            let end = session.downstream_session.shutdown();
+            _ = tokio::time::timeout(LINGER_MAX, end).await;
         }
         told
     }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 mod traits;
 
+use super::LINGER_BYTES_MAX;
 use super::caps::Permit;
 use super::chunked::Scanner;
 use super::head::Framing;
@@ -44,6 +45,8 @@ pub(super) struct Conn {
     held_back: bool,
     /// Whether a 101 in what is written next opens the gate.
     may_switch: bool,
+    /// Bytes to throw away behind a malformed body before the connection closes.
+    linger: usize,
     _permit: Permit,
 }
 
@@ -56,6 +59,7 @@ impl Conn {
             ended: false,
             held_back: false,
             may_switch: false,
+            linger: 0,
             _permit: permit,
         }
     }
@@ -146,6 +150,19 @@ impl Conn {
         read.poll(cx)
     }
 
+    /// Throws away what still comes behind a malformed body: closing with unread bytes would
+    /// reset the connection and take the answer away. Who calls this sets a time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.linger > 0 {
+            self.ahead.clear();
+            match ready!(self.poll_fill(cx))? {
+                0 => self.linger = 0,
+                read => self.linger = self.linger.saturating_sub(read),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn deliver(&mut self, out: &mut ReadBuf<'_>, most: usize) -> usize {
         let step = most.min(self.ahead.len()).min(out.remaining());
         out.put_slice(self.ahead.get(..step).unwrap_or_default());
@@ -199,9 +216,12 @@ impl Conn {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                *cleared = scanner.advance(&self.ahead).map_err(|_| {
-                    io::Error::new(io::ErrorKind::InvalidData, "malformed chunked body")
-                })?;
+                let Ok(passed) = scanner.advance(&self.ahead) else {
+                    self.linger = LINGER_BYTES_MAX;
+                    let malformed = io::ErrorKind::InvalidData;
+                    return Poll::Ready(Err(io::Error::new(malformed, "malformed chunked body")));
+                };
+                *cleared = passed;
             }
         }
     }

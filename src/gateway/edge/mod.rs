@@ -36,9 +36,9 @@ use super::proxy::Hooks;
 use super::respond::Answer;
 use super::settings::GatewaySettings;
 
-/// What is still read from a client whose head was refused, so that it sees the answer.
+/// What is still read from a client whose request was refused, so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
-const LINGER_MAX: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// The edge of one worker.
 pub(crate) struct Edge {
