@@ -168,6 +168,7 @@ mod tests {
                     .any(|net| net.contains(&peer.ip())),
                 method: "GET",
                 raw_target: b"/",
+                origin_form: true,
                 host: b"",
                 headers: &headers,
                 at: Moment::default(),

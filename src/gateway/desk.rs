@@ -138,7 +138,8 @@ impl Desk {
             event.shape = unmatched_shape(path.as_str());
         }
         let course = if admission.is_forwarded() {
-            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query);
+            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query)
+                .or_else(|| (!facts.origin_form).then(|| Bytes::copy_from_slice(facts.raw_target)));
             let upstream = upstreams.of(rulebook, admission.route, &settings.upstream_names);
             Course::Forward(forward(rulebook, &admission, upstream, target))
         } else {

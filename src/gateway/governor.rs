@@ -28,6 +28,8 @@ pub struct HeadFacts<'a> {
     pub method: &'a str,
     /// Path and query as received; of an absolute-form target the part behind the authority.
     pub raw_target: &'a [u8],
+    /// Whether the target was received like that: not with an authority before it, and not `*`.
+    pub origin_form: bool,
     /// The host the request is for: the Host field, or `:authority` in HTTP/2.
     pub host: &'a [u8],
     /// The fields as received.

@@ -256,6 +256,7 @@ impl Hooks {
             peer_trusted: passage.peer_trusted,
             method: request.method.as_str(),
             raw_target: behind_authority(request.raw_path()),
+            origin_form: request.raw_path().starts_with(b"/"),
             host: host_of(request),
             headers: &request.headers,
             at: clock::now(),
