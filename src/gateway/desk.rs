@@ -327,6 +327,7 @@ fn forward(
         timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
         may_retry: !observing,
         may_upgrade: observing,
+        strict: !observing,
     }
 }
 

@@ -10,9 +10,12 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::governor::Exposed;
 
-/// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them.
-pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool) {
-    let stripped = |name: &HeaderName| is_ours(name) || (!trusted && is_forwarded_for(name));
+/// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them;
+/// `strict` removes what would change method or path behind the decision.
+pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: bool) {
+    let stripped = |name: &HeaderName| {
+        is_ours(name) || (!trusted && is_forwarded_for(name)) || (strict && is_override(name))
+    };
     // Almost no request has such a field, so the list almost never allocates.
     let names: Vec<HeaderName> = request
         .headers
@@ -31,6 +34,18 @@ fn is_ours(name: &HeaderName) -> bool {
 
 fn is_forwarded_for(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
+}
+
+/// Fields by which some servers replace the method or the path of a request.
+fn is_override(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-http-method-override"
+            | "x-http-method"
+            | "x-method-override"
+            | "x-original-url"
+            | "x-rewrite-url"
+    )
 }
 
 /// Tells the client what was decided, where the operator wants that.
@@ -94,10 +109,29 @@ mod tests {
             for name in ["X-Forwarded-For", "Forwarded", "Tidegate-Risk", "X-A"] {
                 request.append_header(name, "1").unwrap();
             }
-            strip_request(&mut request, trusted);
+            strip_request(&mut request, trusted, false);
             let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
             left.sort_unstable();
             assert_eq!(left.join(","), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_judged_is_not_replaced() {
+        for (strict, left) in [(true, 1), (false, 6)] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for name in [
+                "X-HTTP-Method-Override",
+                "X-HTTP-Method",
+                "X-Method-Override",
+                "X-Original-URL",
+                "X-Rewrite-URL",
+                "X-Http-Methods",
+            ] {
+                request.append_header(name, "1").unwrap();
+            }
+            strip_request(&mut request, true, strict);
+            assert_eq!(request.headers.len(), left);
         }
     }
 

@@ -86,6 +86,9 @@ pub struct Forward {
     pub may_retry: bool,
     /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
     pub may_upgrade: bool,
+    /// Whether fields are dropped by which a server may take another method or path than the
+    /// ones that were judged.
+    pub strict: bool,
 }
 
 /// Why a head was refused before it could be governed.

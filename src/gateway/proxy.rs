@@ -100,7 +100,8 @@ impl ProxyHttp for Hooks {
         {
             request.set_raw_path(path)?;
         }
-        fields::strip_request(request, passage.peer_trusted);
+        let strict = passage.forward().is_some_and(|forward| forward.strict);
+        fields::strip_request(request, passage.peer_trusted, strict);
         // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
         if !request.headers.contains_key(http::header::HOST)
             && let Some(forward) = passage.forward()

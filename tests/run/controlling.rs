@@ -158,6 +158,25 @@ fn the_path_that_was_judged_is_the_one_that_is_forwarded() {
 }
 
 #[test]
+fn no_field_replaces_what_was_judged() {
+    let upstream = Upstream::ok();
+    let observing = Installation::in_front_of(upstream.address);
+    let controlling = Installation::in_front_of(upstream.address).controlling();
+    let fields = "X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n";
+    for (installation, passed) in [(observing, true), (controlling, false)] {
+        let process = Process::start(&installation);
+        let mut client = process.connect();
+        client.send(format!(
+            "GET /api/v1/status HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
+        ));
+        assert_eq!(client.response().status(), 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.head.contains(fields), passed, "{}", seen.head);
+        assert_eq!(seen.field("x-original-url").is_some(), passed);
+    }
+}
+
+#[test]
 fn the_lowest_tier_of_process_listener_and_contract_acts() {
     // R059: the same decision, other actions.
     let upstream = Upstream::ok();
