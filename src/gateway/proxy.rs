@@ -266,8 +266,10 @@ impl Hooks {
     }
 
     fn trusts(&self, peer: SocketAddr) -> bool {
+        // A listener of both families sees IPv4 addresses in their IPv6 form.
+        let address = peer.ip().to_canonical();
         let trusted = &self.settings.trusted_proxies;
-        trusted.iter().any(|net| net.contains(&peer.ip()))
+        trusted.iter().any(|net| net.contains(&address))
     }
 
     fn peer(&self, address: SocketAddr, forward: &Forward) -> HttpPeer {
