@@ -62,10 +62,14 @@ pub(super) async fn next(
     first: bool,
 ) -> Next {
     let mut seen = 0;
+    let mut begun = first;
     let mut deadline = Instant::now() + if first { timeouts.head } else { timeouts.idle };
     loop {
         if conn.ahead().len() > seen {
-            if seen == 0 && !first {
+            skip_empty_lines(conn, seen);
+            // Once per wait: empty lines that are skipped must not move the deadline again.
+            if !begun && !conn.ahead().is_empty() {
+                begun = true;
                 deadline = Instant::now() + timeouts.head;
             }
             if let Some(next) = look(conn, seen, limits, first) {
@@ -91,7 +95,6 @@ pub(super) async fn next(
 
 /// Looks at what has arrived; `None` to wait for more. `seen` bytes were looked at before.
 fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Next> {
-    skip_empty_lines(conn, seen);
     let bytes = conn.ahead();
     if first && bytes.starts_with(H2_PREFACE) {
         return Some(Next::Http2);
