@@ -256,6 +256,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
         peer_trusted: false,
         method: "GET",
         raw_target: path.as_bytes(),
+        origin_form: true,
         host: b"api.example.com",
         headers,
         has_body: false,

@@ -51,7 +51,9 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
         timeouts: timeouts(settings),
         trusted_proxies: settings.trusted_proxies.clone(),
         runtime_dir: settings.state_dir.clone(),
-        h2c: true,
+        // The edge does not see the requests inside an HTTP/2 connection, so its bounds would not
+        // hold there.
+        h2c: false,
     }
 }
 

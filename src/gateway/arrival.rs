@@ -37,7 +37,7 @@ pub(super) fn of(
 
 /// The peer, or behind trusted proxies the rightmost address that is none of theirs.
 fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAddr> {
-    let peer = facts.peer?.ip();
+    let peer = facts.peer?.ip().to_canonical();
     if !facts.peer_trusted {
         return Some(peer);
     }
@@ -58,7 +58,8 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
         .rev()
         .flat_map(|field| field.rsplit(','))
         .map_while(|address| address.trim().parse().ok())
-        .find(|address: &IpAddr| !trusted(address.to_canonical()))
+        .map(|address: IpAddr| address.to_canonical())
+        .find(|address| !trusted(*address))
         .or(Some(peer))
 }
 
@@ -155,6 +156,8 @@ mod tests {
                 "198.51.100.1",
             ),
             ("10.0.0.1:1", "198.51.100.1, nonsense", "10.0.0.1"),
+            ("10.0.0.1:1", "::ffff:198.51.100.1", "198.51.100.1"),
+            ("[::ffff:192.0.2.9]:1", "198.51.100.1", "192.0.2.9"),
         ];
         for (peer, forwarded_for, want) in table {
             let headers = headers(&[("x-forwarded-for", forwarded_for)]);
@@ -169,6 +172,7 @@ mod tests {
                     .any(|net| net.contains(&peer.ip())),
                 method: "GET",
                 raw_target: b"/",
+                origin_form: true,
                 host: b"",
                 headers: &headers,
                 has_body: false,

@@ -139,7 +139,8 @@ impl Desk {
             event.shape = unmatched_shape(path.as_str());
         }
         let course = if admission.is_forwarded() {
-            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query);
+            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query)
+                .or_else(|| (!facts.origin_form).then(|| Bytes::copy_from_slice(facts.raw_target)));
             let upstream = upstreams.of(rulebook, admission.route, &settings.upstream_names);
             Course::Forward(forward(rulebook, &admission, upstream, target))
         } else {
@@ -342,6 +343,7 @@ fn forward(
         timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
         may_retry: !observing,
         may_upgrade: observing,
+        strict: !observing,
     }
 }
 
@@ -448,7 +450,10 @@ fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
         Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
         Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
         // None of these says anything about the upstream.
-        Failure::ClientAbort | Failure::NotForwardable | Failure::Internal => {
+        Failure::ClientAbort
+        | Failure::BodyMalformed
+        | Failure::NotForwardable
+        | Failure::Internal => {
             if forwarded {
                 Ending::ClientAbort
             } else {

@@ -3,6 +3,8 @@
 //! Invariant: every error has exactly one [`Failure`], so status, record and metric agree.
 //! Deliberately not here: the answers; they are in `respond`.
 
+use std::io;
+
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::governor::Failure;
@@ -12,6 +14,8 @@ pub(crate) fn classify(error: &Error) -> Failure {
     match error.esource() {
         ErrorSource::Downstream => match error.etype() {
             ErrorType::InvalidHTTPHeader => Failure::NotForwardable,
+            ErrorType::Custom(INVALID_CHUNK) => Failure::BodyMalformed,
+            _ if is_malformed_body(error) => Failure::BodyMalformed,
             _ => Failure::ClientAbort,
         },
         ErrorSource::Upstream => of_upstream(error.etype()),
@@ -20,6 +24,17 @@ pub(crate) fn classify(error: &Error) -> Failure {
             other => of_connect(other).unwrap_or(Failure::Internal),
         },
     }
+}
+
+/// What Pingora calls a chunk that it cannot read.
+const INVALID_CHUNK: &str = "InvalidChunk";
+
+/// Whether the edge found what no reader may guess at; the system has no error of this kind.
+fn is_malformed_body(error: &Error) -> bool {
+    let cause = error.cause.as_deref();
+    cause
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 fn of_upstream(kind: &ErrorType) -> Failure {
@@ -77,6 +92,9 @@ mod tests {
         assert_eq!(up(ErrorType::Custom(NO_ADDRESS)), Failure::NoAddress);
         let down = classify(&Error::new_down(ErrorType::ConnectionClosed));
         assert_eq!(down, Failure::ClientAbort);
+        let malformed = std::io::Error::from(std::io::ErrorKind::InvalidData);
+        let down = Error::because(ErrorType::ReadError, "", malformed).into_down();
+        assert_eq!(classify(&down), Failure::BodyMalformed);
         let ours = classify(&Error::new_in(ErrorType::InternalError));
         assert_eq!(ours, Failure::Internal);
     }

@@ -10,9 +10,12 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::governor::Exposed;
 
-/// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them.
-pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool) {
-    let stripped = |name: &HeaderName| is_ours(name) || (!trusted && is_forwarded_for(name));
+/// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them;
+/// `strict` removes what would change method or path behind the decision.
+pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: bool) {
+    let stripped = |name: &HeaderName| {
+        is_ours(name) || (!trusted && is_forwarded_for(name)) || (strict && is_override(name))
+    };
     // Almost no request has such a field, so the list almost never allocates.
     let names: Vec<HeaderName> = request
         .headers
@@ -33,6 +36,18 @@ fn is_forwarded_for(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
 }
 
+/// Fields by which some servers replace the method or the path of a request.
+fn is_override(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "x-http-method-override"
+            | "x-http-method"
+            | "x-method-override"
+            | "x-original-url"
+            | "x-rewrite-url"
+    )
+}
+
 /// Tells the client what was decided, where the operator wants that.
 pub(crate) fn expose(response: &mut ResponseHeader, exposed: Option<&Exposed>) -> Result<()> {
     let Some(exposed) = exposed else {
@@ -51,33 +66,52 @@ pub(crate) fn expose(response: &mut ResponseHeader, exposed: Option<&Exposed>) -
     Ok(())
 }
 
-/// Removes what an upstream said about its own connection.
+/// Removes what an upstream said about its own connection, and what only the gateway may say.
 pub(crate) fn strip_response(response: &mut ResponseHeader) {
+    remove_all(response, |response| {
+        let names = response.headers.keys();
+        names.filter(|name| is_ours(name)).cloned().collect()
+    });
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    if let Some(connection) = response.remove_header(&CONNECTION) {
-        let nominated = connection.as_bytes().split(|byte| *byte == b',');
-        for token in nominated.take(NOMINATED_MAX) {
-            if let Ok(name) = HeaderName::from_bytes(token.trim_ascii())
-                && !is_needed(&name)
-            {
-                response.remove_header(&name);
-            }
-        }
-    }
+    remove_all(response, nominated);
+    response.remove_header(&CONNECTION);
     response.remove_header("keep-alive");
     response.remove_header("proxy-connection");
 }
 
-/// Fields that one `Connection` field can take away.
+fn remove_all(response: &mut ResponseHeader, of: impl Fn(&ResponseHeader) -> Vec<HeaderName>) {
+    // Almost no response has such a field, so the list almost never allocates.
+    for name in of(response) {
+        response.remove_header(&name);
+    }
+}
+
+/// The fields that the `Connection` fields of an answer take away.
+fn nominated(response: &ResponseHeader) -> Vec<HeaderName> {
+    let fields = response.headers.get_all(CONNECTION);
+    fields
+        .iter()
+        .flat_map(|field| field.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        // What nearly every answer says is no field that matters, and a name may allocate.
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive"))
+        .filter(|token| !token.eq_ignore_ascii_case(b"close"))
+        .take(NOMINATED_MAX)
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !is_needed(name))
+        .collect()
+}
+
+/// Fields that an answer can take away.
 const NOMINATED_MAX: usize = 16;
 
 /// What frames the message stays, whatever an upstream nominates.
 fn is_needed(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "content-length" | "transfer-encoding" | "date" | "close"
+        "content-length" | "transfer-encoding" | "date"
     )
 }
 
@@ -94,10 +128,29 @@ mod tests {
             for name in ["X-Forwarded-For", "Forwarded", "Tidegate-Risk", "X-A"] {
                 request.append_header(name, "1").unwrap();
             }
-            strip_request(&mut request, trusted);
+            strip_request(&mut request, trusted, false);
             let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
             left.sort_unstable();
             assert_eq!(left.join(","), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_judged_is_not_replaced() {
+        for (strict, left) in [(true, 1), (false, 6)] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            for name in [
+                "X-HTTP-Method-Override",
+                "X-HTTP-Method",
+                "X-Method-Override",
+                "X-Original-URL",
+                "X-Rewrite-URL",
+                "X-Http-Methods",
+            ] {
+                request.append_header(name, "1").unwrap();
+            }
+            strip_request(&mut request, true, strict);
+            assert_eq!(request.headers.len(), left);
         }
     }
 
@@ -106,7 +159,11 @@ mod tests {
         let mut response = ResponseHeader::build(200, None).unwrap();
         for (name, value) in [
             ("Connection", "close, X-Hop, content-length"),
+            ("Connection", "X-Second"),
             ("X-Hop", "1"),
+            ("X-Second", "1"),
+            ("Tidegate-Risk", "forged"),
+            ("Tidegate-Risk", "twice"),
             ("Keep-Alive", "timeout=5"),
             ("Content-Length", "0"),
         ] {

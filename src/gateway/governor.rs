@@ -28,6 +28,8 @@ pub struct HeadFacts<'a> {
     pub method: &'a str,
     /// Path and query as received; of an absolute-form target the part behind the authority.
     pub raw_target: &'a [u8],
+    /// Whether the target was received like that: not with an authority before it, and not `*`.
+    pub origin_form: bool,
     /// The host the request is for: the Host field, or `:authority` in HTTP/2.
     pub host: &'a [u8],
     /// The fields as received.
@@ -86,6 +88,9 @@ pub struct Forward {
     pub may_retry: bool,
     /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
     pub may_upgrade: bool,
+    /// Whether fields are dropped by which a server may take another method or path than the
+    /// ones that were judged.
+    pub strict: bool,
 }
 
 /// Why a head was refused before it could be governed.
@@ -202,8 +207,10 @@ pub enum Failure {
     Reset,
     /// The upstream's answer is not HTTP.
     Garbage,
-    /// The client went away, or broke the framing of its body.
+    /// The client went away.
     ClientAbort,
+    /// The client broke the framing of its body.
+    BodyMalformed,
     /// The request cannot be carried to an upstream as it is.
     NotForwardable,
     /// The gateway itself failed.

@@ -25,6 +25,8 @@ pub(crate) struct Passage {
     governor: Arc<dyn Governor>,
     /// Whether the forwarded-for fields of the client are believed.
     pub(crate) peer_trusted: bool,
+    /// The server of the last attempt, by its number in the group.
+    pub(crate) server: usize,
     /// Attempts to reach an upstream.
     pub(crate) attempts: u8,
     /// Attempts without a connection.
@@ -55,6 +57,7 @@ impl Passage {
             progress: Progress::New,
             governor,
             peer_trusted: false,
+            server: 0,
             attempts: 0,
             never_sent: 0,
             unanswered: 0,

@@ -18,9 +18,10 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::clock;
+use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
-use super::governor::{Course, Forward, Governor, HeadFacts};
+use super::governor::{Course, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::passage::{Ending, Passage};
@@ -85,7 +86,9 @@ impl ProxyHttp for Hooks {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
-        Ok(Box::new(self.peer(address, forward)))
+        let peer = self.peer(address.socket, forward);
+        passage.server = address.server;
+        Ok(Box::new(peer))
     }
 
     async fn upstream_request_filter(
@@ -100,7 +103,15 @@ impl ProxyHttp for Hooks {
         {
             request.set_raw_path(path)?;
         }
-        fields::strip_request(request, passage.peer_trusted);
+        let strict = passage.forward().is_some_and(|forward| forward.strict);
+        fields::strip_request(request, passage.peer_trusted, strict);
+        // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
+        if !request.headers.contains_key(http::header::HOST)
+            && let Some(forward) = passage.forward()
+            && let Some(authority) = self.upstreams.authority(forward.upstream, passage.server)
+        {
+            request.insert_header(http::header::HOST, authority)?;
+        }
         Ok(())
     }
 
@@ -210,7 +221,8 @@ impl ProxyHttp for Hooks {
             error_code: 0,
             can_reuse_downstream: false,
         };
-        let answer = Answer::to_failure(failure::classify(error));
+        let failure = failure::classify(error);
+        let answer = Answer::to_failure(failure);
         let message = answer
             .zip(passage.exchange())
             .and_then(|(answer, exchange)| {
@@ -222,6 +234,10 @@ impl ProxyHttp for Hooks {
             told.error_code = head.status.as_u16();
             // A client that is gone as well has nothing left to be told.
             _ = session.write_error_response(head, body).await;
+        }
+        if failure == Failure::BodyMalformed {
+            let end = session.downstream_session.shutdown();
+            _ = tokio::time::timeout(LINGER_MAX, end).await;
         }
         told
     }
@@ -273,6 +289,7 @@ impl Hooks {
             peer_trusted: passage.peer_trusted,
             method: request.method.as_str(),
             raw_target: behind_authority(request.raw_path()),
+            origin_form: request.raw_path().starts_with(b"/"),
             host: host_of(request),
             headers: &request.headers,
             has_body: passage.has_body,
@@ -282,8 +299,10 @@ impl Hooks {
     }
 
     fn trusts(&self, peer: SocketAddr) -> bool {
+        // A listener of both families sees IPv4 addresses in their IPv6 form.
+        let address = peer.ip().to_canonical();
         let trusted = &self.settings.trusted_proxies;
-        trusted.iter().any(|net| net.contains(&peer.ip()))
+        trusted.iter().any(|net| net.contains(&address))
     }
 
     fn peer(&self, address: SocketAddr, forward: &Forward) -> HttpPeer {

@@ -282,7 +282,7 @@ impl Answer {
     #[must_use]
     pub fn to_failure(failure: Failure) -> Option<Self> {
         let (status, kind, title, proxy_status) = match failure {
-            Failure::NotForwardable => (
+            Failure::NotForwardable | Failure::BodyMalformed => (
                 400,
                 "urn:tidegate:problem:malformed-request",
                 "Malformed request",
@@ -338,12 +338,11 @@ impl Answer {
             ),
             Failure::ClientAbort => return None,
         };
-        let mut answer = Self::plain(
-            status,
-            kind,
-            title,
-            "The gateway could not get an answer for this request.",
-        );
+        let detail = match failure {
+            Failure::BodyMalformed => "The chunks of the request body cannot be read.",
+            _ => "The gateway could not get an answer for this request.",
+        };
+        let mut answer = Self::plain(status, kind, title, detail);
         answer.proxy_status = Some(proxy_status);
         Some(answer)
     }

@@ -1,7 +1,8 @@
 //! Where the servers of each upstream group are.
 //!
 //! Invariant: no name is looked up on the way of a request. Names are resolved on a thread of
-//! their own, at the start and every 30 s; a lookup that fails leaves the last addresses.
+//! their own, at the start and every 30 s, every second while a group has no address at all. A
+//! lookup that fails leaves the last addresses of its server and touches no other one's.
 //! Deliberately not here: health; what is known about a failing upstream is the circuit's.
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -14,8 +15,10 @@ use arc_swap::ArcSwap;
 
 use super::settings::UpstreamGroup;
 
-/// How long an address found is believed.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often the resolver looks whether something is due.
+const ROUND: Duration = Duration::from_secs(1);
+/// How long an address found is believed, in rounds.
+const ROUNDS_BELIEVED: u64 = 30;
 /// How long a start waits for the first lookups.
 const FIRST_LOOKUP_MAX: Duration = Duration::from_secs(2);
 
@@ -28,7 +31,16 @@ pub(crate) struct Upstreams {
 #[derive(Debug)]
 struct Group {
     servers: Vec<String>,
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    addresses: ArcSwap<Vec<Address>>,
+}
+
+/// Where one server of a group can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address {
+    /// The address itself.
+    pub(crate) socket: SocketAddr,
+    /// The number of its server in the group.
+    pub(crate) server: usize,
 }
 
 impl Upstreams {
@@ -45,13 +57,19 @@ impl Upstreams {
 
     /// An address of group `group`, the next one each time `turn` is asked; `None` while the
     /// group has none.
-    pub(crate) fn pick(&self, group: usize, turn: &AtomicUsize) -> Option<SocketAddr> {
+    pub(crate) fn pick(&self, group: usize, turn: &AtomicUsize) -> Option<Address> {
         let addresses = self.groups.get(group)?.addresses.load();
         let turn = match addresses.len() {
             0 | 1 => 0,
             many => turn.fetch_add(1, Ordering::Relaxed) % many,
         };
         addresses.get(turn).copied()
+    }
+
+    /// What the settings call server `server` of group `group`: host and port.
+    pub(crate) fn authority(&self, group: usize, server: usize) -> Option<&str> {
+        let servers = &self.groups.get(group)?.servers;
+        servers.get(server).map(String::as_str)
     }
 
     fn resolve_in_background(self: &Arc<Self>) {
@@ -74,20 +92,30 @@ impl Upstreams {
 }
 
 fn resolve_while_used(upstreams: &Weak<Upstreams>, first_done: &mpsc::SyncSender<()>) {
-    while let Some(upstreams) = upstreams.upgrade() {
-        upstreams.groups.iter().for_each(Group::resolve);
+    for round in 0.. {
+        let Some(upstreams) = upstreams.upgrade() else {
+            return;
+        };
+        let groups = upstreams.groups.iter();
+        groups
+            .filter(|group| group.is_due(round))
+            .for_each(Group::resolve);
         drop(upstreams);
         _ = first_done.try_send(());
-        std::thread::park_timeout(RESOLVE_EVERY);
+        std::thread::park_timeout(ROUND);
     }
 }
 
 impl Group {
     fn new(settings: &UpstreamGroup) -> Self {
-        let literal = settings.servers.iter().filter_map(|s| s.parse().ok());
+        let literal = |(server, text): (usize, &String)| {
+            let socket = text.parse().ok()?;
+            Some(Address { socket, server })
+        };
+        let servers = settings.servers.iter().enumerate();
         Self {
+            addresses: ArcSwap::from_pointee(servers.filter_map(literal).collect()),
             servers: settings.servers.clone(),
-            addresses: ArcSwap::from_pointee(literal.collect()),
         }
     }
 
@@ -97,30 +125,41 @@ impl Group {
             .any(|s| s.parse::<SocketAddr>().is_err())
     }
 
+    fn is_due(&self, round: u64) -> bool {
+        round.is_multiple_of(ROUNDS_BELIEVED) || self.addresses.load().is_empty()
+    }
+
     fn resolve(&self) {
-        let mut found = Vec::new();
-        for server in &self.servers {
+        for (number, server) in self.servers.iter().enumerate() {
             match server.to_socket_addrs() {
-                Ok(addresses) => found.extend(addresses),
-                Err(error) => {
-                    tracing::warn!(event = "resolver_failed", server, %error);
-                    return;
-                }
+                Ok(found) => self.publish(number, found),
+                Err(error) => tracing::warn!(event = "resolver_failed", server, %error),
             }
         }
-        found.sort_unstable();
-        found.dedup();
-        if !found.is_empty() && found != **self.addresses.load() {
-            self.addresses.store(Arc::new(found));
+    }
+
+    /// Puts what was found for one server in the place of what was known about it.
+    fn publish(&self, server: usize, found: impl Iterator<Item = SocketAddr>) {
+        let known = self.addresses.load();
+        let mut all: Vec<Address> = found.map(|socket| Address { socket, server }).collect();
+        if all.is_empty() {
+            return;
+        }
+        all.extend(known.iter().filter(|address| address.server != server));
+        all.sort_unstable();
+        all.dedup_by_key(|address| address.socket);
+        if all != **known {
+            self.addresses.store(Arc::new(all));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::atomic::AtomicUsize;
 
-    use super::{UpstreamGroup, Upstreams};
+    use super::{Group, UpstreamGroup, Upstreams};
 
     fn group(servers: &[&str]) -> UpstreamGroup {
         UpstreamGroup {
@@ -135,7 +174,7 @@ mod tests {
         let turn = AtomicUsize::new(0);
         let picks: Vec<u16> = (0..4)
             .filter_map(|_| upstreams.pick(0, &turn))
-            .map(|address| address.port())
+            .map(|address| address.socket.port())
             .collect();
         assert_eq!(picks, [1, 2, 1, 2]);
         assert_eq!(upstreams.pick(1, &turn), None);
@@ -145,9 +184,47 @@ mod tests {
     fn a_name_is_known_after_the_start() {
         let upstreams = Upstreams::new(&[group(&["localhost:80"])]);
         let address = upstreams.pick(0, &AtomicUsize::new(0)).unwrap();
-        assert!(
-            address.ip().is_loopback() && address.port() == 80,
-            "{address}"
-        );
+        let socket = address.socket;
+        assert!(socket.ip().is_loopback() && socket.port() == 80, "{socket}");
+        assert_eq!(upstreams.authority(0, address.server), Some("localhost:80"));
+    }
+
+    #[test]
+    fn a_name_that_is_nowhere_leaves_the_others_alone() {
+        for servers in [
+            ["localhost:81", "nonexistent.invalid:80"],
+            ["nonexistent.invalid:80", "localhost:81"],
+            ["nonexistent.invalid:80", "127.0.0.1:81"],
+        ] {
+            let upstreams = Upstreams::new(&[group(&servers)]);
+            let address = upstreams.pick(0, &AtomicUsize::new(0));
+            assert_eq!(
+                address.map(|address| address.socket.port()),
+                Some(81),
+                "{servers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_lookup_replaces_what_was_known_about_its_server_alone() {
+        let group = Group::new(&group(&["a:1", "b:1", "127.0.0.1:1"]));
+        let socket = |last: u8| SocketAddr::from(([10, 0, 0, last], 1));
+        group.publish(0, [socket(1), socket(2)].into_iter());
+        group.publish(1, [socket(3)].into_iter());
+        group.publish(0, [socket(4)].into_iter());
+        group.publish(1, std::iter::empty());
+        let known: Vec<SocketAddr> = group.addresses.load().iter().map(|a| a.socket).collect();
+        let literal = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert_eq!(known, [socket(3), socket(4), literal]);
+    }
+
+    #[test]
+    fn a_group_without_an_address_is_looked_up_every_round() {
+        let named = Group::new(&group(&["a:1"]));
+        let rounds = |group: &Group| (0..61).filter(|round| group.is_due(*round)).count();
+        assert_eq!(rounds(&named), 61);
+        named.publish(0, [SocketAddr::from(([10, 0, 0, 1], 1))].into_iter());
+        assert_eq!(rounds(&named), 3);
     }
 }

@@ -164,27 +164,40 @@ fn a_websocket_becomes_a_tunnel() {
     });
     let gateway = Running::forwarding_to(upstream.address);
     let mut client = gateway.connect();
-    client
-        .send("GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    // What comes early waits for the 101 and belongs to the new protocol.
+    client.send(
+        "GET / HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhel",
+    );
     assert_eq!(client.response().status(), 101);
-    client.send("hello");
+    client.send("lo");
     assert_eq!(client.exactly(5), b"hello");
 }
 
 #[test]
-fn chunks_that_cannot_be_framed_end_the_connection() {
+fn chunks_that_cannot_be_framed_are_answered_and_end_the_connection() {
     let upstream = Upstream::start(|mut conn, _| {
         conn.stream.set_read_timeout(None).unwrap();
         conn.rest();
     });
     let gateway = Running::forwarding_to(upstream.address);
-    let mut client: Client = gateway.connect();
-    client.send("PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n");
-    let told = client.rest();
-    assert!(!String::from_utf8_lossy(&told).contains(" 200 "));
-    assert_eq!(
-        gateway.completions(1)[0].failure,
-        Some(Failure::ClientAbort)
-    );
-    assert_eq!(gateway.governor.admitted(), 1, "nothing was smuggled");
+    // More may follow than was read by the time of the answer.
+    for (count, more) in [(1, 0), (2, 40_000)] {
+        let mut client: Client = gateway.connect();
+        client.send("PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send(vec![b'x'; more]);
+        let answer = client.response();
+        assert_eq!(answer.status(), 400);
+        assert_eq!(answer.field("connection"), Some("close"));
+        assert!(answer.field("tidegate-decision-id").is_some());
+        client.is_closed();
+        drop(client);
+        let completion = gateway.completions(count)[count - 1];
+        assert_eq!(completion.failure, Some(Failure::BodyMalformed));
+        assert_eq!(completion.status_sent, 400);
+        assert_eq!(
+            gateway.governor.admitted(),
+            count as u64,
+            "nothing was smuggled"
+        );
+    }
 }

@@ -2,7 +2,9 @@
 
 use crate::script::Script;
 
-use crate::harness::{Client, OK, Running, Upstream, eventually, settings};
+use tidegate::gateway::governor::{Course, Forward};
+
+use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
 
 #[test]
 fn both_sides_keep_their_connections() {
@@ -69,6 +71,37 @@ fn a_request_that_comes_early_does_not_disturb_the_one_before() {
     assert_eq!(client.response().status(), 200);
     send.send(()).unwrap();
     assert_eq!(client.response().status(), 200);
+}
+
+#[test]
+fn a_wish_for_another_protocol_keeps_the_connection_in_step() {
+    let upstream = Upstream::replying(|request| {
+        let path = request.line().split(' ').nth(1).unwrap();
+        let len = path.len() + request.body.len();
+        let mut answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n{path}").into_bytes();
+        answer.extend(&request.body);
+        answer
+    });
+    for may_upgrade in [true, false] {
+        let gateway = Running::scripted(upstream.address, move |_| {
+            Course::Forward(Forward {
+                may_upgrade,
+                ..forward()
+            })
+        });
+        let mut client = gateway.connect();
+        for wish in ["foo", "websocket", "h2c"] {
+            client.send(format!(
+                "PUT /1 HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: {wish}\r\nContent-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: test\r\nUpgrade: {wish}\r\n\r\n"
+            ));
+            for text in ["/1hi", "/2"] {
+                let answer = client.response();
+                assert_eq!((answer.status(), answer.text()), (200, text), "{wish}");
+                assert_eq!(answer.field("connection"), Some("keep-alive"));
+            }
+        }
+    }
 }
 
 #[test]

@@ -72,6 +72,22 @@ fn the_answer_comes_back_with_the_decision() {
 }
 
 #[test]
+fn an_old_request_without_a_host_gets_that_of_its_server() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    for host in ["", "Host: test\r\n"] {
+        let mut client = gateway.connect();
+        client.send(format!("GET /x HTTP/1.0\r\n{host}\r\n"));
+        assert_eq!(client.response().status(), 200);
+    }
+    let seen = upstream.seen();
+    assert_eq!(seen[0].line(), "GET /x HTTP/1.1");
+    let address = upstream.address.to_string();
+    assert_eq!(seen[0].field("host"), Some(address.as_str()));
+    assert_eq!(seen[1].field("host"), Some("test"));
+}
+
+#[test]
 fn hop_by_hop_and_foreign_fields_stay_behind() {
     let upstream = Upstream::ok();
     let gateway = Running::forwarding_to(upstream.address);
@@ -103,6 +119,34 @@ fn a_trusted_proxy_speaks_for_its_clients() {
         })),
     );
     let mut client = gateway.connect();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n",
+    );
+    assert_eq!(client.response().status(), 200);
+    let seen = &upstream.seen()[0];
+    assert_eq!(seen.field("x-forwarded-for"), Some("1.2.3.4"));
+    assert_eq!(seen.field("tidegate-risk"), None);
+    assert_eq!(*trusted.lock().unwrap(), [true]);
+}
+
+#[test]
+fn a_trusted_proxy_is_known_in_either_form() {
+    let upstream = Upstream::ok();
+    let mut settings = settings(&[upstream.address]);
+    // There the client's address comes in its IPv6 form.
+    settings.listeners[0].bind = "[::ffff:127.0.0.1]:0".parse().unwrap();
+    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let trusted = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&trusted);
+    let gateway = Running::start(
+        settings,
+        Script::scripted(Box::new(move |facts| {
+            notes.lock().unwrap().push(facts.peer_trusted);
+            Course::Forward(forward())
+        })),
+    );
+    let port = gateway.address.port();
+    let mut client = crate::harness::Client::connect(([127, 0, 0, 1], port).into());
     client.send(
         "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n",
     );

@@ -105,5 +105,6 @@ pub(crate) fn forward() -> Forward {
         timeout: PATIENCE,
         may_retry: false,
         may_upgrade: true,
+        strict: false,
     }
 }

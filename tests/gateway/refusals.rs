@@ -161,6 +161,22 @@ fn a_head_has_one_deadline_however_it_drips() {
 }
 
 #[test]
+fn empty_lines_do_not_keep_a_connection() {
+    for piece_len in [2, 1] {
+        let (_upstream, gateway) = impatient(100, 150);
+        let mut client = gateway.connect();
+        assert_eq!(client.get("/").status(), 200);
+        let mut drip = b"\r\n".iter().copied().cycle();
+        eventually("the end of the connection", || {
+            let piece: Vec<u8> = drip.by_ref().take(piece_len).collect();
+            _ = std::io::Write::write(&mut &client.stream, &piece);
+            std::thread::park_timeout(Duration::from_millis(5));
+            gateway.control.connections().open() == 0
+        });
+    }
+}
+
+#[test]
 fn a_connection_that_stays_idle_is_closed_in_silence() {
     let (_upstream, gateway) = impatient(10_000, 50);
     let mut client = gateway.connect();

@@ -32,6 +32,7 @@ impl Script {
                 timeout: Duration::from_secs(30),
                 may_retry: false,
                 may_upgrade: true,
+                strict: false,
             })
         }))
     }

@@ -78,6 +78,26 @@ fn http_1_0_may_keep_its_connection_where_the_length_is_known() {
 }
 
 #[test]
+fn http_2_is_refused_and_recorded() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut client = process.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    let answer = client.response();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.field("connection"), Some("close"));
+    let id = answer.field("tidegate-decision-id").unwrap().to_owned();
+    client.is_closed();
+    process.stop();
+    let decisions = installation.decisions();
+    assert_eq!(decisions.len(), 1);
+    assert_eq!(decisions[0]["decision_id"], id);
+    assert_eq!(decisions[0]["status"], 400);
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
 fn a_head_request_gets_a_head_alone() {
     let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n");
     let installation = Installation::in_front_of(upstream.address).controlling();

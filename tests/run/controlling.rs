@@ -131,6 +131,52 @@ fn the_canonical_path_is_matched_and_forwarded() {
 }
 
 #[test]
+fn the_path_that_was_judged_is_the_one_that_is_forwarded() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address).controlling();
+    let process = Process::start(&installation);
+    for (target, forwarded) in [
+        ("http://test/api/v1/status?q=1", "/api/v1/status?q=1"),
+        (
+            "http://test/api/v1/deployments/%61",
+            "/api/v1/deployments/a",
+        ),
+    ] {
+        assert_eq!(process.get(target).status(), 200, "{target}");
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.line(), format!("GET {forwarded} HTTP/1.1"));
+        assert_eq!(seen.field("host"), Some("test"));
+    }
+    assert_eq!(process.get("http://test?q").status(), 400);
+    // Who only observes changes nothing.
+    let observing = Installation::in_front_of(upstream.address);
+    let process = Process::start(&observing);
+    let target = "http://test/api/v1/status";
+    assert_eq!(process.get(target).status(), 200);
+    let seen = upstream.seen().pop().unwrap();
+    assert_eq!(seen.line(), format!("GET {target} HTTP/1.1"));
+}
+
+#[test]
+fn no_field_replaces_what_was_judged() {
+    let upstream = Upstream::ok();
+    let observing = Installation::in_front_of(upstream.address);
+    let controlling = Installation::in_front_of(upstream.address).controlling();
+    let fields = "X-HTTP-Method-Override: DELETE\r\nX-Original-URL: /admin\r\n";
+    for (installation, passed) in [(observing, true), (controlling, false)] {
+        let process = Process::start(&installation);
+        let mut client = process.connect();
+        client.send(format!(
+            "GET /api/v1/status HTTP/1.1\r\nHost: test\r\n{fields}\r\n"
+        ));
+        assert_eq!(client.response().status(), 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.head.contains(fields), passed, "{}", seen.head);
+        assert_eq!(seen.field("x-original-url").is_some(), passed);
+    }
+}
+
+#[test]
 fn the_lowest_tier_of_process_listener_and_contract_acts() {
     // R059: the same decision, other actions.
     let upstream = Upstream::ok();

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +63,7 @@ impl Connections {
     }
 
     pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Full> {
+        let address = address.map(client_of);
         let added = self.table().add(self, address);
         match added {
             Ok(()) => {}
@@ -109,6 +110,15 @@ impl Table {
     }
 }
 
+/// Whose address it is: with IPv6 one client has a whole /64 to choose from.
+fn client_of(address: IpAddr) -> IpAddr {
+    const NETWORK: u128 = !0 << 64;
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// The right of one connection to be open.
 #[derive(Debug)]
 pub(super) struct Permit {
@@ -144,6 +154,27 @@ mod tests {
         assert_eq!(connections.open(), 2);
         let _again = connections.admit(here).unwrap();
         assert_eq!(connections.open(), 3);
+    }
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_64_bits() {
+        for (first, second, same) in [
+            ("10.0.0.1", "10.0.0.1", true),
+            ("10.0.0.1", "10.0.0.2", false),
+            ("10.0.0.1", "::ffff:10.0.0.1", true),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.2", false),
+            ("2001:db8::1", "2001:db8::ffff:0:0:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+        ] {
+            let connections = Connections::new(10, 1);
+            let _first = connections.admit(Some(first.parse().unwrap())).unwrap();
+            let second_refused = connections.admit(Some(second.parse().unwrap())).err();
+            assert_eq!(
+                second_refused,
+                same.then_some(Full::Address),
+                "{first} {second}"
+            );
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 mod traits;
 
+use super::LINGER_BYTES_MAX;
 use super::caps::Permit;
 use super::chunked::Scanner;
 use super::head::Framing;
@@ -26,7 +27,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// How much of what arrives belongs to the request being served.
 #[derive(Debug)]
 enum Gate {
-    /// Everything: the protocol has been left to Pingora (HTTP/2, an upgrade).
+    /// Everything: the protocol is no longer HTTP/1 (HTTP/2, or behind a 101).
     Open,
     /// So many bytes more; 0 when the body has passed.
     Length(u64),
@@ -42,6 +43,10 @@ pub(super) struct Conn {
     gate: Gate,
     ended: bool,
     held_back: bool,
+    /// Whether a 101 in what is written next opens the gate.
+    may_switch: bool,
+    /// Bytes to throw away behind a malformed body before the connection closes.
+    linger: usize,
     _permit: Permit,
 }
 
@@ -53,6 +58,8 @@ impl Conn {
             gate: Gate::Length(0),
             ended: false,
             held_back: false,
+            may_switch: false,
+            linger: 0,
             _permit: permit,
         }
     }
@@ -76,8 +83,10 @@ impl Conn {
         self.inner.read_buf(&mut self.ahead).await
     }
 
-    /// Opens the gate for the body of the next request.
-    pub(super) fn begin(&mut self, framing: Framing) {
+    /// Opens the gate for the body of the next request. `may_switch` says that its answer may be
+    /// a change of protocol.
+    pub(super) fn begin(&mut self, framing: Framing, may_switch: bool) {
+        self.may_switch = may_switch;
         self.gate = match framing {
             Framing::Length(len) => Gate::Length(len),
             Framing::Chunked => Gate::Chunked {
@@ -95,6 +104,20 @@ impl Conn {
             Gate::Length(left) => *left == 0,
             Gate::Chunked { scanner, cleared } => scanner.is_done() && *cleared == 0,
         }
+    }
+
+    /// Looks at the front of what Pingora writes, which is the head of an answer first: behind a
+    /// 101 all bytes of the client belong to the new protocol, behind any final status nothing
+    /// changes. Pingora writes a head at once and refuses a 101 that nobody asked for.
+    fn note_written(&mut self, front: &[u8]) {
+        if !self.may_switch {
+            return;
+        }
+        if front.starts_with(b"HTTP/1.1 101 ") {
+            self.gate = Gate::Open;
+        }
+        let interim = front.starts_with(b"HTTP/1.1 1");
+        self.may_switch = interim && !matches!(self.gate, Gate::Open);
     }
 
     /// The body has passed: look out for the end of the connection, keep what comes early.
@@ -125,6 +148,19 @@ impl Conn {
         self.ahead.reserve(READ_BYTES);
         let read = std::pin::pin!(self.inner.read_buf(&mut self.ahead));
         read.poll(cx)
+    }
+
+    /// Throws away what still comes behind a malformed body: closing with unread bytes would
+    /// reset the connection and take the answer away. Who calls this sets a time.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.linger > 0 {
+            self.ahead.clear();
+            match ready!(self.poll_fill(cx))? {
+                0 => self.linger = 0,
+                read => self.linger = self.linger.saturating_sub(read),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn deliver(&mut self, out: &mut ReadBuf<'_>, most: usize) -> usize {
@@ -180,9 +216,12 @@ impl Conn {
                     return Poll::Ready(Ok(()));
                 }
             } else {
-                *cleared = scanner.advance(&self.ahead).map_err(|_| {
-                    io::Error::new(io::ErrorKind::InvalidData, "malformed chunked body")
-                })?;
+                let Ok(passed) = scanner.advance(&self.ahead) else {
+                    self.linger = LINGER_BYTES_MAX;
+                    let malformed = io::ErrorKind::InvalidData;
+                    return Poll::Ready(Err(io::Error::new(malformed, "malformed chunked body")));
+                };
+                *cleared = passed;
             }
         }
     }

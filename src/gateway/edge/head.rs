@@ -18,7 +18,7 @@ pub(super) enum Framing {
     Length(u64),
     /// With its last chunk.
     Chunked,
-    /// The client asks for another protocol, so Pingora must see everything that comes.
+    /// With the connection: Pingora must see everything that comes.
     Unframed,
 }
 
@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub(super) len: usize,
     /// The body that follows.
     pub(super) framing: Framing,
+    /// Whether the client asks for another protocol behind this request.
+    pub(super) may_switch: bool,
 }
 
 /// Reads the head at the front of `bytes`; `None` while it is not complete.
@@ -60,7 +62,12 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseR
     let host = fields.host(http_11)?;
     check_target(method, target, host)?;
     let framing = fields.framing(http_11)?;
-    Ok(Some(Head { len, framing }))
+    Ok(Some(Head {
+        len,
+        framing,
+        // HTTP/1.0 has no 101.
+        may_switch: fields.upgrade && http_11,
+    }))
 }
 
 fn refusal_of(error: httparse::Error) -> ParseRefusal {
@@ -147,7 +154,6 @@ impl<'a> Fields<'a> {
             (None, None) => Some(0),
         };
         Ok(match length {
-            _ if self.upgrade => Framing::Unframed,
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         })

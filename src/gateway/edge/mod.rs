@@ -36,9 +36,9 @@ use super::proxy::Hooks;
 use super::respond::Answer;
 use super::settings::GatewaySettings;
 
-/// What is still read from a client whose head was refused, so that it sees the answer.
+/// What is still read from a client whose request was refused, so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
-const LINGER_MAX: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// The edge of one worker.
 pub(crate) struct Edge {
@@ -89,17 +89,17 @@ impl Edge {
         loop {
             let bounds = (&self.settings.limits, &self.settings.timeouts);
             match reading::next(&mut conn, &mut alarm, &mut stop, bounds, served == 0).await {
-                Next::Request { head, framing } => {
-                    conn.begin(framing);
+                Next::Request { bytes, head } => {
+                    conn.begin(head.framing, head.may_switch);
                     let last = self.is_last(served, shutdown);
-                    let Some(back) = self.hand_over(conn, head, last, shutdown).await else {
+                    let Some(back) = self.hand_over(conn, bytes, last, shutdown).await else {
                         return;
                     };
                     conn = back;
                     served += 1;
                 }
                 Next::Http2 if self.settings.h2c => {
-                    conn.begin(Framing::Unframed);
+                    conn.begin(Framing::Unframed, false);
                     self.proxy.process_new(conn, shutdown).await;
                     return;
                 }

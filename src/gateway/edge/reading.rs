@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
 use super::conn::Conn;
-use super::head::{self, Framing};
+use super::head::{self, Head};
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::settings::{Limits, Timeouts};
 
@@ -21,7 +21,7 @@ pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What came of waiting.
 pub(super) enum Next {
     /// A whole head that can be framed.
-    Request { head: BytesMut, framing: Framing },
+    Request { bytes: BytesMut, head: Head },
     /// The client speaks HTTP/2.
     Http2,
     /// A head that is refused.
@@ -62,10 +62,14 @@ pub(super) async fn next(
     first: bool,
 ) -> Next {
     let mut seen = 0;
+    let mut begun = first;
     let mut deadline = Instant::now() + if first { timeouts.head } else { timeouts.idle };
     loop {
         if conn.ahead().len() > seen {
-            if seen == 0 && !first {
+            skip_empty_lines(conn, seen);
+            // Once per wait: empty lines that are skipped must not move the deadline again.
+            if !begun && !conn.ahead().is_empty() {
+                begun = true;
                 deadline = Instant::now() + timeouts.head;
             }
             if let Some(next) = look(conn, seen, limits, first) {
@@ -91,7 +95,6 @@ pub(super) async fn next(
 
 /// Looks at what has arrived; `None` to wait for more. `seen` bytes were looked at before.
 fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Next> {
-    skip_empty_lines(conn, seen);
     let bytes = conn.ahead();
     if first && bytes.starts_with(H2_PREFACE) {
         return Some(Next::Http2);
@@ -104,11 +107,8 @@ fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Ne
     if seen == 0 || ends_head(bytes, seen) {
         match head::read(bytes, limits) {
             Ok(Some(head)) => {
-                let framing = head.framing;
-                return Some(Next::Request {
-                    head: conn.take(head.len),
-                    framing,
-                });
+                let bytes = conn.take(head.len);
+                return Some(Next::Request { bytes, head });
             }
             Ok(None) => {}
             Err(refusal) => return Some(Next::Refused(refusal)),

@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -25,6 +25,7 @@ impl AsyncWrite for Conn {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
+        self.note_written(buf);
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -35,7 +36,8 @@ impl AsyncWrite for Conn {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.inner).poll_shutdown(cx))?;
+        self.poll_linger(cx)
     }
 
     fn poll_write_vectored(
@@ -44,6 +46,7 @@ impl AsyncWrite for Conn {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
+        self.note_written(bufs.first().map_or(&[], |front| front));
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 

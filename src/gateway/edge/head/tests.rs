@@ -26,8 +26,8 @@ fn an_ordinary_head_is_framed() {
         Ok(Some(Framing::Chunked)),
     );
     check(
-        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
-        Ok(Some(Framing::Unframed)),
+        "PUT / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n",
+        Ok(Some(Framing::Length(2))),
     );
     check("BREW /%zz//../ HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY);
 }
@@ -39,6 +39,27 @@ fn the_head_ends_where_it_ends() {
         &Limits::default(),
     );
     assert_eq!(head.map(|head| head.map(|head| head.len)), Ok(Some(27)));
+}
+
+#[test]
+fn another_protocol_needs_a_field_and_a_version() {
+    for (head, expected) in [
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+            true,
+        ),
+        (
+            "GET / HTTP/1.0\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+            false,
+        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+    ] {
+        let read = read(head.as_bytes(), &Limits::default());
+        assert_eq!(
+            read.map(|head| head.map(|head| head.may_switch)),
+            Ok(Some(expected))
+        );
+    }
 }
 
 #[test]
