@@ -20,13 +20,16 @@ use tidegate::ledger::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The rulebook in force, and its SHA-256.
+const RULEBOOK: &[u8] = b"{}";
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 fn facts(boot: u32) -> OpenFacts {
     OpenFacts {
         boot: BootId::from_u32(boot),
         instance: "gateway-1".to_owned(),
         version: "0.1.0".to_owned(),
-        policy_hash: "ab".repeat(32),
+        policy_hash: POLICY_HASH.to_owned(),
         client_key_id: Some("k1".to_owned()),
     }
 }
@@ -60,7 +63,7 @@ fn push(producer: &mut Producer<u64>, count: u64) {
 fn write(dir: &Path, boot: u32, count: u64) -> Ledger {
     let (mut producer, consumer) = ring(source(boot, 0), 1 << 14);
     let settings = Settings::new(dir);
-    let ledger = Ledger::start(&settings, &facts(boot), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(boot), RULEBOOK, vec![consumer], encode).unwrap();
     push(&mut producer, count);
     drop(producer);
     ledger.flush(PATIENCE).unwrap();
@@ -260,7 +263,7 @@ fn damage_before_the_tail_refuses_the_start_and_changes_nothing() {
 }
 
 fn start(dir: &Path) -> Result<Ledger, tidegate::ledger::LedgerError> {
-    Ledger::start(&Settings::new(dir), &facts(9), Vec::new(), encode)
+    Ledger::start(&Settings::new(dir), &facts(9), RULEBOOK, Vec::new(), encode)
 }
 
 // R087
@@ -334,7 +337,14 @@ fn two_workers_and_two_boots_balance() {
         let (mut one, first) = ring(source(boot, 0), 64);
         let (mut two, second) = ring(source(boot, 1), 64);
         let settings = Settings::new(dir.path());
-        let ledger = Ledger::start(&settings, &facts(boot), vec![first, second], encode).unwrap();
+        let ledger = Ledger::start(
+            &settings,
+            &facts(boot),
+            RULEBOOK,
+            vec![first, second],
+            encode,
+        )
+        .unwrap();
         let other = std::thread::spawn(move || push(&mut two, 20_000));
         push(&mut one, 20_000);
         other.join().unwrap();
@@ -353,7 +363,7 @@ fn what_a_kill_under_load_leaves_is_continued() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 64);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     let segment = "seg-0000000000000000.jsonl";
     for _ in 0..30 {
         push(&mut producer, 500);
@@ -385,7 +395,8 @@ fn a_killed_writer_leaves_a_ledger_that_goes_on() {
     if let Some(dir) = std::env::var_os(WRITE_FOR_EVER) {
         let (mut producer, consumer) = ring(source(1, 0), 1 << 12);
         let settings = Settings::new(dir);
-        let _ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+        let _ledger =
+            Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
         // It ends by itself should the parent be gone.
         let began = std::time::Instant::now();
         while began.elapsed() < PATIENCE {
@@ -430,7 +441,7 @@ fn a_close_while_a_worker_still_pushes_balances() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 32);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let worker = std::thread::spawn(move || {
@@ -457,7 +468,7 @@ fn a_full_ring_becomes_an_exact_loss_record() {
     assert!(!producer.push(None, 0));
     drop(producer);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     ledger.close().unwrap();
     let text = fs::read_to_string(dir.path().join("seg-0000000000000000.jsonl")).unwrap();
     let loss = text
@@ -480,7 +491,7 @@ fn a_number_that_is_made_but_never_pushed_is_unaccounted() {
     producer.next_number();
     drop(producer);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     ledger.close().unwrap();
     let report = check(dir.path());
     assert_eq!(report.verdict, Verdict::Intact);
@@ -491,13 +502,16 @@ fn a_number_that_is_made_but_never_pushed_is_unaccounted() {
 fn rulebooks_and_other_records_are_durable_on_return() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = write(dir.path(), 1, 1);
-    let digest = "cd".repeat(32);
-    ledger.persist_rulebook(&digest, b"{}").unwrap();
-    assert_eq!(
-        fs::read(dir.path().join(format!("rulebooks/{digest}.json"))).unwrap(),
-        b"{}"
-    );
-    assert!(ledger.persist_rulebook("../x", b"{}").is_err());
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), RULEBOOK);
+    let digest = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
+    let other = dir.path().join(format!("rulebooks/{digest}.json"));
+    for _ in 0..2 {
+        ledger.persist_rulebook(digest, b"[]").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"[]");
+    }
+    for (digest, bytes) in [("../x", b"{}"), (digest, b"{}")] {
+        assert!(ledger.persist_rulebook(digest, bytes).is_err(), "{digest}");
+    }
     let durable = ledger
         .record(
             |entry| {
@@ -513,6 +527,33 @@ fn rulebooks_and_other_records_are_durable_on_return() {
     assert!(ledger.snapshot().ok);
     ledger.close().unwrap();
     assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+/// Where the rulebook in force lies.
+fn rulebook(dir: &Path) -> PathBuf {
+    dir.join(format!("rulebooks/{POLICY_HASH}.json"))
+}
+
+#[test]
+fn a_rulebook_file_is_not_trusted_for_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    fs::write(rulebook(dir.path()), "{}\n").unwrap();
+    let refused = start(dir.path()).unwrap_err();
+    assert_eq!(refused.code(), "LEDGER_NOT_A_LEDGER", "{refused}");
+    for part in [POLICY_HASH, "SHA-256", "move the file out"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), b"{}\n");
+    assert_eq!(
+        fs::read(&segment).unwrap(),
+        bytes,
+        "no record names it anew"
+    );
+    // What the message says helps.
+    fs::remove_file(rulebook(dir.path())).unwrap();
+    start(dir.path()).unwrap().close().unwrap();
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), RULEBOOK);
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::clock::wall_us;
-use super::directory::{Directory, put};
+use super::directory::Directory;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::output::Output;
 use super::recovery::{Found, TornTail, find};
 use super::ring::{Consumer, Source};
+use super::rulebooks;
 use super::segment::{Disk, Segment};
 use super::stats::{Snapshot, Stats};
 use super::sync::Syncer;
@@ -62,7 +63,7 @@ pub struct OpenFacts {
     pub instance: String,
     /// The version of the program.
     pub version: String,
-    /// The content digest of the rulebook in force.
+    /// The content digest of the rulebook in force: SHA-256 of its bytes, 64 hex digits.
     pub policy_hash: String,
     /// The id of the client key, where there is one.
     pub client_key_id: Option<String>,
@@ -91,8 +92,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Locks and checks the directory, writes the `open` record durably and starts the writer.
-    /// `encode` pushes the members of one event's record, `kind` and `ts_us` among them.
+    /// Locks and checks the directory, makes the rulebook and then the `open` record that names it
+    /// durable, and starts the writer. `rulebook` are the bytes whose digest is
+    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, `kind` and
+    /// `ts_us` among them.
     ///
     /// # Errors
     /// Every reason why a ledger cannot be continued there; nothing was changed then, but for a
@@ -100,6 +103,7 @@ impl Ledger {
     pub fn start<E, F>(
         settings: &Settings,
         facts: &OpenFacts,
+        rulebook: &[u8],
         rings: Vec<Consumer<E>>,
         encode: F,
     ) -> Result<Self, LedgerError>
@@ -114,6 +118,8 @@ impl Ledger {
             torn: found.as_ref().and_then(|found| found.torn.clone()),
             unclosed: found.as_ref().is_some_and(|found| !found.closed),
         };
+        // First, so that no crash leaves a record without the rulebook that it names.
+        rulebooks::keep(&settings.dir, &facts.policy_hash, rulebook)?;
         let (chain, segment) = match found {
             None => genesis(settings, &directory, facts)?,
             Some(found) => resume(settings, &directory, facts, found)?,
@@ -181,26 +187,14 @@ impl Ledger {
         self.ask(Control::Flush, patience)
     }
 
-    /// Keeps the rulebook that records name by `digest` (64 hex digits) beside them; durable on
-    /// return. On the caller's thread, so the writer goes on meanwhile.
+    /// Keeps another rulebook, which records to come will name by `digest` (64 hex digits), beside
+    /// them; durable on return. On the caller's thread, so the writer goes on meanwhile.
     ///
     /// # Errors
-    /// What the system answers; a digest that is not one is refused as [`LedgerError::NotALedger`].
+    /// What the system answers; [`LedgerError::NotALedger`] for a digest that is not that of
+    /// `bytes`, and for a file of that name that holds something else.
     pub fn persist_rulebook(&self, digest: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-        let relative = format!("rulebooks/{digest}.json");
-        let path = self.dir.join(&relative);
-        if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(LedgerError::NotALedger {
-                path,
-                rule: "a rulebook is named by its content digest, 64 hex digits",
-                remedy: "pass the digest of the canonical bytes",
-            });
-        }
-        if path.exists() {
-            // Named by its content and put there whole: it is the same one.
-            return Ok(());
-        }
-        put(&self.dir, &relative, bytes)
+        rulebooks::keep(&self.dir, digest, bytes)
     }
 
     /// Drains the rings, writes `close`, makes it durable and ends the threads. To be called when

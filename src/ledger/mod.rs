@@ -21,6 +21,7 @@ mod ranges;
 mod reader;
 mod recovery;
 mod ring;
+mod rulebooks;
 mod scan;
 mod segment;
 mod stats;
