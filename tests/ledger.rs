@@ -215,7 +215,7 @@ fn a_tail_torn_at_any_byte_is_kept_reported_and_continued() {
     for cut in last_two..bytes.len() {
         let dir = tempfile::tempdir().unwrap();
         let segment = dir.path().join("seg-0000000000000000.jsonl");
-        fs::copy(origin.path().join("origin"), dir.path().join("origin")).unwrap();
+        copy_around(origin.path(), dir.path());
         fs::write(&segment, &bytes[..cut]).unwrap();
         let good = bytes[..cut].iter().rposition(|b| *b == b'\n').unwrap() + 1;
         assert!(good > genesis);
@@ -369,9 +369,8 @@ fn what_a_kill_under_load_leaves_is_continued() {
         push(&mut producer, 500);
         // What other processes see of the file now is what would be left of a killed one.
         let left = tempfile::tempdir().unwrap();
-        for name in ["origin", segment] {
-            fs::copy(dir.path().join(name), left.path().join(name)).unwrap();
-        }
+        copy_around(dir.path(), left.path());
+        fs::copy(dir.path().join(segment), left.path().join(segment)).unwrap();
         let verdict = check(left.path()).verdict;
         assert!(!matches!(verdict, Verdict::Damaged(_)), "{verdict:?}");
         let next = start(left.path()).unwrap();
@@ -529,9 +528,111 @@ fn rulebooks_and_other_records_are_durable_on_return() {
     assert_eq!(check(dir.path()).verdict, Verdict::Intact);
 }
 
+/// Copies what lies beside the segments.
+fn copy_around(from: &Path, to: &Path) {
+    fs::create_dir(to.join("rulebooks")).unwrap();
+    fs::copy(from.join("origin"), to.join("origin")).unwrap();
+    fs::copy(rulebook(from), rulebook(to)).unwrap();
+}
+
 /// Where the rulebook in force lies.
 fn rulebook(dir: &Path) -> PathBuf {
     dir.join(format!("rulebooks/{POLICY_HASH}.json"))
+}
+
+/// The damage that a check names, by file: the record that vouches for it, and the rule.
+fn damage_of(dir: &Path, file: &Path) -> Option<(u64, String)> {
+    match check(dir).verdict {
+        Verdict::Damaged(damage) => {
+            assert_eq!(damage.file, file, "{damage:?}");
+            assert!(damage.remedy.contains("evidence"), "{damage:?}");
+            Some((damage.seq, damage.rule))
+        }
+        _ => None,
+    }
+}
+
+// R084
+#[test]
+fn a_rulebook_that_records_name_is_part_of_what_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    let rulebook = rulebook(dir.path());
+    let rule = "a rulebook that records name lies in rulebooks/ under its SHA-256";
+    let named = Some((0, rule.to_owned()));
+    // Also where the last line is torn, which alone would be acceptable.
+    for len in [bytes.len(), bytes.len() - 1] {
+        fs::write(&segment, &bytes[..len]).unwrap();
+        for at in 0..RULEBOOK.len() {
+            let mut bad = RULEBOOK.to_vec();
+            bad[at] ^= 1;
+            fs::write(&rulebook, &bad).unwrap();
+            assert_eq!(damage_of(dir.path(), &rulebook), named, "byte {at}");
+        }
+        fs::remove_file(&rulebook).unwrap();
+        assert_eq!(damage_of(dir.path(), &rulebook), named, "missing");
+        fs::write(&rulebook, RULEBOOK).unwrap();
+        assert_eq!(damage_of(dir.path(), &rulebook), None);
+    }
+    // Nobody names this one.
+    fs::write(&segment, &bytes).unwrap();
+    fs::write(dir.path().join("rulebooks/other.json"), "").unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+    // A lone segment has no files beside it.
+    fs::remove_file(&rulebook).unwrap();
+    assert_eq!(check(&segment).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_rulebook_that_only_a_decision_names_counts_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, _) = small(dir.path());
+    let again = |hash: &str| {
+        let mut chain = Chain::genesis();
+        let mut forged = Vec::new();
+        chain.append(&mut forged, |entry| {
+            entry.text("boot", "00000001");
+            entry.text("kind", "open");
+            entry.text("policy_hash", POLICY_HASH);
+        });
+        chain.append(&mut forged, |entry| {
+            entry.text("kind", "bundle");
+            entry.text("policy_hash", hash);
+        });
+        fs::write(&segment, &forged).unwrap();
+        let genesis: serde_json::Value = serde_json::from_slice(&lines(&forged)[0]).unwrap();
+        let id = &genesis["hash"].as_str().unwrap()[..16];
+        fs::write(dir.path().join("origin"), format!("a/{id}\n")).unwrap();
+    };
+    let other = "ef".repeat(32);
+    again(&other);
+    let file = dir.path().join(format!("rulebooks/{other}.json"));
+    assert_eq!(damage_of(dir.path(), &file).unwrap().0, 1);
+    again("../../outside");
+    let (seq, rule) = damage_of(dir.path(), &segment).unwrap();
+    assert_eq!((seq, rule.as_str()), (1, "policy_hash is 64 hex digits"));
+    again(POLICY_HASH);
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_quarantined_tail_is_what_its_record_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+    let next = start(dir.path()).unwrap();
+    let torn = next.recovered().torn.clone().unwrap();
+    let opened = next.recovered().records;
+    next.close().unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+    let kept = dir.path().join(&torn.file);
+    fs::write(&kept, "something else").unwrap();
+    let (seq, rule) = damage_of(dir.path(), &kept).unwrap();
+    assert_eq!(seq, opened);
+    assert!(rule.contains("quarantined"), "{rule}");
+    // No record is judged by it, so it may be kept elsewhere.
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
 }
 
 #[test]

@@ -139,14 +139,12 @@ fn pretty(report: &Report) -> String {
         report.head
     );
     if let Some(damage) = damage {
-        text += &format!(
-            "record {}: {} line {}, byte {}\n  rule: {}\n",
-            damage.seq,
-            damage.file.display(),
-            damage.line,
-            damage.offset,
-            damage.rule
-        );
+        text += &format!("record {}: {}", damage.seq, damage.file.display());
+        // A file that is wrong as a whole has no such place.
+        if damage.line > 0 {
+            text += &format!(" line {}, byte {}", damage.line, damage.offset);
+        }
+        text += &format!("\n  rule: {}\n", damage.rule);
         if !damage.expected.is_empty() || !damage.found.is_empty() {
             text += &format!(
                 "  expected: {}\n  found: {}\n",

@@ -12,6 +12,7 @@ mod clock;
 mod directory;
 mod entry;
 mod error;
+mod evidence;
 mod frame;
 mod handle;
 mod identity;
