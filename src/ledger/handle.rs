@@ -313,7 +313,7 @@ fn check_origin(
         Ok(_) => Err(LedgerError::NotALedger {
             path,
             rule: "origin ends in the first 16 digits of the genesis hash",
-            remedy: "bring the right origin or the right segments back, or start with another ledger.dir",
+            remedy: "bring the right origin or the right segments back, or move the directory aside as evidence and start again",
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             put_origin(directory, facts, genesis.as_bytes())

@@ -61,7 +61,7 @@ pub(super) fn find(dir: &Directory) -> Result<Option<Found>, LedgerError> {
             return Err(LedgerError::NotALedger {
                 path: origin,
                 rule: "the ledger's origin is here, but none of its segments",
-                remedy: "bring the segments back, or start with another ledger.dir",
+                remedy: "bring the segments back, or move the directory aside as evidence and start again",
             });
         }
         return Ok(None);
