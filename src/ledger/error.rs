@@ -78,7 +78,7 @@ pub enum LedgerError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The writer did not confirm in time, or is gone.
+    /// The writer did not confirm in time, is gone, or could not be started.
     #[error("LEDGER_UNAVAILABLE: {0}")]
     Unavailable(String),
 }

@@ -98,8 +98,9 @@ impl Ledger {
     /// `ts_us` among them.
     ///
     /// # Errors
-    /// Every reason why a ledger cannot be continued there; nothing was changed then, but for a
-    /// torn tail that was moved to `quarantine/`.
+    /// Every reason why a ledger cannot be continued there. No record was changed then; a torn tail
+    /// may have been moved to `quarantine/`, and where the system gives no thread for the writer
+    /// the `open` record stands.
     pub fn start<E, F>(
         settings: &Settings,
         facts: &OpenFacts,
@@ -118,7 +119,8 @@ impl Ledger {
             torn: found.as_ref().and_then(|found| found.torn.clone()),
             unclosed: found.as_ref().is_some_and(|found| !found.closed),
         };
-        // First, so that no crash leaves a record without the rulebook that it names.
+        let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
+        // Before the record, so that no crash leaves a record without the rulebook that it names.
         rulebooks::keep(&settings.dir, &facts.policy_hash, rulebook)?;
         let (chain, segment) = match found {
             None => genesis(settings, &directory, facts)?,
@@ -133,16 +135,12 @@ impl Ledger {
         let writer = thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || {
-                let syncer = match Syncer::start(thread::current()) {
-                    Ok(syncer) => syncer,
-                    Err(error) => return shared.set_trouble(Some(&error.to_string())),
-                };
                 let output = Output::new(&owned, chain, segment, syncer);
                 Writer::new(boot, rings, encode, output, inbox, shared).run();
                 // The lock is held until the last byte is written.
                 drop(directory);
             })
-            .map_err(|e| LedgerError::io("starting the writer of", &settings.dir, e))?;
+            .map_err(|e| no_thread("ledger-writer", &e))?;
         Ok(Self {
             dir: settings.dir.clone(),
             control,
@@ -244,6 +242,12 @@ impl Drop for Ledger {
         // Whoever wants to know how it ended calls `close`; here the gauges and the next start do.
         let _ = self.close();
     }
+}
+
+fn no_thread(name: &str, error: &std::io::Error) -> LedgerError {
+    LedgerError::Unavailable(format!(
+        "cannot start thread {name}: {error}; raise the limit of processes of this user"
+    ))
 }
 
 /// Starts a chain: first segment with the genesis in it, then the origin.

@@ -205,6 +205,24 @@ fn a_full_disk_at_start_is_a_clear_error() {
 }
 
 #[test]
+fn a_sync_thread_that_cannot_be_started_is_an_error_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::new(dir.path());
+    settings.disk.plan.failing_threads.store(1, SeqCst);
+    let refused = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("cannot start thread ledger-sync"),
+        "{refused}"
+    );
+    assert!(!dir.path().join("origin").exists(), "no record was written");
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap();
+    ledger.close().unwrap();
+    assert_eq!(intact(dir.path()).records, 2);
+}
+
+#[test]
 fn a_panic_of_the_writer_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1), 4);
