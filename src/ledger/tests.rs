@@ -237,5 +237,12 @@ fn a_panic_of_the_writer_is_noticed() {
     push(&mut producer, 1);
     // The reason is told right after the fact.
     until(&ledger, |now| !now.ok && now.error.contains("panicked"));
+    // The writer's thread may still be on its way out; from then on nothing is taken.
+    while producer.lost() == 0 {
+        push(&mut producer, 1);
+    }
+    push(&mut producer, 3);
+    let now = ledger.snapshot();
+    assert_eq!((now.lost, now.queued), (producer.made(), 0));
     assert_eq!(ledger.close().unwrap_err().code(), "LEDGER_UNAVAILABLE");
 }
