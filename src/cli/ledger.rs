@@ -30,7 +30,8 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check every line, the chain and the accounts.
+    /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
+    /// tails that records name.
     Verify(VerifyArgs),
     /// Print the newest lines.
     Tail(TailArgs),

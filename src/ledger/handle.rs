@@ -1,7 +1,8 @@
 //! The ledger as the rest of the program holds it: start, flush, close, gauges.
 //!
-//! Invariant: `start` returns only when the `open` record is durable, so a ledger that cannot be
-//! written is an error at start and never a surprise at the first request.
+//! Invariant: `start` returns only when the rulebook and the `open` record that names it are durable
+//! and both threads run, so a ledger that cannot be written is an error at start and never a surprise
+//! at the first request.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -72,7 +73,7 @@ pub struct OpenFacts {
 /// What `start` found in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// Records that were there before.
+    /// Records that the chain had before, those of older segments that are gone included.
     pub records: u64,
     /// The torn tail that was cut off and kept.
     pub torn: Option<TornTail>,

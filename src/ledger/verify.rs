@@ -1,8 +1,8 @@
 //! Checks a ledger offline: every line by itself, the chain, the accounts, and in a directory the
 //! files that the records vouch for.
 //!
-//! Reads what the writer wrote with code of its own; the two share only the hash rule and the
-//! format's constants. Changes nothing. Stops at the first broken rule and names it.
+//! Reads what the writer wrote with code of its own; the two share only the hash rule, the format's
+//! constants and the names of files. Changes nothing. Stops at the first broken rule and names it.
 
 use std::fs;
 use std::io;
