@@ -78,23 +78,23 @@ pub fn run(args: &LedgerArgs) -> u8 {
             Ok(()) => OK,
             // Whoever read our output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => OK,
-            Err(error) => unreadable(&args.dir, &error),
+            Err(error) => unreadable(&args.dir, &error, "name the directory in ledger.dir"),
         },
     }
 }
 
-fn unreadable(dir: &Path, error: &io::Error) -> u8 {
-    eprintln!(
-        "tidegate: cannot read {}: {error}; name the directory in ledger.dir, or one of its segments",
-        dir.display()
-    );
+fn unreadable(dir: &Path, error: &io::Error, remedy: &str) -> u8 {
+    eprintln!("tidegate: cannot read {}: {error}; {remedy}", dir.display());
     FAILED
 }
 
 fn run_verify(args: &VerifyArgs) -> u8 {
     let report = match verify(&args.dir) {
         Ok(report) => report,
-        Err(error) => return unreadable(&args.dir, &error),
+        Err(error) => {
+            let remedy = "name the directory in ledger.dir, or one of its segments";
+            return unreadable(&args.dir, &error, remedy);
+        }
     };
     let text = match args.format {
         Format::Pretty => pretty(&report),
