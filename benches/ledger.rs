@@ -13,6 +13,9 @@ use tidegate::ledger::{
     verify,
 };
 
+/// The rulebook that the records name, and its SHA-256.
+const RULEBOOK: &[u8] = b"{}";
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 /// Events that the ring holds.
 const RING: usize = 1 << 13;
 
@@ -63,10 +66,7 @@ fn encode(entry: &mut EntryBuilder<'_>, source: Source, event: &Event) {
     entry.uint("n", event.n);
     entry.text("outcome", "done");
     entry.text("phase", "enforce");
-    entry.text(
-        "policy_hash",
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-    );
+    entry.text("policy_hash", POLICY_HASH);
     entry.names("reason_codes", ["LOW_RISK_SCORE"]);
     entry.uint("risk_bp", a);
     entry.uint("status", 200);
@@ -132,11 +132,11 @@ fn start(dir: &Path, interval: Duration) -> (Ledger, Producer<Event>) {
         boot: source(0).boot,
         instance: "gateway-1".to_owned(),
         version: "0".to_owned(),
-        policy_hash: "0".repeat(64),
+        policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
     };
     let settings = Settings::new(dir).sync_interval(interval);
-    let ledger = Ledger::start(&settings, &facts, vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts, RULEBOOK, vec![consumer], encode).unwrap();
     (ledger, producer)
 }
 

@@ -20,13 +20,16 @@ use tidegate::ledger::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The rulebook in force, and its SHA-256.
+const RULEBOOK: &[u8] = b"{}";
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 fn facts(boot: u32) -> OpenFacts {
     OpenFacts {
         boot: BootId::from_u32(boot),
         instance: "gateway-1".to_owned(),
         version: "0.1.0".to_owned(),
-        policy_hash: "ab".repeat(32),
+        policy_hash: POLICY_HASH.to_owned(),
         client_key_id: Some("k1".to_owned()),
     }
 }
@@ -60,7 +63,7 @@ fn push(producer: &mut Producer<u64>, count: u64) {
 fn write(dir: &Path, boot: u32, count: u64) -> Ledger {
     let (mut producer, consumer) = ring(source(boot, 0), 1 << 14);
     let settings = Settings::new(dir);
-    let ledger = Ledger::start(&settings, &facts(boot), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(boot), RULEBOOK, vec![consumer], encode).unwrap();
     push(&mut producer, count);
     drop(producer);
     ledger.flush(PATIENCE).unwrap();
@@ -212,7 +215,7 @@ fn a_tail_torn_at_any_byte_is_kept_reported_and_continued() {
     for cut in last_two..bytes.len() {
         let dir = tempfile::tempdir().unwrap();
         let segment = dir.path().join("seg-0000000000000000.jsonl");
-        fs::copy(origin.path().join("origin"), dir.path().join("origin")).unwrap();
+        copy_around(origin.path(), dir.path());
         fs::write(&segment, &bytes[..cut]).unwrap();
         let good = bytes[..cut].iter().rposition(|b| *b == b'\n').unwrap() + 1;
         assert!(good > genesis);
@@ -260,7 +263,7 @@ fn damage_before_the_tail_refuses_the_start_and_changes_nothing() {
 }
 
 fn start(dir: &Path) -> Result<Ledger, tidegate::ledger::LedgerError> {
-    Ledger::start(&Settings::new(dir), &facts(9), Vec::new(), encode)
+    Ledger::start(&Settings::new(dir), &facts(9), RULEBOOK, Vec::new(), encode)
 }
 
 // R087
@@ -334,7 +337,14 @@ fn two_workers_and_two_boots_balance() {
         let (mut one, first) = ring(source(boot, 0), 64);
         let (mut two, second) = ring(source(boot, 1), 64);
         let settings = Settings::new(dir.path());
-        let ledger = Ledger::start(&settings, &facts(boot), vec![first, second], encode).unwrap();
+        let ledger = Ledger::start(
+            &settings,
+            &facts(boot),
+            RULEBOOK,
+            vec![first, second],
+            encode,
+        )
+        .unwrap();
         let other = std::thread::spawn(move || push(&mut two, 20_000));
         push(&mut one, 20_000);
         other.join().unwrap();
@@ -353,15 +363,14 @@ fn what_a_kill_under_load_leaves_is_continued() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 64);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     let segment = "seg-0000000000000000.jsonl";
     for _ in 0..30 {
         push(&mut producer, 500);
         // What other processes see of the file now is what would be left of a killed one.
         let left = tempfile::tempdir().unwrap();
-        for name in ["origin", segment] {
-            fs::copy(dir.path().join(name), left.path().join(name)).unwrap();
-        }
+        copy_around(dir.path(), left.path());
+        fs::copy(dir.path().join(segment), left.path().join(segment)).unwrap();
         let verdict = check(left.path()).verdict;
         assert!(!matches!(verdict, Verdict::Damaged(_)), "{verdict:?}");
         let next = start(left.path()).unwrap();
@@ -385,7 +394,8 @@ fn a_killed_writer_leaves_a_ledger_that_goes_on() {
     if let Some(dir) = std::env::var_os(WRITE_FOR_EVER) {
         let (mut producer, consumer) = ring(source(1, 0), 1 << 12);
         let settings = Settings::new(dir);
-        let _ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+        let _ledger =
+            Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
         // It ends by itself should the parent be gone.
         let began = std::time::Instant::now();
         while began.elapsed() < PATIENCE {
@@ -430,7 +440,7 @@ fn a_close_while_a_worker_still_pushes_balances() {
     let dir = tempfile::tempdir().unwrap();
     let (mut producer, consumer) = ring(source(1, 0), 32);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&stop);
     let worker = std::thread::spawn(move || {
@@ -457,7 +467,7 @@ fn a_full_ring_becomes_an_exact_loss_record() {
     assert!(!producer.push(None, 0));
     drop(producer);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     ledger.close().unwrap();
     let text = fs::read_to_string(dir.path().join("seg-0000000000000000.jsonl")).unwrap();
     let loss = text
@@ -480,7 +490,7 @@ fn a_number_that_is_made_but_never_pushed_is_unaccounted() {
     producer.next_number();
     drop(producer);
     let settings = Settings::new(dir.path());
-    let ledger = Ledger::start(&settings, &facts(1), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();
     ledger.close().unwrap();
     let report = check(dir.path());
     assert_eq!(report.verdict, Verdict::Intact);
@@ -491,13 +501,16 @@ fn a_number_that_is_made_but_never_pushed_is_unaccounted() {
 fn rulebooks_and_other_records_are_durable_on_return() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = write(dir.path(), 1, 1);
-    let digest = "cd".repeat(32);
-    ledger.persist_rulebook(&digest, b"{}").unwrap();
-    assert_eq!(
-        fs::read(dir.path().join(format!("rulebooks/{digest}.json"))).unwrap(),
-        b"{}"
-    );
-    assert!(ledger.persist_rulebook("../x", b"{}").is_err());
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), RULEBOOK);
+    let digest = "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";
+    let other = dir.path().join(format!("rulebooks/{digest}.json"));
+    for _ in 0..2 {
+        ledger.persist_rulebook(digest, b"[]").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"[]");
+    }
+    for (digest, bytes) in [("../x", b"{}"), (digest, b"{}")] {
+        assert!(ledger.persist_rulebook(digest, bytes).is_err(), "{digest}");
+    }
     let durable = ledger
         .record(
             |entry| {
@@ -513,6 +526,164 @@ fn rulebooks_and_other_records_are_durable_on_return() {
     assert!(ledger.snapshot().ok);
     ledger.close().unwrap();
     assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+/// Copies what lies beside the segments.
+fn copy_around(from: &Path, to: &Path) {
+    fs::create_dir(to.join("rulebooks")).unwrap();
+    fs::copy(from.join("origin"), to.join("origin")).unwrap();
+    fs::copy(rulebook(from), rulebook(to)).unwrap();
+}
+
+/// Where the rulebook in force lies.
+fn rulebook(dir: &Path) -> PathBuf {
+    dir.join(format!("rulebooks/{POLICY_HASH}.json"))
+}
+
+/// The damage that a check names, by file: the record that vouches for it, and the rule.
+fn damage_of(dir: &Path, file: &Path) -> Option<(u64, String)> {
+    match check(dir).verdict {
+        Verdict::Damaged(damage) => {
+            assert_eq!(damage.file, file, "{damage:?}");
+            assert!(damage.remedy.contains("evidence"), "{damage:?}");
+            Some((damage.seq, damage.rule))
+        }
+        _ => None,
+    }
+}
+
+// R084
+#[test]
+fn a_rulebook_that_records_name_is_part_of_what_is_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    let rulebook = rulebook(dir.path());
+    let rule = "a rulebook that records name lies in rulebooks/ under its SHA-256";
+    let named = Some((0, rule.to_owned()));
+    // Also where the last line is torn, which alone would be acceptable.
+    for len in [bytes.len(), bytes.len() - 1] {
+        fs::write(&segment, &bytes[..len]).unwrap();
+        for at in 0..RULEBOOK.len() {
+            let mut bad = RULEBOOK.to_vec();
+            bad[at] ^= 1;
+            fs::write(&rulebook, &bad).unwrap();
+            assert_eq!(damage_of(dir.path(), &rulebook), named, "byte {at}");
+        }
+        fs::remove_file(&rulebook).unwrap();
+        assert_eq!(damage_of(dir.path(), &rulebook), named, "missing");
+        fs::write(&rulebook, RULEBOOK).unwrap();
+        assert_eq!(damage_of(dir.path(), &rulebook), None);
+    }
+    // Nobody names this one.
+    fs::write(&segment, &bytes).unwrap();
+    fs::write(dir.path().join("rulebooks/other.json"), "").unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+    // A lone segment has no files beside it.
+    fs::remove_file(&rulebook).unwrap();
+    assert_eq!(check(&segment).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_rulebook_that_only_a_decision_names_counts_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, _) = small(dir.path());
+    let again = |hash: &str| {
+        let mut chain = Chain::genesis();
+        let mut forged = Vec::new();
+        chain.append(&mut forged, |entry| {
+            entry.text("boot", "00000001");
+            entry.text("kind", "open");
+            entry.text("policy_hash", POLICY_HASH);
+        });
+        chain.append(&mut forged, |entry| {
+            entry.text("kind", "bundle");
+            entry.text("policy_hash", hash);
+        });
+        fs::write(&segment, &forged).unwrap();
+        let genesis: serde_json::Value = serde_json::from_slice(&lines(&forged)[0]).unwrap();
+        let id = &genesis["hash"].as_str().unwrap()[..16];
+        fs::write(dir.path().join("origin"), format!("a/{id}\n")).unwrap();
+    };
+    let other = "ef".repeat(32);
+    again(&other);
+    let file = dir.path().join(format!("rulebooks/{other}.json"));
+    assert_eq!(damage_of(dir.path(), &file).unwrap().0, 1);
+    again("../../outside");
+    let (seq, rule) = damage_of(dir.path(), &segment).unwrap();
+    assert_eq!((seq, rule.as_str()), (1, "policy_hash is 64 hex digits"));
+    again(POLICY_HASH);
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_quarantined_tail_is_what_its_record_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+    let next = start(dir.path()).unwrap();
+    let torn = next.recovered().torn.clone().unwrap();
+    let opened = next.recovered().records;
+    next.close().unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+    let kept = dir.path().join(&torn.file);
+    fs::write(&kept, "something else").unwrap();
+    let (seq, rule) = damage_of(dir.path(), &kept).unwrap();
+    assert_eq!(seq, opened);
+    assert!(rule.contains("quarantined"), "{rule}");
+    // No record is judged by it, so it may be kept elsewhere.
+    fs::remove_file(&kept).unwrap();
+    assert_eq!(check(dir.path()).verdict, Verdict::Intact);
+}
+
+#[test]
+fn a_rulebook_file_is_not_trusted_for_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (segment, bytes) = small(dir.path());
+    fs::write(rulebook(dir.path()), "{}\n").unwrap();
+    let refused = start(dir.path()).unwrap_err();
+    assert_eq!(refused.code(), "LEDGER_NOT_A_LEDGER", "{refused}");
+    for part in [POLICY_HASH, "SHA-256", "move the file out"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), b"{}\n");
+    assert_eq!(
+        fs::read(&segment).unwrap(),
+        bytes,
+        "no record names it anew"
+    );
+    // What the message says helps.
+    fs::remove_file(rulebook(dir.path())).unwrap();
+    start(dir.path()).unwrap().close().unwrap();
+    assert_eq!(fs::read(rulebook(dir.path())).unwrap(), RULEBOOK);
+}
+
+#[test]
+fn a_path_without_a_ledger_is_told_and_ends_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = dir.path().join("nowhere");
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let both = "name the directory in ledger.dir, or one of its segments";
+    let folder = "name the directory in ledger.dir\n";
+    for (verb, path, told) in [
+        ("verify", missing.as_path(), [both, "No such file"]),
+        ("tail", &missing, [folder, "No such file"]),
+        ("tail", &file, [folder, "Not a directory"]),
+        ("tail", dir.path(), [folder, "has no ledger segments"]),
+    ] {
+        let ran = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["ledger", verb])
+            .arg(path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{verb}: {text}");
+        assert_eq!(ran.stdout, b"", "{verb}");
+        for part in told.iter().chain([&path.to_str().unwrap()]) {
+            assert!(text.contains(part), "{verb}: '{part}' is not in: {text}");
+        }
+    }
+    assert!(!missing.exists(), "looking makes nothing");
 }
 
 #[test]

@@ -54,14 +54,11 @@ fn ledger_in(dir: &Path, registry: &Arc<Registry>) -> (Arc<Ledger>, Producer<Eve
     let ledger = Ledger::start(
         &Settings::new(dir),
         &facts,
+        content().bytes(),
         vec![consumer],
         move |line, source, event| encoder.encode(line, BOOT, source.worker, event),
     )
     .expect("a ledger in an empty directory");
-    let content = content();
-    ledger
-        .persist_rulebook(&content.digest_hex(), content.bytes())
-        .expect("the directory is writable");
     (Arc::new(ledger), producer)
 }
 

@@ -1,7 +1,7 @@
 //! Puts a whole gateway together from checked files, runs it, and takes it apart again.
 //!
-//! Order matters and stands here alone: desks, ports, ledger open with the rulebook durable beside
-//! it, then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
+//! Order matters and stands here alone: desks, ports, ledger open (the rulebook durable
+//! before the first record that names it), then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
 mod client_key;
@@ -22,6 +22,7 @@ use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
 use crate::ledger::{self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, ring};
 use crate::observation::ClientHasher;
+use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
 use crate::rulebook::{Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
@@ -117,7 +118,6 @@ impl Assembly {
         descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let boot = BootId::random().map_err(StartError::Random)?;
-        let digest_hex = loaded.content.digest_hex();
         let registry = Arc::new(Registry::new(RulebookParts {
             catalogue: loaded.catalogue,
             rules: loaded.rules,
@@ -131,16 +131,14 @@ impl Assembly {
         let gateway_settings = convert::gateway_settings(&settings, connections_max);
         let gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;
-        let instance = instance_name();
         let facts = OpenFacts {
             boot,
-            instance: instance.clone(),
+            instance: instance_name(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_hash: digest_hex.clone(),
+            policy_hash: loaded.content.digest_hex(),
             client_key_id: Some(key.id()),
         };
-        let ledger = open_ledger(&settings, &facts, consumers, &registry, &instance)?;
-        ledger.persist_rulebook(&digest_hex, loaded.content.bytes())?;
+        let ledger = open_ledger(&settings, &facts, &loaded.content, consumers, &registry)?;
 
         let control = gateway.control();
         let telemetry = Arc::new(Telemetry::new(
@@ -289,14 +287,15 @@ fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
 fn open_ledger(
     settings: &Settings,
     facts: &OpenFacts,
+    rulebook: &CanonicalContent,
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
-    instance: &str,
 ) -> Result<Arc<Ledger>, StartError> {
-    let mut encoder = Encoder::new(Arc::clone(registry), instance);
+    let mut encoder = Encoder::new(Arc::clone(registry), &facts.instance);
     let ledger = Ledger::start(
         &ledger::Settings::new(&settings.ledger.dir),
         facts,
+        rulebook.bytes(),
         consumers,
         move |line, source, event| {
             encoder.encode(line, source.boot.as_u32(), source.worker, event);

@@ -30,7 +30,8 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check every line, the chain and the accounts.
+    /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
+    /// tails that records name.
     Verify(VerifyArgs),
     /// Print the newest lines.
     Tail(TailArgs),
@@ -77,23 +78,23 @@ pub fn run(args: &LedgerArgs) -> u8 {
             Ok(()) => OK,
             // Whoever read our output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => OK,
-            Err(error) => unreadable(&args.dir, &error),
+            Err(error) => unreadable(&args.dir, &error, "name the directory in ledger.dir"),
         },
     }
 }
 
-fn unreadable(dir: &Path, error: &io::Error) -> u8 {
-    eprintln!(
-        "tidegate: cannot read {}: {error}; name the directory in ledger.dir, or one of its segments",
-        dir.display()
-    );
+fn unreadable(dir: &Path, error: &io::Error, remedy: &str) -> u8 {
+    eprintln!("tidegate: cannot read {}: {error}; {remedy}", dir.display());
     FAILED
 }
 
 fn run_verify(args: &VerifyArgs) -> u8 {
     let report = match verify(&args.dir) {
         Ok(report) => report,
-        Err(error) => return unreadable(&args.dir, &error),
+        Err(error) => {
+            let remedy = "name the directory in ledger.dir, or one of its segments";
+            return unreadable(&args.dir, &error, remedy);
+        }
     };
     let text = match args.format {
         Format::Pretty => pretty(&report),
@@ -139,14 +140,12 @@ fn pretty(report: &Report) -> String {
         report.head
     );
     if let Some(damage) = damage {
-        text += &format!(
-            "record {}: {} line {}, byte {}\n  rule: {}\n",
-            damage.seq,
-            damage.file.display(),
-            damage.line,
-            damage.offset,
-            damage.rule
-        );
+        text += &format!("record {}: {}", damage.seq, damage.file.display());
+        // A file that is wrong as a whole has no such place.
+        if damage.line > 0 {
+            text += &format!(" line {}, byte {}", damage.line, damage.offset);
+        }
+        text += &format!("\n  rule: {}\n", damage.rule);
         if !damage.expected.is_empty() || !damage.found.is_empty() {
             text += &format!(
                 "  expected: {}\n  found: {}\n",

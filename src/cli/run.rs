@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::assembly::{Assembly, Parts};
+use crate::assembly::{Assembly, Parts, StartError};
 use crate::cli::report_findings;
 use crate::config::load;
 use crate::gateway::clock;
@@ -14,6 +14,9 @@ use crate::telemetry::log;
 const OK: u8 = 0;
 /// It could not start, or did not stop in order.
 const FAILED: u8 = 1;
+/// What lies in the ledger's directory cannot be continued (EX_DATAERR): a supervisor should not
+/// try again before somebody has looked.
+const INTEGRITY: u8 = 65;
 /// The configuration is not valid (EX_CONFIG).
 const INVALID: u8 = 78;
 
@@ -25,7 +28,8 @@ pub struct RunArgs {
     pub config: PathBuf,
 }
 
-/// Runs the verb; the result is the exit code: 0, 1 where it cannot start, 78 for a bad file.
+/// Runs the verb; the result is the exit code: 0, 1 where it cannot start, 65 where the ledger that
+/// lies there is the reason, 78 for a bad file.
 #[must_use]
 pub fn run(args: &RunArgs) -> u8 {
     let loaded = match load(&args.config) {
@@ -45,7 +49,7 @@ pub fn run(args: &RunArgs) -> u8 {
         Ok(assembly) => assembly,
         Err(error) => {
             eprintln!("tidegate: {error}");
-            return FAILED;
+            return refused(&error);
         }
     };
     tell_what_was_found(assembly.parts());
@@ -83,6 +87,14 @@ pub fn run(args: &RunArgs) -> u8 {
             eprintln!("tidegate: {error}");
             FAILED
         }
+    }
+}
+
+/// The exit code of a start that came to nothing.
+const fn refused(error: &StartError) -> u8 {
+    match error {
+        StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
+        _ => FAILED,
     }
 }
 

@@ -12,7 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::error::LedgerError;
 
-/// Space reserved ahead in a segment, so that a full disk is met at a boundary.
+/// Space reserved ahead when a segment is begun or continued at a start, so that a disk that is
+/// full by then is met there and not at the first request.
 pub(super) const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// Files are for the owner and its group; nobody else reads who called what.
 const FILE_MODE: u32 = 0o640;
@@ -178,7 +179,7 @@ pub(super) fn temporary(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A new file for appending; a leftover of that (temporary) name is overwritten.
+/// A new, empty file; a leftover of that (temporary) name is overwritten.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

@@ -46,7 +46,7 @@ impl<'a> EntryBuilder<'a> {
         while self.framed < FRAME.len() {
             self.frame_member();
         }
-        // Every member ends in a comma, and `v` is always there to be the last one.
+        // Every member ends in a comma, and with the frame there always is a last one.
         if let Some(last) = self.out.last_mut() {
             *last = b'}';
         }

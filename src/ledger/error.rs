@@ -47,7 +47,13 @@ pub enum LedgerError {
         remedy: &'static str,
     },
     /// A record inside the ledger is damaged; nothing was changed.
-    #[error("LEDGER_DAMAGED: {} at byte {offset}, record {seq}: {rule}; nothing was changed: run `tidegate ledger verify`, keep the directory as evidence, and start with another ledger.dir", path.display())]
+    #[error(
+        "LEDGER_DAMAGED: {} at byte {offset}, record {seq}: {rule}; nothing was changed: move the \
+         directory aside as evidence (`mv {dir} {dir}.damaged`) and start again, which begins a new \
+         ledger there; `tidegate ledger verify {dir}.damaged` says what is intact",
+        path.display(),
+        dir = path.parent().unwrap_or(path).display()
+    )]
     Damaged {
         /// The segment.
         path: PathBuf,
@@ -72,7 +78,7 @@ pub enum LedgerError {
         /// The system's answer.
         source: io::Error,
     },
-    /// The writer did not confirm in time, or is gone.
+    /// The writer did not confirm in time, is gone, or could not be started.
     #[error("LEDGER_UNAVAILABLE: {0}")]
     Unavailable(String),
 }
@@ -96,6 +102,13 @@ impl LedgerError {
                 source,
             },
         }
+    }
+
+    /// True where the evidence itself is the obstacle: what lies in the directory is damaged or
+    /// not a ledger. An operator has to look at it; starting again does not help.
+    #[must_use]
+    pub const fn is_about_evidence(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::NotALedger { .. })
     }
 
     /// The stable code at the start of the message.

@@ -1,7 +1,8 @@
 //! The ledger as the rest of the program holds it: start, flush, close, gauges.
 //!
-//! Invariant: `start` returns only when the `open` record is durable, so a ledger that cannot be
-//! written is an error at start and never a surprise at the first request.
+//! Invariant: `start` returns only when the rulebook and the `open` record that names it are durable
+//! and both threads run, so a ledger that cannot be written is an error at start and never a surprise
+//! at the first request.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -11,13 +12,14 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::clock::wall_us;
-use super::directory::{Directory, put};
+use super::directory::Directory;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::output::Output;
 use super::recovery::{Found, TornTail, find};
 use super::ring::{Consumer, Source};
+use super::rulebooks;
 use super::segment::{Disk, Segment};
 use super::stats::{Snapshot, Stats};
 use super::sync::Syncer;
@@ -62,7 +64,7 @@ pub struct OpenFacts {
     pub instance: String,
     /// The version of the program.
     pub version: String,
-    /// The content digest of the rulebook in force.
+    /// The content digest of the rulebook in force: SHA-256 of its bytes, 64 hex digits.
     pub policy_hash: String,
     /// The id of the client key, where there is one.
     pub client_key_id: Option<String>,
@@ -71,7 +73,7 @@ pub struct OpenFacts {
 /// What `start` found in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// Records that were there before.
+    /// Records that the chain had before, those of older segments that are gone included.
     pub records: u64,
     /// The torn tail that was cut off and kept.
     pub torn: Option<TornTail>,
@@ -91,15 +93,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Locks and checks the directory, writes the `open` record durably and starts the writer.
-    /// `encode` pushes the members of one event's record, `kind` and `ts_us` among them.
+    /// Locks and checks the directory, makes the rulebook and then the `open` record that names it
+    /// durable, and starts the writer. `rulebook` are the bytes whose digest is
+    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, `kind` and
+    /// `ts_us` among them.
     ///
     /// # Errors
-    /// Every reason why a ledger cannot be continued there; nothing was changed then, but for a
-    /// torn tail that was moved to `quarantine/`.
+    /// Every reason why a ledger cannot be continued there. No record was changed then; a torn tail
+    /// may have been moved to `quarantine/`, and where the system gives no thread for the writer
+    /// the `open` record stands.
     pub fn start<E, F>(
         settings: &Settings,
         facts: &OpenFacts,
+        rulebook: &[u8],
         rings: Vec<Consumer<E>>,
         encode: F,
     ) -> Result<Self, LedgerError>
@@ -114,6 +120,9 @@ impl Ledger {
             torn: found.as_ref().and_then(|found| found.torn.clone()),
             unclosed: found.as_ref().is_some_and(|found| !found.closed),
         };
+        let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
+        // Before the record, so that no crash leaves a record without the rulebook that it names.
+        rulebooks::keep(&settings.dir, &facts.policy_hash, rulebook)?;
         let (chain, segment) = match found {
             None => genesis(settings, &directory, facts)?,
             Some(found) => resume(settings, &directory, facts, found)?,
@@ -127,16 +136,12 @@ impl Ledger {
         let writer = thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || {
-                let syncer = match Syncer::start(thread::current()) {
-                    Ok(syncer) => syncer,
-                    Err(error) => return shared.set_trouble(Some(&error.to_string())),
-                };
                 let output = Output::new(&owned, chain, segment, syncer);
                 Writer::new(boot, rings, encode, output, inbox, shared).run();
                 // The lock is held until the last byte is written.
                 drop(directory);
             })
-            .map_err(|e| LedgerError::io("starting the writer of", &settings.dir, e))?;
+            .map_err(|e| no_thread("ledger-writer", &e))?;
         Ok(Self {
             dir: settings.dir.clone(),
             control,
@@ -181,26 +186,14 @@ impl Ledger {
         self.ask(Control::Flush, patience)
     }
 
-    /// Keeps the rulebook that records name by `digest` (64 hex digits) beside them; durable on
-    /// return. On the caller's thread, so the writer goes on meanwhile.
+    /// Keeps another rulebook, which records to come will name by `digest` (64 hex digits), beside
+    /// them; durable on return. On the caller's thread, so the writer goes on meanwhile.
     ///
     /// # Errors
-    /// What the system answers; a digest that is not one is refused as [`LedgerError::NotALedger`].
+    /// What the system answers; [`LedgerError::NotALedger`] for a digest that is not that of
+    /// `bytes`, and for a file of that name that holds something else.
     pub fn persist_rulebook(&self, digest: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-        let relative = format!("rulebooks/{digest}.json");
-        let path = self.dir.join(&relative);
-        if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(LedgerError::NotALedger {
-                path,
-                rule: "a rulebook is named by its content digest, 64 hex digits",
-                remedy: "pass the digest of the canonical bytes",
-            });
-        }
-        if path.exists() {
-            // Named by its content and put there whole: it is the same one.
-            return Ok(());
-        }
-        put(&self.dir, &relative, bytes)
+        rulebooks::keep(&self.dir, digest, bytes)
     }
 
     /// Drains the rings, writes `close`, makes it durable and ends the threads. To be called when
@@ -250,6 +243,12 @@ impl Drop for Ledger {
         // Whoever wants to know how it ended calls `close`; here the gauges and the next start do.
         let _ = self.close();
     }
+}
+
+fn no_thread(name: &str, error: &std::io::Error) -> LedgerError {
+    LedgerError::Unavailable(format!(
+        "cannot start thread {name}: {error}; raise the limit of processes of this user"
+    ))
 }
 
 /// Starts a chain: first segment with the genesis in it, then the origin.
@@ -319,7 +318,7 @@ fn check_origin(
         Ok(_) => Err(LedgerError::NotALedger {
             path,
             rule: "origin ends in the first 16 digits of the genesis hash",
-            remedy: "bring the right origin or the right segments back, or start with another ledger.dir",
+            remedy: "bring the right origin or the right segments back, or move the directory aside as evidence and start again",
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             put_origin(directory, facts, genesis.as_bytes())

@@ -56,6 +56,8 @@ pub struct Record<'a> {
     /// Member `decision_id`, `n` and `worker` where they are there: picked up on the way, because
     /// the accounts need them of almost every line.
     pub(super) numbered: (Option<&'a str>, Option<u64>, Option<u64>),
+    /// Member `policy_hash` where it is there, for the same reason; empty if it is not plain text.
+    pub(super) policy_hash: Option<&'a str>,
     /// The canonical bytes that are hashed.
     entry: &'a [u8],
     /// The line itself, newline excluded.
@@ -94,6 +96,7 @@ impl<'a> Record<'a> {
     fn frame(entry: &'a [u8], hash: [u8; 64], line_len: usize) -> Result<Self, LineFault> {
         let (mut seq, mut prev, mut kind, mut version) = (None, None, None, None);
         let mut numbered = (None, None, None);
+        let mut policy_hash = None;
         for member in Members::new(entry) {
             let (key, raw) = member.map_err(LineFault::Canonical)?;
             match key {
@@ -103,6 +106,7 @@ impl<'a> Record<'a> {
                 "v" => version = as_uint(raw).filter(|v| *v == FORMAT_VERSION),
                 "decision_id" => numbered.0 = as_text(raw),
                 "n" => numbered.1 = as_uint(raw),
+                "policy_hash" => policy_hash = Some(as_text(raw).unwrap_or_default()),
                 "worker" => numbered.2 = as_uint(raw),
                 _ => {}
             }
@@ -114,6 +118,7 @@ impl<'a> Record<'a> {
             kind: kind.ok_or(LineFault::Frame("kind"))?,
             hash,
             numbered,
+            policy_hash,
             entry,
             line_len,
         })
@@ -156,7 +161,8 @@ impl<'a> Record<'a> {
     }
 }
 
-fn is_hash(text: &str) -> bool {
+/// 64 lower-case hex digits.
+pub(super) fn is_hash(text: &str) -> bool {
     text.len() == 64
         && text
             .bytes()

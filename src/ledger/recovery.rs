@@ -1,7 +1,8 @@
 //! What a start finds: the end of the chain, a torn tail, or a reason to refuse.
 //!
-//! Nothing is deleted: a torn tail is copied to `quarantine/` and reported before it is cut off;
-//! damage inside is left as it is. Reads the newest segment once, no older history.
+//! Nothing is deleted: a torn tail is copied to `quarantine/` before it is cut off, and the `open`
+//! record that follows reports it; damage inside is left as it is. Reads the newest segment once,
+//! and record 0; no other history.
 //! Not here: signed notes, which will tell a torn tail from damage to what was promised.
 
 use std::fs::{self, OpenOptions};
@@ -61,7 +62,7 @@ pub(super) fn find(dir: &Directory) -> Result<Option<Found>, LedgerError> {
             return Err(LedgerError::NotALedger {
                 path: origin,
                 rule: "the ledger's origin is here, but none of its segments",
-                remedy: "bring the segments back, or start with another ledger.dir",
+                remedy: "bring the segments back, or move the directory aside as evidence and start again",
             });
         }
         return Ok(None);

@@ -1,9 +1,11 @@
 //! The bounded ring from one worker to the writer, with exact accounts of what did not fit.
 //!
 //! Invariants: [`Producer::push`] never waits, locks, allocates or enters the kernel. For each
-//! worker made = pushed + lost + still in flight; all counts have a single writer, the worker.
+//! worker made = pushed + lost + still in flight; each count has a single writer: the worker, and
+//! for what was taken out the ledger's writer.
 //! A full ring loses events until an eighth of it is free again: the losses of one overload are
-//! then a few long ranges and not every second number.
+//! then a few long ranges and not every second number. Once the consumer is gone, as after a panic
+//! of the ledger's writer, everything is lost and counted, what lies in the ring included.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,13 +25,15 @@ pub struct Source {
     pub worker: u8,
 }
 
-/// The worker's counts, readable from any thread.
+/// The counts of one ring, readable from any thread.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     made: AtomicU64,
     pushed: AtomicU64,
     lost_numbered: AtomicU64,
     lost_others: AtomicU64,
+    /// Pushed, but the consumer ended without taking them.
+    stranded: AtomicU64,
     popped: AtomicU64,
 }
 
@@ -48,9 +52,13 @@ impl Counts {
     pub(super) fn lost_others(&self) -> u64 {
         self.lost_others.load(Relaxed)
     }
+    /// Everything that was lost, with and without a number.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost_numbered() + self.lost_others() + self.stranded.load(Relaxed)
+    }
     pub(super) fn queued(&self) -> u64 {
-        let popped = self.popped.load(Relaxed);
-        self.pushed.load(Relaxed).saturating_sub(popped)
+        let gone = self.popped.load(Relaxed) + self.stranded.load(Relaxed);
+        self.pushed.load(Relaxed).saturating_sub(gone)
     }
     pub(super) fn note_popped(&self, events: u64) {
         self.popped
@@ -67,6 +75,8 @@ pub struct Producer<E> {
     counts: Arc<Counts>,
     source: Source,
     lossy: bool,
+    /// The consumer is gone, and what it left in the ring is counted.
+    stranded: bool,
     resume_free: usize,
 }
 
@@ -93,6 +103,7 @@ pub fn ring<E: Send + 'static>(source: Source, capacity: usize) -> (Producer<E>,
         counts: Arc::clone(&counts),
         source,
         lossy: false,
+        stranded: false,
         resume_free: (capacity / 8).max(1),
     };
     let consumer = Consumer {
@@ -116,15 +127,18 @@ impl<E> Producer<E> {
     /// Hands an event to the writer. `number` is the one from [`Self::next_number`] for the event
     /// that accounts for it (its record is of kind `decision`), and `None` for any event that
     /// follows later on the same number.
-    /// False where the ring was full: the event is gone, counted, and will be chained as lost.
+    /// False where the ring was full: the event is gone, counted, and will be chained as lost. False
+    /// also when the consumer is gone: then it is counted, and there is no chain to say so.
     #[inline]
     pub fn push(&mut self, number: Option<u64>, event: E) -> bool {
         if self.lossy && !self.recovered() {
             self.lose(number);
             return false;
         }
-        if self.events.push(event).is_err() {
+        // A ring without a consumer takes events until it is full, and nobody would count them.
+        if self.events.is_abandoned() || self.events.push(event).is_err() {
             self.lossy = true;
+            self.count_stranded();
             self.lose(number);
             return false;
         }
@@ -135,6 +149,7 @@ impl<E> Producer<E> {
     /// Passes on ranges that could not be passed on before. `push` does so by itself after an
     /// overload; a worker without traffic calls this from a timer (each second is enough).
     pub fn settle(&mut self) {
+        self.count_stranded();
         while !self.held.is_empty() && !self.losses.is_full() {
             if let Some(range) = self.held.pop() {
                 // Cannot fail: only this thread fills the ring, and it has just seen room.
@@ -158,18 +173,29 @@ impl<E> Producer<E> {
     /// Events lost so far, with and without a number.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.counts.lost_numbered() + self.counts.lost_others()
+        self.counts.lost()
     }
 
     #[cold]
     fn recovered(&mut self) -> bool {
-        if self.events.slots() < self.resume_free {
+        if self.events.is_abandoned() || self.events.slots() < self.resume_free {
             return false;
         }
         // Only now: while losses went on, neighbours merged into long ranges.
         self.settle();
         self.lossy = false;
         true
+    }
+
+    /// Counts what a consumer that is gone has left in the ring, once.
+    #[cold]
+    fn count_stranded(&mut self) {
+        if self.stranded || !self.events.is_abandoned() {
+            return;
+        }
+        self.stranded = true;
+        let left = self.counts.queued();
+        self.counts.stranded.store(left, Relaxed);
     }
 
     #[cold]
@@ -234,6 +260,25 @@ mod tests {
         assert_eq!(consumer.losses.pop(), Ok((4, 9)));
         assert_eq!(consumer.pop(), Some(0));
         assert!(producer.push(Some(10), 10), "room again");
+    }
+
+    #[test]
+    fn without_a_consumer_everything_is_lost_and_counted() {
+        let (mut producer, mut consumer) = ring::<u64>(source(), 8);
+        for n in 0..5 {
+            assert!(producer.push(Some(n), n));
+        }
+        assert_eq!(consumer.pop(), Some(0));
+        let counts = Arc::clone(&consumer.counts);
+        drop(consumer);
+        // A worker without traffic notices on its timer.
+        producer.settle();
+        assert_eq!((producer.lost(), counts.queued()), (4, 0));
+        for n in 5..8 {
+            assert!(!producer.push(Some(n), n), "{n}");
+        }
+        assert!(!producer.push(None, 0));
+        assert_eq!((producer.lost(), counts.queued()), (8, 0));
     }
 
     #[test]

@@ -32,6 +32,14 @@ impl Disk {
         self.plan.before_sync()?;
         file.sync_data()
     }
+
+    /// Asked before the thread that syncs is started.
+    #[cfg_attr(not(test), allow(clippy::unused_self, clippy::unnecessary_wraps))]
+    pub(super) fn before_thread(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.plan.before_thread()?;
+        Ok(())
+    }
 }
 
 /// A segment open for appending.
@@ -155,6 +163,8 @@ pub(super) mod tests {
         pub(crate) failing_syncs: AtomicI32,
         /// Writes that fail with an I/O error from now on.
         pub(crate) failing_writes: AtomicI32,
+        /// Threads that cannot be started from now on.
+        pub(crate) failing_threads: AtomicI32,
     }
 
     impl Default for Plan {
@@ -163,6 +173,7 @@ pub(super) mod tests {
                 space: AtomicU64::new(u64::MAX),
                 failing_syncs: AtomicI32::new(0),
                 failing_writes: AtomicI32::new(0),
+                failing_threads: AtomicI32::new(0),
             }
         }
     }
@@ -187,6 +198,10 @@ pub(super) mod tests {
                 self.space.store(space - fits, SeqCst);
             }
             Ok(&bytes[..fits as usize])
+        }
+
+        pub(super) fn before_thread(&self) -> io::Result<()> {
+            spend(&self.failing_threads)
         }
 
         pub(super) fn before_sync(&self) -> io::Result<()> {

@@ -93,11 +93,7 @@ impl Stats {
             .clone();
         Snapshot {
             records: self.records.load(Relaxed),
-            lost: self
-                .rings
-                .iter()
-                .map(|ring| ring.lost_numbered() + ring.lost_others())
-                .sum(),
+            lost: self.rings.iter().map(|ring| ring.lost()).sum(),
             queued: self.rings.iter().map(|ring| ring.queued()).sum(),
             durable: self.durable.load(Relaxed),
             durable_lag,

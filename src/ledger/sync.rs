@@ -6,27 +6,31 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, Thread};
 
-use super::segment::SyncHandle;
+use super::segment::{Disk, SyncHandle};
+
+/// What to sync, and whom to wake after it.
+type Job = (SyncHandle, Thread);
 
 /// The writer's side of the sync thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
     /// Taken to end the thread.
-    jobs: Option<Sender<SyncHandle>>,
+    jobs: Option<Sender<Job>>,
     answers: Receiver<io::Result<()>>,
     thread: Option<JoinHandle<()>>,
     pub(super) under_way: bool,
 }
 
 impl Syncer {
-    /// Starts the thread; it wakes `writer` after each answer.
-    pub(super) fn start(writer: Thread) -> io::Result<Self> {
-        let (jobs, inbox) = channel::<SyncHandle>();
+    /// Starts the thread. `disk` lets a test refuse it.
+    pub(super) fn start(disk: &Disk) -> io::Result<Self> {
+        disk.before_thread()?;
+        let (jobs, inbox) = channel::<Job>();
         let (outbox, answers) = channel();
         let thread = thread::Builder::new()
             .name("ledger-sync".to_owned())
             .spawn(move || {
-                while let Ok(segment) = inbox.recv() {
+                while let Ok((segment, writer)) = inbox.recv() {
                     if outbox.send(segment.sync()).is_err() {
                         return;
                     }
@@ -41,10 +45,11 @@ impl Syncer {
         })
     }
 
-    /// Asks for everything written to `segment` so far to be made durable.
+    /// Asks for everything written to `segment` so far to be made durable; wakes the
+    /// calling thread when the answer is there.
     pub(super) fn request(&mut self, segment: SyncHandle) {
         if let Some(jobs) = &self.jobs {
-            self.under_way = jobs.send(segment).is_ok();
+            self.under_way = jobs.send((segment, thread::current())).is_ok();
         }
     }
 

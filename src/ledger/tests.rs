@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The rulebook in force, and its SHA-256.
+const RULEBOOK: &[u8] = b"{}";
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 fn facts(boot: u32) -> OpenFacts {
     OpenFacts {
         boot: BootId::from_u32(boot),
         instance: "test".to_owned(),
         version: "0".to_owned(),
-        policy_hash: "0".repeat(64),
+        policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
     }
 }
@@ -44,7 +47,7 @@ fn push(producer: &mut Producer<u64>, count: u64) {
 fn started(dir: &Path, capacity: usize) -> (Settings, Ledger, Producer<u64>) {
     let settings = Settings::new(dir);
     let (producer, consumer) = ring(source(7), capacity);
-    let ledger = Ledger::start(&settings, &facts(7), vec![consumer], encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(7), RULEBOOK, vec![consumer], encode).unwrap();
     (settings, ledger, producer)
 }
 
@@ -190,10 +193,31 @@ fn a_full_disk_at_start_is_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     let settings = Settings::new(dir.path());
     settings.disk.plan.space.store(10, SeqCst);
-    let refused = Ledger::start(&settings, &facts(1), Vec::new(), encode).unwrap_err();
+    let refused = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap_err();
     assert_eq!(refused.code(), "LEDGER_DISK_FULL");
+    // The record failed, and what it would have named is there: this order, whatever fails.
+    let rulebook = dir.path().join(format!("rulebooks/{POLICY_HASH}.json"));
+    assert_eq!(std::fs::read(rulebook).unwrap(), RULEBOOK);
     settings.disk.plan.space.store(u64::MAX, SeqCst);
-    let ledger = Ledger::start(&settings, &facts(1), Vec::new(), encode).unwrap();
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap();
+    ledger.close().unwrap();
+    assert_eq!(intact(dir.path()).records, 2);
+}
+
+#[test]
+fn a_sync_thread_that_cannot_be_started_is_an_error_at_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings::new(dir.path());
+    settings.disk.plan.failing_threads.store(1, SeqCst);
+    let refused = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("cannot start thread ledger-sync"),
+        "{refused}"
+    );
+    assert!(!dir.path().join("origin").exists(), "no record was written");
+    let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, Vec::new(), encode).unwrap();
     ledger.close().unwrap();
     assert_eq!(intact(dir.path()).records, 2);
 }
@@ -205,6 +229,7 @@ fn a_panic_of_the_writer_is_noticed() {
     let ledger = Ledger::start(
         &Settings::new(dir.path()),
         &facts(1),
+        RULEBOOK,
         vec![consumer],
         |_: &mut EntryBuilder<'_>, _, _: &u64| panic!("in the encoder"),
     )
@@ -212,5 +237,12 @@ fn a_panic_of_the_writer_is_noticed() {
     push(&mut producer, 1);
     // The reason is told right after the fact.
     until(&ledger, |now| !now.ok && now.error.contains("panicked"));
+    // The writer's thread may still be on its way out; from then on nothing is taken.
+    while producer.lost() == 0 {
+        push(&mut producer, 1);
+    }
+    push(&mut producer, 3);
+    let now = ledger.snapshot();
+    assert_eq!((now.lost, now.queued), (producer.made(), 0));
     assert_eq!(ledger.close().unwrap_err().code(), "LEDGER_UNAVAILABLE");
 }

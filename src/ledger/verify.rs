@@ -1,13 +1,15 @@
-//! Checks a ledger offline: every line by itself, the chain, the accounts.
+//! Checks a ledger offline: every line by itself, the chain, the accounts, and in a directory the
+//! files that the records vouch for.
 //!
-//! Reads what the writer wrote with code of its own; the two share only the hash rule and the
-//! format's constants. Changes nothing. Stops at the first broken rule and names it.
+//! Reads what the writer wrote with code of its own; the two share only the hash rule, the format's
+//! constants and the names of files. Changes nothing. Stops at the first broken rule and names it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directory::{file_name, list_segments};
+use super::evidence::Evidence;
 use super::frame::{GENESIS_PREV, LINE_BYTES_MAX};
 use super::handle::origin_matches;
 use super::identity::Accounts;
@@ -19,11 +21,11 @@ use super::reader::{DirectoryLines, Line};
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
-    /// Byte offset of the line in the file.
+    /// Byte offset of the line in the file; 0 where the file as a whole is meant.
     pub offset: u64,
-    /// The line's number in the file, from 1.
+    /// The line's number in the file, from 1; 0 where the file as a whole is meant.
     pub line: u64,
-    /// The number that the record there should carry.
+    /// The number that the record there should carry, or of the record that vouches for the file.
     pub seq: u64,
     /// The rule in words.
     pub rule: String,
@@ -106,6 +108,7 @@ struct Check {
     head: [u8; 64],
     genesis: Option<[u8; 64]>,
     accounts: Accounts,
+    evidence: Evidence,
     /// Segments that a `fault` record gives up.
     given_up: Vec<String>,
     scratch: Vec<u8>,
@@ -136,6 +139,7 @@ impl Check {
             head: GENESIS_PREV,
             genesis: None,
             accounts: Accounts::default(),
+            evidence: Evidence::default(),
             given_up: Vec::new(),
             scratch: Vec::new(),
         })
@@ -148,6 +152,7 @@ impl Check {
         let newest = self.files.last().cloned().unwrap_or_default();
         let mut lines = DirectoryLines::open(path)?;
         let mut at: (PathBuf, u64) = (PathBuf::new(), 0);
+        let mut torn = None;
         while let Some((segment, line)) = lines.next()? {
             if at.0 != segment.path {
                 at = (segment.path.clone(), 0);
@@ -160,12 +165,18 @@ impl Check {
                 newest: segment.path == newest,
                 promised: (segment.named && at.1 == 1).then_some(segment.first_seq),
             };
-            if let Some(verdict) = self.line(&place, &line) {
-                return Ok(Some(verdict));
+            match self.line(&place, &line) {
+                None => {}
+                // The last line: what can still be damaged counts more than that it is unfinished.
+                Some(verdict @ Verdict::TornTail(_)) => torn = Some(verdict),
+                damaged => return Ok(damaged),
             }
         }
         let superseded = lines.superseded().to_vec();
-        Ok(self.superseded(&superseded).or(self.origin(path)?))
+        if let Some(damaged) = self.superseded(&superseded).or(self.origin(path)?) {
+            return Ok(Some(damaged));
+        }
+        Ok(self.evidence(path)?.or(torn))
     }
 
     /// A ledger has segments, and each was born with a record in it.
@@ -267,6 +278,9 @@ impl Check {
         if let Err(unbalanced) = self.accounts.note(record) {
             return broken(unbalanced.rule, &unbalanced.expected, &unbalanced.found);
         }
+        if let Err(rule) = self.evidence.note(record) {
+            return broken(rule, &"", &"");
+        }
         if record.kind == "fault"
             && let Some(segment) = record.text("segment")
         {
@@ -296,6 +310,26 @@ impl Check {
             expected: format!("a fault naming {}", file_name(file)),
             found: "none".to_owned(),
             remedy: RESTORE,
+        }))
+    }
+
+    /// The files beside the segments are those that the records vouch for. A lone segment has none.
+    fn evidence(&self, path: &Path) -> io::Result<Option<Verdict>> {
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        let broken = self.evidence.check(path)?;
+        Ok(broken.map(|broken| {
+            Verdict::Damaged(Damage {
+                file: path.join(broken.file),
+                offset: 0,
+                line: 0,
+                seq: broken.seq,
+                rule: broken.rule.to_owned(),
+                expected: broken.expected,
+                found: broken.found,
+                remedy: broken.remedy,
+            })
         }))
     }
 

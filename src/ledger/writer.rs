@@ -1,9 +1,10 @@
 //! The writer thread: takes events from the rings, lets the caller's encoder write their members,
 //! and keeps the accounts.
 //!
-//! It polls: a push must not cost a system call, so nobody wakes it. Without work it sleeps 1 ms,
-//! and up to 5 ms when idle for longer (200 wake-ups a second, about 0.1 % of a core); a ring must
-//! hold what a worker makes in that time. A panic in here shows as `ok == false`.
+//! It polls: a push must not cost a system call, so nobody wakes it. Unless a full turn waits it
+//! sleeps 10 ms ([`NAP`]: at most 100 wake-ups a second without traffic); a ring must hold what a
+//! worker makes in that time. Whoever waits for an answer, and the sync thread, wake it earlier. A
+//! panic in here shows as `ok == false`.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -20,13 +21,12 @@ use super::stats::Stats;
 
 /// Events taken from one ring before the next one has its turn.
 const TURN: usize = 256;
-/// Ranges in one loss record: keeps its line below 1,000 bytes.
+/// Ranges in one loss record: keeps its line near 1,000 bytes even where the numbers are long.
 const LOSS_RANGES: usize = 24;
 /// Losses are collected this long, so that an overload is a few records and not thousands.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
-/// Sleep after the rings were emptied. Short against the sync interval, so no record waits longer
-/// for it; long enough that a hundred records share one wake-up and one write. A ring holds many
-/// times what comes meanwhile, and whoever waits for an answer wakes the writer.
+/// Sleep while no ring holds a full turn. Short against the usual sync interval, so it adds little
+/// to the time that a record waits; long enough that many records share one wake-up and one write.
 const NAP: Duration = Duration::from_millis(10);
 /// A close that cannot be made durable in this time is given up.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -150,13 +150,13 @@ where
         }
     }
 
-    /// One turn for each ring; gives how many events were taken.
     /// Whether a ring holds a full turn that could be written now.
     fn has_backlog(&self) -> bool {
         let full = |intake: &Intake<E>| intake.ring.events.slots() >= TURN;
         self.output.accepts() && self.intakes.iter().any(full)
     }
 
+    /// One turn for each ring; gives how many events were taken.
     fn take_turns(&mut self) -> usize {
         let mut taken = 0;
         for intake in &mut self.intakes {

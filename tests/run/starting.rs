@@ -86,8 +86,17 @@ fn a_file_that_cannot_be_read_is_told_with_its_name() {
 
 /// The start fails with exit code 1 and tells these parts in one line.
 fn fails(installation: &Installation, told: &[&str]) {
+    ends(installation, 1, told);
+}
+
+/// What lies in the ledger's directory is the reason: exit code 65.
+fn refuses_the_ledger(installation: &Installation, told: &[&str]) {
+    ends(installation, 65, told);
+}
+
+fn ends(installation: &Installation, code: i32, told: &[&str]) {
     let ran = installation.run_in_vain();
-    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(ran.code, Some(code), "{ran:?}");
     assert_eq!(ran.stdout, "");
     let message = ran.stderr.lines().last().unwrap();
     for part in told {
@@ -149,9 +158,9 @@ fn a_ledger_that_cannot_be_made_is_told() {
     std::fs::create_dir(installation.path("state")).unwrap();
     std::fs::write(installation.ledger(), "").unwrap();
     let path = installation.ledger();
-    fails(
+    refuses_the_ledger(
         &installation,
-        &["LEDGER_", path.to_str().unwrap(), "ledger.dir"],
+        &["LEDGER_NOT_A_LEDGER", path.to_str().unwrap(), "ledger.dir"],
     );
 }
 
@@ -190,7 +199,7 @@ fn an_empty_file_is_no_ledger() {
     std::fs::create_dir_all(installation.ledger()).unwrap();
     let segment = installation.ledger().join("seg-0000000000000000.jsonl");
     std::fs::write(&segment, "").unwrap();
-    fails(
+    refuses_the_ledger(
         &installation,
         &["LEDGER_NOT_A_LEDGER", segment.to_str().unwrap(), "; "],
     );
@@ -214,27 +223,34 @@ fn a_damaged_ledger_is_not_continued() {
     process.stop();
     let segment = installation.ledger().join("seg-0000000000000000.jsonl");
     let whole = std::fs::read(&segment).unwrap();
-    let mut damaged = whole.clone();
+    let folder = installation.ledger();
+    let aside = folder.with_extension("damaged");
     let middle = whole.len() / 2;
-    damaged[middle] ^= 1;
-    std::fs::write(&segment, &damaged).unwrap();
-    let verified = installation.verify(&[]);
-    assert_eq!(verified.code, Some(65), "{verified:?}");
-    fails(
-        &installation,
-        &[
-            "LEDGER_DAMAGED",
-            segment.to_str().unwrap(),
-            "tidegate ledger verify",
-        ],
-    );
-    assert_eq!(
-        std::fs::read(&segment).unwrap(),
-        damaged,
-        "it stays as evidence"
-    );
-    std::fs::write(&segment, &whole).unwrap();
+    let mut flipped = whole.clone();
+    flipped[middle] ^= 1;
+    // As a power loss leaves it that kept newer blocks and lost older ones.
+    let mut holed = whole;
+    holed[middle..middle + 512].fill(0);
+    for damaged in [flipped, holed] {
+        std::fs::write(&segment, &damaged).unwrap();
+        let verified = installation.verify(&[]);
+        assert_eq!(verified.code, Some(65), "{verified:?}");
+        let remedy = format!("`mv {} {}`", folder.display(), aside.display());
+        refuses_the_ledger(
+            &installation,
+            &["LEDGER_DAMAGED", segment.to_str().unwrap(), &remedy],
+        );
+        assert_eq!(
+            std::fs::read(&segment).unwrap(),
+            damaged,
+            "it stays as evidence"
+        );
+    }
+    // What the message says helps, and the evidence is still there.
+    std::fs::rename(&folder, &aside).unwrap();
     Process::start_again(&installation).stop();
+    assert_eq!(installation.verify(&[]).code, Some(0));
+    assert!(aside.join("seg-0000000000000000.jsonl").exists());
 }
 
 #[test]

@@ -49,12 +49,12 @@ impl LedgerSink {
         let ledger = Ledger::start(
             &Settings::new(dir),
             &facts,
+            content.bytes(),
             vec![consumer],
             move |entry, source: Source, event| {
                 encoder.encode(entry, BOOT, source.worker, event);
             },
         )?;
-        ledger.persist_rulebook(&content.digest_hex(), content.bytes())?;
         Ok(Self {
             ledger,
             producer,
