@@ -127,6 +127,11 @@ const OBSERVE: &[Part] = &[
         identity::hold,
     ),
     part(
+        "control",
+        "the same in tier CONTROL; answered by us, by status: ledger = driver",
+        identity::hold_under_control,
+    ),
+    part(
         "scrape",
         "promtool accepts the metrics",
         scrape::accepted_by_promtool,
