@@ -11,6 +11,7 @@ mod identity;
 mod report;
 mod scrape;
 mod state;
+mod tamper;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -103,8 +104,8 @@ const OBSERVE: &[Part] = &[
     ),
     part(
         "tamper",
-        "one byte changed anywhere: exit 65, and the record is named",
-        chain::tampered,
+        "one byte changed in any file: exit 65, and record or file are named",
+        tamper::tampered,
     ),
     part(
         "lock",
