@@ -10,6 +10,7 @@ mod headers;
 mod identity;
 mod report;
 mod scrape;
+mod speed;
 mod state;
 mod tamper;
 mod wire;
@@ -86,6 +87,17 @@ const fn part(
     }
 }
 
+const fn full_part(
+    name: &'static str,
+    asks: &'static str,
+    run: fn(&Context) -> anyhow::Result<Verdict>,
+) -> Part {
+    Part {
+        full_only: true,
+        ..part(name, asks, run)
+    }
+}
+
 const OBSERVE: &[Part] = &[
     part(
         "wire",
@@ -152,12 +164,22 @@ const OBSERVE: &[Part] = &[
         "CPU per request over a bare pass-through at most +12 % (judged at full scale)",
         cost::cpu,
     ),
-    Part {
-        name: "benches",
-        asks: "benchmarks inside their bounds",
-        full_only: true,
-        run: cost::benches,
-    },
+    // At small scale the steps before this one show the same, but for the times.
+    full_part(
+        "benches",
+        "admit, match, push, complete, line + chain: median of the best of 3 runs inside its bound",
+        speed::times,
+    ),
+    full_part(
+        "instructions",
+        "admit without I/O at most 1,500 instructions",
+        speed::instructions,
+    ),
+    full_part(
+        "allocations",
+        "admit, end and ring push without an allocation",
+        speed::allocations,
+    ),
 ];
 
 /// Runs the list of observation; true when every part passes.
