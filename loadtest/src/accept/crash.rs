@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -28,6 +29,7 @@ pub(super) fn killed(context: &Context) -> anyhow::Result<Verdict> {
         &Setup::observing(upstream.address()),
     )?;
     let (mut promised, mut survived) = (0, 0);
+    let mut written_before = (PathBuf::new(), Vec::new());
     let mut all_survived = true;
     for n in 0..kills {
         let before = decisions_in(&site)?;
@@ -37,6 +39,7 @@ pub(super) fn killed(context: &Context) -> anyhow::Result<Verdict> {
         promised += counted;
         survived += written;
         let segment = segments(&site.ledger())?.pop().context("a segment")?;
+        written_before = (segment.clone(), whole_lines(&segment)?);
         OpenOptions::new()
             .append(true)
             .open(segment)?
@@ -58,17 +61,21 @@ pub(super) fn killed(context: &Context) -> anyhow::Result<Verdict> {
         .filter(|open| open.contains("torn") || open.contains("quarantine"))
         .count();
     let kept = std::fs::read_dir(site.ledger().join("quarantine")).map_or(0, Iterator::count);
+    // R079: what stood there was added to, and not a byte of it was written again.
+    let added_to = std::fs::read(&written_before.0)?.starts_with(&written_before.1);
     let pass = report.code == Some(0)
         && all_survived
+        && added_to
         && report.json["decisions"] == survived + after.heads
         && opens.len() == kills + 1
         && told == kills
         && kept == kills;
     let figure = format!(
         "{kills} kills: {promised} decisions counted a second before, {survived} in the ledger; \
-         artificial torn tails: {told} reported, {kept} kept; {} open records; after the restart \
-         {} decisions, {}, exit {:?}",
+         artificial torn tails: {told} reported, {kept} kept; {} open records; earlier bytes {}; \
+         after the restart {} decisions, {}, exit {:?}",
         opens.len(),
+        if added_to { "unchanged" } else { "CHANGED" },
         report.json["decisions"],
         report.json["verdict"],
         report.code,
@@ -94,6 +101,17 @@ fn decisions_in(site: &Site) -> anyhow::Result<u64> {
         }
     }
     Ok(count)
+}
+
+/// A file up to its last line break.
+fn whole_lines(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = std::fs::read(file)?;
+    let end = bytes
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |at| at + 1);
+    bytes.truncate(end);
+    Ok(bytes)
 }
 
 /// Starts the gateway, loads it, and kills it a second after it told how much it had decided.

@@ -5,25 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::recorded::Recorded;
 use super::{Context, Verdict};
 use crate::drive::{self, Tally};
-use crate::site::{self, Metrics, PATIENCE, Setup, Site};
+use crate::site::{Metrics, PATIENCE, Setup, Site};
 use crate::upstream::{Seen, Upstream};
-
-/// What the ledger says.
-#[derive(Debug, Default)]
-struct Recorded {
-    lines: u64,
-    closes: u64,
-    decisions: u64,
-    forwarded: u64,
-    // Refusals of heads that could be read, by status.
-    by_us: BTreeMap<u16, u64>,
-    contracted: u64,
-    // Heads that were refused in parsing and have a line all the same.
-    refused: u64,
-    losses: u64,
-}
 
 /// Statuses of answers of ours about a request that was forwarded.
 const UPSTREAM_FAILED: [u16; 3] = [500, 502, 504];
@@ -85,7 +71,7 @@ fn books(
         tally,
         seen: upstream.seen(),
         metrics,
-        recorded: read(&site)?,
+        recorded: Recorded::read(&site)?,
     })
 }
 
@@ -193,6 +179,11 @@ impl Books {
                 recorded.losses == 0 && self.sum("tidegate_ledger_lost_records_total") == 0,
                 "nothing lost",
             ),
+            // R071
+            (
+                recorded.phase_astray.is_none(),
+                "phase is the last stage that each request completed",
+            ),
             // R237
             (
                 (coverage - covered).abs() < 0.001,
@@ -207,6 +198,9 @@ impl Books {
         checks.extend(more);
         let broken: Vec<&str> = checks.iter().filter(|c| !c.0).map(|c| c.1).collect();
         let mut figure = self.figure();
+        if let Some(astray) = &self.recorded.phase_astray {
+            figure += &format!("; phase of {astray}");
+        }
         if !broken.is_empty() {
             figure += &format!("; BROKEN: {}", broken.join(", "));
         }
@@ -260,31 +254,4 @@ fn settled(site: &Site) -> anyhow::Result<Metrics> {
         );
         last = now;
     }
-}
-
-fn read(site: &Site) -> anyhow::Result<Recorded> {
-    let mut recorded = Recorded::default();
-    site::lines(&site.ledger(), |line| {
-        recorded.lines += 1;
-        match line["kind"].as_str() {
-            Some("close") => recorded.closes += 1,
-            Some("loss") => recorded.losses += 1,
-            Some("decision") => {
-                recorded.decisions += 1;
-                let malformed = line["reason_codes"]
-                    .as_array()
-                    .is_some_and(|c| c.iter().any(|c| c == "MALFORMED_REQUEST"));
-                recorded.refused += u64::from(malformed);
-                recorded.contracted += u64::from(line["contract_id"].is_string());
-                if line["upstream"].is_string() {
-                    recorded.forwarded += 1;
-                } else if !malformed {
-                    let status = line["status"].as_u64().and_then(|s| u16::try_from(s).ok());
-                    *recorded.by_us.entry(status.unwrap_or(0)).or_default() += 1;
-                }
-            }
-            _ => {}
-        }
-    })?;
-    Ok(recorded)
 }

@@ -4,10 +4,12 @@
 //! that cannot run falls short: nothing is skipped in silence.
 
 mod chain;
+mod closed;
 mod cost;
 mod crash;
 mod headers;
 mod identity;
+mod recorded;
 mod report;
 mod scrape;
 mod speed;
@@ -108,6 +110,11 @@ const OBSERVE: &[Part] = &[
         "headers",
         "expose_headers shows contract, decision and risk, and only then",
         headers::exposed_on_request,
+    ),
+    part(
+        "closed",
+        "without a valid rulebook the data port stays closed: exit 78, the place is named",
+        closed::without_a_rulebook,
     ),
     part(
         "verify",
