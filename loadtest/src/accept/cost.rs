@@ -1,8 +1,6 @@
-//! What the gateway costs: memory under hostile paths, CPU per request, benchmarks.
-
-use std::process::Command;
-
-use anyhow::Context as _;
+//! What the gateway costs from outside: memory under hostile paths, CPU per request.
+//!
+//! What single functions cost is judged in `speed`.
 
 use super::{Context, Verdict};
 use crate::process::rss_kib;
@@ -56,50 +54,4 @@ pub(super) fn cpu(context: &Context) -> anyhow::Result<Verdict> {
     // One short round is noise: at small scale only a gross fault counts.
     let bound = context.pick(100.0, OVERHEAD_PERCENT_MAX);
     Ok(Verdict::new(median <= bound, figures.to_json().to_string()))
-}
-
-/// The benchmarks with their goals, as `make figures` prints them.
-pub(super) fn benches(_: &Context) -> anyhow::Result<Verdict> {
-    let output = Command::new(".ci/figures")
-        .output()
-        .context("run .ci/figures")?;
-    let table = String::from_utf8_lossy(&output.stdout);
-    let figures: Vec<String> = table.lines().skip(1).map(figure).collect();
-    anyhow::ensure!(
-        !figures.is_empty(),
-        ".ci/figures: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(Verdict::new(output.status.success(), figures.join(", ")))
-}
-
-/// A line of the table (name, median, fastest, goal, verdict) in few words.
-fn figure(line: &str) -> String {
-    let columns: Vec<&str> = line.split_whitespace().collect();
-    match columns.as_slice() {
-        [name, median, _, "-", ..] => format!("{name} {median} ns"),
-        [name, median, _, goal, ..] => format!("{name} {median} ns (at most {goal})"),
-        _ => line.trim().to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::figure;
-
-    #[test]
-    fn a_line_of_the_table_becomes_a_figure() {
-        let table = [
-            (
-                "admit/observe  86.1  82.6  250  pass",
-                "admit/observe 86.1 ns (at most 250)",
-            ),
-            ("hash_alone 592.6 584.6 -  -", "hash_alone 592.6 ns"),
-            ("admit/x  not measured", "admit/x  not measured"),
-        ];
-        for (line, want) in table {
-            assert_eq!(figure(line), want);
-        }
-    }
 }

@@ -4,13 +4,17 @@
 //! that cannot run falls short: nothing is skipped in silence.
 
 mod chain;
+mod closed;
 mod cost;
 mod crash;
 mod headers;
 mod identity;
+mod recorded;
 mod report;
 mod scrape;
+mod speed;
 mod state;
+mod tamper;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +89,17 @@ const fn part(
     }
 }
 
+const fn full_part(
+    name: &'static str,
+    asks: &'static str,
+    run: fn(&Context) -> anyhow::Result<Verdict>,
+) -> Part {
+    Part {
+        full_only: true,
+        ..part(name, asks, run)
+    }
+}
+
 const OBSERVE: &[Part] = &[
     part(
         "wire",
@@ -97,14 +112,19 @@ const OBSERVE: &[Part] = &[
         headers::exposed_on_request,
     ),
     part(
+        "closed",
+        "without a valid rulebook the data port stays closed: exit 78, the place is named",
+        closed::without_a_rulebook,
+    ),
+    part(
         "verify",
         "ledger verify accepts what the gateway wrote",
         chain::intact,
     ),
     part(
         "tamper",
-        "one byte changed anywhere: exit 65, and the record is named",
-        chain::tampered,
+        "one byte changed in any file: exit 65, and record or file are named",
+        tamper::tampered,
     ),
     part(
         "lock",
@@ -127,6 +147,11 @@ const OBSERVE: &[Part] = &[
         identity::hold,
     ),
     part(
+        "control",
+        "the same in tier CONTROL; answered by us, by status: ledger = driver",
+        identity::hold_under_control,
+    ),
+    part(
         "scrape",
         "promtool accepts the metrics",
         scrape::accepted_by_promtool,
@@ -146,12 +171,22 @@ const OBSERVE: &[Part] = &[
         "CPU per request over a bare pass-through at most +12 % (judged at full scale)",
         cost::cpu,
     ),
-    Part {
-        name: "benches",
-        asks: "benchmarks inside their bounds",
-        full_only: true,
-        run: cost::benches,
-    },
+    // At small scale the steps before this one show the same, but for the times.
+    full_part(
+        "benches",
+        "admit, match, push, complete, line + chain: median of the best of 3 runs inside its bound",
+        speed::times,
+    ),
+    full_part(
+        "instructions",
+        "admit without I/O at most 1,500 instructions",
+        speed::instructions,
+    ),
+    full_part(
+        "allocations",
+        "admit, end and ring push without an allocation",
+        speed::allocations,
+    ),
 ];
 
 /// Runs the list of observation; true when every part passes.

@@ -93,10 +93,14 @@ async fn attempt(
         return Outcome::Aborted;
     }
     match timeout(PATIENCE, answer(&mut connection, &drawn.method)).await {
-        Ok(Ok((status, decision_id, keep))) => {
+        Ok(Ok(answered)) => {
             let mut tally = shared.tally.borrow_mut();
-            tally.note(status, decision_id.as_deref(), began.elapsed());
-            if keep {
+            let status = answered.status;
+            tally.note(status, answered.decision_id.as_deref(), began.elapsed());
+            if answered.problem {
+                tally.note_problem(status);
+            }
+            if answered.keep {
                 *held = Some(connection);
             }
             Outcome::Status(status)
@@ -119,21 +123,31 @@ async fn connect(shared: &Shared) -> Option<Connection> {
     None
 }
 
-/// Status, decision id, and whether the connection lives on.
-async fn answer(
-    connection: &mut Connection,
-    method: &str,
-) -> io::Result<(u16, Option<String>, bool)> {
+/// What is kept of an answer.
+struct Answered {
+    status: u16,
+    decision_id: Option<String>,
+    // Whether the body is a problem document, which this upstream never sends.
+    problem: bool,
+    // Whether the connection lives on.
+    keep: bool,
+}
+
+async fn answer(connection: &mut Connection, method: &str) -> io::Result<Answered> {
     let head = connection
         .response()
         .await?
         .ok_or(io::ErrorKind::UnexpectedEof)?;
-    connection
-        .body(head.response_framing(method)?, None)
-        .await?;
-    let by_close = head.response_framing(method)? == crate::wire::Framing::Close;
-    let decision_id = head.header("tidegate-decision-id").map(str::to_owned);
-    Ok((head.status, decision_id, !head.closes() && !by_close))
+    let framing = head.response_framing(method)?;
+    connection.body(framing, None).await?;
+    Ok(Answered {
+        status: head.status,
+        decision_id: head.header("tidegate-decision-id").map(str::to_owned),
+        problem: head
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/problem+json")),
+        keep: !head.closes() && framing != crate::wire::Framing::Close,
+    })
 }
 
 async fn send_malformed(shared: &Shared, random: &mut Random) {

@@ -16,6 +16,8 @@ pub struct Tally {
     pub malformed_answers: BTreeMap<u16, u64>,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
+    /// Of these, answers with a problem document, by status: made by the gateway itself.
+    pub problems: BTreeMap<u16, u64>,
     /// Requests whose connection this side closed before the answer.
     pub aborted: u64,
     /// Requests without a complete answer, for which this side waited.
@@ -47,6 +49,11 @@ impl Tally {
             Some(None) => self.without_decision_id += 1,
             Some(Some(id)) => self.repeated_decision_ids += u64::from(!self.ids.insert(id)),
         }
+    }
+
+    /// Counts an answer as one of the gateway's own.
+    pub(super) fn note_problem(&mut self, status: u16) {
+        *self.problems.entry(status).or_default() += 1;
     }
 
     /// Answers of any status.
@@ -81,6 +88,7 @@ impl Tally {
             "malformed": self.malformed,
             "malformed_answers": by_status(&self.malformed_answers),
             "statuses": by_status(&self.statuses),
+            "problems": by_status(&self.problems),
             "answers": self.answers(),
             "aborted": self.aborted,
             "lost": self.lost,
