@@ -76,6 +76,7 @@ codes! {
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";
     Stage "C202" "a stage is not valid", "write 'enforced', 'shadow' or 'canary 25%'";
     TierActions "C203" "a tier may not have this action", "keep log, report and propose for observe_only; policy_update for autonomous";
+    ActionTooMild "C204" "an action is milder than its weight", "lower the weight below the band, or write the action of the band";
 
     // The configuration.
     Address "C301" "an address is not valid", "write it as 'host:port'";

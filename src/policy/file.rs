@@ -3,10 +3,13 @@
 //! `version` is the version of the format (1); the policy's own version is `policy_version`.
 //! See docs/policy-format.md.
 
+mod floors;
+
 use crate::diagnostic::Code;
 use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet, parse_decimal};
+use floors::warn_of_actions_without_effect;
 
 const POLICY_KEYS: Keys = Keys {
     what: "a policy",
@@ -92,6 +95,10 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
     }
     if let Some(node) = fields.get("tiers") {
         read_tiers(sheet, node, &mut rules.tiers);
+    }
+    // After an error a default stands in for what was meant: nothing can be said of it.
+    if !sheet.has_errors() {
+        warn_of_actions_without_effect(sheet, fields, &rules);
     }
     rules
 }
