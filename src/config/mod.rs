@@ -6,6 +6,7 @@
 
 mod address;
 mod file;
+mod named;
 mod settings;
 mod sources;
 
@@ -19,6 +20,7 @@ use crate::policy::file::read_rules;
 use crate::policy::rules::Rules;
 use crate::yaml::{self, Sheet};
 use file::{Main, read_main};
+use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use settings::{
@@ -107,7 +109,10 @@ fn load_main(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Main> {
     let mut sheet = Sheet::new(&source.name, &source.text);
     let folder = path.parent().unwrap_or(Path::new(""));
     let root = yaml::read(&mut sheet);
-    let main = root.and_then(|root| read_main(&mut sheet, &root, folder));
+    let mut main = root.and_then(|root| read_main(&mut sheet, &root, folder));
+    if let Some(main) = &mut main {
+        check_named(&mut sheet, main);
+    }
     found.extend(sheet.into_findings());
     main
 }
