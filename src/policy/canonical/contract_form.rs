@@ -8,7 +8,7 @@ use super::ReadError;
 use crate::contract::{Contract, ContractId, Method, MethodSet, PathRules, Template, Terms};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 
-/// The members; absent limits are left out, all else is written.
+/// The members; absent limits are left out, and `burst` with its limit; all else is written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContractForm {
@@ -100,6 +100,9 @@ fn terms(form: &ContractForm) -> Option<Terms> {
         None => None,
     };
     if form.max_latency_ms == 0 || form.timeout_ms == 0 {
+        return None;
+    }
+    if form.burst.is_some() != form.rate_limit_rpm.is_some() {
         return None;
     }
     Some(Terms {
