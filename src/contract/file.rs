@@ -4,12 +4,14 @@
 //! counts, so that one slip does not hide another. What only shows between files (ids, routes)
 //! is checked by the loader. See docs/contract-format.md.
 
+pub mod bounds;
 mod endpoint;
 mod numbers;
 
 use crate::contract::{Contract, ContractId, MethodSet, Terms};
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
+use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
 use numbers::{flag, read_path_rules, read_terms};
 
@@ -61,8 +63,6 @@ const CONTRACT_KEYS: Keys = Keys {
         "contract_id",
     ],
 };
-
-const OWNER_CHARS_MAX: usize = 128;
 
 /// What a contract file may refer to.
 #[derive(Debug, Clone, Copy)]

@@ -143,6 +143,14 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
     let rules = Rules::try_from(form.policy)?;
     let contracts = form.contracts.into_iter().map(Contract::try_from);
     let contracts = contracts.collect::<Result<Vec<_>, _>>()?;
+    let twice = contracts.windows(2).find_map(|pair| match pair {
+        [one, two] if one.id() == two.id() => Some(two.id()),
+        _ => None,
+    });
+    if let Some(id) = twice {
+        let place = format!("contract '{}'", id.as_str());
+        return Err(ReadError::value(place, "the id stands twice"));
+    }
     let again = write(&contracts, &rules)?;
     if again.bytes() != bytes {
         return Err(ReadError::NotCanonical);

@@ -14,6 +14,7 @@ mod tree;
 
 pub use decimal::{DecimalFault, parse_decimal};
 pub use reader::read;
+pub use scalar::is_printable;
 pub use sheet::{Fields, Keys, Sheet};
 pub use tree::{Key, Node, Value};
 

@@ -2,14 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use super::bounds::{COUNT_MAX, MILLIS_MAX, is_usable_tier};
 use crate::contract::{PathRules, Terms};
 use crate::diagnostic::Code;
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::{Fields, Sheet};
-
-/// The longest promised latency and deadline: one hour.
-const MILLIS_MAX: u64 = 3_600_000;
-const COUNT_MAX: u64 = 1_000_000_000;
 
 pub(super) fn read_path_rules(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<PathRules> {
     let allow_encoded_slash = flag(sheet, fields, "allow_encoded_slash");
@@ -78,7 +75,7 @@ fn millis(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32) ->
     let Some(node) = fields.get(key) else {
         return Some(Millis::new(default));
     };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, MILLIS_MAX)?;
+    let value = sheet.integer(node, &format!("'{key}'"), 1, u64::from(MILLIS_MAX))?;
     u32::try_from(value).ok().map(Millis::new)
 }
 
@@ -86,7 +83,7 @@ fn count(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<Option<
     let Some(node) = fields.get(key) else {
         return Some(None);
     };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, COUNT_MAX)?;
+    let value = sheet.integer(node, &format!("'{key}'"), 1, u64::from(COUNT_MAX))?;
     u32::try_from(value).ok().map(NonZeroU32::new)
 }
 
@@ -123,7 +120,7 @@ fn read_tier(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Tier>> 
         Some(node) => {
             let choices = Tier::ALL.map(Tier::key);
             let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
-            if tier == Tier::Autonomous {
+            if !is_usable_tier(tier) {
                 let message = "'autonomous' needs a signed envelope".to_owned();
                 sheet.error(node.place, Code::TierUnavailable, message);
                 return None;
