@@ -10,6 +10,7 @@ mod numbers;
 
 use crate::contract::{Contract, ContractId, MethodSet, Terms};
 use crate::diagnostic::{Code, Place};
+use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
@@ -73,6 +74,8 @@ pub struct Surroundings<'a> {
     pub has_default_upstream: bool,
     /// Whether the upstreams are known; when their own file was faulty, nothing is said.
     pub is_known: bool,
+    /// The tier of the process; `None` where its own file was faulty.
+    pub tier: Option<Tier>,
 }
 
 /// One entry of a contract file.
@@ -116,7 +119,7 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     };
     let upstream = read_upstream(sheet, fields, around);
     let owner = read_owner(sheet, fields);
-    let terms = read_terms(sheet, fields, path_rules);
+    let terms = read_terms(sheet, fields, path_rules, around.tier);
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
     let contract = assemble(id.clone(), endpoint, methods, upstream, owner, terms);
     Some(Draft {

@@ -85,7 +85,7 @@ codes! {
     NoUpstreams "C304" "there is no upstream", "add one below 'upstreams'";
     DefaultUpstream "C305" "unmatched traffic has no upstream", "add 'default_upstream': with several upstreams it must be said";
     Network "C306" "a network is not valid", "write it as '10.0.0.0/8' or one address";
-    SameAddress "C307" "two listeners have one address", "give each listener its own address";
+    SameAddress "C307" "two listeners share an address", "give each listener its own port, or its own address; 0.0.0.0 and [::] stand for all";
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
 }

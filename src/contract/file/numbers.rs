@@ -30,6 +30,7 @@ pub(super) fn read_terms(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
     path_rules: Option<PathRules>,
+    process: Option<Tier>,
 ) -> Option<Terms> {
     let max_latency = millis(sheet, fields, "max_latency_ms", 1_000);
     let timeout = millis(sheet, fields, "timeout_ms", 30_000);
@@ -39,7 +40,7 @@ pub(super) fn read_terms(
     let burst = count(sheet, fields, "burst");
     let max_in_flight = count(sheet, fields, "max_in_flight");
     let stream = flag(sheet, fields, "stream");
-    let tier = read_tier(sheet, fields);
+    let tier = read_tier(sheet, fields, process);
     if let (Some(latency), Some(timeout)) = (max_latency, timeout)
         && timeout < latency
     {
@@ -114,18 +115,25 @@ fn circuit_threshold(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<BasisP
     BasisPoints::new(share)
 }
 
-fn read_tier(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Tier>> {
-    match fields.get("tier") {
-        None => Some(None),
-        Some(node) => {
-            let choices = Tier::ALL.map(Tier::key);
-            let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
-            if !is_usable_tier(tier) {
-                let message = "'autonomous' needs a signed envelope".to_owned();
-                sheet.error(node.place, Code::TierUnavailable, message);
-                return None;
-            }
-            Some(Some(tier))
-        }
+fn read_tier(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    process: Option<Tier>,
+) -> Option<Option<Tier>> {
+    let Some(node) = fields.get("tier") else {
+        return Some(None);
+    };
+    let choices = Tier::ALL.map(Tier::key);
+    let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
+    if !is_usable_tier(tier) {
+        let message = "'autonomous' needs a signed envelope".to_owned();
+        sheet.error(node.place, Code::TierUnavailable, message);
+        return None;
     }
+    if let Some(process) = process.filter(|process| tier > *process) {
+        let (own, process) = (tier.key(), process.key());
+        let message = format!("'{own}' has no effect below a process in '{process}'");
+        sheet.warning(node.place, Code::TierAboveProcess, message);
+    }
+    Some(Some(tier))
 }
