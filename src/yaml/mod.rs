@@ -7,6 +7,7 @@
 //! Bounds: [`FILE_BYTES_MAX`] per file, [`DEPTH_MAX`] levels.
 
 mod decimal;
+mod marks;
 mod reader;
 mod scalar;
 mod sheet;
