@@ -3,8 +3,9 @@
 //!
 //! A tree of segments. The literal edges of a node that has several live in one open-addressed
 //! table, keyed by parent and segment; an only one needs no look-up. A segment of up to 24 bytes
-//! stands in its slot itself, so a step reads one or two cache lines. A literal beats a parameter and a parameter beats a catch-all, at
-//! every level, with backtracking. See docs/decisions for why this is not a radix tree.
+//! stands in its slot itself, so a step reads one or two cache lines. A literal beats a parameter
+//! and a parameter beats a catch-all, at every level, with backtracking. See
+//! docs/decisions/0012-route-index.md for why this is not a radix tree.
 //!
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
