@@ -209,20 +209,42 @@ fn check_says_what_it_found_and_exits_with_78() {
     assert_eq!(outcome.stderr, "1 errors, 0 warnings\n");
 }
 
+/// The content digest of an installation with these contract files.
+fn digest(files: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [("tidegate.yaml", MAIN), ("policy.yaml", POLICY)] {
+        fs::write(folder.path().join(path), text).unwrap();
+    }
+    fs::create_dir(folder.path().join("contracts")).unwrap();
+    for (path, text) in files {
+        fs::write(folder.path().join("contracts").join(path), text).unwrap();
+    }
+    let loaded = load(&folder.path().join("tidegate.yaml")).unwrap();
+    loaded.content.digest_hex()
+}
+
+#[test]
+fn a_default_written_out_is_no_change() {
+    let contract = |terms: &str| {
+        let text = format!("{{id: a, owner: me, endpoint: GET /a{terms}}}");
+        digest(&[("x.yaml", &format!("version: 1\ncontracts: [{text}]"))])
+    };
+    let check = |left_out: &str, written: &str, is_same: bool| {
+        let same = contract(left_out) == contract(&format!("{left_out}{written}"));
+        assert_eq!(same, is_same, "{left_out}{written}");
+    };
+    check(", rate_limit_rpm: 100", ", burst: 10", true);
+    check(", rate_limit_rpm: 9", ", burst: 1", true);
+    check(", rate_limit_rpm: 100", ", burst: 11", false);
+    check("", ", allowed_methods: [GET], timeout_ms: 30000", true);
+    check("", ", stream: false, circuit_threshold: 0.5", true);
+    // What the configuration fills in stays open in the content.
+    check("", ", upstream: main", false);
+    check("", ", tier: observe_only", false);
+}
+
 #[test]
 fn a_digest_depends_on_content_alone() {
-    let digest = |files: &[(&str, &str)]| {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in [("tidegate.yaml", MAIN), ("policy.yaml", POLICY)] {
-            fs::write(folder.path().join(path), text).unwrap();
-        }
-        fs::create_dir(folder.path().join("contracts")).unwrap();
-        for (path, text) in files {
-            fs::write(folder.path().join("contracts").join(path), text).unwrap();
-        }
-        let loaded = load(&folder.path().join("tidegate.yaml")).unwrap();
-        loaded.content.digest_hex()
-    };
     let a = "{id: a, owner: me, endpoint: GET /a, error_budget: 0.01}";
     let b = "{id: b, endpoint: GET /b, owner: me, max_latency_ms: 1000}";
     let one = digest(&[("x.yaml", &format!("version: 1\ncontracts: [{a}, {b}]"))]);

@@ -294,3 +294,28 @@ fn without_a_valid_rulebook_nothing_starts() {
         "a ledger was begun without a rulebook"
     );
 }
+
+/// A reader that closes early, such as `head`, is no fault of the files.
+#[test]
+fn a_closed_output_changes_no_exit_code() {
+    let folder = site(&[]);
+    for args in [
+        ["check", "--config", "tidegate.yaml"].as_slice(),
+        &[
+            "match",
+            "GET",
+            "/api/v1/deployments/a",
+            "--config",
+            "tidegate.yaml",
+        ],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(args)
+            .current_dir(folder.path())
+            .stdout(writer)
+            .status();
+        assert_eq!(status.unwrap().code(), Some(0), "{args:?}");
+    }
+}

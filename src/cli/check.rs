@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Diagnostic, Format, error_count, render};
-
-/// Everything is in order.
-const OK: u8 = 0;
-/// The configuration is not valid (EX_CONFIG).
-const INVALID: u8 = 78;
 
 /// Checks the configuration, the contracts and the policy.
 #[derive(Debug, Args)]
@@ -51,24 +47,10 @@ impl From<FormatArg> for Format {
     }
 }
 
-/// What the verb prints, and its exit code.
-#[derive(Debug)]
-pub struct Outcome {
-    /// For stdout.
-    pub stdout: String,
-    /// For stderr.
-    pub stderr: String,
-    /// The exit code.
-    pub code: u8,
-}
-
 /// Runs the verb; the result is the exit code: 0, or 78 where a file cannot be used.
 #[must_use]
 pub fn run(args: &CheckArgs) -> u8 {
-    let outcome = check(args);
-    print!("{}", outcome.stdout);
-    eprint!("{}", outcome.stderr);
-    outcome.code
+    check(args).print()
 }
 
 /// Runs the verb without printing.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::check::Outcome;
+use crate::cli::exit::{FAILED, INVALID, OK, Outcome};
 use crate::config::load;
 use crate::contract::{Catalogue, Method, Pairing, canonicalise, split_query};
 use crate::diagnostic::{Format, render};
@@ -24,10 +24,7 @@ pub struct MatchArgs {
 /// Runs the verb; the result is the exit code: 0 matched, 1 not, 78 where a file cannot be used.
 #[must_use]
 pub fn run(args: &MatchArgs) -> u8 {
-    let outcome = match_route(args);
-    print!("{}", outcome.stdout);
-    eprint!("{}", outcome.stderr);
-    outcome.code
+    match_route(args).print()
 }
 
 /// Runs the verb without printing.
@@ -46,7 +43,7 @@ pub fn match_route(args: &MatchArgs) -> Outcome {
         Err(found) => Outcome {
             stdout: String::new(),
             stderr: render(&found, Format::Pretty),
-            code: 78,
+            code: INVALID,
         },
     }
 }
@@ -60,7 +57,7 @@ fn describe(catalogue: &Catalogue, method: &str, target: &str) -> (String, u8) {
         (Pairing::Contracted(contract), Ok(path)) => {
             let parameters = catalogue.parameters(contract, path).into_iter();
             let shown: Vec<String> = parameters.map(|(k, v)| format!("{k}={v}")).collect();
-            (format!("{} {{{}}}\n", id(contract), shown.join(", ")), 0)
+            (format!("{} {{{}}}\n", id(contract), shown.join(", ")), OK)
         }
         (Pairing::MethodNotAllowed(contract), _) => {
             let allowed = catalogue.allowed_methods(contract).iter();
@@ -69,10 +66,12 @@ fn describe(catalogue: &Catalogue, method: &str, target: &str) -> (String, u8) {
             let allowed = allowed.join(", ");
             (
                 format!("CONTRACT_METHOD_DISALLOWED {id} allows {allowed}\n"),
-                1,
+                FAILED,
             )
         }
-        (Pairing::Ambiguous(fault), _) => (format!("AMBIGUOUS_TARGET {}\n", fault.detail()), 1),
-        _ => ("NO_CONTRACT_MATCH\n".to_owned(), 1),
+        (Pairing::Ambiguous(fault), _) => {
+            (format!("AMBIGUOUS_TARGET {}\n", fault.detail()), FAILED)
+        }
+        _ => ("NO_CONTRACT_MATCH\n".to_owned(), FAILED),
     }
 }

@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod check;
 pub mod demo;
+pub mod exit;
 pub mod explain;
 pub mod ledger;
 pub mod match_route;

@@ -54,6 +54,8 @@ pub(super) struct Main {
     pub(super) upstreams: Vec<Box<str>>,
     /// Whether unnamed traffic has an upstream.
     pub(super) has_default_upstream: bool,
+    /// The tier of the process, for contracts; `None` where it had a fault.
+    pub(super) tier: Option<Tier>,
     /// The folder of the contracts, and where it is named.
     pub(super) contracts: Option<(PathBuf, Place)>,
     /// The policy file, and where it is named.
@@ -71,11 +73,16 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     let contracts = contracts.and_then(|node| path_at(sheet, node, "'contracts'", folder));
     let policy = fields.get("policy");
     let policy = policy.and_then(|node| path_at(sheet, node, "'policy'", folder));
-    let settings = read_settings(sheet, fields, folder, upstreams, default_upstream);
+    let tier = match fields.get("tier") {
+        Some(node) => read_tier(sheet, node, "'tier'"),
+        None => Some(Tier::ObserveOnly),
+    };
+    let settings = read_settings(sheet, fields, folder, tier, (upstreams, default_upstream));
     Some(Main {
         settings,
         upstreams: names,
         has_default_upstream,
+        tier,
         contracts,
         policy,
     })
@@ -86,13 +93,9 @@ fn read_settings(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
     folder: &Path,
-    upstreams: Vec<Upstream>,
-    default_upstream: Option<Box<str>>,
+    tier: Option<Tier>,
+    (upstreams, default_upstream): (Vec<Upstream>, Option<Box<str>>),
 ) -> Option<Settings> {
-    let tier = match fields.get("tier") {
-        Some(node) => read_tier(sheet, node, "'tier'"),
-        None => Some(Tier::ObserveOnly),
-    };
     let environment = match fields.get("environment") {
         Some(node) => read_environment(sheet, node),
         None => Some(Environment::default()),

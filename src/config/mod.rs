@@ -6,6 +6,7 @@
 
 mod address;
 mod file;
+mod named;
 mod settings;
 mod sources;
 
@@ -19,6 +20,7 @@ use crate::policy::file::read_rules;
 use crate::policy::rules::Rules;
 use crate::yaml::{self, Sheet};
 use file::{Main, read_main};
+use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use settings::{
@@ -76,8 +78,12 @@ fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
         .collect();
     let catalogue = load_catalogue(&main, &mut sheets);
     found.extend(sheets.into_iter().flat_map(Sheet::into_findings));
-    if sources.is_empty() && error_count(found) == 0 {
-        let message = "the contracts folder holds no '*.yaml' file".to_owned();
+    let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty);
+    if is_empty && error_count(found) == 0 {
+        let message = match sources.len() {
+            0 => "the contracts folder holds no '*.yaml' file".to_owned(),
+            files => format!("{files} files in the contracts folder hold no contract"),
+        };
         let folder = main.contracts.as_ref().map_or(path, |(path, _)| path);
         found.push(about_file(
             folder,
@@ -107,7 +113,10 @@ fn load_main(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Main> {
     let mut sheet = Sheet::new(&source.name, &source.text);
     let folder = path.parent().unwrap_or(Path::new(""));
     let root = yaml::read(&mut sheet);
-    let main = root.and_then(|root| read_main(&mut sheet, &root, folder));
+    let mut main = root.and_then(|root| read_main(&mut sheet, &root, folder));
+    if let Some(main) = &mut main {
+        check_named(&mut sheet, main);
+    }
     found.extend(sheet.into_findings());
     main
 }
@@ -163,6 +172,7 @@ fn load_catalogue(main: &Main, sheets: &mut [Sheet<'_>]) -> Option<Catalogue> {
         upstreams: &upstreams,
         has_default_upstream: main.has_default_upstream,
         is_known: !upstreams.is_empty(),
+        tier: main.tier,
     };
     let mut drafts: Vec<Filed> = Vec::new();
     for (number, sheet) in sheets.iter_mut().enumerate() {

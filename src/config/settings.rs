@@ -17,7 +17,7 @@ pub struct Settings {
     pub environment: Environment,
     /// Worker threads; `None` = one per core.
     pub threads: Option<NonZeroUsize>,
-    /// Where requests come in; at least one, addresses unique (but for port 0).
+    /// Where requests come in; at least one, addresses do not overlap (but for port 0).
     pub listeners: Vec<Listener>,
     /// Where requests go to; at least one, sorted by name, names unique.
     pub upstreams: Vec<Upstream>,

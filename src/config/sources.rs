@@ -45,7 +45,8 @@ fn error(path: &Path, code: Code, message: String) -> Diagnostic {
     about_file(path, code, Severity::Error, message)
 }
 
-/// Reads one file: regular, of bounded size, UTF-8 without a byte order mark.
+/// Reads one file: regular, of bounded size, UTF-8. A byte order mark at its beginning stays in
+/// the text; the parser skips it, and no column counts it.
 pub(super) fn read_file(path: &Path) -> Result<Source, Diagnostic> {
     let unreadable = |e: std::io::Error| error(path, Code::Unreadable, e.to_string());
     // Asked before opening: opening a named pipe would wait for a writer.

@@ -4,12 +4,15 @@
 //! counts, so that one slip does not hide another. What only shows between files (ids, routes)
 //! is checked by the loader. See docs/contract-format.md.
 
+pub mod bounds;
 mod endpoint;
 mod numbers;
 
 use crate::contract::{Contract, ContractId, MethodSet, Terms};
 use crate::diagnostic::{Code, Place};
+use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
+use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
 use numbers::{flag, read_path_rules, read_terms};
 
@@ -62,8 +65,6 @@ const CONTRACT_KEYS: Keys = Keys {
     ],
 };
 
-const OWNER_CHARS_MAX: usize = 128;
-
 /// What a contract file may refer to.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings<'a> {
@@ -73,6 +74,8 @@ pub struct Surroundings<'a> {
     pub has_default_upstream: bool,
     /// Whether the upstreams are known; when their own file was faulty, nothing is said.
     pub is_known: bool,
+    /// The tier of the process; `None` where its own file was faulty.
+    pub tier: Option<Tier>,
 }
 
 /// One entry of a contract file.
@@ -116,7 +119,7 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     };
     let upstream = read_upstream(sheet, fields, around);
     let owner = read_owner(sheet, fields);
-    let terms = read_terms(sheet, fields, path_rules);
+    let terms = read_terms(sheet, fields, path_rules, around.tier);
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
     let contract = assemble(id.clone(), endpoint, methods, upstream, owner, terms);
     Some(Draft {

@@ -30,7 +30,7 @@ pub struct Terms {
     pub circuit_threshold: BasisPoints,
     /// Requests per minute over all clients; `None` = no limit.
     pub rate_limit: Option<PerMinute>,
-    /// Requests of the rate limit at once; `None` = a tenth of a minute's worth, at least 1.
+    /// Requests of the rate limit at once; a [`Contract`] has it exactly where it has the limit.
     pub burst: Option<NonZeroU32>,
     /// Requests per minute of each single client; `None` = no limit.
     pub client_rate_limit: Option<PerMinute>,
@@ -53,6 +53,21 @@ impl Terms {
     pub const DEFAULT_MAX_LATENCY: Millis = Millis::new(1_000);
     /// The hard deadline where a contract does not say.
     pub const DEFAULT_TIMEOUT: Millis = Millis::new(30_000);
+
+    /// A tenth of a minute's worth at once, at least 1, where a contract does not say.
+    #[must_use]
+    pub fn default_burst(rate: PerMinute) -> NonZeroU32 {
+        NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// The same terms with the burst written out, so that equal limits are equal terms.
+    fn written_out(self) -> Self {
+        let burst = self.rate_limit.map(|rate| {
+            let default = Self::default_burst(rate);
+            self.burst.unwrap_or(default)
+        });
+        Self { burst, ..self }
+    }
 }
 
 impl Default for Terms {
@@ -83,7 +98,8 @@ pub struct PathRules {
 }
 
 impl Contract {
-    /// A contract of valid parts. `template` is the path part of `endpoint`; `methods` is not empty.
+    /// A contract of valid parts: `endpoint_key` holds a template that parses, `methods` is not
+    /// empty. The burst of `terms` gets its default, or goes where no limit uses it.
     #[must_use]
     pub fn new(
         id: ContractId,
@@ -104,7 +120,7 @@ impl Contract {
             methods,
             upstream,
             owner,
-            terms,
+            terms: terms.written_out(),
         }
     }
 
@@ -148,5 +164,41 @@ impl Contract {
     #[must_use]
     pub const fn terms(&self) -> &Terms {
         &self.terms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::Terms;
+    use crate::observation::Limit;
+    use crate::units::PerMinute;
+
+    #[test]
+    fn a_burst_stands_where_a_limit_does() {
+        let check = |rate, burst, expected| {
+            let terms = Terms {
+                rate_limit: PerMinute::new(rate),
+                burst: NonZeroU32::new(burst),
+                ..Terms::default()
+            };
+            let burst = terms.written_out().burst.map(NonZeroU32::get);
+            assert_eq!(burst, expected, "{rate} per minute, burst {burst:?}");
+        };
+        check(100, 0, Some(10));
+        check(9, 0, Some(1));
+        check(100, 3, Some(3));
+        check(0, 0, None);
+        check(0, 3, None);
+    }
+
+    #[test]
+    fn the_default_is_the_one_that_limits_use() {
+        for rate in [1, 9, 10, 19, 6_000, u32::MAX] {
+            let rate = PerMinute::new(rate).unwrap();
+            let burst = Terms::default_burst(rate);
+            assert_eq!(Limit::new(rate, None), Limit::new(rate, Some(burst)));
+        }
     }
 }

@@ -76,6 +76,7 @@ codes! {
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";
     Stage "C202" "a stage is not valid", "write 'enforced', 'shadow' or 'canary 25%'";
     TierActions "C203" "a tier may not have this action", "keep log, report and propose for observe_only; policy_update for autonomous";
+    ActionTooMild "C204" "an action is milder than its weight", "lower the weight below the band, or write the action of the band";
 
     // The configuration.
     Address "C301" "an address is not valid", "write it as 'host:port'";
@@ -84,7 +85,7 @@ codes! {
     NoUpstreams "C304" "there is no upstream", "add one below 'upstreams'";
     DefaultUpstream "C305" "unmatched traffic has no upstream", "add 'default_upstream': with several upstreams it must be said";
     Network "C306" "a network is not valid", "write it as '10.0.0.0/8' or one address";
-    SameAddress "C307" "two listeners have one address", "give each listener its own address";
+    SameAddress "C307" "two listeners share an address", "give each listener its own port, or its own address; 0.0.0.0 and [::] stand for all";
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
 }

@@ -2,9 +2,15 @@
 //!
 //! RFC 8785 JSON of `{charter, contracts, format_version, policy, self_tests}` in exact
 //! integers (basis points, parts per million, milliseconds), contracts sorted by id, every
-//! default written out. The same content gives the same bytes, whatever the files looked like;
-//! `content_digest` is their SHA-256. Reading refuses bytes that are not in this form, so that
-//! a digest has exactly one meaning.
+//! default of a contract and of the policy written out, down to the burst of a rate limit. The
+//! same content gives the same bytes, whatever the files looked like; `content_digest` is their
+//! SHA-256. Reading refuses bytes that are not in this form, so that a digest has exactly one
+//! meaning.
+//!
+//! Deliberately not here, because it belongs to one gateway and not to what was agreed:
+//! `default_upstream`, the tiers of process and listeners, all other settings. So a contract
+//! without `upstream` and one that names the default upstream are different content, although
+//! this gateway treats them alike: another one may have another default.
 
 mod contract_form;
 mod policy_form;
@@ -137,6 +143,14 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
     let rules = Rules::try_from(form.policy)?;
     let contracts = form.contracts.into_iter().map(Contract::try_from);
     let contracts = contracts.collect::<Result<Vec<_>, _>>()?;
+    let twice = contracts.windows(2).find_map(|pair| match pair {
+        [one, two] if one.id() == two.id() => Some(two.id()),
+        _ => None,
+    });
+    if let Some(id) = twice {
+        let place = format!("contract '{}'", id.as_str());
+        return Err(ReadError::value(place, "the id stands twice"));
+    }
     let again = write(&contracts, &rules)?;
     if again.bytes() != bytes {
         return Err(ReadError::NotCanonical);

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::{ReadError, read, write};
+use crate::contract::file::bounds::{COUNT_MAX, usable_method};
 use crate::contract::{Contract, ContractId, Method, MethodSet, PathRules, Terms};
 use crate::policy::rules::{PerFactor, Rules, Severity, Stage};
 use crate::units::{BasisPoints, Factor, Millis, PartsPerMillion, PerMinute, Tier};
@@ -16,7 +17,7 @@ fn terms() -> impl Strategy<Value = Terms> {
         1..=1_000_000_u64,
         1..=10_000_u64,
     );
-    let limit = || proptest::option::of(1..u32::MAX);
+    let limit = || proptest::option::of(1..=COUNT_MAX);
     let limits = (limit(), limit(), limit());
     let tier = proptest::option::of(prop_oneof![Just(Tier::ObserveOnly), Just(Tier::Control)]);
     let flags = any::<(bool, bool, bool)>();
@@ -54,7 +55,9 @@ fn contract(number: usize, terms: Terms, methods: &[Method], owner: Option<Strin
 }
 
 fn contracts() -> impl Strategy<Value = Vec<Contract>> {
-    let methods = proptest::sample::subsequence(Method::NAMED.to_vec(), 1..9);
+    let mut usable = Method::NAMED.to_vec();
+    usable.retain(|method| usable_method(method.as_str()).is_some());
+    let methods = proptest::sample::subsequence(usable, 1..9);
     let owner = proptest::option::of("[a-zé\" \\\\\u{1f600}]{1,8}");
     let parts = proptest::collection::vec((terms(), methods, owner), 0..8);
     parts.prop_map(|parts| {
@@ -146,4 +149,57 @@ fn the_digest_of_the_default_rules_is_the_sha256_of_their_bytes() {
         ..Rules::default()
     };
     assert_ne!(write(&[], &renamed).unwrap().digest(), content.digest());
+}
+
+#[test]
+fn what_no_file_can_say_is_refused() {
+    let terms = Terms {
+        rate_limit: PerMinute::new(100),
+        tier: Some(Tier::Control),
+        ..Terms::default()
+    };
+    let owner = Some("me".to_owned());
+    let contracts = [
+        contract(2, terms, &[Method::Get], owner.clone()),
+        contract(4, Terms::default(), &[Method::Get], owner),
+    ];
+    let content = write(&contracts, &Rules::default()).unwrap();
+    let text = std::str::from_utf8(content.bytes()).unwrap();
+    assert!(read(text.as_bytes()).is_ok());
+    let long = "x".repeat(129);
+    for (from, to, message) in [
+        ("\"low\":2000", "\"low\":0", "bands"),
+        ("\"tier\":\"control\"", "\"tier\":\"autonomous\"", "number"),
+        (":100,", ":1000000001,", "number"),
+        ("\"burst\":10,", "\"burst\":1000000001,", "number"),
+        ("\"burst\":10,", "\"burst\":0,", "number"),
+        ("\"burst\":10,", "", "number"),
+        ("\"rate_limit_rpm\":100,", "", "number"),
+        ("_latency_ms\":1000", "_latency_ms\":3600001", "number"),
+        ("timeout_ms\":30000", "timeout_ms\":3600001", "number"),
+        ("\"observe_only\":[", "\"observe_only\":[\"drop\",", "tiers"),
+        ("\"control\":[", "\"control\":[\"policy_update\",", "tiers"),
+        ("\"GET /r2/", "\"BREW /r2/", "endpoint"),
+        ("\"GET /r2/", "\"CONNECT /r2/", "endpoint"),
+        ("\"GET /r2/", "\"/r2/", "endpoint"),
+        ("\"GET /r2/", "\"GET /r2%2F/", "endpoint"),
+        ("[\"GET\"]", "[\"CONNECT\"]", "methods"),
+        ("[\"GET\"]", "[]", "methods"),
+        ("\"id\":\"c4\"", "\"id\":\"c2\"", "stands twice"),
+        ("\"owner\":\"me\"", "\"owner\":\"\"", "owner"),
+        (
+            "\"owner\":\"me\"",
+            &format!("\"owner\":\"{long}\""),
+            "owner",
+        ),
+        ("\"upstream\":\"u1\"", "\"upstream\":\"U 1\"", "upstream"),
+        ("\"name\":\"default\"", "\"name\":\"a\\nb\"", "name"),
+        ("\"version\":\"1.0.0\"", "\"version\":\"1 0\"", "version"),
+    ] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        let error = read(changed.as_bytes()).unwrap_err();
+        assert!(matches!(error, ReadError::Value { .. }), "{to}: {error}");
+        assert!(error.to_string().contains(message), "{to}: {error}");
+    }
 }

@@ -3,10 +3,14 @@
 //! `version` is the version of the format (1); the policy's own version is `policy_version`.
 //! See docs/policy-format.md.
 
+mod floors;
+
 use crate::diagnostic::Code;
+use crate::policy::bounds::{self, NAME_CHARS_MAX, VERSION_CHARS_MAX, is_version, may_have};
 use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet, parse_decimal};
+use floors::warn_of_actions_without_effect;
 
 const POLICY_KEYS: Keys = Keys {
     what: "a policy",
@@ -64,7 +68,7 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
     };
     sheet.format_version(fields);
     if let Some(node) = sheet.required(fields, "name")
-        && let Some(name) = sheet.text(node, "'name'", 64)
+        && let Some(name) = sheet.text(node, "'name'", NAME_CHARS_MAX)
     {
         rules.name = name.into();
     }
@@ -93,13 +97,16 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
     if let Some(node) = fields.get("tiers") {
         read_tiers(sheet, node, &mut rules.tiers);
     }
+    // After an error a default stands in for what was meant: nothing can be said of it.
+    if !sheet.has_errors() {
+        warn_of_actions_without_effect(sheet, fields, &rules);
+    }
     rules
 }
 
 fn read_version(sheet: &mut Sheet<'_>, node: &Node) -> Option<Box<str>> {
-    let text = sheet.text(node, "'policy_version'", 32)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
-    if !text.bytes().all(allowed) {
+    let text = sheet.text(node, "'policy_version'", VERSION_CHARS_MAX)?;
+    if !is_version(text) {
         let message = "'policy_version' is letters, digits, '.', '-', '+', '_'".to_owned();
         sheet.error(node.place, Code::Text, message);
         return None;
@@ -115,8 +122,8 @@ fn read_bands(sheet: &mut Sheet<'_>, node: &Node) -> Option<Bands> {
     let high = read_bound(sheet, fields, "high", default.high());
     let critical = read_bound(sheet, fields, "critical", default.critical());
     let (low, medium, high, critical) = (low?, medium?, high?, critical?);
-    let bands = Bands::new(low, medium, high, critical);
-    if bands.is_none() || low == BasisPoints::ZERO {
+    let bands = bounds::bands(low, medium, high, critical);
+    if bands.is_none() {
         let shown = [low, medium, high, critical].map(|bound| bound.get().to_string());
         let message = format!(
             "the bands are {} basis points; they must rise, and begin above 0",
@@ -237,20 +244,11 @@ fn read_tiers(sheet: &mut Sheet<'_>, node: &Node, tiers: &mut [ActionSet; 3]) {
 fn read_action(sheet: &mut Sheet<'_>, node: &Node, tier: Tier) -> Option<Action> {
     let choices = Action::ALL.map(Action::name);
     let action = sheet.choice(node, "an action", &choices, Action::from_name)?;
-    if action_needs(action) > tier {
+    if !may_have(tier, action) {
         let (action, tier) = (action.name(), tier.key());
         let message = format!("'{action}' is more than '{tier}' may ever do");
         sheet.error(node.place, Code::TierActions, message);
         return None;
     }
     Some(action)
-}
-
-/// The weakest tier that may have an action: a file cannot make observing mean refusing.
-const fn action_needs(action: Action) -> Tier {
-    match action {
-        Action::Log | Action::Report | Action::Propose => Tier::ObserveOnly,
-        Action::Throttle | Action::Quarantine | Action::Drop | Action::CircuitOpen => Tier::Control,
-        Action::PolicyUpdate => Tier::Autonomous,
-    }
 }

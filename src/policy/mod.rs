@@ -3,6 +3,7 @@
 //! `rules` is what the stages read; the canonical form and the digest that names a rulebook
 //! stand beside it. Bundles and signatures will stand on these.
 
+mod bounds;
 pub mod canonical;
 pub mod file;
 pub mod rules;

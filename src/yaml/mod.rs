@@ -7,6 +7,7 @@
 //! Bounds: [`FILE_BYTES_MAX`] per file, [`DEPTH_MAX`] levels.
 
 mod decimal;
+mod marks;
 mod reader;
 mod scalar;
 mod sheet;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use decimal::{DecimalFault, parse_decimal};
 pub use reader::read;
+pub use scalar::is_printable;
 pub use sheet::{Fields, Keys, Sheet};
 pub use tree::{Key, Node, Value};
 

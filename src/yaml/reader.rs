@@ -1,7 +1,10 @@
 //! From bytes to a tree.
 
-use serde_saphyr::granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle};
+use serde_saphyr::granit_parser::{
+    ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError,
+};
 
+use super::marks::{indenting_tab, place, property};
 use super::sheet::Sheet;
 use super::tree::{Key, Node, Value};
 use super::{DEPTH_MAX, FILE_BYTES_MAX};
@@ -21,15 +24,11 @@ pub fn read(sheet: &mut Sheet<'_>) -> Option<Node> {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                let code = match error.kind() {
-                    ErrorKind::RecursionLimitExceeded => Code::TooDeep,
-                    _ => Code::Syntax,
-                };
-                sheet.error(place(error.marker()), code, error.info());
+                report(sheet, &error);
                 return None;
             }
         };
-        builder.take(sheet, event, place(&span.start));
+        builder.take(sheet, event, &span.start);
         if builder.is_hopeless {
             return None;
         }
@@ -51,11 +50,19 @@ fn limits() -> Options {
     options
 }
 
-fn place(marker: &Marker) -> Place {
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Place {
-        line: number(marker.line()),
-        column: number(marker.col().saturating_add(1)),
+fn report(sheet: &mut Sheet<'_>, error: &ScanError) {
+    let place = place(error.marker());
+    match error.kind() {
+        ErrorKind::RecursionLimitExceeded => sheet.error(place, Code::TooDeep, error.info()),
+        ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar => {
+            let place = indenting_tab(sheet.source(), error.marker()).unwrap_or(place);
+            let message = "a tab indents this line".to_owned();
+            let remedy = "indent with spaces".to_owned();
+            sheet.error_with(place, Code::Syntax, message, remedy);
+        }
+        _ => sheet.error(place, Code::Syntax, error.info()),
     }
 }
 
@@ -74,7 +81,8 @@ struct Builder {
 }
 
 impl Builder {
-    fn take(&mut self, sheet: &mut Sheet<'_>, event: Event<'_>, place: Place) {
+    fn take(&mut self, sheet: &mut Sheet<'_>, event: Event<'_>, start: &Marker) {
+        let place = place(start);
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -83,7 +91,7 @@ impl Builder {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_extras(sheet, place, anchor, tag.is_some());
+                self.refuse_extras(sheet, start, anchor, tag.is_some());
                 let is_null = matches!(&*text, "" | "~" | "null");
                 let value = match style {
                     ScalarStyle::Plain if is_null => Value::Null,
@@ -93,11 +101,11 @@ impl Builder {
                 self.add(sheet, Node { place, value });
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.refuse_extras(sheet, place, anchor, tag.is_some());
+                self.refuse_extras(sheet, start, anchor, tag.is_some());
                 self.enter(sheet, place, Open::List(place, Vec::new()));
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.refuse_extras(sheet, place, anchor, tag.is_some());
+                self.refuse_extras(sheet, start, anchor, tag.is_some());
                 self.enter(sheet, place, Open::Map(place, Vec::new(), None));
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(sheet),
@@ -108,12 +116,14 @@ impl Builder {
         }
     }
 
-    fn refuse_extras(&mut self, sheet: &mut Sheet<'_>, place: Place, anchor: usize, tag: bool) {
-        if anchor != 0 {
-            self.give_up(sheet, place, Code::NotPlainYaml, "an anchor");
-        } else if tag {
-            self.give_up(sheet, place, Code::NotPlainYaml, "a tag");
-        }
+    fn refuse_extras(&mut self, sheet: &mut Sheet<'_>, start: &Marker, anchor: usize, tag: bool) {
+        let (sign, what) = match (anchor != 0, tag) {
+            (true, _) => ('&', "an anchor"),
+            (false, true) => ('!', "a tag"),
+            (false, false) => return,
+        };
+        let place = property(sheet.source(), start, sign).unwrap_or_else(|| place(start));
+        self.give_up(sheet, place, Code::NotPlainYaml, what);
     }
 
     fn give_up(&mut self, sheet: &mut Sheet<'_>, place: Place, code: Code, what: &str) {

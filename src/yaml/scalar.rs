@@ -5,6 +5,13 @@ use super::sheet::{Sheet, nearest, shown};
 use super::tree::{Node, Value};
 use crate::diagnostic::Code;
 
+/// Whether a text has 1 to `chars_max` characters, all printable.
+#[must_use]
+pub fn is_printable(text: &str, chars_max: usize) -> bool {
+    let printable = !text.is_empty() && !text.chars().any(char::is_control);
+    printable && text.chars().count() <= chars_max
+}
+
 impl Sheet<'_> {
     /// The items of a list.
     pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
@@ -26,8 +33,7 @@ impl Sheet<'_> {
                 return None;
             }
         };
-        let printable = !text.is_empty() && !text.chars().any(char::is_control);
-        if !printable || text.chars().count() > chars_max {
+        if !is_printable(text, chars_max) {
             let message = format!("{what} is 1 to {chars_max} printable characters");
             self.error(node.place, Code::Text, message);
             return None;

@@ -1,7 +1,7 @@
 //! Typed reading of a tree: each accessor gives a value or reports why not.
 
 use super::tree::{Key, Node, Value};
-use crate::diagnostic::{Code, Diagnostic, Place, Severity};
+use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 
 const EXCERPT_CHARS_MAX: usize = 160;
 const TEXT_CHARS_SHOWN: usize = 40;
@@ -122,6 +122,17 @@ impl<'a> Sheet<'a> {
     pub fn warning(&mut self, place: Place, code: Code, message: String) {
         let remedy = code.remedy().into();
         self.report(place, code, Severity::Warning, message, remedy);
+    }
+
+    /// Reports a warning with a remedy of its own.
+    pub fn warning_with(&mut self, place: Place, code: Code, message: String, remedy: String) {
+        self.report(place, code, Severity::Warning, message, remedy);
+    }
+
+    /// Whether an error was reported.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        error_count(&self.found) > 0
     }
 
     fn report(

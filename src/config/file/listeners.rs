@@ -1,6 +1,6 @@
 //! Where requests and operators come in.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::upstreams::bounded;
 use crate::config::address::read_socket;
@@ -28,9 +28,13 @@ pub(super) fn read_listeners(
             continue;
         };
         let bind = listener.bind;
-        let taken = listeners.iter().map(|other| other.bind).chain(admin);
-        if bind.port() != 0 && taken.into_iter().any(|other| other == bind) {
-            let message = format!("{bind} is taken already");
+        let mut taken = listeners.iter().map(|other| other.bind).chain(admin);
+        if let Some(other) = taken.find(|other| overlap(bind, *other)) {
+            let message = if other == bind {
+                format!("{bind} is taken already")
+            } else {
+                format!("{bind} overlaps with {other}: the second of them cannot be opened")
+            };
             sheet.error(item.place, Code::SameAddress, message);
             is_whole = false;
         }
@@ -42,6 +46,17 @@ pub(super) fn read_listeners(
         is_whole = false;
     }
     is_whole.then_some(listeners)
+}
+
+/// Whether the kernel would refuse the second of two addresses: they share a port, and are equal
+/// or one of them stands for all addresses. `[::]` stands for those of IPv4 too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |wide: IpAddr, narrow: IpAddr| match wide {
+        IpAddr::V4(wide) => wide.is_unspecified() && narrow.is_ipv4(),
+        IpAddr::V6(wide) => wide.is_unspecified(),
+    };
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 fn read_listener(sheet: &mut Sheet<'_>, node: &Node, process: Tier) -> Option<Listener> {
@@ -89,4 +104,43 @@ pub(super) fn read_tier(sheet: &mut Sheet<'_>, node: &Node, what: &str) -> Optio
         return None;
     }
     Some(tier)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn addresses_overlap_where_the_kernel_says_so() {
+        let check = |one: &str, other: &str, expected: bool| {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        };
+        check("127.0.0.1:80", "127.0.0.1:80", true);
+        check("127.0.0.1:80", "127.0.0.2:80", false);
+        check("127.0.0.1:80", "127.0.0.1:81", false);
+        check("127.0.0.1:0", "127.0.0.1:0", false);
+        check("0.0.0.0:80", "127.0.0.1:80", true);
+        check("0.0.0.0:80", "127.0.0.1:81", false);
+        check("0.0.0.0:80", "[::1]:80", false);
+        check("[::]:80", "[::1]:80", true);
+        check("[::]:80", "127.0.0.1:80", true);
+        check("[::]:80", "0.0.0.0:80", true);
+        check("[::1]:80", "127.0.0.1:80", false);
+        check("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true);
+    }
+
+    /// The same pairs, asked of the kernel: what overlaps cannot be opened together.
+    #[test]
+    fn the_kernel_refuses_the_second_of_two_that_overlap() {
+        for (first, second) in [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0")] {
+            let first = std::net::TcpListener::bind((first, 0)).unwrap();
+            let taken = first.local_addr().unwrap();
+            let wanted = std::net::SocketAddr::new(second.parse().unwrap(), taken.port());
+            assert!(overlap(taken, wanted));
+            let refused = std::net::TcpListener::bind(wanted).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse, "{wanted}");
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The endpoint of a contract and its methods.
 
-use crate::contract::{Method, MethodSet, PathRules, Segment, Template};
+use super::bounds::{ENDPOINT_CHARS_MAX, usable_method};
+use crate::contract::{MethodSet, PathRules, Segment, Template};
 use crate::diagnostic::Code;
 use crate::yaml::{Node, Sheet};
-
-const ENDPOINT_CHARS_MAX: usize = 2_048;
 
 /// The method of the endpoint, and its key: `GET /path`.
 pub(super) fn read_endpoint(
@@ -43,12 +42,6 @@ pub(super) fn read_endpoint(
     consents
         .and(method)
         .map(|method| (MethodSet::EMPTY.with(method), text.into()))
-}
-
-/// CONNECT is never forwarded, so no contract can promise it.
-fn usable_method(token: &str) -> Option<Method> {
-    let method = Method::from_token(token);
-    (!matches!(method, Method::Other | Method::Connect)).then_some(method)
 }
 
 fn not_a_method(token: &str) -> String {

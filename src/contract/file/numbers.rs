@@ -2,14 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use super::bounds::{COUNT_MAX, MILLIS_MAX, is_usable_tier};
 use crate::contract::{PathRules, Terms};
 use crate::diagnostic::Code;
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::{Fields, Sheet};
-
-/// The longest promised latency and deadline: one hour.
-const MILLIS_MAX: u64 = 3_600_000;
-const COUNT_MAX: u64 = 1_000_000_000;
 
 pub(super) fn read_path_rules(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<PathRules> {
     let allow_encoded_slash = flag(sheet, fields, "allow_encoded_slash");
@@ -33,6 +30,7 @@ pub(super) fn read_terms(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
     path_rules: Option<PathRules>,
+    process: Option<Tier>,
 ) -> Option<Terms> {
     let max_latency = millis(sheet, fields, "max_latency_ms", 1_000);
     let timeout = millis(sheet, fields, "timeout_ms", 30_000);
@@ -42,7 +40,7 @@ pub(super) fn read_terms(
     let burst = count(sheet, fields, "burst");
     let max_in_flight = count(sheet, fields, "max_in_flight");
     let stream = flag(sheet, fields, "stream");
-    let tier = read_tier(sheet, fields);
+    let tier = read_tier(sheet, fields, process);
     if let (Some(latency), Some(timeout)) = (max_latency, timeout)
         && timeout < latency
     {
@@ -78,7 +76,7 @@ fn millis(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32) ->
     let Some(node) = fields.get(key) else {
         return Some(Millis::new(default));
     };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, MILLIS_MAX)?;
+    let value = sheet.integer(node, &format!("'{key}'"), 1, u64::from(MILLIS_MAX))?;
     u32::try_from(value).ok().map(Millis::new)
 }
 
@@ -86,7 +84,7 @@ fn count(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<Option<
     let Some(node) = fields.get(key) else {
         return Some(None);
     };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, COUNT_MAX)?;
+    let value = sheet.integer(node, &format!("'{key}'"), 1, u64::from(COUNT_MAX))?;
     u32::try_from(value).ok().map(NonZeroU32::new)
 }
 
@@ -117,18 +115,25 @@ fn circuit_threshold(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<BasisP
     BasisPoints::new(share)
 }
 
-fn read_tier(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Tier>> {
-    match fields.get("tier") {
-        None => Some(None),
-        Some(node) => {
-            let choices = Tier::ALL.map(Tier::key);
-            let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
-            if tier == Tier::Autonomous {
-                let message = "'autonomous' needs a signed envelope".to_owned();
-                sheet.error(node.place, Code::TierUnavailable, message);
-                return None;
-            }
-            Some(Some(tier))
-        }
+fn read_tier(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    process: Option<Tier>,
+) -> Option<Option<Tier>> {
+    let Some(node) = fields.get("tier") else {
+        return Some(None);
+    };
+    let choices = Tier::ALL.map(Tier::key);
+    let tier = sheet.choice(node, "'tier'", &choices, Tier::from_key)?;
+    if !is_usable_tier(tier) {
+        let message = "'autonomous' needs a signed envelope".to_owned();
+        sheet.error(node.place, Code::TierUnavailable, message);
+        return None;
     }
+    if let Some(process) = process.filter(|process| tier > *process) {
+        let (own, process) = (tier.key(), process.key());
+        let message = format!("'{own}' has no effect below a process in '{process}'");
+        sheet.warning(node.place, Code::TierAboveProcess, message);
+    }
+    Some(Some(tier))
 }

@@ -5,10 +5,14 @@ use std::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
-use crate::contract::{Contract, ContractId, Method, MethodSet, PathRules, Template, Terms};
+use crate::contract::file::bounds::{
+    COUNT_MAX, ENDPOINT_CHARS_MAX, MILLIS_MAX, OWNER_CHARS_MAX, is_usable_tier, usable_method,
+};
+use crate::contract::{Contract, ContractId, MethodSet, PathRules, Template, Terms};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
+use crate::yaml::is_printable;
 
-/// The members; absent limits are left out, all else is written.
+/// The members; absent limits are left out, and `burst` with its limit; all else is written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContractForm {
@@ -67,9 +71,17 @@ impl TryFrom<ContractForm> for Contract {
     fn try_from(form: ContractForm) -> Result<Self, ReadError> {
         let bad = |reason| ReadError::value(format!("contract '{}'", form.id), reason);
         let id = ContractId::new(&form.id).ok_or_else(|| bad("the id is not valid"))?;
-        let path = form.endpoint.split_once(' ').map(|(_, path)| path);
-        let template = path.and_then(|path| Template::parse(path).ok());
-        template.ok_or_else(|| bad("the endpoint is not valid"))?;
+        if !is_endpoint(&form.endpoint, form.allow_encoded_slash) {
+            return Err(bad("the endpoint is not valid"));
+        }
+        let upstream = form.upstream.as_deref().map(ContractId::new);
+        if upstream == Some(None) {
+            return Err(bad("the upstream is not valid"));
+        }
+        let owner = form.owner.as_deref();
+        if owner.is_some_and(|owner| !is_printable(owner, OWNER_CHARS_MAX)) {
+            return Err(bad("the owner is not valid"));
+        }
         let methods = methods(&form.allowed_methods).ok_or_else(|| bad("no valid methods"))?;
         let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
         let upstream = form.upstream.map(String::into_boxed_str);
@@ -79,38 +91,42 @@ impl TryFrom<ContractForm> for Contract {
     }
 }
 
+/// A method that a contract may promise, one space, a template that some request can match.
+fn is_endpoint(text: &str, allow_encoded_slash: bool) -> bool {
+    let Some((token, path)) = text.split_once(' ') else {
+        return false;
+    };
+    let is_template = Template::parse(path)
+        .is_ok_and(|template| allow_encoded_slash || !template.has_encoded_slash());
+    usable_method(token).is_some() && is_template && is_printable(text, ENDPOINT_CHARS_MAX)
+}
+
 fn methods(tokens: &[String]) -> Option<MethodSet> {
     let mut set = MethodSet::EMPTY;
     for token in tokens {
-        match Method::from_token(token) {
-            Method::Other => return None,
-            method => set = set.with(method),
-        }
+        set = set.with(usable_method(token)?);
     }
     (!set.is_empty()).then_some(set)
 }
 
 fn terms(form: &ContractForm) -> Option<Terms> {
-    let limit = |count: Option<u32>| match count {
-        Some(count) => NonZeroU32::new(count).map(Some),
-        None => Some(None),
-    };
     let tier = match &form.tier {
-        Some(key) => Some(Tier::from_key(key)?),
+        Some(key) => Some(Tier::from_key(key).filter(|tier| is_usable_tier(*tier))?),
         None => None,
     };
-    if form.max_latency_ms == 0 || form.timeout_ms == 0 {
+    // The file refuses a burst without a limit, and a limit always has one.
+    if form.burst.is_some() != form.rate_limit_rpm.is_some() {
         return None;
     }
     Some(Terms {
         client_rate_limit: None,
-        max_latency: Millis::new(form.max_latency_ms),
-        timeout: Millis::new(form.timeout_ms),
+        max_latency: millis(form.max_latency_ms)?,
+        timeout: millis(form.timeout_ms)?,
         error_budget: PartsPerMillion::new(form.error_budget_ppm).filter(|ppm| ppm.get() > 0)?,
         circuit_threshold: BasisPoints::new(form.circuit_threshold_bp).filter(|bp| bp.get() > 0)?,
-        rate_limit: limit(form.rate_limit_rpm)?.and_then(|rpm| PerMinute::new(rpm.get())),
-        burst: limit(form.burst)?,
-        max_in_flight: limit(form.max_in_flight)?,
+        rate_limit: count(form.rate_limit_rpm)?.and_then(|rpm| PerMinute::new(rpm.get())),
+        burst: count(form.burst)?,
+        max_in_flight: count(form.max_in_flight)?,
         stream: form.stream,
         tier,
         path_rules: PathRules {
@@ -118,4 +134,19 @@ fn terms(form: &ContractForm) -> Option<Terms> {
             merge_slashes: form.merge_slashes,
         },
     })
+}
+
+fn millis(value: u32) -> Option<Millis> {
+    (1..=MILLIS_MAX)
+        .contains(&value)
+        .then(|| Millis::new(value))
+}
+
+/// A count that may be left out, but not be 0 or beyond its bound.
+fn count(value: Option<u32>) -> Option<Option<NonZeroU32>> {
+    match value {
+        None => Some(None),
+        Some(value) if value <= COUNT_MAX => NonZeroU32::new(value).map(Some),
+        Some(_) => None,
+    }
 }

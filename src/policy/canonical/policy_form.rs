@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
+use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
 use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
+use crate::yaml::is_printable;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,12 +100,19 @@ impl TryFrom<PolicyForm> for Rules {
 
     fn try_from(form: PolicyForm) -> Result<Self, ReadError> {
         let bad = |reason| ReadError::value("policy", reason);
-        let bands = bands(&form.bands_bp).ok_or_else(|| bad("the bands do not rise"))?;
+        let bands =
+            bands(&form.bands_bp).ok_or_else(|| bad("the bands do not rise from above 0"))?;
         let weight = |bp: &u64| BasisPoints::new(*bp);
         let weights = per_factor(&form.weights_bp, weight, BasisPoints::ZERO);
         let weights = weights.ok_or_else(|| bad("the weights are not valid"))?;
         let stages = per_factor(&form.stages, stage, Stage::Shadow);
         let stages = stages.ok_or_else(|| bad("the stages are not valid"))?;
+        if !is_printable(&form.name, NAME_CHARS_MAX) {
+            return Err(bad("the name is not valid"));
+        }
+        if !is_version(&form.version) {
+            return Err(bad("the version is not valid"));
+        }
         let unknown = unknown_endpoint(&form.unknown_endpoint);
         let method = severity(&form.method_disallowed.action);
         Ok(Self {
@@ -120,7 +129,7 @@ impl TryFrom<PolicyForm> for Rules {
 }
 
 fn bands(form: &BandsForm) -> Option<Bands> {
-    Bands::new(
+    bounds::bands(
         BasisPoints::new(form.low)?,
         BasisPoints::new(form.medium)?,
         BasisPoints::new(form.high)?,
@@ -162,11 +171,14 @@ fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {
     })
 }
 
+/// Only what each tier may ever have: the ceiling of a tier holds without the policy, and a
+/// content that claims more was not made from a file.
 fn tiers(form: &BTreeMap<String, Vec<String>>) -> Option<[ActionSet; 3]> {
     let mut sets = [ActionSet::EMPTY; 3];
     for (tier, set) in Tier::ALL.into_iter().zip(&mut sets) {
         for name in form.get(tier.key())? {
-            *set = set.with(Action::from_name(name)?);
+            let action = Action::from_name(name);
+            *set = set.with(action.filter(|action| may_have(tier, *action))?);
         }
     }
     (form.len() == Tier::ALL.len()).then_some(sets)

@@ -1,0 +1,26 @@
+//! How a verb that only reads files ends: what it says, and its exit code.
+//!
+//! The verb computes an [`Outcome`] without printing, so that tests can ask it; one place prints.
+
+use super::offline::put;
+pub(super) use super::offline::{FAILED, INVALID, OK};
+
+/// What a verb prints, and its exit code.
+#[derive(Debug)]
+pub struct Outcome {
+    /// For stdout.
+    pub stdout: String,
+    /// For stderr.
+    pub stderr: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Outcome {
+    /// Prints what there is to say; the result is the exit code.
+    pub(super) fn print(&self) -> u8 {
+        put(&self.stdout);
+        eprint!("{}", self.stderr);
+        self.code
+    }
+}
