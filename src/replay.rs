@@ -4,6 +4,7 @@
 //! not whether the record is true, but what the candidate would have decided.
 
 mod impact;
+mod limits;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

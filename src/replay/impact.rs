@@ -5,17 +5,17 @@
 //! would have filled; each record is asked with the state that it carries.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 use crate::contract::Terms;
 use crate::decision::shed_hash;
 use crate::enforcement::Measure;
 use crate::ledger::as_text;
-use crate::observation::{Limit, Signals, Take, UNMATCHED};
+use crate::observation::{Signals, Take, UNMATCHED};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
+use crate::replay::limits::ask;
 use crate::units::Tier;
 
 /// Rules, contracts and the process's tier of a configuration that is not in force.
@@ -140,128 +140,6 @@ impl Impact {
     }
 }
 
-struct Asked {
-    take: Take,
-    is_assumed: bool,
-    is_estimated: bool,
-}
-
-/// Asks the candidate's limits with the state that the record holds: the rate first, then the
-/// requests in flight. A state that the record does not hold grants.
-fn ask(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Asked {
-    let rate = ask_rate(terms, signals, recorded);
-    if rate.is_over == Some(true) {
-        return Asked {
-            take: Take::ContractRate,
-            is_assumed: false,
-            is_estimated: rate.is_estimated,
-        };
-    }
-    let places = ask_places(terms, signals, recorded);
-    Asked {
-        take: match places {
-            Some(true) => Take::Concurrency,
-            _ => Take::Granted,
-        },
-        is_assumed: rate.is_over.is_none() || places.is_none(),
-        is_estimated: rate.is_estimated,
-    }
-}
-
-struct Rate {
-    /// `None` = the record does not hold the state.
-    is_over: Option<bool>,
-    is_estimated: bool,
-}
-
-fn ask_rate(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Rate {
-    let mut answer = Rate {
-        is_over: Some(false),
-        is_estimated: false,
-    };
-    let Some(rate) = terms.rate_limit else {
-        return answer;
-    };
-    let had = recorded.and_then(Size::of_rate);
-    let was_over = match signals.take {
-        Take::ContractRate => true,
-        Take::Granted | Take::Concurrency => false,
-        _ => {
-            answer.is_over = None;
-            return answer;
-        }
-    };
-    // Where there was no limit to ask, its time stands as 0 in the record.
-    if had.is_none() && signals.contract_tat_ns == 0 {
-        answer.is_over = None;
-        return answer;
-    }
-    let is_over = Limit::new(rate, terms.burst).wait_ns(signals.contract_tat_ns) > 0;
-    let has = Size::of_rate(terms);
-    answer.is_estimated = had.is_some() && had != has;
-    answer.is_over = Some(as_size_allows(is_over, was_over, had, has));
-    answer
-}
-
-/// `None` = the record does not hold the number.
-fn ask_places(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Option<bool> {
-    let Some(max) = terms.max_in_flight else {
-        return Some(false);
-    };
-    let had = recorded.and_then(Size::of_places);
-    // Requests in flight are counted only where the contract limits them.
-    if signals.in_flight == 0 && had.is_none() {
-        return None;
-    }
-    let is_full = signals.in_flight >= max.get();
-    Some(match signals.take {
-        Take::Concurrency => as_size_allows(is_full, true, had, Size::of_places(terms)),
-        Take::Granted => as_size_allows(is_full, false, had, Size::of_places(terms)),
-        _ => is_full,
-    })
-}
-
-/// How much a limit lets through: on average, and at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Size {
-    average: u32,
-    at_once: u32,
-}
-
-impl Size {
-    fn of_rate(terms: &Terms) -> Option<Self> {
-        let average = terms.rate_limit?.get();
-        let at_once = terms.burst.map_or((average / 10).max(1), NonZeroU32::get);
-        Some(Self { average, at_once })
-    }
-
-    fn of_places(terms: &Terms) -> Option<Self> {
-        let average = terms.max_in_flight?.get();
-        Some(Self {
-            average,
-            at_once: average,
-        })
-    }
-
-    const fn is_at_least(self, other: Self) -> bool {
-        self.average >= other.average && self.at_once >= other.at_once
-    }
-}
-
-/// A wider limit refuses nothing that the narrower granted, and the other way round, whatever the
-/// recorded state says: it was read a moment before the limit was asked, it may have been another
-/// worker's turn between, and one limit's time is not another's. So an equal limit answers as it did.
-fn as_size_allows(refuses: bool, refused: bool, had: Option<Size>, has: Option<Size>) -> bool {
-    let (Some(had), Some(has)) = (had, has) else {
-        return refuses;
-    };
-    if refused {
-        refuses || had.is_at_least(has)
-    } else {
-        refuses && !has.is_at_least(had)
-    }
-}
-
 /// A decision and whether the tier let it be carried out, in one name.
 fn course(severity: Severity, is_taken: bool) -> &'static str {
     match (severity, is_taken) {
@@ -294,115 +172,4 @@ fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
         names.any(|name| name == severity.key())
     });
     course(severity, is_taken)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::ask;
-    use crate::contract::Terms;
-    use crate::observation::{Signals, Take};
-    use crate::units::PerMinute;
-
-    fn terms(rpm: u32, burst: u32, places: u32) -> Terms {
-        Terms {
-            rate_limit: PerMinute::new(rpm),
-            burst: NonZeroU32::new(burst),
-            max_in_flight: NonZeroU32::new(places),
-            ..Terms::default()
-        }
-    }
-
-    fn check(had: Option<&Terms>, has: &Terms, take: Take, state: (i64, u32), want: (Take, bool)) {
-        let signals = Signals {
-            take,
-            contract_tat_ns: state.0,
-            in_flight: state.1,
-            ..Signals::default()
-        };
-        let asked = ask(has, &signals, had);
-        assert_eq!(
-            (asked.take, asked.is_assumed),
-            want,
-            "{had:?} {has:?} {take:?}"
-        );
-    }
-
-    #[test]
-    fn limits_are_asked_with_the_recorded_state() {
-        use Take::{Concurrency, ContractRate, Granted, NotAsked};
-        let second = 1_000_000_000;
-        let (none, rate, places) = (terms(0, 0, 0), terms(60, 2, 0), terms(0, 0, 5));
-        check(
-            Some(&rate),
-            &none,
-            ContractRate,
-            (second + 1, 0),
-            (Granted, false),
-        );
-        check(Some(&places), &none, Concurrency, (0, 5), (Granted, false));
-        // One second of tolerance is just enough, and a nanosecond more is not.
-        check(None, &rate, Granted, (second, 0), (Granted, false));
-        check(None, &rate, Granted, (second + 1, 0), (ContractRate, false));
-        check(None, &rate, Granted, (-second, 0), (Granted, false));
-        check(None, &places, Granted, (0, 4), (Granted, false));
-        check(None, &places, Granted, (0, 5), (Concurrency, false));
-        // The rate is asked first.
-        let both = terms(60, 2, 5);
-        check(None, &both, Granted, (second + 1, 9), (ContractRate, false));
-        // What the record does not hold grants, and is told.
-        check(None, &rate, Granted, (0, 0), (Granted, true));
-        check(None, &rate, NotAsked, (0, 0), (Granted, true));
-        check(Some(&rate), &rate, NotAsked, (0, 0), (Granted, true));
-        check(Some(&rate), &rate, Granted, (0, 0), (Granted, false));
-        check(None, &places, Granted, (0, 0), (Granted, true));
-        check(Some(&places), &places, Granted, (0, 0), (Granted, false));
-        check(None, &none, NotAsked, (0, 0), (Granted, false));
-    }
-
-    #[test]
-    fn the_same_limit_answers_as_it_did_and_a_wider_one_never_refuses_more() {
-        use Take::{Concurrency, ContractRate, Granted};
-        let second = 1_000_000_000;
-        // Another worker was between the look at the state and the limit.
-        let both = terms(60, 2, 5);
-        check(
-            Some(&both),
-            &both,
-            Granted,
-            (second + 9, 0),
-            (Granted, false),
-        );
-        check(
-            Some(&both),
-            &both,
-            ContractRate,
-            (second - 9, 0),
-            (ContractRate, false),
-        );
-        check(Some(&both), &both, Granted, (0, 6), (Granted, false));
-        check(
-            Some(&both),
-            &both,
-            Concurrency,
-            (0, 4),
-            (Concurrency, false),
-        );
-        // Twice the rate halves the tolerance of the same burst.
-        check(
-            Some(&both),
-            &terms(120, 2, 5),
-            Granted,
-            (second, 0),
-            (Granted, false),
-        );
-        check(
-            Some(&both),
-            &terms(30, 2, 5),
-            ContractRate,
-            (second + 9, 0),
-            (ContractRate, false),
-        );
-    }
 }

@@ -180,7 +180,7 @@ fn long_waits_cost_little_and_longer_ones_are_refused() {
     assert!(ran.out.contains("\"latency_us\":3600000000,"));
     // A look at each of 20,000 open requests at each of 36,000 ticks took half a minute.
     let took = started.elapsed();
-    assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
 
     text = line(0, 0) + &line(1, 3_600_001);
     let ran = place.run_with("simulate -", &text);
@@ -198,7 +198,7 @@ fn a_silence_ages_what_came_before_it() {
             "{{\"at_ms\":{at_ms},\"method\":\"GET\",\"url\":\"/api/v1/status\",\"status\":500}}\n"
         )
     };
-    let failures: String = (0..40).map(|number| line(number)).collect();
+    let failures: String = (0..40).map(line).collect();
     let text = failures + &line(3_600_000);
     let ran = place.run_with("simulate - --tier observe_only", &text);
     let last = ran.out.lines().last().unwrap();
