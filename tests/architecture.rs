@@ -174,6 +174,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "units",
             "observation",
             "pipeline",
+            // The canonical content is kept beside the ledger.
+            "policy",
             "record",
             "rulebook",
             "config",

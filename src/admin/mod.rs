@@ -2,7 +2,7 @@
 //!
 //! It listens on loopback only (nothing here asks who is calling), on a thread of its own, so it
 //! answers while workers are busy. Every route is a GET and changes nothing. Requests that a web
-//! page could have made are refused, see [`guard`].
+//! page could have made are refused, see `guard`.
 
 mod contracts;
 mod decision;

@@ -5,7 +5,7 @@ use crate::contract::template::{Template, TemplateFault};
 use crate::contract::{Contract, Method, MethodSet};
 
 /// Why contracts do not stand together. Positions are those in the list given to
-/// [`Catalogue::build`].
+/// [`Catalogue::build`](crate::contract::Catalogue::build).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Collision {
     /// Two contracts of one id.

@@ -1,7 +1,7 @@
 //! The append-only record of what was decided: hashed lines that a third party can check with
 //! ordinary tools, written behind the requests and never in their way.
 //!
-//! The way of a record: a worker pushes an event into its [`ring`]; the writer thread pops it, the
+//! The way of a record: a worker pushes an event into its [`ring()`]; the writer thread pops it, the
 //! caller's encoder pushes its members into an [`EntryBuilder`], [`Chain`] numbers, links and
 //! hashes the line, the segment takes it, a second thread syncs it.
 //! Invariants: nothing here blocks a request; no count is lost in silence; no evidence is deleted.

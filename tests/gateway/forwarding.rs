@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::script::Script;
-use tidegate::gateway::governor::{Course, Forward};
+use tidegate::gateway::governor::{Course, Failure, Forward};
 use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::ListenerSettings;
 use tidegate::gateway::worker;
@@ -102,6 +102,18 @@ fn hop_by_hop_and_foreign_fields_stay_behind() {
     let mut fields = upstream.seen()[0].fields().join("\n");
     fields.make_ascii_lowercase();
     assert_eq!(fields, "host: test\naccept: */*");
+}
+
+#[test]
+fn nobody_takes_a_host_away() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHost: mine\r\nConnection: Host\r\n\r\n");
+    assert_eq!(client.response().status(), 400);
+    let completion = gateway.completions(1)[0];
+    assert_eq!(completion.failure, Some(Failure::NotForwardable));
+    assert!(upstream.seen().is_empty());
 }
 
 #[test]
