@@ -22,7 +22,6 @@ use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
 use crate::ledger::{self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, ring};
 use crate::observation::ClientHasher;
-use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
 use crate::rulebook::{Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
@@ -138,7 +137,13 @@ impl Assembly {
             policy_hash: loaded.content.digest_hex(),
             client_key_id: Some(key.id()),
         };
-        let ledger = open_ledger(&settings, &facts, &loaded.content, consumers, &registry)?;
+        let ledger = open_ledger(
+            &settings,
+            &facts,
+            loaded.content.bytes(),
+            consumers,
+            &registry,
+        )?;
 
         let control = gateway.control();
         let telemetry = Arc::new(Telemetry::new(
@@ -287,7 +292,7 @@ fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
 fn open_ledger(
     settings: &Settings,
     facts: &OpenFacts,
-    rulebook: &CanonicalContent,
+    rulebook: &[u8],
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
 ) -> Result<Arc<Ledger>, StartError> {
@@ -295,7 +300,7 @@ fn open_ledger(
     let ledger = Ledger::start(
         &ledger::Settings::new(&settings.ledger.dir),
         facts,
-        rulebook.bytes(),
+        rulebook,
         consumers,
         move |line, source, event| {
             encoder.encode(line, source.boot.as_u32(), source.worker, event);
