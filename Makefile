@@ -34,7 +34,7 @@ unit: tools-build ## unit and integration tests, with their count
 	@.ci/unit
 
 docs: tools-build ## API documentation, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --lib --examples --bin bare-pingora
 
 doctests: tools-build ## examples in documentation
 	$(CARGO) test --locked --doc -p tidegate
@@ -57,8 +57,11 @@ advisories: ## known vulnerabilities; says so when the database cannot be had
 accept-observe: fast ## the acceptance list of observation; SCALE=small or full
 	$(FAST)/loadtest accept observe --scale $(SCALE) --state $(ACCEPT_DIR)/$(SCALE)
 
+# Examples need the development dependencies, and with them shared crates get other features.
+# Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.
+# The examples in `docs` are there for the same reason: clippy has checked the same crates.
 fast: tools-build ## optimised binaries that build quickly
-	$(CARGO) build --locked --workspace --profile fast
+	$(CARGO) build --locked --workspace --profile fast --bins --examples
 
 tools-build:
 	@.ci/tools cmake cc
