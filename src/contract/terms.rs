@@ -22,7 +22,7 @@ pub struct Contract {
 pub struct Terms {
     /// The promised time from sending the request upstream to the last byte of the answer.
     pub max_latency: Millis,
-    /// The hard deadline of the upstream exchange, where the tier lets us set one.
+    /// The longest wait for the next bytes of the upstream, where the tier lets us set one.
     pub timeout: Millis,
     /// The share of requests that may fail.
     pub error_budget: PartsPerMillion,

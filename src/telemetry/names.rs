@@ -111,7 +111,7 @@ metrics! {
     TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
         "1 for the tier of the process, 0 for the others.";
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
-        "Open client connections, with a request in flight (active) or without (idle); HTTP/2 connections may make active too high.";
+        "Open client connections, with a request in flight (active) or without (idle).";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
         "Connections closed at once because too many were open, in all or from one address.";
     SERIES = Gauge "tidegate_metrics_series" [] "series",
