@@ -317,6 +317,26 @@ fn what_is_not_a_ledger_is_refused() {
 }
 
 #[test]
+fn every_byte_of_the_origin_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    small(dir.path());
+    let file = dir.path().join("origin");
+    let origin = fs::read(&file).unwrap();
+    for place in 0..origin.len() {
+        let mut changed = origin.clone();
+        changed[place] ^= 1;
+        fs::write(&file, changed).unwrap();
+        let report = verify(dir.path()).unwrap();
+        assert!(
+            matches!(report.verdict, Verdict::Damaged(_)),
+            "byte {place}"
+        );
+    }
+    fs::write(&file, origin).unwrap();
+    assert_eq!(verify(dir.path()).unwrap().verdict, Verdict::Intact);
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_a_clear_error() {
     // No user, not even root, creates files there.
     let refused = start(Path::new("/sys/tidegate-test")).unwrap_err();
@@ -592,6 +612,7 @@ fn a_rulebook_that_only_a_decision_names_counts_as_well() {
         let mut forged = Vec::new();
         chain.append(&mut forged, |entry| {
             entry.text("boot", "00000001");
+            entry.text("instance", "a");
             entry.text("kind", "open");
             entry.text("policy_hash", POLICY_HASH);
         });

@@ -109,6 +109,8 @@ struct Check {
     genesis: Option<[u8; 64]>,
     accounts: Accounts,
     evidence: Evidence,
+    /// The instances that opened this ledger.
+    instances: Vec<String>,
     /// Segments that a `fault` record gives up.
     given_up: Vec<String>,
     scratch: Vec<u8>,
@@ -140,6 +142,7 @@ impl Check {
             genesis: None,
             accounts: Accounts::default(),
             evidence: Evidence::default(),
+            instances: Vec::new(),
             given_up: Vec::new(),
             scratch: Vec::new(),
         })
@@ -286,6 +289,12 @@ impl Check {
         {
             self.given_up.push(segment.to_owned());
         }
+        if record.kind == "open"
+            && let Some(instance) = record.text("instance")
+            && !self.instances.iter().any(|known| known == instance)
+        {
+            self.instances.push(instance.to_owned());
+        }
         if record.seq == 0 {
             self.genesis = Some(record.hash);
         }
@@ -333,7 +342,7 @@ impl Check {
         }))
     }
 
-    /// The origin names this chain.
+    /// The origin names this chain and an instance that opened it.
     fn origin(&self, path: &Path) -> io::Result<Option<Verdict>> {
         let (true, Some(genesis)) = (path.is_dir(), &self.genesis) else {
             return Ok(None);
@@ -345,7 +354,12 @@ impl Check {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
         };
-        if origin_matches(&text, &genesis) {
+        let name = text.rsplit_once('/').map(|(name, _)| name);
+        let known = self
+            .instances
+            .iter()
+            .any(|known| Some(known.as_str()) == name);
+        if known && origin_matches(&text, &genesis) {
             return Ok(None);
         }
         Ok(Some(Verdict::Damaged(Damage {
@@ -353,8 +367,12 @@ impl Check {
             offset: 0,
             line: 1,
             seq: 0,
-            rule: "origin ends in the first 16 digits of the genesis hash".to_owned(),
-            expected: format!("<name>/{}", genesis.get(..16).unwrap_or_default()),
+            rule: "origin is the name of an instance that opened the ledger and the first 16 digits of the genesis hash".to_owned(),
+            expected: format!(
+                "{}/{}",
+                self.instances.join("|"),
+                genesis.get(..16).unwrap_or_default()
+            ),
             found: text.trim_end().to_owned(),
             remedy: RESTORE,
         })))
