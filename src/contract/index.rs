@@ -1,18 +1,19 @@
 //! The route index: from a canonical path to a route, in a time that does not grow with the
 //! number of routes.
 //!
-//! A tree of segments whose literal edges live in one open-addressed table, keyed by parent
-//! and segment. A segment of up to 24 bytes stands in its slot itself, so a step reads one
-//! cache line. A literal beats a parameter and a parameter beats a catch-all, at every level,
-//! with backtracking. See docs/decisions for why this is not a radix tree.
+//! A tree of segments. The literal edges of a node that has several live in one open-addressed
+//! table, keyed by parent and segment; an only one needs no look-up. A segment of up to 24 bytes
+//! stands in its slot itself, so a step reads one or two cache lines. A literal beats a parameter and a parameter beats a catch-all, at
+//! every level, with backtracking. See docs/decisions for why this is not a radix tree.
 //!
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
 
-use crate::contract::segment::{Key, LONG, Read, mix, read_segment};
+use crate::contract::segment::{Key, Read, read_segment};
 use crate::contract::template::{Segment, Template};
 
 const NONE: u32 = u32::MAX;
+const MANY: u32 = u32::MAX - 1;
 const ROOT: u32 = 0;
 const SLOTS_MIN: usize = 16;
 
@@ -20,6 +21,10 @@ const SLOTS_MIN: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct RouteIndex {
     nodes: Vec<Node>,
+    /// The edges of nodes that have one literal. Most nodes do, and theirs stand beside each
+    /// other here, so that a deep lookup needs few cache lines and few hashes.
+    only: Vec<Slot>,
+    /// The edges of nodes that have several.
     slots: Vec<Slot>,
     used: usize,
     /// The bytes of literals too long for a slot.
@@ -28,21 +33,21 @@ pub(super) struct RouteIndex {
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
+    /// The literals that lead on from here: `NONE`, `MANY`, or the place of the only one.
+    literals: u32,
     /// Where `{name}` leads.
     parameter: u32,
     /// The route of a catch-all here.
     catch_all: u32,
     /// The route that ends here.
     route: u32,
-    /// Whether a literal leads on from here; below a parameter often none does.
-    has_literals: bool,
 }
 
 const BARREN: Node = Node {
+    literals: NONE,
     parameter: NONE,
     catch_all: NONE,
     route: NONE,
-    has_literals: false,
 };
 
 /// A literal edge.
@@ -54,7 +59,7 @@ struct Slot {
 }
 
 const EMPTY: Slot = Slot {
-    key: Key([0; 3]),
+    key: Key::EMPTY,
     parent: NONE,
     child: NONE,
 };
@@ -63,6 +68,7 @@ impl RouteIndex {
     pub(super) fn new() -> Self {
         Self {
             nodes: vec![BARREN],
+            only: Vec::new(),
             slots: vec![EMPTY; SLOTS_MIN],
             used: 0,
             long_literals: Vec::new(),
@@ -111,8 +117,8 @@ impl RouteIndex {
             let end = at + read.len;
             let is_last = end >= path.len();
             let here = *self.nodes.get(node as usize)?;
-            if here.has_literals
-                && let Some(child) = self.child(node, &read, path, at)
+            if here.literals != NONE
+                && let Some(child) = self.child(node, here.literals, &read, path, at)
             {
                 if is_last {
                     let route = self.route_at(child);
@@ -149,32 +155,62 @@ impl RouteIndex {
         (route != NONE).then_some(route)
     }
 
-    // Inlined by force: a step of a lookup is so short that calls were a third of it.
-    #[inline(always)]
-    fn child(&self, parent: u32, read: &Read, path: &[u8], at: usize) -> Option<u32> {
+    #[inline]
+    fn child(
+        &self,
+        parent: u32,
+        literals: u32,
+        read: &Read,
+        path: &[u8],
+        at: usize,
+    ) -> Option<u32> {
+        if read.key.is_long() {
+            return self.long_child(parent, literals, read, path, at);
+        }
+        if literals == MANY {
+            let is_same = |slot: &Slot| slot.parent == parent && slot.key == read.key;
+            return self.probe(parent, read.key, is_same);
+        }
+        let only = self.only.get(literals as usize)?;
+        (only.key == read.key).then_some(only.child)
+    }
+
+    #[cold]
+    fn long_child(
+        &self,
+        parent: u32,
+        literals: u32,
+        read: &Read,
+        path: &[u8],
+        at: usize,
+    ) -> Option<u32> {
+        let literal = path.get(at..at + read.len);
+        let is_same = |slot: &Slot| {
+            let is_near = slot.parent == parent && slot.key.same_digest(read.key);
+            is_near && self.long_literal(slot.key.place()) == literal
+        };
+        if literals == MANY {
+            return self.probe(parent, read.key, is_same);
+        }
+        let only = self.only.get(literals as usize)?;
+        is_same(only).then_some(only.child)
+    }
+
+    /// The child in the first slot from a key's home on that is the same, up to an empty one.
+    #[inline]
+    fn probe(&self, parent: u32, key: Key, is_same: impl Fn(&Slot) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut position = home(parent, read.digest) & mask;
+        let mut position = key.home(parent) & mask;
         loop {
             let slot = self.slots.get(position)?;
-            if slot.parent == parent {
-                // The keys of two long literals are never equal: a stored one holds its place.
-                if slot.key.is(read.key)
-                    || slot.key.is_long() && self.is_same_long(slot.key, *read, path, at)
-                {
-                    return Some(slot.child);
-                }
-            } else if slot.child == NONE {
+            if is_same(slot) {
+                return Some(slot.child);
+            }
+            if slot.child == NONE {
                 return None;
             }
             position = (position + 1) & mask;
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn is_same_long(&self, stored: Key, read: Read, path: &[u8], at: usize) -> bool {
-        let ([digest, place, _], [read_digest, ..]) = (stored.0, read.key.0);
-        digest == read_digest && self.long_literal(place) == path.get(at..at + read.len)
     }
 
     fn long_literal(&self, place: u64) -> Option<&[u8]> {
@@ -184,25 +220,45 @@ impl RouteIndex {
 
     fn child_or_new(&mut self, parent: u32, literal: &[u8]) -> u32 {
         let read = read_segment(literal, 0);
-        if let Some(child) = self.child(parent, &read, literal, 0) {
+        let literals = self.nodes.get(parent as usize).map_or(NONE, |n| n.literals);
+        if let Some(child) = self.child(parent, literals, &read, literal, 0) {
             return child;
         }
         let mut key = read.key;
-        if let [_, place, LONG] = &mut key.0 {
-            *place = (self.long_literals.len() as u64) << 16 | literal.len() as u64;
+        if key.is_long() {
+            let start = self.long_literals.len() as u64;
+            key = key.at_place(start << 16 | literal.len() as u64);
             self.long_literals.extend_from_slice(literal);
         }
         let child = self.new_node();
+        let slot = Slot { key, parent, child };
+        let literals = if literals == NONE {
+            self.only.push(slot);
+            (self.only.len() - 1) as u32
+        } else {
+            // The second literal sends the first one to the table; its old place stays unused.
+            if let Some(first) = self.only.get(literals as usize).copied() {
+                self.put(first);
+            }
+            self.put(slot);
+            MANY
+        };
         if let Some(node) = self.nodes.get_mut(parent as usize) {
-            node.has_literals = true;
+            node.literals = literals;
         }
+        child
+    }
+
+    fn put(&mut self, slot: Slot) {
         if (self.used + 1) * 2 > self.slots.len() {
-            self.grow();
+            let mut larger = vec![EMPTY; self.slots.len() * 2];
+            for slot in self.slots.iter().filter(|slot| slot.child != NONE) {
+                put(&mut larger, *slot);
+            }
+            self.slots = larger;
         }
         self.used += 1;
-        let slot = Slot { key, parent, child };
         put(&mut self.slots, slot);
-        child
     }
 
     fn parameter_or_new(&mut self, parent: u32) -> u32 {
@@ -222,19 +278,11 @@ impl RouteIndex {
         (self.nodes.len() - 1) as u32
     }
 
-    fn grow(&mut self) {
-        let mut larger = vec![EMPTY; self.slots.len() * 2];
-        for slot in self.slots.iter().filter(|slot| slot.child != NONE) {
-            put(&mut larger, *slot);
-        }
-        self.slots = larger;
-    }
-
     /// The most nodes that one lookup can visit, over all paths: 1 + segments for ordinary
     /// route sets, exponential in the segments for sets made to force backtracking.
     pub(super) fn steps_max(&self) -> u64 {
         let mut parents = vec![NONE; self.nodes.len()];
-        for slot in self.slots.iter().filter(|slot| slot.child != NONE) {
+        for slot in self.slots.iter().chain(&self.only) {
             if let Some(parent) = parents.get_mut(slot.child as usize) {
                 *parent = slot.parent;
             }
@@ -258,14 +306,9 @@ impl RouteIndex {
     }
 }
 
-#[inline]
-const fn home(parent: u32, digest: u64) -> usize {
-    mix(digest ^ parent as u64, 0xe703_7ed1_a0b4_28db) as usize
-}
-
 fn put(slots: &mut [Slot], slot: Slot) {
     let mask = slots.len() - 1;
-    let mut position = home(slot.parent, slot.key.digest()) & mask;
+    let mut position = slot.key.home(slot.parent) & mask;
     while let Some(place) = slots.get_mut(position) {
         if place.child == NONE {
             *place = slot;

@@ -3,128 +3,111 @@
 /// A segment: its bytes padded with zeros (a canonical path holds no NUL, so that is unique),
 /// or for a long one digest, place in `long_literals`, and a mark that no ASCII text can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key(pub(super) [u64; 3]);
+pub(super) struct Key([u64; 3]);
 
 /// The mark of a long segment.
-pub(super) const LONG: u64 = u64::MAX;
+const LONG: u64 = u64::MAX;
 
 impl Key {
-    /// Whether both are the same words; compared in registers, which `==` on the array is not.
-    #[inline(always)]
-    pub(super) const fn is(self, other: Self) -> bool {
-        let ([a, b, c], [x, y, z]) = (self.0, other.0);
-        (a ^ x) | (b ^ y) | (c ^ z) == 0
-    }
+    /// The key of an empty segment, such as the last one of `/a/`.
+    pub(super) const EMPTY: Self = Self([0; 3]);
 
-    /// Whether it is the key of a segment too long for three words.
-    #[inline(always)]
+    /// Whether it is that of a long segment.
+    #[inline]
     pub(super) const fn is_long(self) -> bool {
         let [.., mark] = self.0;
         mark == LONG
     }
 
-    /// A digest of the bytes.
+    /// Whether both are long and have one digest.
+    pub(super) const fn same_digest(self, other: Self) -> bool {
+        let ([a, _, mark], [b, _, other_mark]) = (self.0, other.0);
+        a == b && mark == LONG && other_mark == LONG
+    }
+
+    /// The place of a long segment's bytes.
+    pub(super) const fn place(self) -> u64 {
+        let [_, place, _] = self.0;
+        place
+    }
+
+    /// The same long segment with the place of its bytes.
+    pub(super) const fn at_place(self, place: u64) -> Self {
+        let [digest, _, mark] = self.0;
+        Self([digest, place, mark])
+    }
+
+    /// Where a table begins to look for this segment below `parent`.
     #[inline]
-    pub(super) const fn digest(self) -> u64 {
+    pub(super) const fn home(self, parent: u32) -> usize {
         let [a, b, c] = self.0;
-        if c == LONG {
-            return a;
+        let mut word = a ^ (parent as u64).wrapping_mul(0xe703_7ed1_a0b4_28db);
+        // A long segment has its digest in the first word, and its place must not count.
+        if b != 0 && c != LONG {
+            word ^= mix(b, c);
         }
-        let mut digest = digest_of_word(a);
-        if b != 0 {
-            digest = mix(digest ^ b, 0xc2b2_ae3d_27d4_eb4f);
-            if c != 0 {
-                digest = mix(digest ^ c, 0x1656_67b1_9e37_79f9);
-            }
-        }
-        digest
+        mix(word, 0) as usize
     }
 }
 
-/// The digest of a segment of one word.
-#[inline]
-const fn digest_of_word(word: u64) -> u64 {
-    mix(word, 0x9e37_79b9_7f4a_7c15)
-}
-
 /// Both halves of a product, folded: each bit of the input reaches each bit of the result.
-#[inline]
-pub(super) const fn mix(a: u64, b: u64) -> u64 {
-    let product = (a ^ 0xa076_1d64_78bd_642f) as u128 * b as u128;
+const fn mix(a: u64, b: u64) -> u64 {
+    let product = (a ^ 0xa076_1d64_78bd_642f) as u128 * (b ^ 0x9e37_79b9_7f4a_7c15) as u128;
     (product >> 64) as u64 ^ product as u64
 }
 
 /// A segment as it was read from a path.
-#[derive(Clone, Copy)]
 pub(super) struct Read {
     /// Its bytes, packed; a long one has no place yet.
     pub(super) key: Key,
-    /// The key's digest.
-    pub(super) digest: u64,
     /// How many bytes it has.
     pub(super) len: usize,
 }
 
-impl Read {
-    const fn of(key: Key, len: usize) -> Self {
-        Self {
-            key,
-            digest: key.digest(),
-            len,
-        }
-    }
-}
-
 /// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
-#[inline(always)]
+#[inline]
 pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
     let (first, len) = read_word(path, at);
     if len < 8 {
+        let key = Key([first, 0, 0]);
+        return Read { key, len };
+    }
+    read_more(path, at, first)
+}
+
+/// The way of segments of eight bytes and more.
+fn read_more(path: &[u8], at: usize, first: u64) -> Read {
+    let (second, more) = read_word(path, at + 8);
+    if more < 8 {
+        let key = Key([first, second, 0]);
+        return Read { key, len: 8 + more };
+    }
+    let (third, more) = read_word(path, at + 16);
+    let key = Key([first, second, third]);
+    let (mut word, mut count) = match more {
+        8 => read_word(path, at + 24),
+        _ => (0, 0),
+    };
+    if count == 0 {
         return Read {
-            key: Key([first, 0, 0]),
-            digest: digest_of_word(first),
-            len,
+            key,
+            len: 16 + more,
         };
     }
-    read_longer(path, at, first)
-}
-
-/// The way of segments that do not end in their first word: apart, so that the way of the
-/// others needs no memory but registers.
-#[inline(never)]
-fn read_longer(path: &[u8], at: usize, first: u64) -> Read {
-    let mut words = [first, 0, 0];
-    let mut len = 8;
-    for word in words.iter_mut().skip(1) {
-        let (bytes, count) = read_word(path, at + len);
-        *word = bytes;
-        len += count;
-        if count < 8 {
-            return Read::of(Key(words), len);
-        }
-    }
-    read_long(path, at, words, len)
-}
-
-#[cold]
-#[inline(never)]
-fn read_long(path: &[u8], at: usize, words: [u64; 3], mut len: usize) -> Read {
-    let mut digest = Key(words).digest();
+    let (mut digest, mut len) = (mix(first, second) ^ mix(third, 0), 24);
     loop {
-        let (bytes, count) = read_word(path, at + len);
-        if count == 0 && len == 24 {
-            return Read::of(Key(words), len);
-        }
-        digest = mix(digest ^ bytes, 0x9e37_79b9_7f4a_7c15);
+        digest = mix(digest, word);
         len += count;
         if count < 8 {
-            return Read::of(Key([digest, 0, LONG]), len);
+            let key = Key([digest, 0, LONG]);
+            return Read { key, len };
         }
+        (word, count) = read_word(path, at + len);
     }
 }
 
 /// Up to eight bytes of the segment at `at`, zero-padded, and how many there are.
-#[inline(always)]
+#[inline]
 fn read_word(path: &[u8], at: usize) -> (u64, usize) {
     let rest = path.get(at..).unwrap_or_default();
     let (word, available) = match rest.first_chunk::<8>() {
