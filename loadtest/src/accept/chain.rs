@@ -126,12 +126,12 @@ pub(super) fn second_process(context: &Context) -> anyhow::Result<Verdict> {
     command.arg("run").arg("-c").arg(&second_config);
     let mut second = Process::start(command, &site.folder().join("second.log"))?;
     let status = second.wait(PATIENCE)?;
-    let said = second.log_end();
+    let log = second.log_end();
     first.stop(PATIENCE)?;
-    let named = said.to_lowercase().contains("lock");
+    let said = log.split(" | ").find(|line| line.contains("LEDGER_LOCKED"));
     Ok(Verdict::new(
-        !status.success() && named,
-        format!("{status}: {said}"),
+        !status.success() && said.is_some(),
+        format!("{status}: {}", said.unwrap_or(&log)),
     ))
 }
 

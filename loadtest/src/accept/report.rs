@@ -32,7 +32,7 @@ pub(super) fn write(
          {cores} cores, loopback.\n\n| part | asks | figure | verdict |\n|---|---|---|---|\n"
     );
     for (name, asks, result) in rows {
-        let figure = result.figure.replace('|', "/");
+        let figure = without_folders(&result.figure).replace('|', "/");
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| {name} | {asks} | {figure} | {} |", word(result));
     }
@@ -41,4 +41,12 @@ pub(super) fn write(
     }
     std::fs::write(file, page)?;
     Ok(())
+}
+
+/// A figure without the folder of the machine that ran it: the page is for strangers.
+fn without_folders(figure: &str) -> String {
+    match std::env::current_dir() {
+        Ok(folder) => figure.replace(&format!("{}/", folder.display()), ""),
+        Err(_) => figure.to_owned(),
+    }
 }
