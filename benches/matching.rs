@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tidegate::contract::{
-    CanonicalPath, Catalogue, Contract, ContractId, Method, MethodSet, PathRules, Terms,
+    CanonicalPath, Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms,
     canonicalise,
 };
-use tidegate::units::{BasisPoints, Millis, PartsPerMillion};
 
 const SIZES: [usize; 4] = [10, 1_000, 10_000, 100_000];
 
@@ -36,23 +35,10 @@ fn template(number: usize) -> String {
 }
 
 fn contract(number: usize) -> Contract {
-    let terms = Terms {
-        client_rate_limit: None,
-        max_latency: Millis::new(1_000),
-        timeout: Millis::new(30_000),
-        error_budget: PartsPerMillion::new(10_000).expect("in range"),
-        circuit_threshold: BasisPoints::FULL,
-        rate_limit: None,
-        burst: None,
-        max_in_flight: None,
-        stream: false,
-        tier: None,
-        path_rules: PathRules::default(),
-    };
     let id = ContractId::new(&format!("c{number}")).expect("a valid id");
     let endpoint = format!("GET {}", template(number));
     let methods = MethodSet::EMPTY.with(Method::Get);
-    Contract::new(id, endpoint.into(), methods, None, None, terms)
+    Contract::new(ContractParts::new(id, &endpoint, methods, Terms::default()))
 }
 
 fn catalogue(size: usize) -> Catalogue {

@@ -4,35 +4,29 @@
 //! gateway calls it with real time, the simulation with virtual time, and [`judge`] alone is what
 //! a replay calls with the inputs of a record.
 
-use crate::contract::{Pairing, Terms};
-use crate::decision::{Decision, decide, shed_hash};
+mod takes;
+
+use crate::contract::{Contract, Pairing, Quarantine, Terms};
+use crate::decision::{Decision, decide, numbered_hash, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    Arrival, Board, Completion, Mode, RetryKind, RouteShared, Share, Signals, Standing, Take,
-    Ticker,
+    ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientKey,
+    ClientSlot, Completion, Ending, Mode, Offered, RequestKey, RetryKind, RouteShared, RouteState,
+    SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, TickVerdict, Ticker,
 };
 use crate::policy::rules::{Rules, Severity};
-use crate::risk::{self, Assessment, assess};
+use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
 use crate::units::{BasisPoints, Factor, FactorSet, Moment, Tier};
+use takes::Taken;
 
-/// The factors whose state this gateway keeps; the others read `insufficient`.
-///
-/// Rate limit and retry storm are here although no file can set a limit per client yet and no
-/// retries are counted: without a limit nothing is exceeded, a first attempt is no retry, and a
-/// declared retry reads `insufficient` for want of a count.
-pub const KNOWN_FACTORS: FactorSet = FactorSet::EMPTY
-    .with(Factor::Latency)
-    .with(Factor::ErrorRate)
-    .with(Factor::Concurrency)
-    .with(Factor::RateLimit)
-    .with(Factor::RetryStorm)
-    .with(Factor::UnknownEndpoint)
-    .with(Factor::MethodDisallowed);
-
-/// The standing class of a request that is neither a retry nor privileged.
-const CLASS_ORDINARY: u8 = 1;
+/// The classes of requests, lowest first.
 const CLASS_RETRY: u8 = 0;
+const CLASS_ORDINARY: u8 = 1;
+const CLASS_PRIVILEGED: u8 = 2;
+
+/// The draw of a client that sends more than this share of a route's requests changes with each.
+const HEAVY_CLIENT_TENTHS: u64 = 1;
 
 /// Everything that follows from rules and signals: the part of a decision that replays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,15 +52,44 @@ pub struct Admission {
     pub contracted: bool,
     /// From when on it is overdue, on the monotonic clock; `u64::MAX` = never.
     pub overdue_at_ns: u64,
+    /// Where it goes.
+    pub way: Way,
+    /// How long it waits for its turn before it is sent, nanoseconds.
+    pub hold_ns: u64,
+    /// How long until the limit or circuit that refused it would not, nanoseconds.
+    pub wait_ns: u64,
     mode: Mode,
-    holds_place: bool,
+    epoch: u32,
+    request: RequestKey,
+    holds: Holds,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To its upstream.
+    Forward,
+    /// To its upstream, marked: it is set apart and watched.
+    Shadow,
+    /// To the upstream for those that are set apart.
+    Divert,
+    /// Nowhere.
+    Refuse,
+}
+
+/// What a request has taken and must give back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Holds {
+    place: bool,
+    probe: bool,
+    held: bool,
 }
 
 impl Admission {
-    /// Whether the request is sent on.
+    /// Whether the request is sent on, wherever.
     #[must_use]
     pub const fn is_forwarded(&self) -> bool {
-        matches!(self.judgement.permit.measure(), Measure::Forward)
+        !matches!(self.way, Way::Refuse)
     }
 }
 
@@ -92,67 +115,153 @@ fn conclude(rules: &Rules, assessment: Assessment, signals: &Signals) -> Judgeme
 #[must_use]
 pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arrival) -> Admission {
     let board = rulebook.board();
-    let (route, standing) = match pairing {
+    let (index, standing) = match pairing {
         Pairing::Contracted(index) => (index.get(), Standing::Contracted),
         Pairing::MethodNotAllowed(index) => (index.get(), Standing::MethodNotAllowed),
         Pairing::Unknown => (board.unmatched(), Standing::Unknown),
         Pairing::Ambiguous(_) => (board.unmatched(), Standing::Ambiguous),
     };
-    let contract = rulebook.contract_of(route);
+    let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
     let tier = effective_tier(rulebook, terms, arrival);
-    let mode = mode_of(tier);
-    let mut signals = observe(board, route, standing, mode, arrival);
+    let site = Site {
+        rulebook,
+        index,
+        route: rulebook.route(index),
+        terms,
+        mode: mode_of(tier),
+        arrival,
+    };
+    let circuit = site.route.circuit(site.mode).read(arrival.at.monotonic_ns);
+    let mut signals = observe(&site, standing, &circuit);
     signals.tier = tier;
+    // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
-        signals.shed_hash = hash_of(rulebook, route, arrival);
+        signals.shed_hash = draw(&site);
     }
     let assessment = assess(rulebook.rules(), terms, &signals);
-    if assessment.distress() >= rulebook.rules().bands.medium() {
-        signals.shed_hash = hash_of(rulebook, route, arrival);
+    if !rulebook.needs_canary_hash() && sheds(rulebook, &assessment, &signals) {
+        signals.shed_hash = draw(&site);
     }
     let mut judgement = conclude(rulebook.rules(), assessment, &signals);
-    let mut holds_place = false;
-    if judgement.decision.severity() == Severity::Allow && terms.is_some() {
-        signals.take = take_limits(
-            rulebook,
-            route,
-            terms,
-            mode,
-            arrival,
-            &mut signals.contract_tat_ns,
-        );
-        holds_place = signals.take == Take::Granted && counts_places(terms);
-        if signals.take != Take::Granted {
+    let mut taken = Taken::default();
+    if judgement.decision.severity() == Severity::Allow && standing != Standing::Ambiguous {
+        taken = takes::ask(&site, &mut signals);
+        if taken.refused_by_any() {
             judgement = conclude(rulebook.rules(), assessment, &signals);
         }
     }
+    let way = way_of(&judgement.permit, terms, taken.hold_ns);
     let mut admission = Admission {
-        route,
+        route: index,
         signals,
         judgement,
         contracted: terms.is_some(),
         overdue_at_ns: u64::MAX,
-        mode,
-        holds_place,
+        way,
+        hold_ns: taken.hold_ns,
+        wait_ns: taken.wait_ns.max(circuit.wait_ns),
+        mode: site.mode,
+        epoch: circuit.epoch,
+        request: arrival.request,
+        holds: taken.holds,
     };
-    if let Some(totals) = board.worker(worker).and_then(|totals| totals.touch(route)) {
-        totals.note_offered(signals.retry != RetryKind::First);
+    note_arrival(&site, worker, &mut admission);
+    admission
+}
+
+/// One request where it is judged.
+pub(crate) struct Site<'a> {
+    rulebook: &'a Rulebook,
+    index: usize,
+    route: &'a RouteState,
+    terms: Option<&'a Terms>,
+    mode: Mode,
+    arrival: &'a Arrival,
+}
+
+impl Site<'_> {
+    fn slot(&self, client: ClientKey) -> &ClientSlot {
+        let now_ns = self.arrival.at.monotonic_ns;
+        let clients = self.rulebook.board().clients();
+        clients.slot(client, self.route.salt(), now_ns)
+    }
+}
+
+const fn way_of(permit: &Permit, terms: Option<&Terms>, hold_ns: u64) -> Way {
+    match (permit.measure(), terms) {
+        (Measure::Forward, _) => Way::Forward,
+        (Measure::Throttle, _) if hold_ns > 0 => Way::Forward,
+        (Measure::Quarantine, Some(terms)) => match terms.quarantine {
+            Quarantine::Reject => Way::Refuse,
+            Quarantine::Divert => Way::Divert,
+            Quarantine::Shadow => Way::Shadow,
+        },
+        (Measure::Throttle | Measure::Quarantine | Measure::Drop, _) => Way::Refuse,
+    }
+}
+
+fn note_arrival(site: &Site<'_>, worker: usize, admission: &mut Admission) {
+    let (board, arrival) = (site.rulebook.board(), site.arrival);
+    if let Some(totals) = board.touch(worker, site.index) {
+        totals.note_offered(offered_as(site, &admission.signals));
         if admission.is_forwarded() {
             totals.note_forwarded();
             // A body is the client's time: the clock of the route starts when it has been sent.
-            if let Some(terms) = terms.filter(|_| !arrival.has_body) {
-                admission.overdue_at_ns = overdue_at(terms, arrival.at);
+            if let Some(terms) = site.terms.filter(|_| !arrival.has_body) {
+                let sent_at = arrival.at.plus_nanos(admission.hold_ns);
+                admission.overdue_at_ns = overdue_at(terms, sent_at);
             }
         }
     }
-    admission
+}
+
+fn offered_as(site: &Site<'_>, signals: &Signals) -> Offered {
+    match (signals.retry, signals.class) {
+        (RetryKind::First, CLASS_PRIVILEGED) => Offered::Privileged,
+        (RetryKind::First, _) => Offered::Ordinary,
+        (RetryKind::Declared | RetryKind::Seen, _) => {
+            let (arrival, counted) = (site.arrival, site.route.published().retries().part);
+            let slot = site.slot(arrival.client);
+            Offered::Retry {
+                counts: slot.note_retry(counted, arrival.at.monotonic_ns),
+            }
+        }
+    }
+}
+
+/// Whether some requests of the route are shed: mostly not, and a draw costs a hash.
+fn sheds(rulebook: &Rulebook, assessment: &Assessment, signals: &Signals) -> bool {
+    signals.slow_start_bp > 0 || assessment.distress() >= rulebook.rules().bands.medium()
+}
+
+/// The same for a client's requests of one minute, so that a retry keeps its fate; but a client
+/// that is a large part of the traffic is shed by parts, or shedding him would be all or nothing.
+fn draw(site: &Site<'_>) -> u16 {
+    let arrival = site.arrival;
+    let name = site.route.name();
+    let own = u64::from(
+        site.slot(arrival.client)
+            .note_offered(arrival.at.monotonic_ns),
+    );
+    let all = u64::from(site.route.published().retries().whole);
+    if own * 10 > all * HEAVY_CLIENT_TENTHS && own > 1 {
+        return numbered_hash(arrival.client, own, name);
+    }
+    shed_hash(arrival.client, arrival.at.wall_us, name)
 }
 
 /// From when on a request sent at `sent_at` is overdue, on the monotonic clock.
 #[must_use]
 pub const fn overdue_at(terms: &Terms, sent_at: Moment) -> u64 {
     sent_at.monotonic_ns + terms.max_latency.as_nanos()
+}
+
+/// A request that waited for its turn is sent on: another one may wait.
+pub fn turn_came(rulebook: &Rulebook, admission: &mut Admission) {
+    if std::mem::take(&mut admission.holds.held) {
+        rulebook.route(admission.route).release_held();
+    }
 }
 
 /// Ends a request: counts its outcome and gives back what it held.
@@ -163,51 +272,136 @@ pub fn complete(
     was_overdue: bool,
     completion: &Completion,
 ) {
-    if !completion.speaks_about_route() {
+    let now_ns = completion.at.monotonic_ns;
+    let route = rulebook.route(admission.route);
+    let circuit = route.circuit(admission.mode);
+    // What comes again now is a retry. A refusal of ours does not make it one: else refusing
+    // retries would make every later request a retry, and nobody would ever get through again.
+    let lost_patience = was_overdue && completion.ending == Ending::ClientAbort;
+    if admission.is_forwarded() && (completion.is_failure() || lost_patience) {
+        let retries = rulebook.board().clients().retries();
+        retries.note(admission.request, now_ns);
+    }
+    // What another upstream does, or did before the circuit opened, says nothing about the route.
+    if !completion.speaks_about_route()
+        || admission.way == Way::Divert
+        || circuit.read(now_ns).epoch != admission.epoch
+    {
         return abandon(rulebook, worker, admission, was_overdue);
     }
-    release(rulebook.board(), admission);
+    release_places(route, admission);
     if !admission.is_forwarded() {
         return;
     }
-    let slow = rulebook
-        .contract_of(admission.route)
-        .is_some_and(|contract| completion.latency_us > contract.terms().max_latency.as_micros());
-    let totals = rulebook.board().worker(worker);
-    if let Some(totals) = totals.and_then(|totals| totals.touch(admission.route)) {
+    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+    let slow = terms.is_some_and(|terms| completion.latency_us > terms.max_latency.as_micros());
+    if let Some(totals) = rulebook.board().touch(worker, admission.route) {
         let failed = completion.is_failure();
         totals.note_outcome(completion.latency_us, slow, failed, was_overdue);
+    }
+    if let Some(terms) = terms {
+        tell_circuit(rulebook.rules(), circuit, terms, admission, completion);
+    }
+}
+
+fn tell_circuit(
+    rules: &Rules,
+    circuit: &Circuit,
+    terms: &Terms,
+    admission: &Admission,
+    completion: &Completion,
+) {
+    let (now_ns, epoch) = (completion.at.monotonic_ns, admission.epoch);
+    let backoff = backoff(rules);
+    if admission.holds.probe {
+        let late = completion.latency_us.saturating_mul(1_000) > stale_ns(terms);
+        return circuit.probe_ended(epoch, completion.is_failure() || late, now_ns, backoff);
+    }
+    if !completion.is_broken() {
+        return circuit.note_whole();
+    }
+    if circuit.note_broken(epoch, now_ns, rules.circuit.broken_in_a_row.get()) {
+        circuit.trip(epoch, now_ns, backoff);
+    }
+}
+
+/// A probe that takes longer has failed.
+const fn stale_ns(terms: &Terms) -> u64 {
+    2 * terms.max_latency.as_nanos()
+}
+
+const fn backoff(rules: &Rules) -> Backoff {
+    Backoff {
+        first: rules.circuit.open,
+        longest: rules.circuit.open_max,
     }
 }
 
 /// Ends a request that says nothing about its route: the client left, the upstream pushed back,
 /// or a hook panicked.
 pub fn abandon(rulebook: &Rulebook, worker: usize, admission: &Admission, was_overdue: bool) {
-    release(rulebook.board(), admission);
+    let route = rulebook.route(admission.route);
+    release_places(route, admission);
+    if admission.holds.probe {
+        let circuit = route.circuit(admission.mode);
+        circuit.probe_given_back(admission.epoch);
+    }
     if !admission.is_forwarded() {
         return;
     }
-    let totals = rulebook.board().worker(worker);
-    if let Some(totals) = totals.and_then(|totals| totals.touch(admission.route)) {
+    if let Some(totals) = rulebook.board().touch(worker, admission.route) {
         totals.note_abandoned(was_overdue);
     }
 }
 
 /// A forwarded request is late and has no response head: it counts as slow from now on.
 pub fn note_overdue(rulebook: &Rulebook, worker: usize, route: usize) {
-    let totals = rulebook.board().worker(worker);
-    if let Some(totals) = totals.and_then(|totals| totals.touch(route)) {
+    if let Some(totals) = rulebook.board().touch(worker, route) {
         totals.note_overdue();
     }
 }
 
-/// Moves all windows on to `now` and publishes what the next decisions will read.
+/// Moves all windows on to `now`, opens the circuits whose time has come, and publishes what the
+/// next decisions will read.
 pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
     let rules = rulebook.rules();
-    ticker.tick(rulebook.board(), now, &rules.bands, |route, shared| {
-        let (signals, terms) = signals_at_rest(rulebook, route, shared);
-        risk::distress_at_tick(rules, terms, &signals)
+    ticker.tick(rulebook.board(), now, &rules.bands, |index, route, view| {
+        if let Some(contract) = rulebook.contract_of(index) {
+            watch_circuits(rules, contract.terms(), route, view, now);
+        }
+        let (signals, terms) = signals_at_rest(rulebook, index, route, now.monotonic_ns);
+        let assessment = assess(rules, terms, &signals);
+        let calm = |factor| assessment.reading(factor) == BasisPoints::ZERO;
+        TickVerdict {
+            distress: assessment.distress(),
+            healthy: signals.circuit == CircuitState::Closed
+                && calm(Factor::Latency)
+                && calm(Factor::ErrorRate),
+            circuit: route
+                .circuit(mode_at_rest(rulebook, terms))
+                .read(now.monotonic_ns),
+        }
     });
+}
+
+/// Opens circuits whose share of failures or of slow requests is too large.
+fn watch_circuits(rules: &Rules, terms: &Terms, route: &RouteState, view: &ShortView, now: Moment) {
+    let (backoff, now_ns) = (backoff(rules), now.monotonic_ns);
+    let samples_min = rules.circuit.samples_min.get();
+    let reaches = |share: Share, threshold: BasisPoints| {
+        share.whole >= samples_min
+            && u64::from(share.part) * 10_000 >= threshold.wide() * u64::from(share.whole)
+    };
+    let trips = reaches(view.failed, terms.circuit_threshold)
+        || reaches(view.slow_short, rules.circuit.slow_share);
+    for mode in [Mode::Dry, Mode::Real] {
+        let circuit = route.circuit(mode);
+        circuit.expire(now_ns, stale_ns(terms), backoff);
+        let reading = circuit.read(now_ns);
+        if trips && reading.state == CircuitState::Closed {
+            circuit.trip(reading.epoch, now_ns, backoff);
+        }
+    }
 }
 
 /// What is known of a route without a request, and the terms to read it by.
@@ -216,17 +410,27 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
 #[must_use]
 pub fn signals_at_rest<'r>(
     rulebook: &'r Rulebook,
-    route: usize,
-    shared: &RouteShared,
+    index: usize,
+    route: &RouteState,
+    now_ns: u64,
 ) -> (Signals, Option<&'r Terms>) {
-    let terms = rulebook
-        .contract_of(route)
-        .map(crate::contract::Contract::terms);
-    let tier = rulebook.tier().min(tier_of(terms));
-    let mut signals = route_signals(shared);
-    signals.in_flight = rulebook.board().in_flight(route, mode_of(tier));
+    let terms = rulebook.contract_of(index).map(Contract::terms);
+    let mode = mode_at_rest(rulebook, terms);
+    let mut signals = route_signals(route.published());
+    read_circuit(
+        &mut signals,
+        rulebook.rules(),
+        &route.circuit(mode).read(now_ns),
+    );
+    signals.in_flight = route.in_flight(mode);
     signals.shed_hash = BasisPoints::FULL.get();
     (signals, terms)
+}
+
+/// The mode that most requests of a route count in.
+#[must_use]
+pub fn mode_at_rest(rulebook: &Rulebook, terms: Option<&Terms>) -> Mode {
+    mode_of(rulebook.tier().min(tier_of(terms)))
 }
 
 /// The judgement of a head that could not be read: it has no route, and its tier is the process's.
@@ -262,106 +466,82 @@ fn tier_of(terms: Option<&Terms>) -> Tier {
 }
 
 /// Reads every number once. After this nothing shared is looked at but the limits.
-fn observe(
-    board: &Board,
-    route: usize,
-    standing: Standing,
-    mode: Mode,
-    arrival: &Arrival,
-) -> Signals {
+fn observe(site: &Site<'_>, standing: Standing, circuit: &CircuitReading) -> Signals {
     // Distress is about a contract's route, and only a contracted request would use it.
     let contracted = standing == Standing::Contracted;
-    let published = board.published(route).filter(|_| contracted);
-    let mut signals = published.map_or_else(at_rest, route_signals);
+    let mut signals = if contracted {
+        route_signals(site.route.published())
+    } else {
+        at_rest()
+    };
     signals.standing = standing;
     if contracted {
-        signals.in_flight = board.in_flight(route, mode);
+        signals.in_flight = site.route.in_flight(site.mode);
+        read_circuit(&mut signals, site.rulebook.rules(), circuit);
+        if site
+            .terms
+            .is_some_and(|terms| terms.client_rate_limit.is_some())
+        {
+            takes::peek(site, &mut signals);
+        }
     }
+    let arrival = site.arrival;
+    let retries = site.rulebook.board().clients().retries();
     if arrival.declared_retries > 0 {
         signals.retry = RetryKind::Declared;
         signals.class = CLASS_RETRY;
+    } else if retries.knows(arrival.request, arrival.at.monotonic_ns) {
+        signals.retry = RetryKind::Seen;
+        signals.class = CLASS_RETRY;
+    } else if arrival.privileged {
+        signals.class = CLASS_PRIVILEGED;
     }
     signals
 }
 
-/// The signals of a route of which nothing was seen.
+/// The signals of a route of which nothing was seen, and nothing needs to be.
 fn at_rest() -> Signals {
     Signals {
-        known: KNOWN_FACTORS,
+        known: FactorSet::ALL,
         class: CLASS_ORDINARY,
-        class_share_bp: ALL_ORDINARY,
+        class_share_bp: ALL_ORDINARY_BP,
         ..Signals::default()
     }
 }
 
-const ALL_ORDINARY: [u16; 3] = [0, 10_000, 0];
-
 fn route_signals(shared: &RouteShared) -> Signals {
-    let retries = shared.retries();
-    Signals {
-        class_share_bp: class_shares(retries),
-        retries,
+    let mut signals = Signals {
+        known: shared.known(),
+        class_share_bp: shared.class_share_bp(),
+        retries: shared.retries(),
         slow: shared.slow(),
         failed: shared.failed(),
         overdue: shared.overdue(),
         route_band: shared.band(),
         ..at_rest()
+    };
+    shared.read_long(&mut signals);
+    signals
+}
+
+/// State and epoch, and how much is still shed because the circuit closed a moment ago.
+fn read_circuit(signals: &mut Signals, rules: &Rules, circuit: &CircuitReading) {
+    signals.circuit = circuit.state;
+    signals.circuit_epoch = circuit.epoch;
+    let slow_start_ns = rules.circuit.slow_start.as_nanos();
+    if let Some(closed_ns) = circuit.closed_for_ns
+        && let Some(left_ns) = slow_start_ns.checked_sub(closed_ns)
+    {
+        let share = u64::from(SLOW_START_MAX_BP) * (left_ns / 1_000_000);
+        signals.slow_start_bp = (share / u64::from(rules.circuit.slow_start.get()).max(1)) as u16;
     }
 }
 
-/// Retries and the others; nobody is in the high class yet.
-fn class_shares(retries: Share) -> [u16; 3] {
-    if retries.part == 0 {
-        return ALL_ORDINARY;
+fn release_places(route: &RouteState, admission: &Admission) {
+    if admission.holds.place {
+        route.release_in_flight(admission.mode);
     }
-    let share = u64::from(retries.part) * 10_000 / u64::from(retries.whole.max(1));
-    let share = BasisPoints::saturating(share);
-    [share.get(), share.complement().get(), 0]
-}
-
-fn hash_of(rulebook: &Rulebook, route: usize, arrival: &Arrival) -> u16 {
-    let contract = rulebook
-        .contract_of(route)
-        .map_or(crate::observation::UNMATCHED, |contract| {
-            contract.id().as_str()
-        });
-    shed_hash(arrival.client, arrival.at.wall_us, contract)
-}
-
-fn counts_places(terms: Option<&Terms>) -> bool {
-    terms.is_some_and(|terms| terms.max_in_flight.is_some())
-}
-
-/// Asks the limits in their order; the first refusal decides and undoes the earlier takes.
-fn take_limits(
-    rulebook: &Rulebook,
-    route: usize,
-    terms: Option<&Terms>,
-    mode: Mode,
-    arrival: &Arrival,
-    contract_tat_ns: &mut i64,
-) -> Take {
-    let board = rulebook.board();
-    let now_ns = arrival.at.monotonic_ns;
-    let rate = rulebook.limit_of(route).zip(board.rate(route, mode));
-    if let Some((limit, word)) = rate {
-        *contract_tat_ns = word.peek(now_ns);
-        if !word.take(limit, now_ns) {
-            return Take::ContractRate;
-        }
-    }
-    let max = terms.and_then(|terms| terms.max_in_flight);
-    if max.is_some_and(|max| !board.take_in_flight(route, mode, max.get())) {
-        if let Some((limit, word)) = rate {
-            word.give_back(limit);
-        }
-        return Take::Concurrency;
-    }
-    Take::Granted
-}
-
-fn release(board: &Board, admission: &Admission) {
-    if admission.holds_place {
-        board.release_in_flight(admission.route, admission.mode);
+    if admission.holds.held {
+        route.release_held();
     }
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::contract::{Catalogue, Contract};
-use crate::observation::{Board, Limit};
+use crate::observation::{Board, Limit, RouteState};
 use crate::policy::rules::Rules;
 use crate::risk;
-use crate::units::Tier;
+use crate::units::{PerMinute, Tier};
 
 /// One compiled policy with its contracts, never changed after it was made.
 #[derive(Debug)]
@@ -23,8 +23,38 @@ pub struct Rulebook {
     tier: Tier,
     default_upstream: Box<str>,
     limits: Box<[Option<Limit>]>,
+    client_limits: Box<[Option<ClientLimits>]>,
+    unknown_limit: Limit,
+    stray: RouteState,
     canary: bool,
     board: Arc<Board>,
+}
+
+/// The limits of single clients of a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Of the client as the contract knows it.
+    pub own: Limit,
+    /// Of the address behind a client that goes by a field: ten times as much.
+    pub address: Limit,
+}
+
+impl ClientLimits {
+    const ADDRESS_FACTOR: u32 = 10;
+
+    fn of(contract: &Contract) -> Option<Self> {
+        let terms = contract.terms();
+        let rate = terms.client_rate_limit?;
+        let times = |value: u32| value.saturating_mul(Self::ADDRESS_FACTOR);
+        let address_rate = PerMinute::new(times(rate.get())).unwrap_or(rate);
+        let address_burst = terms
+            .client_burst
+            .map(|burst| std::num::NonZeroU32::new(times(burst.get())).unwrap_or(burst));
+        Some(Self {
+            own: Limit::new(rate, terms.client_burst),
+            address: Limit::new(address_rate, address_burst),
+        })
+    }
 }
 
 /// What a rulebook is made of.
@@ -48,6 +78,20 @@ impl Rulebook {
     /// Puts the parts together. `serial` is its place in the [`Registry`].
     #[must_use]
     pub fn new(serial: u32, parts: RulebookParts) -> Self {
+        let names = parts.catalogue.contracts().iter();
+        let board = Board::new(names.map(|c| c.id().as_str()), parts.workers);
+        Self::on_board(serial, parts, board)
+    }
+
+    /// The rulebook that follows this one: contracts that stay keep their state.
+    #[must_use]
+    pub fn successor(&self, serial: u32, parts: RulebookParts) -> Self {
+        let names = parts.catalogue.contracts().iter();
+        let board = self.board.successor(names.map(|c| c.id().as_str()));
+        Self::on_board(serial, parts, board)
+    }
+
+    fn on_board(serial: u32, parts: RulebookParts, board: Board) -> Self {
         let limit_of = |contract: &Contract| {
             let terms = contract.terms();
             terms.rate_limit.map(|rate| Limit::new(rate, terms.burst))
@@ -56,8 +100,19 @@ impl Rulebook {
             serial,
             digest_hex: hex::encode(parts.content_digest).into(),
             limits: parts.catalogue.contracts().iter().map(limit_of).collect(),
+            client_limits: parts
+                .catalogue
+                .contracts()
+                .iter()
+                .map(ClientLimits::of)
+                .collect(),
+            unknown_limit: Limit::new(
+                parts.rules.unknown_endpoint.rate_limit,
+                Some(parts.rules.unknown_endpoint.burst),
+            ),
             canary: risk::canary_hash_needed(&parts.rules),
-            board: Arc::new(Board::new(parts.catalogue.len(), parts.workers)),
+            stray: RouteState::new("", 0),
+            board: Arc::new(board),
             catalogue: parts.catalogue,
             rules: parts.rules,
             tier: parts.tier,
@@ -113,6 +168,26 @@ impl Rulebook {
     #[inline]
     pub fn limit_of(&self, route: usize) -> Option<&Limit> {
         self.limits.get(route)?.as_ref()
+    }
+
+    /// The limits of single clients of a route's contract.
+    #[must_use]
+    #[inline]
+    pub fn client_limits_of(&self, route: usize) -> Option<&ClientLimits> {
+        self.client_limits.get(route)?.as_ref()
+    }
+
+    /// The limit of all unknown paths together.
+    #[must_use]
+    pub const fn unknown_limit(&self) -> &Limit {
+        &self.unknown_limit
+    }
+
+    /// The state of a route. A number that is none of this rulebook's gets one that nobody reads.
+    #[must_use]
+    #[inline]
+    pub fn route(&self, route: usize) -> &RouteState {
+        self.board.route(route).map_or(&self.stray, |route| route)
     }
 
     /// The upstream group that a route's requests go to.

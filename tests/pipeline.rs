@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use tidegate::contract::{
-    Catalogue, Contract, ContractId, ContractIndex, Method, MethodSet, Pairing, Terms,
+    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
+    Terms,
 };
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
@@ -20,14 +21,12 @@ fn rulebook() -> Rulebook {
         max_in_flight: std::num::NonZeroU32::new(100),
         ..Terms::default()
     };
-    let contract = Contract::new(
+    let contract = Contract::new(ContractParts::new(
         ContractId::new("api").unwrap(),
-        "GET /api".into(),
+        "GET /api",
         MethodSet::EMPTY.with(Method::Get),
-        None,
-        None,
         terms,
-    );
+    ));
     let parts = RulebookParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
         rules: Rules::default(),
@@ -48,6 +47,9 @@ fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
             wall_us: 1_767_225_600_000_000,
         },
         listener_tier,
+        address: None,
+        request: tidegate::observation::RequestKey::default(),
+        privileged: false,
         declared_retries: 0,
         has_body: false,
     };

@@ -16,12 +16,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate::contract::{Catalogue, Contract, ContractId, Method, MethodSet, Terms, canonicalise};
+use tidegate::contract::{
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms, canonicalise,
+};
 use tidegate::gateway::desk::{Desk, DeskSettings};
 use tidegate::gateway::governor::{self, HeadFacts};
 use tidegate::ledger::{BootId, Consumer, Source, ring};
 use tidegate::observation::{
-    Arrival, ClientHasher, ClientKey, Completion, Ending, OpenToken, Ticker,
+    Arrival, ClientHasher, ClientKey, Completion, Ending, OpenToken, RequestKey, Ticker,
 };
 use tidegate::pipeline::{self, Admission};
 use tidegate::policy::rules::Rules;
@@ -88,14 +90,12 @@ fn contract(number: usize) -> Contract {
     };
     let id = ContractId::new(&format!("contract_{number}")).expect("a valid id");
     let methods = MethodSet::EMPTY.with(Method::Get);
-    Contract::new(
+    Contract::new(ContractParts::new(
         id,
-        format!("GET {template}").into(),
+        &format!("GET {template}"),
         methods,
-        None,
-        None,
         terms,
-    )
+    ))
 }
 
 /// A registry whose only rulebook has the scene's contracts and has seen traffic.
@@ -150,6 +150,9 @@ fn arrival_at(at: Moment) -> Arrival {
         method: Method::Get,
         client: ClientKey(0x0123_4567_89ab_cdef),
         at,
+        address: None,
+        request: RequestKey::default(),
+        privileged: false,
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
         has_body: false,
@@ -165,10 +168,15 @@ pub(crate) fn admit(
     arrival: &Arrival,
 ) -> Admission {
     let path = canonicalise(path.as_bytes());
+    let mut arrival = *arrival;
+    if let Ok(path) = &path {
+        let path = path.as_str().as_bytes();
+        arrival.request = RequestKey::of(arrival.client, method, path, None);
+    }
     let pairing = rulebook
         .catalogue()
         .pair(method, path.as_ref().map_err(|fault| *fault));
-    pipeline::admit(rulebook, 0, pairing, arrival)
+    pipeline::admit(rulebook, 0, pairing, &arrival)
 }
 
 /// The end of a request that came in at `at` and took 2 ms.

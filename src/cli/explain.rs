@@ -174,6 +174,9 @@ fn quiet(
         client: ClientHasher::new([0; 16]).of_name(b"explain"),
         at: virtual_moment(0),
         listener_tier: Tier::Autonomous,
+        address: None,
+        request: crate::observation::RequestKey::default(),
+        privileged: false,
         declared_retries: 0,
         has_body: false,
     };

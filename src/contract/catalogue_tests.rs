@@ -1,15 +1,12 @@
 //! Matching: tables, and properties against a matcher that tries every template.
 
-use std::num::NonZeroU32;
-
 use proptest::prelude::*;
 
 use super::{Catalogue, Collision};
 use crate::contract::path::canonicalise;
 use crate::contract::{
-    Contract, ContractId, Method, MethodSet, Pairing, PathFault, PathRules, Terms,
+    Contract, ContractId, ContractParts, Method, MethodSet, Pairing, PathFault, PathRules, Terms,
 };
-use crate::units::{BasisPoints, Millis, PartsPerMillion};
 
 fn contract(id: &str, endpoint: &str, path_rules: PathRules) -> Contract {
     let (methods, _) = endpoint.split_once(' ').unwrap();
@@ -17,20 +14,11 @@ fn contract(id: &str, endpoint: &str, path_rules: PathRules) -> Contract {
         .split(',')
         .fold(MethodSet::EMPTY, |set, m| set.with(Method::from_token(m)));
     let terms = Terms {
-        client_rate_limit: None,
-        max_latency: Millis::new(1_000),
-        timeout: Millis::new(30_000),
-        error_budget: PartsPerMillion::new(10_000).unwrap(),
-        circuit_threshold: BasisPoints::new(5_000).unwrap(),
-        rate_limit: None,
-        burst: None::<NonZeroU32>,
-        max_in_flight: None,
-        stream: false,
-        tier: None,
         path_rules,
+        ..Terms::default()
     };
     let id = ContractId::new(id).unwrap();
-    Contract::new(id, endpoint.into(), methods, None, None, terms)
+    Contract::new(ContractParts::new(id, endpoint, methods, terms))
 }
 
 fn plain(id: &str, endpoint: &str) -> Contract {

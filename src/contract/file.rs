@@ -8,7 +8,7 @@ pub mod bounds;
 mod endpoint;
 mod numbers;
 
-use crate::contract::{Contract, ContractId, MethodSet, Terms};
+use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Terms};
 use crate::diagnostic::{Code, Place};
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
@@ -140,8 +140,11 @@ fn assemble(
     terms: Option<Terms>,
 ) -> Option<Contract> {
     let (_, endpoint_key) = endpoint?;
-    let contract = Contract::new(id?, endpoint_key, methods?, upstream?, owner?, terms?);
-    Some(contract)
+    Some(Contract::new(ContractParts {
+        upstream: upstream?,
+        owner: owner?,
+        ..ContractParts::new(id?, &endpoint_key, methods?, terms?)
+    }))
 }
 
 fn read_id(sheet: &mut Sheet<'_>, node: &Node) -> Option<ContractId> {

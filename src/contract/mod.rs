@@ -24,4 +24,4 @@ pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};
 pub use path::{CanonicalPath, SEGMENTS_MAX, canonicalise, split_query};
 pub use template::{Segment, Template, TemplateFault};
-pub use terms::{Contract, PathRules, Terms};
+pub use terms::{Contract, ContractParts, PathRules, Quarantine, Refusal, Terms, Throttle};

@@ -13,8 +13,85 @@ pub struct Contract {
     endpoint_key: Box<str>,
     methods: MethodSet,
     upstream: Option<Box<str>>,
+    divert_upstream: Option<Box<str>>,
+    client_header: Option<Box<str>>,
     owner: Option<Box<str>>,
     terms: Terms,
+}
+
+/// What a contract is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractParts {
+    /// The name.
+    pub id: ContractId,
+    /// Method and a template that parses, such as `GET /api/v1/deployments/{id}`.
+    pub endpoint_key: Box<str>,
+    /// The allowed methods, not empty.
+    pub methods: MethodSet,
+    /// The upstream group; `None` = the default one.
+    pub upstream: Option<Box<str>>,
+    /// The upstream group of diverted requests; there where [`Quarantine::Divert`] is.
+    pub divert_upstream: Option<Box<str>>,
+    /// The field that names the client, lower case; `None` = the peer's address.
+    pub client_header: Option<Box<str>>,
+    /// Who answers for it.
+    pub owner: Option<Box<str>>,
+    /// The numbers.
+    pub terms: Terms,
+}
+
+impl ContractParts {
+    /// A contract that leaves out all that may be left out.
+    #[must_use]
+    pub fn new(id: ContractId, endpoint_key: &str, methods: MethodSet, terms: Terms) -> Self {
+        Self {
+            id,
+            endpoint_key: endpoint_key.into(),
+            methods,
+            upstream: None,
+            divert_upstream: None,
+            client_header: None,
+            owner: None,
+            terms,
+        }
+    }
+}
+
+/// What becomes of a request that is set apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Quarantine {
+    /// It is answered with 403 and the case.
+    #[default]
+    Reject,
+    /// It goes to another upstream group, marked with the case.
+    Divert,
+    /// It goes on, marked with the case.
+    Shadow,
+}
+
+/// What becomes of a request that is over a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Throttle {
+    /// It is answered with 429.
+    #[default]
+    Reject,
+    /// It waits for its turn where that is near, and few wait already.
+    Delay {
+        /// The longest wait; a turn that is later is answered with 429.
+        wait_max: Millis,
+        /// Requests of the contract that wait at once; one more is answered with 429.
+        held_max: NonZeroU32,
+    },
+}
+
+/// How a refused request hears of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Refusal {
+    /// By an answer.
+    #[default]
+    Respond,
+    /// Its connection is closed without one.
+    Close,
 }
 
 /// The numbers of a contract.
@@ -34,6 +111,8 @@ pub struct Terms {
     pub burst: Option<NonZeroU32>,
     /// Requests per minute of each single client; `None` = no limit.
     pub client_rate_limit: Option<PerMinute>,
+    /// Requests of that limit at once; a [`Contract`] has it exactly where it has the limit.
+    pub client_burst: Option<NonZeroU32>,
     /// Requests in flight at once; `None` = no limit.
     pub max_in_flight: Option<NonZeroU32>,
     /// Latency ends at the response head, and a running body is never overdue.
@@ -42,6 +121,12 @@ pub struct Terms {
     pub tier: Option<Tier>,
     /// What spellings of the path it accepts.
     pub path_rules: PathRules,
+    /// What becomes of requests that are set apart.
+    pub quarantine: Quarantine,
+    /// What becomes of requests over a rate limit.
+    pub throttle: Throttle,
+    /// How refused requests hear of it.
+    pub refusal: Refusal,
 }
 
 impl Terms {
@@ -62,11 +147,14 @@ impl Terms {
 
     /// The same terms with the burst written out, so that equal limits are equal terms.
     fn written_out(self) -> Self {
-        let burst = self.rate_limit.map(|rate| {
-            let default = Self::default_burst(rate);
-            self.burst.unwrap_or(default)
-        });
-        Self { burst, ..self }
+        let written_out = |rate: Option<PerMinute>, burst: Option<NonZeroU32>| {
+            rate.map(|rate| burst.unwrap_or_else(|| Self::default_burst(rate)))
+        };
+        Self {
+            burst: written_out(self.rate_limit, self.burst),
+            client_burst: written_out(self.client_rate_limit, self.client_burst),
+            ..self
+        }
     }
 }
 
@@ -80,10 +168,14 @@ impl Default for Terms {
             rate_limit: None,
             burst: None,
             client_rate_limit: None,
+            client_burst: None,
             max_in_flight: None,
             stream: false,
             tier: None,
             path_rules: PathRules::default(),
+            quarantine: Quarantine::Reject,
+            throttle: Throttle::Reject,
+            refusal: Refusal::Respond,
         }
     }
 }
@@ -98,29 +190,23 @@ pub struct PathRules {
 }
 
 impl Contract {
-    /// A contract of valid parts: `endpoint_key` holds a template that parses, `methods` is not
-    /// empty. The burst of `terms` gets its default, or goes where no limit uses it.
+    /// A contract of valid parts. The bursts get their default, or go where no limit uses them.
     #[must_use]
-    pub fn new(
-        id: ContractId,
-        endpoint_key: Box<str>,
-        methods: MethodSet,
-        upstream: Option<Box<str>>,
-        owner: Option<Box<str>>,
-        terms: Terms,
-    ) -> Self {
-        let template = match endpoint_key.split_once(' ') {
+    pub fn new(parts: ContractParts) -> Self {
+        let template = match parts.endpoint_key.split_once(' ') {
             Some((_, template)) => template.into(),
-            None => endpoint_key.clone(),
+            None => parts.endpoint_key.clone(),
         };
         Self {
-            id,
+            id: parts.id,
             template,
-            endpoint_key,
-            methods,
-            upstream,
-            owner,
-            terms: terms.written_out(),
+            endpoint_key: parts.endpoint_key,
+            methods: parts.methods,
+            upstream: parts.upstream,
+            divert_upstream: parts.divert_upstream,
+            client_header: parts.client_header,
+            owner: parts.owner,
+            terms: parts.terms.written_out(),
         }
     }
 
@@ -152,6 +238,18 @@ impl Contract {
     #[must_use]
     pub fn upstream(&self) -> Option<&str> {
         self.upstream.as_deref()
+    }
+
+    /// The upstream group of diverted requests.
+    #[must_use]
+    pub fn divert_upstream(&self) -> Option<&str> {
+        self.divert_upstream.as_deref()
+    }
+
+    /// The field that names the client, lower case; `None` = the peer's address.
+    #[must_use]
+    pub fn client_header(&self) -> Option<&str> {
+        self.client_header.as_deref()
     }
 
     /// Who answers for it.

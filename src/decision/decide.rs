@@ -83,7 +83,12 @@ pub fn decide(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Deci
     floors(rules, signals, &mut verdict);
     abuse(rules, assessment, band_reason, &mut verdict);
     if is_shed(rules, assessment.distress(), signals) {
-        verdict.add(Severity::Throttle, band_reason);
+        let reason = if assessment.distress() >= rules.bands.medium() {
+            band_reason
+        } else {
+            Reason::CircuitRecovering
+        };
+        verdict.add(Severity::Throttle, reason);
     }
     takes(signals, &mut verdict);
     Decision {
@@ -133,8 +138,8 @@ fn abuse(rules: &Rules, assessment: &Assessment, reason: Reason, verdict: &mut V
 
 /// Distress speaks about the route: it sheds a share, and never sets anybody apart.
 fn is_shed(rules: &Rules, distress: BasisPoints, signals: &Signals) -> bool {
-    distress >= rules.bands.medium()
-        && signals.shed_hash < shed_share(&rules.bands, distress, signals).get()
+    let reduced = distress >= rules.bands.medium() || signals.slow_start_bp > 0;
+    reduced && signals.shed_hash < shed_share(&rules.bands, distress, signals).get()
 }
 
 fn takes(signals: &Signals, verdict: &mut Verdict) {

@@ -8,6 +8,8 @@ pub enum Reason {
     AmbiguousTarget,
     /// The route's circuit is open, or no probe was left.
     CircuitOpen,
+    /// The route's circuit closed a moment ago, and load comes back little by little.
+    CircuitRecovering,
     /// The contract's requests in flight are used up.
     ConcurrencyExceeded,
     /// The path is in a contract, the method is not.
@@ -36,9 +38,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, alphabetically.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AmbiguousTarget,
         Self::CircuitOpen,
+        Self::CircuitRecovering,
         Self::ConcurrencyExceeded,
         Self::ContractMethodDisallowed,
         Self::CriticalRiskScore,
@@ -59,6 +62,7 @@ impl Reason {
         match self {
             Self::AmbiguousTarget => "AMBIGUOUS_TARGET",
             Self::CircuitOpen => "CIRCUIT_OPEN",
+            Self::CircuitRecovering => "CIRCUIT_RECOVERING",
             Self::ConcurrencyExceeded => "CONCURRENCY_EXCEEDED",
             Self::ContractMethodDisallowed => "CONTRACT_METHOD_DISALLOWED",
             Self::CriticalRiskScore => "CRITICAL_RISK_SCORE",
@@ -80,6 +84,7 @@ impl Reason {
         match self {
             Self::AmbiguousTarget => "the path has no single meaning",
             Self::CircuitOpen => "the route's circuit is open, or no probe was left",
+            Self::CircuitRecovering => "the route's circuit closed a moment ago",
             Self::ConcurrencyExceeded => "the contract's requests in flight are used up",
             Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
             Self::CriticalRiskScore => "the score is in the critical band",
@@ -100,7 +105,8 @@ impl Reason {
     pub const fn governed_by(self) -> &'static str {
         match self {
             Self::AmbiguousTarget => "contract: allow_encoded_slash, merge_slashes",
-            Self::CircuitOpen => "contract: circuit_threshold (no circuit opens in this version)",
+            Self::CircuitOpen => "contract: circuit_threshold; policy: circuit",
+            Self::CircuitRecovering => "policy: circuit.slow_start_ms",
             Self::ConcurrencyExceeded => "contract: max_in_flight",
             Self::ContractMethodDisallowed => "contract: allowed_methods",
             Self::CriticalRiskScore => "policy: bands.critical, weights",
@@ -111,8 +117,10 @@ impl Reason {
             Self::MediumRiskScore => "policy: bands.medium, weights",
             Self::NoContractMatch => "contract: endpoint; policy: unknown_endpoint",
             Self::QuarantinedSubject => "none (not given in this version)",
-            Self::RateLimitExceeded => "contract: rate_limit_rpm, burst",
-            Self::RetryStormDetected => "policy: weights.retry_storm (not read in this version)",
+            Self::RateLimitExceeded => {
+                "contract: rate_limit_rpm, burst, per_client; policy: unknown_endpoint"
+            }
+            Self::RetryStormDetected => "policy: weights.retry_storm, retry.headers",
         }
     }
 }

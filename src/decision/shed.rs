@@ -21,6 +21,7 @@ pub fn shed_share(bands: &Bands, distress: BasisPoints, signals: &Signals) -> Ba
     let (from, to) = (bands.medium().wide(), bands.critical().wide());
     let share = ramp(distress.wide(), from, to)
         .wide()
+        .max(u64::from(signals.slow_start_bp))
         .min(SHED_SHARE_MAX_BP);
     let mut left = share;
     for (class, offered) in signals.class_share_bp.iter().enumerate() {
@@ -39,10 +40,20 @@ pub fn shed_share(bands: &Bands, distress: BasisPoints, signals: &Signals) -> Ba
 /// First eight bytes of SHA-256 over client, wall-clock minute and contract, big endian, mod 10000.
 #[must_use]
 pub fn shed_hash(client: ClientKey, wall_us: u64, contract: &str) -> u16 {
-    let minute = wall_us / 60_000_000;
+    hash(client, wall_us / 60_000_000, contract)
+}
+
+/// The same for one request of a client that sends a large part of the traffic: by its number
+/// instead of the minute. Numbers and minutes are told apart by the highest bit.
+#[must_use]
+pub fn numbered_hash(client: ClientKey, number: u64, contract: &str) -> u16 {
+    hash(client, number | 1 << 63, contract)
+}
+
+fn hash(client: ClientKey, turn: u64, contract: &str) -> u16 {
     let digest = Sha256::new()
         .chain_update(client.0.to_be_bytes())
-        .chain_update(minute.to_be_bytes())
+        .chain_update(turn.to_be_bytes())
         .chain_update(contract.as_bytes())
         .finalize();
     let number = digest

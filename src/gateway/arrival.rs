@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
 use crate::contract::Method;
-use crate::observation::{Arrival, RETRY_HEADERS, declared_retries};
+use crate::observation::{Arrival, RequestKey, declared_retries};
 use crate::units::{Millis, Tier};
 
 /// How long an upstream may be silent where the gateway only observes: long enough to change
@@ -30,6 +30,9 @@ pub(super) fn of(
             .unwrap_or_default(),
         at: facts.at,
         listener_tier: tier.unwrap_or(Tier::ObserveOnly),
+        address: None,
+        request: RequestKey::default(),
+        privileged: false,
         declared_retries: declared.retries,
         has_body: facts.has_body,
     }
@@ -62,6 +65,12 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
         .find(|address| !trusted(*address))
         .or(Some(peer))
 }
+
+const RETRY_HEADERS: [&str; 3] = [
+    "x-envoy-attempt-count",
+    "grpc-previous-rpc-attempts",
+    "x-retry-count",
+];
 
 /// What the fields declare: earlier attempts, and the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,11 +132,11 @@ const fn hex_value(digit: u8) -> u8 {
 mod tests {
     use http::HeaderMap;
 
+    use super::RETRY_HEADERS;
     use super::{client_address, declared};
     use crate::gateway::desk::DeskSettings;
     use crate::gateway::governor::HeadFacts;
     use crate::observation::ClientHasher;
-    use crate::observation::RETRY_HEADERS;
     use crate::units::Moment;
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {

@@ -18,7 +18,7 @@ use super::{arrival, clock};
 use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
 use crate::ledger::Producer;
 use crate::observation::{
-    self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, UpstreamError,
+    self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, UpstreamError,
     WRITE_OPEN_AFTER_NS,
 };
 use crate::pipeline::{self, Admission};
@@ -122,7 +122,11 @@ impl Desk {
             .catalogue()
             .pair(method, path.as_ref().map_err(|fault| *fault));
         let declared = arrival::declared(facts.headers);
-        let arrival = arrival::of(facts, method, &declared, settings);
+        let mut arrival = arrival::of(facts, method, &declared, settings);
+        let same = path
+            .as_ref()
+            .map_or(raw_path, |path| path.as_str().as_bytes());
+        arrival.request = RequestKey::of(arrival.client, method, same, query);
         let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
         tally.decision(&admission);
 

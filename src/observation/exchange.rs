@@ -1,6 +1,7 @@
 //! One exchange as the shell reports it: what came in, and how it ended.
 
 use crate::contract::Method;
+use crate::observation::RequestKey;
 use crate::units::{Moment, Tier};
 
 /// A client's identity: a keyed hash, so that no address stands in a table or a record.
@@ -12,8 +13,14 @@ pub struct ClientKey(pub u64);
 pub struct Arrival {
     /// The method.
     pub method: Method,
-    /// Who asks.
+    /// Who asks: by address, or by the field that the contract names.
     pub client: ClientKey,
+    /// The address behind a client that goes by a field; a field alone could be changed at will.
+    pub address: Option<ClientKey>,
+    /// What makes it the same request as another one.
+    pub request: RequestKey,
+    /// A trusted peer says it is of the high class.
+    pub privileged: bool,
     /// When its head was complete.
     pub at: Moment,
     /// The tier of its listener.
@@ -92,6 +99,17 @@ impl Completion {
             Ending::ClientAbort => false,
             Ending::Answered => self.upstream_status != 429,
             Ending::Refused | Ending::Upstream(_) => true,
+        }
+    }
+
+    /// A failure by which the upstream was not to be had at all: no connection, a broken one,
+    /// silence, or a gateway behind it that says so. A client can provoke a 500, but not these.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        match self.ending {
+            Ending::Upstream(_) => true,
+            Ending::Answered => matches!(self.upstream_status, 502 | 504),
+            Ending::Refused | Ending::ClientAbort => false,
         }
     }
 

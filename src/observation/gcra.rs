@@ -30,6 +30,22 @@ impl Limit {
         }
     }
 
+    /// The time between two requests at the limit, nanoseconds.
+    #[must_use]
+    pub const fn period_ns(&self) -> u64 {
+        self.period_ns
+    }
+
+    /// How many requests conform at once, now. `tat_ns` is relative to now.
+    #[must_use]
+    pub fn remaining(&self, tat_ns: i64) -> u64 {
+        let ahead = u64::try_from(tat_ns).unwrap_or(0);
+        match self.tolerance_ns.checked_sub(ahead) {
+            Some(left) => left / self.period_ns.max(1) + 1,
+            None => 0,
+        }
+    }
+
     /// How long until one request conforms, nanoseconds; 0 = now. `tat_ns` is relative to now.
     #[must_use]
     pub fn wait_ns(&self, tat_ns: i64) -> u64 {
@@ -64,6 +80,20 @@ impl GcraWord {
             .is_ok()
     }
 
+    /// Takes one request's worth if it conforms within `wait_max_ns`, and says in how long.
+    pub fn reserve(&self, limit: &Limit, now_ns: u64, wait_max_ns: u64) -> Option<u64> {
+        let wait_at = |tat: u64| {
+            let ahead = tat.max(now_ns) - now_ns;
+            ahead.saturating_sub(limit.tolerance_ns)
+        };
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| {
+                (wait_at(tat) <= wait_max_ns).then_some(tat.max(now_ns) + limit.period_ns)
+            })
+            .ok()
+            .map(wait_at)
+    }
+
     /// Gives back one request's worth, because a later limit refused it.
     #[inline]
     pub fn give_back(&self, limit: &Limit) {
@@ -83,6 +113,24 @@ mod tests {
     fn limit(rpm: u32, burst: u32) -> Limit {
         let rate = PerMinute::new(rpm).expect("a rate above 0");
         Limit::new(rate, NonZeroU32::new(burst))
+    }
+
+    #[test]
+    fn what_remains_is_what_passes() {
+        let limit = limit(60, 5);
+        let word = GcraWord::default();
+        let now = 1_000_000_000_000;
+        for left in (0..=5).rev() {
+            assert_eq!(limit.remaining(word.peek(now)), left);
+            assert_eq!(word.take(&limit, now), left > 0);
+        }
+        let soon = word.reserve(&limit, now, 3_000_000_000);
+        assert_eq!(soon, Some(1_000_000_000));
+        assert_eq!(
+            word.reserve(&limit, now, 1_500_000_000),
+            None,
+            "the second turn is later"
+        );
     }
 
     #[test]

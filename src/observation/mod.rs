@@ -5,28 +5,36 @@
 //! here judges: what a number means is the business of `risk`.
 
 mod board;
+mod circuit;
 mod client;
+mod clients;
 mod exchange;
 mod gcra;
 mod histogram;
 mod open;
+mod published;
 mod retry;
+mod route;
 mod signals;
 mod ticker;
 mod totals;
 mod window;
 
-pub use board::{Board, Mode, RouteShared, UNMATCHED};
+pub use board::{Board, UNMATCHED};
+pub use circuit::{Backoff, Circuit, CircuitReading, PROBES, Passage, Probes, SavedCircuit};
 pub use client::ClientHasher;
+pub use clients::{CLIENT_SLOTS, ClientSlot, Clients};
 pub use exchange::{Arrival, ClientKey, Completion, Ending, UpstreamError};
 pub use gcra::{GcraWord, Limit};
 pub use histogram::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
 pub use open::{OpenRequest, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
-pub use retry::{RETRY_HEADERS, declared_retries};
+pub use published::{ALL_ORDINARY_BP, RouteShared, ShortView};
+pub use retry::{RETRY_WORDS, RequestKey, RetryTable, declared_retries};
+pub use route::{Mode, RouteState};
 pub use signals::{
-    BurnPair, CircuitState, INPUT_COUNT, InputsError, Regression, RetryKind, Share, Signals,
-    Standing, Take, Traffic,
+    BurnPair, CircuitState, INPUT_COUNT, InputsError, Regression, RetryKind, SLOW_START_MAX_BP,
+    Share, Signals, Standing, Take, Traffic,
 };
-pub use ticker::{RouteView, TICK_NS, Ticker};
-pub use totals::{RouteTotals, TotalsReading, WorkerTotals};
+pub use ticker::{RouteView, TICK_NS, TickVerdict, Ticker};
+pub use totals::{Offered, RouteTotals, TotalsReading};
 pub use window::{Counts, SecondWindow};

@@ -157,6 +157,8 @@ pub struct Signals {
     pub circuit: CircuitState,
     /// Times the circuit opened.
     pub circuit_epoch: u32,
+    /// The least share to shed while a circuit that closed a moment ago recovers, basis points.
+    pub slow_start_bp: u16,
     /// Tail against baseline.
     pub regression: Regression,
     /// Load against the usual.
@@ -174,7 +176,7 @@ pub struct Signals {
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 42;
+pub const INPUT_COUNT: usize = 43;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -239,6 +241,7 @@ impl Signals {
             i64::from(b2.short.whole),
             i64::from(b2.long.part),
             i64::from(b2.long.whole),
+            i64::from(self.slow_start_bp),
         ]
     }
 
@@ -293,6 +296,7 @@ impl Signals {
                 variance_1024: read.number()?,
             },
             burn: [read.burn()?, read.burn()?, read.burn()?],
+            slow_start_bp: read.at_most(SLOW_START_MAX_BP)?,
         };
         Ok(signals)
     }
@@ -302,6 +306,9 @@ const KNOWN_BITS_MAX: u16 = (1 << FACTOR_COUNT) - 1;
 const CLASS_MAX: u8 = 2;
 const SHED_HASH_MAX: u16 = 9_999;
 const CLASS_SHARE_MAX_BP: u16 = 10_000;
+
+/// Half of the requests are shed at the instant a circuit closes.
+pub const SLOW_START_MAX_BP: u16 = 5_000;
 
 const STANDINGS: [Standing; 5] = [
     Standing::Contracted,
@@ -417,6 +424,7 @@ mod tests {
                 variance_1024: 120,
             },
             burn: [burn(121), burn(125), burn(129)],
+            slow_start_bp: 133,
         }
     }
 
@@ -426,7 +434,7 @@ mod tests {
         let inputs = [
             4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
             2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
-            128, 129, 130, 131, 132,
+            128, 129, 130, 131, 132, 133,
         ];
         assert_eq!(distinct().to_inputs(), inputs);
         assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
@@ -435,7 +443,7 @@ mod tests {
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[0; 43]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 44]), Err(InputsError::TooMany));
         assert_eq!(
             Signals::from_inputs(&[1, 0]),
             Err(InputsError::TrailingZero)

@@ -5,7 +5,10 @@
 //! It judges nothing: how bad the published numbers are it is told by its caller.
 
 use crate::observation::totals::TotalsReading;
-use crate::observation::{Board, Counts, Histogram, RouteShared, SecondWindow, Share};
+use crate::observation::{
+    Board, CircuitReading, CircuitState, Counts, Histogram, RouteState, SecondWindow, Share,
+    ShortView,
+};
 use crate::units::{Band, Bands, BasisPoints, Moment};
 
 /// The time between two ticks.
@@ -33,6 +36,18 @@ struct RouteWindows {
     minute_start: Histogram,
     last_minute: Histogram,
     calm_ticks: u32,
+    circuit: CircuitReading,
+}
+
+/// What a tick learns about a route from whoever judges it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TickVerdict {
+    /// The route's distress.
+    pub distress: BasisPoints,
+    /// Nothing is wrong with its latency and its errors.
+    pub healthy: bool,
+    /// Its circuit, after what was published has been judged.
+    pub circuit: CircuitReading,
 }
 
 /// What the ticker knows of a route, for people.
@@ -54,28 +69,34 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Moves all windows on to `now` and publishes them; `distress` scores what was published.
+    /// Moves all windows on to `now` and publishes them; `judge` is told what was published.
     pub fn tick(
         &mut self,
         board: &Board,
         now: Moment,
         bands: &Bands,
-        distress: impl Fn(usize, &RouteShared) -> BasisPoints,
+        mut judge: impl FnMut(usize, &RouteState, &ShortView) -> TickVerdict,
     ) {
         let second = now.monotonic_ns / NANOS_PER_SECOND;
         self.activate_touched(board, second / SECONDS_PER_MINUTE);
         let Self { routes, active } = self;
         active.retain(|&route| {
             let windows = routes.get_mut(route).and_then(Option::as_mut);
-            let (Some(windows), Some(shared)) = (windows, board.published(route)) else {
+            let (Some(windows), Some(state)) = (windows, board.route(route)) else {
                 return false;
             };
+            let shared = state.published();
             let overdue = windows.advance(board, route, second);
-            windows.publish(shared, overdue);
-            let score = distress(route, shared);
-            let held = windows.hold_band(shared.band(), score, bands);
-            shared.publish_distress(score, held);
-            let busy = overdue > 0 || held > Band::Low || !windows.seconds.long().is_zero();
+            let view = windows.short_view(overdue);
+            shared.publish(&view, now.monotonic_ns);
+            let verdict = judge(route, state, &view);
+            let held = windows.hold_band(shared.band(), verdict.distress, bands);
+            shared.publish_distress(verdict.distress, held);
+            windows.follow_circuit(verdict.circuit);
+            let busy = overdue > 0
+                || held > Band::Low
+                || verdict.circuit.state != CircuitState::Closed
+                || !windows.seconds.long().is_zero();
             windows.idle_ticks = if busy { 0 } else { windows.idle_ticks + 1 };
             windows.active = windows.idle_ticks < IDLE_TICKS;
             if !windows.active {
@@ -106,10 +127,7 @@ impl Ticker {
     fn activate_touched(&mut self, board: &Board, minute: u64) {
         self.routes.resize_with(board.routes(), || None);
         for word in 0..board.routes().div_ceil(64) {
-            let mut bits = board
-                .workers()
-                .iter()
-                .fold(0, |bits, worker| bits | worker.take_touched(word));
+            let mut bits = board.take_touched(word);
             while bits != 0 {
                 self.activate(word * 64 + bits.trailing_zeros() as usize, minute);
                 bits &= bits - 1;
@@ -138,6 +156,8 @@ impl RouteWindows {
         let counts = Counts {
             offered: now.offered.wrapping_sub(self.seen.offered),
             retries: now.retries.wrapping_sub(self.seen.retries),
+            retries_counted: now.retries_counted.wrapping_sub(self.seen.retries_counted),
+            privileged: now.privileged.wrapping_sub(self.seen.privileged),
             outcomes: now.outcomes.wrapping_sub(self.seen.outcomes),
             completed: now.completed.wrapping_sub(self.seen.completed),
             failed: now.failed.wrapping_sub(self.seen.failed),
@@ -159,25 +179,41 @@ impl RouteWindows {
         self.minute = minute;
     }
 
-    fn publish(&self, shared: &RouteShared, overdue: u32) {
+    fn short_view(&self, overdue: u32) -> ShortView {
         let long = self.seconds.long();
         let short = self.seconds.short();
-        shared.publish(
-            Share {
+        ShortView {
+            slow: Share {
                 part: long.slow,
                 whole: long.completed,
             },
             // Both of the same ten seconds: an overdue request fails long after it became so.
-            Share {
+            failed: Share {
                 part: short.failed,
                 whole: short.outcomes.saturating_add(overdue),
             },
-            Share {
-                part: short.retries,
+            retries: Share {
+                part: short.retries_counted,
                 whole: short.offered,
             },
+            class_share_bp: class_shares(&short),
+            slow_short: Share {
+                part: short.slow,
+                whole: short.completed,
+            },
             overdue,
-        );
+        }
+    }
+
+    /// A circuit that closes starts anew: what made it open must not open it again.
+    fn follow_circuit(&mut self, circuit: CircuitReading) {
+        let was_closed = self.circuit.state == CircuitState::Closed;
+        if circuit.state == CircuitState::Closed
+            && (!was_closed || circuit.epoch != self.circuit.epoch)
+        {
+            self.seconds.forget_outcomes();
+        }
+        self.circuit = circuit;
     }
 
     /// Raised at once, lowered only after a long calm: a route on the edge must not flicker.
@@ -196,11 +232,26 @@ impl RouteWindows {
     }
 }
 
+/// Retries, ordinary and privileged requests of the offered, basis points.
+fn class_shares(counts: &Counts) -> [u16; 3] {
+    let share = |part: u32| {
+        let share = u64::from(part) * 10_000 / u64::from(counts.offered.max(1));
+        BasisPoints::saturating(share)
+    };
+    let (retries, privileged) = (share(counts.retries), share(counts.privileged));
+    let others = BasisPoints::saturating(retries.wide() + privileged.wide()).complement();
+    [retries.get(), others.get(), privileged.get()]
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{TICK_NS, Ticker};
-    use crate::observation::{Board, Share};
+    use super::{TICK_NS, TickVerdict, Ticker};
+    use crate::observation::{Board, Offered, RouteState, Share, ShortView};
     use crate::units::{Band, Bands, BasisPoints, Moment};
+
+    fn calm(_: usize, _: &RouteState, _: &ShortView) -> TickVerdict {
+        TickVerdict::default()
+    }
 
     fn at(tick: u64) -> Moment {
         Moment::default().plus_nanos(tick * TICK_NS)
@@ -208,17 +259,17 @@ mod tests {
 
     #[test]
     fn windows_publish_what_workers_counted() {
-        let board = Board::new(2, 2);
+        let board = Board::new(["a", "b"], 2);
         let mut ticker = Ticker::default();
-        for worker in board.workers() {
-            let route = worker.touch(1).expect("route 1 is there");
+        for worker in 0..board.workers() {
+            let route = board.touch(worker, 1).expect("route 1 is there");
             for latency in 0..10 {
-                route.note_offered(false);
+                route.note_offered(Offered::Ordinary);
                 route.note_forwarded();
                 route.note_outcome(1_000, latency % 2 == 0, latency == 0, false);
             }
         }
-        ticker.tick(&board, at(10), &Bands::default(), |_, _| BasisPoints::ZERO);
+        ticker.tick(&board, at(10), &Bands::default(), calm);
         let shared = board.published(1).expect("route 1 is there");
         assert_eq!(
             shared.slow(),
@@ -228,32 +279,26 @@ mod tests {
             }
         );
         assert_eq!(shared.failed(), Share { part: 2, whole: 20 });
-        ticker.tick(&board, at(10 + 111), &Bands::default(), |_, _| {
-            BasisPoints::ZERO
-        });
+        ticker.tick(&board, at(10 + 111), &Bands::default(), calm);
         assert_eq!(shared.failed(), Share::default(), "10 s are over");
         assert_eq!(shared.slow().whole, 20, "60 s are not");
-        ticker.tick(&board, at(10 + 611), &Bands::default(), |_, _| {
-            BasisPoints::ZERO
-        });
+        ticker.tick(&board, at(10 + 611), &Bands::default(), calm);
         assert_eq!(shared.slow(), Share::default());
-        ticker.tick(&board, at(10 + 612), &Bands::default(), |_, _| {
-            BasisPoints::ZERO
-        });
+        ticker.tick(&board, at(10 + 612), &Bands::default(), calm);
         assert!(ticker.active.is_empty(), "a silent route costs nothing");
     }
 
     #[test]
     fn quantiles_are_those_of_the_last_closed_minute() {
-        let board = Board::new(1, 1);
+        let board = Board::new(["a"], 1);
         let mut ticker = Ticker::default();
-        let route = board.workers()[0].touch(0).expect("route 0 is there");
+        let route = board.touch(0, 0).expect("route 0 is there");
         for _ in 0..100 {
             route.note_outcome(5_000, false, false, false);
         }
-        ticker.tick(&board, at(599), &Bands::default(), |_, _| BasisPoints::ZERO);
+        ticker.tick(&board, at(599), &Bands::default(), calm);
         assert_eq!(ticker.view(0).map(|view| view.last_minute.total()), Some(0));
-        ticker.tick(&board, at(600), &Bands::default(), |_, _| BasisPoints::ZERO);
+        ticker.tick(&board, at(600), &Bands::default(), calm);
         assert_eq!(
             ticker.view(0).map(|view| view.last_minute.total()),
             Some(100)
@@ -262,14 +307,12 @@ mod tests {
 
     #[test]
     fn a_minute_before_the_first_request_had_none() {
-        let board = Board::new(1, 1);
+        let board = Board::new(["a"], 1);
         let mut ticker = Ticker::default();
         let mut last_minute = |tick: u64, requests: usize| {
-            let route = board.workers()[0].touch(0).expect("route 0 is there");
+            let route = board.touch(0, 0).expect("route 0 is there");
             (0..requests).for_each(|_| route.note_outcome(5_000, false, false, false));
-            ticker.tick(&board, at(tick), &Bands::default(), |_, _| {
-                BasisPoints::ZERO
-            });
+            ticker.tick(&board, at(tick), &Bands::default(), calm);
             ticker.view(0).map(|view| view.last_minute.total())
         };
         // First in minute 5, then again in minute 9 after the route was forgotten.
@@ -292,13 +335,16 @@ mod tests {
 
     #[test]
     fn a_band_rises_at_once_and_falls_after_a_long_calm() {
-        let board = Board::new(1, 1);
+        let board = Board::new(["a"], 1);
         let mut ticker = Ticker::default();
-        let route = board.workers()[0].touch(0).expect("route 0 is there");
+        let route = board.touch(0, 0).expect("route 0 is there");
         route.note_outcome(1, false, false, false);
         let band = |ticker: &mut Ticker, tick: u64, score: u64| {
             let score = BasisPoints::saturating(score);
-            ticker.tick(&board, at(tick), &Bands::default(), |_, _| score);
+            ticker.tick(&board, at(tick), &Bands::default(), |_, _, _| TickVerdict {
+                distress: score,
+                ..TickVerdict::default()
+            });
             board.published(0).map(|shared| shared.band())
         };
         assert_eq!(band(&mut ticker, 1, 7_000), Some(Band::High));

@@ -12,6 +12,8 @@ use crate::observation::{BUCKETS, Histogram, bucket_of};
 pub struct RouteTotals {
     offered: AtomicU32,
     retries: AtomicU32,
+    retries_counted: AtomicU32,
+    privileged: AtomicU32,
     outcomes: AtomicU32,
     forwarded: AtomicU32,
     ended: AtomicU32,
@@ -24,6 +26,20 @@ pub struct RouteTotals {
     latencies: [AtomicU32; BUCKETS],
 }
 
+/// How a request counts among those that asked for a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// As any other.
+    Ordinary,
+    /// Of the high class.
+    Privileged,
+    /// A retry; whether it counts as part of a storm depends on its client.
+    Retry {
+        /// It does.
+        counts: bool,
+    },
+}
+
 /// A reading of [`RouteTotals`], summed over workers by wrapping addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TotalsReading {
@@ -31,6 +47,10 @@ pub struct TotalsReading {
     pub offered: u32,
     /// Retries among them.
     pub retries: u32,
+    /// Retries that count as a storm: one client gives at most a tenth of them.
+    pub retries_counted: u32,
+    /// Requests of the high class among them.
+    pub privileged: u32,
     /// Requests that ended with an outcome that speaks about the route.
     pub outcomes: u32,
     /// Requests sent on to the upstream.
@@ -54,6 +74,8 @@ impl Default for RouteTotals {
         Self {
             offered: AtomicU32::new(0),
             retries: AtomicU32::new(0),
+            retries_counted: AtomicU32::new(0),
+            privileged: AtomicU32::new(0),
             outcomes: AtomicU32::new(0),
             forwarded: AtomicU32::new(0),
             ended: AtomicU32::new(0),
@@ -80,10 +102,17 @@ fn bump(cell: &AtomicU32) {
 impl RouteTotals {
     /// A request asked for the route.
     #[inline]
-    pub fn note_offered(&self, is_retry: bool) {
+    pub fn note_offered(&self, kind: Offered) {
         bump(&self.offered);
-        if is_retry {
-            bump(&self.retries);
+        match kind {
+            Offered::Ordinary => {}
+            Offered::Privileged => bump(&self.privileged),
+            Offered::Retry { counts } => {
+                bump(&self.retries);
+                if counts {
+                    bump(&self.retries_counted);
+                }
+            }
         }
     }
 
@@ -143,6 +172,8 @@ impl RouteTotals {
         };
         add(&mut reading.offered, &self.offered);
         add(&mut reading.retries, &self.retries);
+        add(&mut reading.retries_counted, &self.retries_counted);
+        add(&mut reading.privileged, &self.privileged);
         add(&mut reading.outcomes, &self.outcomes);
         add(&mut reading.forwarded, &self.forwarded);
         add(&mut reading.ended, &self.ended);
@@ -162,62 +193,14 @@ impl RouteTotals {
     }
 }
 
-/// All totals of one worker, and which routes it touched since the last tick.
-#[derive(Debug)]
-pub struct WorkerTotals {
-    routes: Box<[RouteTotals]>,
-    touched: Box<[AtomicU64]>,
-}
-
-impl WorkerTotals {
-    /// Totals for `routes` routes, all 0.
-    #[must_use]
-    pub fn new(routes: usize) -> Self {
-        Self {
-            routes: (0..routes).map(|_| RouteTotals::default()).collect(),
-            touched: (0..routes.div_ceil(64))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-        }
-    }
-
-    /// The totals of a route, marked as touched. `None` where there is no such route.
-    #[inline]
-    pub fn touch(&self, route: usize) -> Option<&RouteTotals> {
-        let totals = self.routes.get(route)?;
-        if let Some(word) = self.touched.get(route / 64) {
-            let bit = 1 << (route % 64);
-            // Mostly set already: then the line stays shared with the ticker, unwritten.
-            if word.load(Ordering::Relaxed) & bit == 0 {
-                word.fetch_or(bit, Ordering::Release);
-            }
-        }
-        Some(totals)
-    }
-
-    /// The totals of a route, for reading.
-    #[must_use]
-    pub fn route(&self, route: usize) -> Option<&RouteTotals> {
-        self.routes.get(route)
-    }
-
-    /// Takes the marks of 64 routes: bit i of word w stands for route 64 w + i.
-    pub(super) fn take_touched(&self, word: usize) -> u64 {
-        self.touched
-            .get(word)
-            .map_or(0, |word| match word.load(Ordering::Relaxed) {
-                0 => 0,
-                _ => word.swap(0, Ordering::Acquire),
-            })
-    }
-}
-
 /// The latencies of a route, summed over workers, and their sum in microseconds.
 #[must_use]
-pub(super) fn sum_latencies(workers: &[WorkerTotals], route: usize) -> (Histogram, u64) {
+pub(super) fn sum_latencies<'t>(
+    workers: impl Iterator<Item = &'t RouteTotals>,
+) -> (Histogram, u64) {
     let mut counts = [0; BUCKETS];
     let mut sum_us = 0_u64;
-    for totals in workers.iter().filter_map(|worker| worker.route(route)) {
+    for totals in workers {
         sum_us = sum_us.wrapping_add(totals.add_latencies_to(&mut counts));
     }
     (Histogram::new(counts), sum_us)
@@ -225,9 +208,9 @@ pub(super) fn sum_latencies(workers: &[WorkerTotals], route: usize) -> (Histogra
 
 /// The totals of a route, summed over workers.
 #[must_use]
-pub(super) fn sum_totals(workers: &[WorkerTotals], route: usize) -> TotalsReading {
+pub(super) fn sum_totals<'t>(workers: impl Iterator<Item = &'t RouteTotals>) -> TotalsReading {
     let mut reading = TotalsReading::default();
-    for totals in workers.iter().filter_map(|worker| worker.route(route)) {
+    for totals in workers {
         totals.add_to(&mut reading);
     }
     reading
@@ -235,30 +218,18 @@ pub(super) fn sum_totals(workers: &[WorkerTotals], route: usize) -> TotalsReadin
 
 #[cfg(test)]
 mod tests {
-    use super::{WorkerTotals, sum_totals};
+    use super::{Offered, RouteTotals, sum_totals};
 
     #[test]
     fn an_overdue_request_is_counted_slow_once() {
-        let worker = WorkerTotals::new(1);
-        let route = worker.touch(0).expect("route 0 is there");
-        route.note_offered(false);
+        let route = RouteTotals::default();
+        route.note_offered(Offered::Ordinary);
         route.note_forwarded();
         route.note_overdue();
         route.note_outcome(900_000, true, false, true);
-        let sum = sum_totals(&[worker], 0);
+        let sum = sum_totals([route].iter());
         assert_eq!((sum.completed, sum.slow, sum.failed), (1, 1, 0));
         assert_eq!((sum.overdue_began, sum.overdue_ended), (1, 1));
         assert_eq!(sum.forwarded, sum.ended);
-    }
-
-    #[test]
-    fn touched_routes_are_told_once() {
-        let worker = WorkerTotals::new(130);
-        let _ = worker.touch(0);
-        let _ = worker.touch(129);
-        assert_eq!(worker.take_touched(0), 1);
-        assert_eq!(worker.take_touched(2), 2);
-        assert_eq!(worker.take_touched(2), 0);
-        assert!(worker.touch(130).is_none());
     }
 }

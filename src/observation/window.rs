@@ -7,6 +7,10 @@ pub struct Counts {
     pub offered: u32,
     /// Retries among them.
     pub retries: u32,
+    /// Retries that count as a storm.
+    pub retries_counted: u32,
+    /// Requests of the high class.
+    pub privileged: u32,
     /// Requests that ended with an outcome.
     pub outcomes: u32,
     /// Requests with an outcome or overdue.
@@ -22,6 +26,8 @@ impl Counts {
         Self {
             offered: self.offered.saturating_add(other.offered),
             retries: self.retries.saturating_add(other.retries),
+            retries_counted: self.retries_counted.saturating_add(other.retries_counted),
+            privileged: self.privileged.saturating_add(other.privileged),
             outcomes: self.outcomes.saturating_add(other.outcomes),
             completed: self.completed.saturating_add(other.completed),
             failed: self.failed.saturating_add(other.failed),
@@ -33,6 +39,8 @@ impl Counts {
         Self {
             offered: self.offered.saturating_sub(other.offered),
             retries: self.retries.saturating_sub(other.retries),
+            retries_counted: self.retries_counted.saturating_sub(other.retries_counted),
+            privileged: self.privileged.saturating_sub(other.privileged),
             outcomes: self.outcomes.saturating_sub(other.outcomes),
             completed: self.completed.saturating_sub(other.completed),
             failed: self.failed.saturating_sub(other.failed),
@@ -94,6 +102,22 @@ impl SecondWindow {
         self.long
     }
 
+    /// Forgets how requests ended; what was offered stays.
+    pub fn forget_outcomes(&mut self) {
+        let offered_only = |counts: &mut Counts| {
+            *counts = Counts {
+                outcomes: 0,
+                completed: 0,
+                failed: 0,
+                slow: 0,
+                ..*counts
+            };
+        };
+        self.slots.iter_mut().for_each(offered_only);
+        offered_only(&mut self.short);
+        offered_only(&mut self.long);
+    }
+
     fn advance(&mut self, second: u64) {
         if second > self.second + SLOTS {
             *self = Self {
@@ -125,11 +149,10 @@ mod tests {
     fn one() -> Counts {
         Counts {
             offered: 1,
-            retries: 0,
             outcomes: 1,
             completed: 1,
-            failed: 0,
             slow: 1,
+            ..Counts::default()
         }
     }
 

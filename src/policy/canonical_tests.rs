@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{ReadError, read, write};
 use crate::contract::file::bounds::{COUNT_MAX, usable_method};
-use crate::contract::{Contract, ContractId, Method, MethodSet, PathRules, Terms};
+use crate::contract::{Contract, ContractId, ContractParts, Method, MethodSet, PathRules, Terms};
 use crate::policy::rules::{PerFactor, Rules, Severity, Stage};
 use crate::units::{BasisPoints, Factor, Millis, PartsPerMillion, PerMinute, Tier};
 
@@ -22,7 +22,6 @@ fn terms() -> impl Strategy<Value = Terms> {
     let tier = proptest::option::of(prop_oneof![Just(Tier::ObserveOnly), Just(Tier::Control)]);
     let flags = any::<(bool, bool, bool)>();
     (numbers, limits, tier, flags).prop_map(|(numbers, limits, tier, flags)| Terms {
-        client_rate_limit: None,
         max_latency: Millis::new(numbers.0),
         timeout: Millis::new(numbers.1),
         error_budget: PartsPerMillion::new(numbers.2).unwrap(),
@@ -36,6 +35,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             allow_encoded_slash: flags.1,
             merge_slashes: flags.2,
         },
+        ..Terms::default()
     })
 }
 
@@ -44,14 +44,11 @@ fn contract(number: usize, terms: Terms, methods: &[Method], owner: Option<Strin
     let set = methods.iter().fold(MethodSet::EMPTY, |set, m| set.with(*m));
     let endpoint = format!("GET /r{number}/{{id}}/{{*rest}}");
     let upstream = number.is_multiple_of(2).then(|| "u1".into());
-    Contract::new(
-        id,
-        endpoint.into(),
-        set,
+    Contract::new(ContractParts {
         upstream,
-        owner.map(Into::into),
-        terms,
-    )
+        owner: owner.map(Into::into),
+        ..ContractParts::new(id, &endpoint, set, terms)
+    })
 }
 
 fn contracts() -> impl Strategy<Value = Vec<Contract>> {

@@ -1,6 +1,8 @@
 //! The rules of one policy, as the stages read them.
 
-use crate::units::{Action, ActionSet, BasisPoints, FACTOR_COUNT, Factor, Tier};
+use std::num::NonZeroU32;
+
+use crate::units::{Action, ActionSet, BasisPoints, FACTOR_COUNT, Factor, Millis, PerMinute, Tier};
 pub use crate::units::{Band, Bands};
 
 /// A whole policy, compiled: valid by construction.
@@ -22,6 +24,10 @@ pub struct Rules {
     pub method_disallowed: Severity,
     /// What each tier may do, weakest tier first.
     pub tiers: [ActionSet; 3],
+    /// When circuits open, and for how long.
+    pub circuit: CircuitRules,
+    /// How retries are known, and how many of our own are sent.
+    pub retry: RetryRules,
 }
 
 impl Rules {
@@ -62,6 +68,8 @@ impl Default for Rules {
                 controlling,
                 controlling.with(Action::PolicyUpdate),
             ],
+            circuit: CircuitRules::default(),
+            retry: RetryRules::default(),
         }
     }
 }
@@ -141,6 +149,83 @@ pub struct UnknownEndpoint {
     pub action: Severity,
     /// The status of a refusal by quarantine: 404 (default) or 403.
     pub answer_status: u16,
+    /// Requests per minute to all unknown paths together, where they are let through.
+    pub rate_limit: PerMinute,
+    /// Requests of that limit at once.
+    pub burst: NonZeroU32,
+}
+
+/// When circuits open, and for how long. The windows are those of risk: 10 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CircuitRules {
+    /// Broken exchanges in a row (no connection, reset, timeout, 502, 504) that open a circuit.
+    pub broken_in_a_row: NonZeroU32,
+    /// Below this many requests no share opens one.
+    pub samples_min: NonZeroU32,
+    /// The share of slow requests that opens one.
+    pub slow_share: BasisPoints,
+    /// How long it is open the first time; doubled each time until [`Self::open_max`].
+    pub open: Millis,
+    /// The longest it is open.
+    pub open_max: Millis,
+    /// For how long after closing some requests are still shed, fewer and fewer.
+    pub slow_start: Millis,
+}
+
+impl Default for CircuitRules {
+    fn default() -> Self {
+        const fn count(value: u32) -> NonZeroU32 {
+            match NonZeroU32::new(value) {
+                Some(value) => value,
+                None => NonZeroU32::MIN,
+            }
+        }
+        Self {
+            broken_in_a_row: count(5),
+            samples_min: count(20),
+            slow_share: BasisPoints::saturating(8_000),
+            open: Millis::new(1_000),
+            open_max: Millis::new(60_000),
+            slow_start: Millis::new(5_000),
+        }
+    }
+}
+
+/// How retries are known, and how many of our own are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryRules {
+    /// The fields that declare earlier attempts, lower case, at most eight.
+    pub headers: Box<[Box<str>]>,
+    /// Our own retries of first attempts, at most.
+    pub budget: BasisPoints,
+}
+
+impl Default for RetryRules {
+    fn default() -> Self {
+        Self {
+            headers: [
+                "x-envoy-attempt-count",
+                "grpc-previous-rpc-attempts",
+                "x-retry-count",
+            ]
+            .map(Box::from)
+            .into(),
+            budget: BasisPoints::saturating(2_000),
+        }
+    }
+}
+
+impl UnknownEndpoint {
+    /// Ten a second, where the policy does not say.
+    pub const DEFAULT_RATE_LIMIT: PerMinute = match PerMinute::new(600) {
+        Some(rate) => rate,
+        None => PerMinute::MIN,
+    };
+    /// Sixty at once, where the policy does not say.
+    pub const DEFAULT_BURST: NonZeroU32 = match NonZeroU32::new(60) {
+        Some(burst) => burst,
+        None => NonZeroU32::MIN,
+    };
 }
 
 impl Default for UnknownEndpoint {
@@ -148,6 +233,8 @@ impl Default for UnknownEndpoint {
         Self {
             action: Severity::Quarantine,
             answer_status: 404,
+            rate_limit: Self::DEFAULT_RATE_LIMIT,
+            burst: Self::DEFAULT_BURST,
         }
     }
 }

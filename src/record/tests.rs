@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Catalogue, Contract, ContractId, Method, MethodSet, Pairing, Terms};
+use crate::contract::{
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Pairing, Terms,
+};
 use crate::ledger::{Chain, Record};
 use crate::observation::{Arrival, ClientKey, Completion, Ending, Share};
 use crate::pipeline::{admit, complete, judge};
@@ -18,14 +20,12 @@ const ORDINARY_LINE_BYTES_MAX: usize = 1_000;
 const COLD_LINE_BYTES_MAX: usize = 1_100;
 
 fn registry(tier: Tier) -> Arc<Registry> {
-    let contract = Contract::new(
+    let contract = Contract::new(ContractParts::new(
         ContractId::new("deploy_get_v1").expect("a valid id"),
-        "GET /api/v1/deployments/{id}".into(),
+        "GET /api/v1/deployments/{id}",
         MethodSet::EMPTY.with(Method::Get),
-        None,
-        None,
         Terms::default(),
-    );
+    ));
     Arc::new(Registry::new(RulebookParts {
         catalogue: Catalogue::build(vec![contract]).expect("one contract"),
         rules: Rules::default(),
@@ -47,6 +47,9 @@ fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {
         client: ClientKey(0x0123_4567_89ab_cdef),
         at,
         listener_tier: Tier::Autonomous,
+        address: None,
+        request: crate::observation::RequestKey::default(),
+        privileged: false,
         declared_retries: 0,
         has_body: false,
     };

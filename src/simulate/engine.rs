@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::contract::{Method, canonicalise, split_query};
-use crate::enforcement::Measure;
 use crate::observation::{
-    Arrival, Completion, Ending, OpenRequest, OpenRequests, OpenToken, TICK_NS, Ticker,
+    Arrival, Completion, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, TICK_NS, Ticker,
     UpstreamError,
 };
 use crate::pipeline::{self, Admission};
@@ -74,16 +73,23 @@ impl<'a> Engine<'a> {
         self.is_touched = true;
         self.finished.push_back(None);
         let method = Method::from_token(&line.method);
+        let (raw_path, query) = split_query(line.target().unwrap_or_default().as_bytes());
+        let path = canonicalise(raw_path);
+        let client = line.client_key();
+        let same = path
+            .as_ref()
+            .map_or(raw_path, |path| path.as_str().as_bytes());
         let arrival = Arrival {
             method,
-            client: line.client_key(),
+            client,
+            address: None,
+            request: RequestKey::of(client, method, same, query),
+            privileged: false,
             at: virtual_moment(line.at_ms),
             listener_tier: Tier::Autonomous,
-            declared_retries: line.declared_retries(),
+            declared_retries: line.declared_retries(&self.rulebook.rules().retry.headers),
             has_body: false,
         };
-        let (path, _) = split_query(line.target().unwrap_or_default().as_bytes());
-        let path = canonicalise(path);
         let pairing = self
             .rulebook
             .catalogue()
@@ -125,7 +131,7 @@ impl<'a> Engine<'a> {
     }
 
     fn start(&mut self, running: Running, at_ms: u64) {
-        if running.admission.judgement.permit.measure() != Measure::Forward {
+        if !running.admission.is_forwarded() {
             let status = (self.refusal_status)(self.rulebook, &running.admission);
             self.end(&running, false, at_ms, status, 0, Ending::Refused);
             return;

@@ -151,11 +151,13 @@ impl TrafficLine {
         )
     }
 
-    /// The earlier attempts that a header declares.
+    /// The earlier attempts that one of these fields declares.
     #[must_use]
-    pub fn declared_retries(&self) -> u8 {
+    pub fn declared_retries(&self, fields: &[Box<str>]) -> u8 {
+        let is_known = |name: &str| fields.iter().any(|known| known.eq_ignore_ascii_case(name));
         self.headers
             .iter()
+            .filter(|(name, _)| is_known(name))
             .filter_map(|(name, value)| declared_retries(name, value))
             .max()
             .unwrap_or(0)
@@ -285,6 +287,7 @@ mod tests {
         let text = r#"{"at_ms":0,"method":"GET","url":"http://api.test/a","headers":{"X-Envoy-Attempt-Count":"3"}}"#;
         let line = TrafficLine::read(text, 1, 0).expect("a valid line");
         assert_eq!(line.target(), Some("/a"));
-        assert_eq!(line.declared_retries(), 2);
+        assert_eq!(line.declared_retries(&["x-retry-count".into()]), 2);
+        assert_eq!(line.declared_retries(&[]), 0);
     }
 }

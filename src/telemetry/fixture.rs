@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::contract::{
-    Catalogue, Contract, ContractId, ContractIndex, Method, MethodSet, Pairing, Terms,
+    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
+    Terms,
 };
 use crate::observation::{Arrival, ClientKey, Completion, Ending};
 use crate::pipeline::{Admission, admit, complete};
@@ -17,14 +18,12 @@ pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
 
 pub(crate) fn contracts() -> Vec<Contract> {
     let contract = |id, endpoint: &str, owner: Option<&str>| {
-        Contract::new(
-            ContractId::new(id).expect("a valid id"),
-            endpoint.into(),
-            MethodSet::EMPTY.with(Method::Get),
-            None,
-            owner.map(Box::from),
-            Terms::default(),
-        )
+        let id = ContractId::new(id).expect("a valid id");
+        let methods = MethodSet::EMPTY.with(Method::Get);
+        Contract::new(ContractParts {
+            owner: owner.map(Box::from),
+            ..ContractParts::new(id, endpoint, methods, Terms::default())
+        })
     };
     vec![
         contract(
@@ -78,6 +77,9 @@ pub(crate) fn arrival() -> Arrival {
             wall_us: 1_767_225_600_000_000,
         },
         listener_tier: Tier::Autonomous,
+        address: None,
+        request: crate::observation::RequestKey::default(),
+        privileged: false,
         declared_retries: 0,
         has_body: false,
     }

@@ -133,10 +133,9 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
 }
 
 fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
-    let Some(shared) = rulebook.board().published(route) else {
-        return;
-    };
-    let (signals, terms) = pipeline::signals_at_rest(rulebook, route, shared);
+    let state = rulebook.route(route);
+    let ticked_ns = state.published().ticked_ns();
+    let (signals, terms) = pipeline::signals_at_rest(rulebook, route, state, ticked_ns);
     for line in &TABLE {
         let of_route = line.family.subject() == Subject::Route;
         if !of_route || !signals.known.contains(line.factor) {

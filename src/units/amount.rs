@@ -142,6 +142,9 @@ impl Millis {
 pub struct PerMinute(u32);
 
 impl PerMinute {
+    /// The least.
+    pub const MIN: Self = Self(1);
+
     /// `Some` for 1 and more.
     #[must_use]
     pub const fn new(value: u32) -> Option<Self> {

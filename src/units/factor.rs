@@ -95,6 +95,15 @@ impl FactorSet {
     /// No factor.
     pub const EMPTY: Self = Self(0);
 
+    /// All factors.
+    pub const ALL: Self = Self((1 << FACTOR_COUNT) - 1);
+
+    /// This set but for `factor`.
+    #[must_use]
+    pub const fn without(self, factor: Factor) -> Self {
+        Self(self.0 & !(1 << factor as u8))
+    }
+
     /// This set and `factor`.
     #[must_use]
     pub const fn with(self, factor: Factor) -> Self {

@@ -127,7 +127,7 @@ prop_compose! {
             bands,
             weights: PerFactor::from_fn(|factor| weights[factor as usize]),
             stages: PerFactor::from_fn(|factor| stages[factor as usize]),
-            unknown_endpoint: UnknownEndpoint { action, answer_status: 404 },
+            unknown_endpoint: UnknownEndpoint { action, ..UnknownEndpoint::default() },
             method_disallowed,
             tiers,
             ..Rules::default()

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tidegate::contract::{Catalogue, Contract, ContractId, Method, MethodSet, Terms};
+use tidegate::contract::{
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms,
+};
 use tidegate::gateway::refusal;
 use tidegate::ledger::{Chain, Record};
 use tidegate::policy::canonical;
@@ -21,7 +23,7 @@ fn contracts() -> Vec<Contract> {
     let contract = |id: &str, endpoint: &str, terms| {
         let methods = MethodSet::EMPTY.with(Method::Get);
         let id = ContractId::new(id).unwrap();
-        Contract::new(id, endpoint.into(), methods, None, None, terms)
+        Contract::new(ContractParts::new(id, endpoint, methods, terms))
     };
     let fast = Terms {
         max_latency: Millis::new(50),

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate::contract::{
-    Catalogue, Contract, ContractId, Method, MethodSet, Pairing, Terms, canonicalise,
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Pairing, Terms, canonicalise,
 };
 use tidegate::enforcement::Measure;
 use tidegate::ledger::{Chain, Record};
-use tidegate::observation::{Arrival, ClientKey, Completion, Ending, Mode, Ticker, UpstreamError};
+use tidegate::observation::{
+    Arrival, ClientKey, Completion, Ending, Mode, RequestKey, Ticker, UpstreamError,
+};
 use tidegate::pipeline::{self, Admission};
 use tidegate::policy::rules::Rules;
 use tidegate::record::{Comparison, DecisionEvent, DecisionLine, Encoder, Event};
@@ -44,7 +46,7 @@ fn contracts() -> Vec<Contract> {
     let contract = |id: &str, endpoint: &str, terms| {
         let methods = MethodSet::EMPTY.with(Method::Get);
         let id = ContractId::new(id).unwrap();
-        Contract::new(id, endpoint.into(), methods, None, None, terms)
+        Contract::new(ContractParts::new(id, endpoint, methods, terms))
     };
     let api = Terms {
         max_latency: Millis::new(60),
@@ -102,6 +104,9 @@ impl Gateway {
             client: ClientKey(client),
             at: moment(now),
             listener_tier: Tier::Autonomous,
+            address: None,
+            request: RequestKey::of(ClientKey(client), method, path.as_bytes(), None),
+            privileged: false,
             declared_retries: retries,
             has_body: false,
         };

@@ -58,7 +58,6 @@ pub(super) fn read_terms(
         return None;
     }
     Some(Terms {
-        client_rate_limit: None,
         max_latency: max_latency?,
         timeout: timeout?,
         error_budget: error_budget?,
@@ -69,6 +68,7 @@ pub(super) fn read_terms(
         stream: stream?,
         tier: tier?,
         path_rules: path_rules?,
+        ..Terms::default()
     })
 }
 

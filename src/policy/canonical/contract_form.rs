@@ -8,7 +8,7 @@ use super::ReadError;
 use crate::contract::file::bounds::{
     COUNT_MAX, ENDPOINT_CHARS_MAX, MILLIS_MAX, OWNER_CHARS_MAX, is_usable_tier, usable_method,
 };
-use crate::contract::{Contract, ContractId, MethodSet, PathRules, Template, Terms};
+use crate::contract::{Contract, ContractId, ContractParts, MethodSet, PathRules, Template, Terms};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::is_printable;
 
@@ -86,8 +86,11 @@ impl TryFrom<ContractForm> for Contract {
         let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
         let upstream = form.upstream.map(String::into_boxed_str);
         let owner = form.owner.map(String::into_boxed_str);
-        let endpoint = form.endpoint.into_boxed_str();
-        Ok(Self::new(id, endpoint, methods, upstream, owner, terms))
+        Ok(Self::new(ContractParts {
+            upstream,
+            owner,
+            ..ContractParts::new(id, &form.endpoint, methods, terms)
+        }))
     }
 }
 
@@ -119,7 +122,6 @@ fn terms(form: &ContractForm) -> Option<Terms> {
         return None;
     }
     Some(Terms {
-        client_rate_limit: None,
         max_latency: millis(form.max_latency_ms)?,
         timeout: millis(form.timeout_ms)?,
         error_budget: PartsPerMillion::new(form.error_budget_ppm).filter(|ppm| ppm.get() > 0)?,
@@ -133,6 +135,7 @@ fn terms(form: &ContractForm) -> Option<Terms> {
             allow_encoded_slash: form.allow_encoded_slash,
             merge_slashes: form.merge_slashes,
         },
+        ..Terms::default()
     })
 }
 

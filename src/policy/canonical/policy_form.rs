@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
-use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::policy::rules::{
+    Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
+};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
 use crate::yaml::is_printable;
 
@@ -124,6 +126,8 @@ impl TryFrom<PolicyForm> for Rules {
             unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
             method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
             tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
+            circuit: CircuitRules::default(),
+            retry: RetryRules::default(),
         })
     }
 }
@@ -168,6 +172,7 @@ fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {
     matches!(answer_status, 403 | 404).then_some(UnknownEndpoint {
         action,
         answer_status,
+        ..UnknownEndpoint::default()
     })
 }
 
