@@ -54,8 +54,6 @@ pub struct Admission {
     pub overdue_at_ns: u64,
     /// Where it goes.
     pub way: Way,
-    /// How long it waits for its turn before it is sent, nanoseconds.
-    pub hold_ns: u64,
     /// How long until the limit or circuit that refused it would not, nanoseconds.
     pub wait_ns: u64,
     mode: Mode,
@@ -86,6 +84,12 @@ struct Holds {
 }
 
 impl Admission {
+    /// How long it waits for its turn before it is sent, nanoseconds.
+    #[must_use]
+    pub const fn hold_ns(&self) -> u64 {
+        self.signals.hold_ns
+    }
+
     /// Whether the request is sent on, wherever.
     #[must_use]
     pub const fn is_forwarded(&self) -> bool {
@@ -137,11 +141,11 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     signals.tier = tier;
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
-        signals.shed_hash = draw(&site);
+        draw(&site, &mut signals);
     }
     let assessment = assess(rulebook.rules(), terms, &signals);
     if !rulebook.needs_canary_hash() && sheds(rulebook, &assessment, &signals) {
-        signals.shed_hash = draw(&site);
+        draw(&site, &mut signals);
     }
     let mut judgement = conclude(rulebook.rules(), assessment, &signals);
     let mut taken = Taken::default();
@@ -151,7 +155,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
             judgement = conclude(rulebook.rules(), assessment, &signals);
         }
     }
-    let way = way_of(&judgement.permit, terms, taken.hold_ns);
+    let way = way_of(&judgement.permit, terms, &signals);
     let mut admission = Admission {
         route: index,
         signals,
@@ -159,7 +163,6 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         contracted: terms.is_some(),
         overdue_at_ns: u64::MAX,
         way,
-        hold_ns: taken.hold_ns,
         wait_ns: taken.wait_ns.max(circuit.wait_ns),
         mode: site.mode,
         epoch: circuit.epoch,
@@ -188,10 +191,12 @@ impl Site<'_> {
     }
 }
 
-const fn way_of(permit: &Permit, terms: Option<&Terms>, hold_ns: u64) -> Way {
+/// Where a request goes that is permitted so much.
+#[must_use]
+pub const fn way_of(permit: &Permit, terms: Option<&Terms>, signals: &Signals) -> Way {
     match (permit.measure(), terms) {
         (Measure::Forward, _) => Way::Forward,
-        (Measure::Throttle, _) if hold_ns > 0 => Way::Forward,
+        (Measure::Throttle, _) if signals.hold_ns > 0 => Way::Forward,
         (Measure::Quarantine, Some(terms)) => match terms.quarantine {
             Quarantine::Reject => Way::Refuse,
             Quarantine::Divert => Way::Divert,
@@ -209,7 +214,7 @@ fn note_arrival(site: &Site<'_>, worker: usize, admission: &mut Admission) {
             totals.note_forwarded();
             // A body is the client's time: the clock of the route starts when it has been sent.
             if let Some(terms) = site.terms.filter(|_| !arrival.has_body) {
-                let sent_at = arrival.at.plus_nanos(admission.hold_ns);
+                let sent_at = arrival.at.plus_nanos(admission.signals.hold_ns);
                 admission.overdue_at_ns = overdue_at(terms, sent_at);
             }
         }
@@ -237,18 +242,17 @@ fn sheds(rulebook: &Rulebook, assessment: &Assessment, signals: &Signals) -> boo
 
 /// The same for a client's requests of one minute, so that a retry keeps its fate; but a client
 /// that is a large part of the traffic is shed by parts, or shedding him would be all or nothing.
-fn draw(site: &Site<'_>) -> u16 {
-    let arrival = site.arrival;
-    let name = site.route.name();
-    let own = u64::from(
-        site.slot(arrival.client)
-            .note_offered(arrival.at.monotonic_ns),
-    );
-    let all = u64::from(site.route.published().retries().whole);
-    if own * 10 > all * HEAVY_CLIENT_TENTHS && own > 1 {
-        return numbered_hash(arrival.client, own, name);
+fn draw(site: &Site<'_>, signals: &mut Signals) {
+    let (arrival, name) = (site.arrival, site.route.name());
+    let slot = site.slot(arrival.client);
+    let own = slot.note_offered(arrival.at.monotonic_ns);
+    let all = site.route.published().retries().whole;
+    if own > 1 && u64::from(own) * 10 > u64::from(all) * HEAVY_CLIENT_TENTHS {
+        signals.draw_number = own;
+        signals.shed_hash = numbered_hash(arrival.client, own, name);
+    } else {
+        signals.shed_hash = shed_hash(arrival.client, arrival.at.wall_us, name);
     }
-    shed_hash(arrival.client, arrival.at.wall_us, name)
 }
 
 /// From when on a request sent at `sent_at` is overdue, on the monotonic clock.

@@ -198,6 +198,14 @@ impl Rulebook {
             .unwrap_or(&self.default_upstream)
     }
 
+    /// The upstream group that a route's diverted requests go to.
+    #[must_use]
+    pub fn divert_upstream_of(&self, route: usize) -> &str {
+        self.contract_of(route)
+            .and_then(Contract::divert_upstream)
+            .unwrap_or_else(|| self.upstream_of(route))
+    }
+
     /// Whether the score of every request needs its shed hash.
     #[must_use]
     pub const fn needs_canary_hash(&self) -> bool {

@@ -46,8 +46,8 @@ pub fn shed_hash(client: ClientKey, wall_us: u64, contract: &str) -> u16 {
 /// The same for one request of a client that sends a large part of the traffic: by its number
 /// instead of the minute. Numbers and minutes are told apart by the highest bit.
 #[must_use]
-pub fn numbered_hash(client: ClientKey, number: u64, contract: &str) -> u16 {
-    hash(client, number | 1 << 63, contract)
+pub fn numbered_hash(client: ClientKey, number: u32, contract: &str) -> u16 {
+    hash(client, u64::from(number) | 1 << 63, contract)
 }
 
 fn hash(client: ClientKey, turn: u64, contract: &str) -> u16 {

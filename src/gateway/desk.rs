@@ -372,7 +372,7 @@ fn observed(
         Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
         _ => request.since,
     };
-    let forwarded = request.about.event.forwarded;
+    let forwarded = request.about.event.is_forwarded();
     observation::Completion {
         at: completion.at,
         status: completion.status_sent,

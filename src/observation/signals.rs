@@ -159,6 +159,10 @@ pub struct Signals {
     pub circuit_epoch: u32,
     /// The least share to shed while a circuit that closed a moment ago recovers, basis points.
     pub slow_start_bp: u16,
+    /// Where the draw goes by the number of the request and not by the minute: that number.
+    pub draw_number: u32,
+    /// How long the request waits for its turn before it is sent, nanoseconds.
+    pub hold_ns: u64,
     /// Tail against baseline.
     pub regression: Regression,
     /// Load against the usual.
@@ -176,7 +180,7 @@ pub struct Signals {
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 43;
+pub const INPUT_COUNT: usize = 45;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -242,6 +246,8 @@ impl Signals {
             i64::from(b2.long.part),
             i64::from(b2.long.whole),
             i64::from(self.slow_start_bp),
+            i64::from(self.draw_number),
+            signed(self.hold_ns),
         ]
     }
 
@@ -297,6 +303,8 @@ impl Signals {
             },
             burn: [read.burn()?, read.burn()?, read.burn()?],
             slow_start_bp: read.at_most(SLOW_START_MAX_BP)?,
+            draw_number: read.number()?,
+            hold_ns: read.number()?,
         };
         Ok(signals)
     }
@@ -425,6 +433,8 @@ mod tests {
             },
             burn: [burn(121), burn(125), burn(129)],
             slow_start_bp: 133,
+            draw_number: 134,
+            hold_ns: 135,
         }
     }
 
@@ -434,7 +444,7 @@ mod tests {
         let inputs = [
             4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
             2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
-            128, 129, 130, 131, 132, 133,
+            128, 129, 130, 131, 132, 133, 134, 135,
         ];
         assert_eq!(distinct().to_inputs(), inputs);
         assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
@@ -443,7 +453,7 @@ mod tests {
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[0; 44]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 46]), Err(InputsError::TooMany));
         assert_eq!(
             Signals::from_inputs(&[1, 0]),
             Err(InputsError::TrailingZero)

@@ -14,8 +14,7 @@ const MICROS_PER_MINUTE: u64 = 60_000_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Taken {
     pub(super) holds: Holds,
-    /// How long the request waits before it is sent, nanoseconds.
-    pub(super) hold_ns: u64,
+    hold_ns: u64,
     /// How long until the limit that refused would not, nanoseconds.
     pub(super) wait_ns: u64,
     refused: bool,
@@ -57,6 +56,7 @@ pub(super) fn ask(site: &Site<'_>, signals: &mut Signals) -> Taken {
     let take = asking.all(signals);
     let mut taken = asking.taken;
     signals.take = take;
+    signals.hold_ns = taken.hold_ns;
     taken.refused = take != Take::Granted;
     if taken.refused && taken.hold_ns == 0 && taken.holds.held {
         site.route.release_held();

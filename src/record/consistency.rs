@@ -5,12 +5,11 @@
 //! cannot prove them. Nearly every record is as it should be, so a true one costs no allocation
 //! but that of a case.
 
-use crate::contract::{Contract, Method};
-use crate::decision::{decide, shed_hash};
-use crate::enforcement::Measure;
+use crate::contract::{Contract, Method, Terms, Throttle};
+use crate::decision::{decide, numbered_hash, shed_hash};
 use crate::ledger::{as_text, as_uint};
-use crate::observation::{RetryKind, Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::Judgement;
+use crate::observation::{CircuitState, RetryKind, Signals, Standing, Take, UNMATCHED};
+use crate::pipeline::{Judgement, Way, way_of};
 use crate::policy::rules::{Rules, Severity};
 use crate::record::{DecisionId, DecisionLine, Difference, case_id};
 use crate::risk::canary_hash_needed;
@@ -63,8 +62,19 @@ impl<'a> Check<'_, 'a> {
     }
 
     fn is_forwarded(&self) -> bool {
+        self.way() != Way::Refuse
+    }
+
+    fn way(&self) -> Way {
         // A head that could not be read goes nowhere, whatever the tier allows.
-        self.standing() != Standing::Malformed && self.judged.permit.measure() == Measure::Forward
+        if self.standing() == Standing::Malformed {
+            return Way::Refuse;
+        }
+        let terms = self
+            .contract
+            .filter(|_| self.is_paired())
+            .map(Contract::terms);
+        way_of(&self.judged.permit, terms, &self.line.signals)
     }
 
     fn name(&self) -> &str {
@@ -205,9 +215,15 @@ impl<'a> Check<'_, 'a> {
         let recorded = self.line.signals.shed_hash;
         let distress = self.judged.assessment.distress();
         let needed = self.standing() != Standing::Malformed
-            && (canary_hash_needed(self.rules) || distress >= self.rules.bands.medium());
-        if needed || recorded != 0 {
-            let hash = shed_hash(self.line.client, self.line.wall_us, self.name());
+            && (canary_hash_needed(self.rules)
+                || self.line.signals.slow_start_bp > 0
+                || distress >= self.rules.bands.medium());
+        let number = self.line.signals.draw_number;
+        if needed || recorded != 0 || number != 0 {
+            let hash = match number {
+                0 => shed_hash(self.line.client, self.line.wall_us, self.name()),
+                _ => numbered_hash(self.line.client, number, self.name()),
+            };
             let wanted = hash.to_string();
             self.expect_input(5, recorded.into(), recorded == hash, &wanted);
         }
@@ -229,12 +245,16 @@ impl<'a> Check<'_, 'a> {
         };
         let terms = self.contract.filter(|_| self.is_paired());
         let terms = terms.map(Contract::terms);
-        let asked = terms.is_some() && severity == Severity::Allow;
+        let unknown = self.standing() == Standing::Unknown;
+        let asked = (terms.is_some() || unknown) && severity == Severity::Allow;
+        let has = |limit: fn(&Terms) -> bool| asked && terms.is_some_and(limit);
         let holds = match take {
             Take::NotAsked => !asked,
-            Take::ContractRate => asked && terms.is_some_and(|terms| terms.rate_limit.is_some()),
-            Take::Concurrency => asked && terms.is_some_and(|terms| terms.max_in_flight.is_some()),
-            Take::Granted | Take::ClientRate | Take::Probe => asked,
+            Take::Granted => asked,
+            Take::ClientRate => has(|terms| terms.client_rate_limit.is_some()),
+            Take::ContractRate => asked && unknown || has(|terms| terms.rate_limit.is_some()),
+            Take::Concurrency => has(|terms| terms.max_in_flight.is_some()),
+            Take::Probe => has(|_| true) && self.line.signals.circuit == CircuitState::HalfOpen,
         };
         let wanted = if asked {
             "what a limit of the contract said"
@@ -242,14 +262,29 @@ impl<'a> Check<'_, 'a> {
             "0, because no limit is asked"
         };
         self.expect_input(3, take as u64, holds, wanted);
+        self.hold(terms, take);
+    }
+
+    /// Only a request over a rate waits for its turn, and only as long as its contract lets it.
+    fn hold(&mut self, terms: Option<&Terms>, take: Take) {
+        let hold_ns = self.line.signals.hold_ns;
+        let longest = match terms.map(|terms| terms.throttle) {
+            Some(Throttle::Delay { wait_max, .. }) => wait_max.as_nanos(),
+            _ => 0,
+        };
+        let rate = matches!(take, Take::ClientRate | Take::ContractRate);
+        let holds = hold_ns == 0 || rate && hold_ns <= longest;
+        self.expect_input(44, hold_ns, holds, "at most what the contract lets it wait");
     }
 
     fn course(&mut self) {
         let upstream = self.line.member("upstream");
-        let named = self.contract.and_then(Contract::upstream);
-        if !self.is_forwarded() {
-            self.expect("upstream", upstream.is_empty(), "");
-        } else if named.is_some() {
+        let named = match self.way() {
+            Way::Refuse => return self.expect("upstream", upstream.is_empty(), ""),
+            Way::Divert => self.contract.and_then(Contract::divert_upstream),
+            Way::Forward | Way::Shadow => self.contract.and_then(Contract::upstream),
+        };
+        if named.is_some() {
             self.expect_text("upstream", named);
         } else {
             let is_name = as_text(upstream).is_some_and(|name| !name.is_empty());

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::contract::Contract;
 use crate::ledger::EntryBuilder;
 use crate::observation::UNMATCHED;
+use crate::pipeline::Way;
 use crate::policy::rules::Severity;
 use crate::record::{DecisionEvent, DecisionId, Event, OutcomeEvent, case_id};
 use crate::rulebook::{Registry, Rulebook};
@@ -149,8 +150,10 @@ fn encode_decision(
     if !event.shape.is_empty() {
         line.text("unmatched_shape", event.shape.as_str());
     }
-    if event.forwarded {
-        line.text("upstream", rulebook.upstream_of(route));
+    match event.way {
+        Way::Refuse => {}
+        Way::Forward | Way::Shadow => line.text("upstream", rulebook.upstream_of(route)),
+        Way::Divert => line.text("upstream", rulebook.divert_upstream_of(route)),
     }
     line.uint("upstream_status", u64::from(event.ending.upstream_status));
     line.uint("worker", u64::from(origin.worker));

@@ -2,7 +2,7 @@
 
 use crate::contract::Method;
 use crate::observation::{ClientKey, Completion, Ending, Signals, UpstreamError};
-use crate::pipeline::{Admission, Judgement};
+use crate::pipeline::{Admission, Judgement, Way};
 use crate::record::{InlineText, SHAPE_BYTES_MAX};
 use crate::rulebook::Rulebook;
 
@@ -104,8 +104,8 @@ pub struct DecisionEvent {
     pub route: u32,
     /// Whether a contract of its path claims it.
     pub contracted: bool,
-    /// Whether it was sent on.
-    pub forwarded: bool,
+    /// Where it went.
+    pub way: Way,
     /// The method.
     pub method: Method,
     /// The method's token where it is not one of the known ones.
@@ -138,7 +138,7 @@ impl DecisionEvent {
             rulebook,
             route: u32::try_from(admission.route).unwrap_or(u32::MAX),
             contracted: admission.contracted,
-            forwarded: admission.is_forwarded(),
+            way: admission.way,
             method: Method::Other,
             other_method: InlineText::default(),
             client: ClientKey::default(),
@@ -169,7 +169,7 @@ impl DecisionEvent {
             rulebook: rulebook.serial(),
             route: u32::try_from(rulebook.board().unmatched()).unwrap_or(u32::MAX),
             contracted: false,
-            forwarded: false,
+            way: Way::Refuse,
             method: Method::Other,
             other_method: InlineText::default(),
             client,
@@ -185,6 +185,12 @@ impl DecisionEvent {
             },
             phase: Phase::Observation,
         }
+    }
+
+    /// Whether it was sent on, wherever.
+    #[must_use]
+    pub const fn is_forwarded(&self) -> bool {
+        !matches!(self.way, Way::Refuse)
     }
 
     /// Adds its end to the decision.

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::contract::Terms;
-use crate::decision::shed_hash;
+use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::as_text;
-use crate::observation::{Signals, Take, UNMATCHED};
+use crate::observation::{Signals, Standing, Take, UNMATCHED};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
@@ -74,23 +74,14 @@ impl Impact {
         candidate: &Candidate,
         recorded: Option<&RuleSet>,
     ) {
-        let terms_in = |rules: &RuleSet| {
-            let contract = line.contract_id.and_then(|id| rules.contract(id));
-            contract.map(|contract| *contract.terms())
-        };
-        let terms = terms_in(&candidate.rules);
+        let terms = terms_in(&candidate.rules, line);
         if line.contract_id.is_some() && terms.is_none() {
             self.not_replayable += 1;
             return;
         }
         self.judged += 1;
         self.unmatched += u64::from(line.contract_id.is_none());
-        let judged = self.judge(
-            line,
-            candidate,
-            terms.as_ref(),
-            recorded.and_then(terms_in).as_ref(),
-        );
+        let judged = self.judge(line, candidate, terms.as_ref(), recorded);
         let (was, would_be) = (recorded_course(line), course_of(&judged));
         if would_be != was {
             let contract = line.contract_id.unwrap_or(UNMATCHED);
@@ -110,7 +101,7 @@ impl Impact {
         line: &DecisionLine<'_>,
         candidate: &Candidate,
         terms: Option<&Terms>,
-        recorded: Option<&Terms>,
+        recorded: Option<&RuleSet>,
     ) -> Judgement {
         let ceiling = candidate.ceiling(terms);
         self.tier_assumed += u64::from(ceiling > line.signals.tier);
@@ -118,25 +109,49 @@ impl Impact {
         let mut signals = Signals {
             tier: line.signals.tier.min(ceiling),
             // A record carries the hash only where its own policy needed it.
-            shed_hash: shed_hash(line.client, line.wall_us, contract),
+            shed_hash: match line.signals.draw_number {
+                0 => shed_hash(line.client, line.wall_us, contract),
+                number => numbered_hash(line.client, number, contract),
+            },
             take: Take::NotAsked,
             ..line.signals
         };
         let judged = candidate.judge(terms, &signals);
-        let Some(terms) = terms.filter(|_| judged.decision.severity() == Severity::Allow) else {
+        if judged.decision.severity() != Severity::Allow {
+            return judged;
+        }
+        let unknown = line.signals.standing == Standing::Unknown;
+        let had = recorded.and_then(|rules| match unknown {
+            true => Some(unknown_limits(rules)),
+            false => terms_in(rules, line),
+        });
+        let has = match unknown {
+            true => Some(unknown_limits(&candidate.rules)),
+            false => terms.copied(),
+        };
+        let Some(has) = has else {
             return judged;
         };
-        signals.take = match line.signals.take {
-            // No candidate can change these: neither limit is in a file.
-            take @ (Take::ClientRate | Take::Probe) => take,
-            _ => {
-                let asked = ask(terms, &line.signals, recorded);
-                self.limits_assumed += u64::from(asked.is_assumed);
-                self.rate_estimated += u64::from(asked.is_estimated);
-                asked.take
-            }
-        };
-        candidate.judge(Some(terms), &signals)
+        let asked = ask(&has, &line.signals, had.as_ref());
+        self.limits_assumed += u64::from(asked.is_assumed);
+        self.rate_estimated += u64::from(asked.is_estimated);
+        signals.take = asked.take;
+        candidate.judge(terms, &signals)
+    }
+}
+
+fn terms_in(rules: &RuleSet, line: &DecisionLine<'_>) -> Option<Terms> {
+    let contract = line.contract_id.and_then(|id| rules.contract(id));
+    contract.map(|contract| *contract.terms())
+}
+
+/// The limits of unknown paths, as if they were a contract's.
+fn unknown_limits(rules: &RuleSet) -> Terms {
+    let unknown = &rules.rules().unknown_endpoint;
+    Terms {
+        rate_limit: Some(unknown.rate_limit),
+        burst: Some(unknown.burst),
+        ..Terms::default()
     }
 }
 

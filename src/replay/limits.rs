@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use crate::contract::Terms;
 use crate::observation::{Limit, Signals, Take};
+use crate::units::PerMinute;
 
 /// What came of asking.
 pub(super) struct Asked {
@@ -17,61 +18,100 @@ pub(super) struct Asked {
     pub(super) is_estimated: bool,
 }
 
-/// Asks the candidate's limits with the state that the record holds: the rate first, then the
-/// requests in flight. A state that the record does not hold grants.
+/// Asks the candidate's limits with the state that the record holds, in the order of the takes:
+/// the client's rate, the contract's, the requests in flight, the probe. A state that the record
+/// does not hold grants.
 pub(super) fn ask(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Asked {
-    let rate = ask_rate(terms, signals, recorded);
-    if rate.is_over == Some(true) {
-        return Asked {
-            take: Take::ContractRate,
-            is_assumed: false,
-            is_estimated: rate.is_estimated,
-        };
+    let mut asked = Asked {
+        take: Take::Granted,
+        is_assumed: false,
+        is_estimated: false,
+    };
+    for rate in [Rate::of_client(signals), Rate::of_contract(signals)] {
+        let answer = rate.ask(terms, recorded);
+        asked.is_estimated |= answer.is_estimated;
+        asked.is_assumed |= answer.is_over.is_none();
+        if answer.is_over == Some(true) {
+            asked.take = rate.refusal;
+            asked.is_assumed = false;
+            return asked;
+        }
     }
     let places = ask_places(terms, signals, recorded);
-    Asked {
-        take: match places {
-            Some(true) => Take::Concurrency,
-            _ => Take::Granted,
-        },
-        is_assumed: rate.is_over.is_none() || places.is_none(),
-        is_estimated: rate.is_estimated,
-    }
+    asked.is_assumed |= places.is_none();
+    asked.take = match places {
+        Some(true) => Take::Concurrency,
+        // A circuit is no limit of a file: one that had no probe left has none under any rules.
+        _ if signals.take == Take::Probe => Take::Probe,
+        _ => Take::Granted,
+    };
+    asked
 }
 
+/// A rate limit as the record tells of it.
 struct Rate {
+    refusal: Take,
+    tat_ns: i64,
+    /// `None` = an earlier limit refused, so this one was not asked.
+    was_over: Option<bool>,
+    of: fn(&Terms) -> Option<Size>,
+}
+
+struct Answer {
     /// `None` = the record does not hold the state.
     is_over: Option<bool>,
     is_estimated: bool,
 }
 
-fn ask_rate(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Rate {
-    let mut answer = Rate {
-        is_over: Some(false),
-        is_estimated: false,
-    };
-    let Some(rate) = terms.rate_limit else {
-        return answer;
-    };
-    let had = recorded.and_then(Size::of_rate);
-    let was_over = match signals.take {
-        Take::ContractRate => true,
-        Take::Granted | Take::Concurrency => false,
-        _ => {
+impl Rate {
+    fn of_client(signals: &Signals) -> Self {
+        Self {
+            refusal: Take::ClientRate,
+            tat_ns: signals.client_tat_ns,
+            was_over: match signals.take {
+                Take::ClientRate => Some(true),
+                Take::NotAsked => None,
+                _ => Some(false),
+            },
+            of: Size::of_client_rate,
+        }
+    }
+
+    fn of_contract(signals: &Signals) -> Self {
+        Self {
+            refusal: Take::ContractRate,
+            tat_ns: signals.contract_tat_ns,
+            was_over: match signals.take {
+                Take::ContractRate => Some(true),
+                Take::NotAsked | Take::ClientRate => None,
+                _ => Some(false),
+            },
+            of: Size::of_rate,
+        }
+    }
+
+    fn ask(&self, terms: &Terms, recorded: Option<&Terms>) -> Answer {
+        let mut answer = Answer {
+            is_over: Some(false),
+            is_estimated: false,
+        };
+        let Some(has) = (self.of)(terms) else {
+            return answer;
+        };
+        let had = recorded.and_then(self.of);
+        // Where there was no limit to ask, its time stands as 0 in the record.
+        let unknown = had.is_none() && self.tat_ns == 0;
+        let Some(was_over) = self.was_over.filter(|_| !unknown) else {
             answer.is_over = None;
             return answer;
-        }
-    };
-    // Where there was no limit to ask, its time stands as 0 in the record.
-    if had.is_none() && signals.contract_tat_ns == 0 {
-        answer.is_over = None;
-        return answer;
+        };
+        let is_over = has
+            .limit()
+            .is_some_and(|limit| limit.wait_ns(self.tat_ns) > 0);
+        answer.is_estimated = had.is_some_and(|had| had != has);
+        answer.is_over = Some(as_size_allows(is_over, was_over, had, Some(has)));
+        answer
     }
-    let is_over = Limit::new(rate, terms.burst).wait_ns(signals.contract_tat_ns) > 0;
-    let has = Size::of_rate(terms);
-    answer.is_estimated = had.is_some() && had != has;
-    answer.is_over = Some(as_size_allows(is_over, was_over, had, has));
-    answer
 }
 
 /// `None` = the record does not hold the number.
@@ -87,7 +127,7 @@ fn ask_places(terms: &Terms, signals: &Signals, recorded: Option<&Terms>) -> Opt
     let is_full = signals.in_flight >= max.get();
     Some(match signals.take {
         Take::Concurrency => as_size_allows(is_full, true, had, Size::of_places(terms)),
-        Take::Granted => as_size_allows(is_full, false, had, Size::of_places(terms)),
+        Take::Granted | Take::Probe => as_size_allows(is_full, false, had, Size::of_places(terms)),
         _ => is_full,
     })
 }
@@ -101,9 +141,25 @@ struct Size {
 
 impl Size {
     fn of_rate(terms: &Terms) -> Option<Self> {
-        let average = terms.rate_limit?.get();
-        let at_once = terms.burst.map_or((average / 10).max(1), NonZeroU32::get);
-        Some(Self { average, at_once })
+        Self::of(terms.rate_limit?, terms.burst)
+    }
+
+    fn of_client_rate(terms: &Terms) -> Option<Self> {
+        Self::of(terms.client_rate_limit?, terms.client_burst)
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "both callers give an Option")]
+    fn of(rate: PerMinute, burst: Option<NonZeroU32>) -> Option<Self> {
+        let at_once = burst.unwrap_or_else(|| Terms::default_burst(rate));
+        Some(Self {
+            average: rate.get(),
+            at_once: at_once.get(),
+        })
+    }
+
+    fn limit(self) -> Option<Limit> {
+        let rate = PerMinute::new(self.average)?;
+        Some(Limit::new(rate, NonZeroU32::new(self.at_once)))
     }
 
     fn of_places(terms: &Terms) -> Option<Self> {

@@ -287,7 +287,7 @@ mod tests {
         let text = r#"{"at_ms":0,"method":"GET","url":"http://api.test/a","headers":{"X-Envoy-Attempt-Count":"3"}}"#;
         let line = TrafficLine::read(text, 1, 0).expect("a valid line");
         assert_eq!(line.target(), Some("/a"));
-        assert_eq!(line.declared_retries(&["x-retry-count".into()]), 2);
+        assert_eq!(line.declared_retries(&["x-envoy-attempt-count".into()]), 2);
         assert_eq!(line.declared_retries(&[]), 0);
     }
 }

@@ -184,21 +184,21 @@ fn every_member_that_follows_from_something_is_checked() {
         // Limits that nobody asked, and an answer where nobody asks.
         forged(
             ALLOWED,
-            "\"inputs\":[0,1,1957,1,",
-            "\"inputs\":[0,1,1957,0,",
+            "\"inputs\":[0,1,1973,1,",
+            "\"inputs\":[0,1,1973,0,",
             "inputs[3]",
         ),
         forged(
             UNKNOWN,
-            "\"inputs\":[2,1,1957,0,",
-            "\"inputs\":[2,1,1957,1,",
+            "\"inputs\":[2,1,2047,0,",
+            "\"inputs\":[2,1,2047,1,",
             "inputs[3]",
         ),
         // A hash of one's own choice.
         forged(
             ALLOWED,
-            "\"inputs\":[0,1,1957,1,1,0,",
-            "\"inputs\":[0,1,1957,1,1,77,",
+            "\"inputs\":[0,1,1973,1,1,0,",
+            "\"inputs\":[0,1,1973,1,1,77,",
             "inputs[5]",
         ),
     ];
@@ -228,9 +228,9 @@ fn inputs_beyond_their_bounds_are_not_judged() {
     let good = place.ledger_lines();
     for (from, to) in [
         ("]", ",0]"),
-        ("[0,1,1957,1,1,", "[0,1,1957,1,3,"),
-        ("[0,1,1957,1,1,0,", "[0,1,1957,1,1,10000,"),
-        ("[0,1,1957,", "[0,1,4005,"),
+        ("[0,1,1973,1,1,", "[0,1,1973,1,3,"),
+        ("[0,1,1973,1,1,0,", "[0,1,1973,1,1,10000,"),
+        ("[0,1,1973,", "[0,1,4021,"),
         (",10000", ",10001"),
     ] {
         place.restore(&good);

@@ -65,7 +65,8 @@ fn the_flag_replaces_the_tier_of_the_file() {
     let drops = |ran: &str, taken: &str| {
         let dropped = ran
             .lines()
-            .filter(|line| line.contains("\"decision\":\"DROP\""));
+            .filter(|line| line.contains("\"decision\":\"DROP\""))
+            .filter(|line| line.contains("CONTRACT_METHOD_DISALLOWED"));
         let taken = format!("\"actions_taken\":[{taken}]");
         dropped.filter(|line| line.contains(&taken)).count()
     };

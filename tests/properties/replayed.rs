@@ -120,8 +120,8 @@ proptest! {
             let judged = rule_set.judge(&read).unwrap();
             prop_assert_eq!(comparison.differences(&read, &judged), vec![]);
             // The phase is where this request got to: 5 when it was answered by the gateway.
-            prop_assert_eq!(record.uint("phase"), Some(if event.forwarded { 6 } else { 5 }));
-            prop_assert!(event.forwarded || tier == Tier::Control);
+            prop_assert_eq!(record.uint("phase"), Some(if event.is_forwarded() { 6 } else { 5 }));
+            prop_assert!(event.is_forwarded() || tier == Tier::Control);
         }
         prop_assert_eq!(count, traffic.len());
     }

@@ -99,7 +99,10 @@ fn row_of(rulebook: &Rulebook, scenario: &Scenario, event: &DecisionEvent) -> Ro
     if !withheld.is_empty() {
         did += &format!(", withheld {}", withheld.join(" "));
     }
-    if event.signals.take == Take::ContractRate && !event.forwarded && scenario.group_ms.is_none() {
+    if event.signals.take == Take::ContractRate
+        && !event.is_forwarded()
+        && scenario.group_ms.is_none()
+    {
         did += &format!(", retry after {}s", seconds_to_wait(rulebook, event));
     }
     let at_ms = (event.wall_us - virtual_moment(0).wall_us) / 1_000;
