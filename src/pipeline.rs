@@ -137,8 +137,10 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         arrival,
     };
     let circuit = site.route.circuit(site.mode).read(arrival.at.monotonic_ns);
-    let mut signals = observe(&site, standing, &circuit);
+    let mut signals = at_rest();
     signals.tier = tier;
+    signals.standing = standing;
+    observe(&site, &circuit, &mut signals);
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
         draw(&site, &mut signals);
@@ -156,21 +158,21 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         }
     }
     let way = way_of(&judgement.permit, terms, &signals);
-    let mut admission = Admission {
+    let overdue_at_ns = note_arrival(&site, worker, &signals, way);
+    // Built where it is returned: it is too large to be moved about.
+    Admission {
         route: index,
         signals,
         judgement,
         contracted: terms.is_some(),
-        overdue_at_ns: u64::MAX,
+        overdue_at_ns,
         way,
         wait_ns: taken.wait_ns.max(circuit.wait_ns),
         mode: site.mode,
         epoch: circuit.epoch,
         request: arrival.request,
         holds: taken.holds,
-    };
-    note_arrival(&site, worker, &mut admission);
-    admission
+    }
 }
 
 /// One request where it is judged.
@@ -206,18 +208,23 @@ pub const fn way_of(permit: &Permit, terms: Option<&Terms>, signals: &Signals) -
     }
 }
 
-fn note_arrival(site: &Site<'_>, worker: usize, admission: &mut Admission) {
-    let (board, arrival) = (site.rulebook.board(), site.arrival);
+/// Counts the arrival, and says from when on the request is overdue.
+fn note_arrival(site: &Site<'_>, worker: usize, signals: &Signals, way: Way) -> u64 {
+    let arrival = site.arrival;
+    let board = site.rulebook.board();
+    let forwarded = !matches!(way, Way::Refuse);
     if let Some(totals) = board.touch(worker, site.index) {
-        totals.note_offered(offered_as(site, &admission.signals));
-        if admission.is_forwarded() {
+        totals.note_offered(offered_as(site, signals));
+        if forwarded {
             totals.note_forwarded();
-            // A body is the client's time: the clock of the route starts when it has been sent.
-            if let Some(terms) = site.terms.filter(|_| !arrival.has_body) {
-                let sent_at = arrival.at.plus_nanos(admission.signals.hold_ns);
-                admission.overdue_at_ns = overdue_at(terms, sent_at);
-            }
         }
+    }
+    // A body is the client's time: the clock of the route starts when it has been sent.
+    match site.terms {
+        Some(terms) if forwarded && !arrival.has_body => {
+            overdue_at(terms, arrival.at).saturating_add(signals.hold_ns)
+        }
+        _ => u64::MAX,
     }
 }
 
@@ -420,7 +427,8 @@ pub fn signals_at_rest<'r>(
 ) -> (Signals, Option<&'r Terms>) {
     let terms = rulebook.contract_of(index).map(Contract::terms);
     let mode = mode_at_rest(rulebook, terms);
-    let mut signals = route_signals(route.published());
+    let mut signals = at_rest();
+    read_route(route.published(), &mut signals);
     read_circuit(
         &mut signals,
         rulebook.rules(),
@@ -469,24 +477,19 @@ fn tier_of(terms: Option<&Terms>) -> Tier {
         .unwrap_or(Tier::Autonomous)
 }
 
-/// Reads every number once. After this nothing shared is looked at but the limits.
-fn observe(site: &Site<'_>, standing: Standing, circuit: &CircuitReading) -> Signals {
+/// Reads every number once, into signals at rest. After this nothing shared is looked at but the
+/// limits.
+fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut Signals) {
     // Distress is about a contract's route, and only a contracted request would use it.
-    let contracted = standing == Standing::Contracted;
-    let mut signals = if contracted {
-        route_signals(site.route.published())
-    } else {
-        at_rest()
-    };
-    signals.standing = standing;
-    if contracted {
+    if signals.standing == Standing::Contracted {
+        read_route(site.route.published(), signals);
         signals.in_flight = site.route.in_flight(site.mode);
-        read_circuit(&mut signals, site.rulebook.rules(), circuit);
+        read_circuit(signals, site.rulebook.rules(), circuit);
         if site
             .terms
             .is_some_and(|terms| terms.client_rate_limit.is_some())
         {
-            takes::peek(site, &mut signals);
+            takes::peek(site, signals);
         }
     }
     let arrival = site.arrival;
@@ -500,7 +503,6 @@ fn observe(site: &Site<'_>, standing: Standing, circuit: &CircuitReading) -> Sig
     } else if arrival.privileged {
         signals.class = CLASS_PRIVILEGED;
     }
-    signals
 }
 
 /// The signals of a route of which nothing was seen, and nothing needs to be.
@@ -513,23 +515,23 @@ fn at_rest() -> Signals {
     }
 }
 
-fn route_signals(shared: &RouteShared) -> Signals {
-    let mut signals = Signals {
-        known: shared.known(),
-        class_share_bp: shared.class_share_bp(),
-        retries: shared.retries(),
-        slow: shared.slow(),
-        failed: shared.failed(),
-        overdue: shared.overdue(),
-        route_band: shared.band(),
-        ..at_rest()
-    };
-    shared.read_long(&mut signals);
-    signals
+fn read_route(shared: &RouteShared, signals: &mut Signals) {
+    signals.known = shared.known();
+    signals.class_share_bp = shared.class_share_bp();
+    signals.retries = shared.retries();
+    signals.slow = shared.slow();
+    signals.failed = shared.failed();
+    signals.overdue = shared.overdue();
+    signals.route_band = shared.band();
+    shared.read_long(signals);
 }
 
 /// State and epoch, and how much is still shed because the circuit closed a moment ago.
 fn read_circuit(signals: &mut Signals, rules: &Rules, circuit: &CircuitReading) {
+    if circuit.epoch == 0 {
+        // It never opened, and the signals at rest say so.
+        return;
+    }
     signals.circuit = circuit.state;
     signals.circuit_epoch = circuit.epoch;
     let slow_start_ns = rules.circuit.slow_start.as_nanos();

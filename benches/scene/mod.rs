@@ -170,8 +170,7 @@ pub(crate) fn admit(
     let path = canonicalise(path.as_bytes());
     let mut arrival = *arrival;
     if let Ok(path) = &path {
-        let path = path.as_str().as_bytes();
-        arrival.request = RequestKey::of(arrival.client, method, path, None);
+        arrival.request = RequestKey::of(arrival.client, method, path.as_bytes(), None);
     }
     let pairing = rulebook
         .catalogue()

@@ -16,6 +16,14 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The decision where nothing is wrong; bands begin above 0, so it is the same for all rules.
+    const UNREMARKABLE: Self = Self {
+        severity: Severity::Allow,
+        reasons: ReasonSet::EMPTY.with(Reason::LowRiskScore),
+        deciding: Reason::LowRiskScore,
+        recommended: ActionSet::EMPTY.with(Action::Log),
+    };
+
     /// How severe it is.
     #[must_use]
     pub const fn severity(&self) -> Severity {
@@ -63,7 +71,27 @@ impl Verdict {
 /// Called twice around the limits: first with [`Take::NotAsked`] to learn whether they are asked
 /// at all (only an ALLOW asks them), then with what came of it. The score never changes between.
 #[must_use]
+#[inline]
 pub fn decide(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Decision {
+    if nothing_is_wrong(assessment, signals) {
+        return Decision::UNREMARKABLE;
+    }
+    decide_in_full(rules, assessment, signals)
+}
+
+/// Nearly every request: no factor counts, nothing is held against its route, no limit refused.
+#[inline]
+fn nothing_is_wrong(assessment: &Assessment, signals: &Signals) -> bool {
+    signals.standing == Standing::Contracted
+        && signals.circuit != CircuitState::Open
+        && signals.route_band == Band::Low
+        && signals.slow_start_bp == 0
+        && matches!(signals.take, Take::NotAsked | Take::Granted)
+        && assessment.risk() == BasisPoints::ZERO
+        && assessment.reading(Factor::RetryStorm) == BasisPoints::ZERO
+}
+
+fn decide_in_full(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Decision {
     let band = band_of(rules, assessment, signals);
     let band_reason = match band {
         Band::Low | Band::Watch => Reason::LowRiskScore,
@@ -168,7 +196,7 @@ const fn recommend(severity: Severity, band: Band) -> ActionSet {
 mod tests {
     use super::{Decision, decide};
     use crate::decision::Reason;
-    use crate::observation::{CircuitState, Share, Signals, Standing, Take};
+    use crate::observation::{CircuitState, RetryKind, Share, Signals, Standing, Take};
     use crate::policy::rules::{Rules, Severity};
     use crate::risk::assess;
     use crate::units::{Band, FACTOR_COUNT, FactorSet};
@@ -193,6 +221,57 @@ mod tests {
             reasons,
             "{signals:?}"
         );
+    }
+
+    #[test]
+    fn the_short_way_decides_as_the_long_one() {
+        let rules = Rules::default();
+        let mut short = 0;
+        for bits in 0..1_u32 << 10 {
+            let is = |bit: u32| bits >> bit & 1 == 1;
+            let signals = Signals {
+                known: FactorSet::ALL,
+                standing: if is(0) {
+                    Standing::Unknown
+                } else {
+                    Standing::Contracted
+                },
+                circuit: match (is(1), is(2)) {
+                    (true, _) => CircuitState::Open,
+                    (_, true) => CircuitState::HalfOpen,
+                    _ => CircuitState::Closed,
+                },
+                route_band: if is(3) { Band::Watch } else { Band::Low },
+                slow_start_bp: if is(4) { 2_500 } else { 0 },
+                take: match (is(5), is(6)) {
+                    (true, _) => Take::ContractRate,
+                    (_, true) => Take::Granted,
+                    _ => Take::NotAsked,
+                },
+                slow: Share {
+                    part: if is(7) { 60 } else { 0 },
+                    whole: 100,
+                },
+                retry: if is(8) {
+                    RetryKind::Seen
+                } else {
+                    RetryKind::First
+                },
+                retries: Share {
+                    part: if is(9) { 90 } else { 0 },
+                    whole: 100,
+                },
+                ..Signals::default()
+            };
+            let assessment = assess(&rules, None, &signals);
+            short += u32::from(super::nothing_is_wrong(&assessment, &signals));
+            assert_eq!(
+                decide(&rules, &assessment, &signals),
+                super::decide_in_full(&rules, &assessment, &signals),
+                "{signals:?}"
+            );
+        }
+        assert!(short > 0);
     }
 
     #[test]

@@ -123,9 +123,7 @@ impl Desk {
             .pair(method, path.as_ref().map_err(|fault| *fault));
         let declared = arrival::declared(facts.headers);
         let mut arrival = arrival::of(facts, method, &declared, settings);
-        let same = path
-            .as_ref()
-            .map_or(raw_path, |path| path.as_str().as_bytes());
+        let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         arrival.request = RequestKey::of(arrival.client, method, same, query);
         let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
         tally.decision(&admission);

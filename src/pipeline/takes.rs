@@ -49,7 +49,6 @@ pub(super) fn ask(site: &Site<'_>, signals: &mut Signals) -> Taken {
     let mut asking = Asking {
         site,
         now_ns: site.arrival.at.monotonic_ns,
-        patience: patience(site),
         taken: Taken::default(),
         first: Take::NotAsked,
     };
@@ -76,7 +75,6 @@ fn patience(site: &Site<'_>) -> u64 {
 struct Asking<'a> {
     site: &'a Site<'a>,
     now_ns: u64,
-    patience: u64,
     taken: Taken,
     /// The first limit that made the request wait.
     first: Take,
@@ -184,10 +182,11 @@ impl Asking<'_> {
             Ok(_) => return true,
             Err(wait_ns) => self.taken.wait_ns = wait_ns,
         }
-        if self.patience == 0 || !self.may_be_held() {
+        let patience = patience(self.site);
+        if patience == 0 || !self.may_be_held() {
             return false;
         }
-        let Ok(hold_ns) = ask(self.patience) else {
+        let Ok(hold_ns) = ask(patience) else {
             return false;
         };
         self.taken.hold_ns = self.taken.hold_ns.max(hold_ns);

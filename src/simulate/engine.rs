@@ -76,9 +76,7 @@ impl<'a> Engine<'a> {
         let (raw_path, query) = split_query(line.target().unwrap_or_default().as_bytes());
         let path = canonicalise(raw_path);
         let client = line.client_key();
-        let same = path
-            .as_ref()
-            .map_or(raw_path, |path| path.as_str().as_bytes());
+        let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         let arrival = Arrival {
             method,
             client,
