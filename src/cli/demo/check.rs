@@ -60,6 +60,8 @@ impl Reached {
 #[derive(Default)]
 struct Recorded {
     decisions: BTreeMap<String, u64>,
+    reasons: BTreeMap<String, u64>,
+    circuits: BTreeMap<String, Vec<String>>,
     total: u64,
     replayed_differently: u64,
     not_replayable: u64,
@@ -80,7 +82,23 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         let count = recorded.decisions.get(decision).copied().unwrap_or(0);
         line(count > 0, format!("{count} decisions {decision}"));
     }
-    for status in [200, 400, 404, 405, 429, 500, 503] {
+    for reason in [
+        "RATE_LIMIT_EXCEEDED",
+        "RETRY_STORM_DETECTED",
+        "CIRCUIT_OPEN",
+    ] {
+        let count = recorded.reasons.get(reason).copied().unwrap_or(0);
+        line(count > 0, format!("{count} decisions because of {reason}"));
+    }
+    let whole = recorded.circuits.iter().find(|(_, life)| is_whole(life));
+    line(
+        whole.is_some(),
+        match whole {
+            Some((contract, life)) => format!("circuit of {contract}: {}", life.join(", ")),
+            None => "no circuit opened, let probes pass and closed again".to_owned(),
+        },
+    );
+    for status in [200, 400, 404, 405, 429, 500, 502, 503] {
         let count = seen.sent.statuses.get(&status).copied().unwrap_or(0);
         line(count > 0, format!("{count} answers with status {status}"));
     }
@@ -132,6 +150,14 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
     Ok(all)
 }
 
+/// A circuit that was closed, opened, was half open, and closed again.
+fn is_whole(life: &[String]) -> bool {
+    let mut states = life.iter().map(String::as_str);
+    ["closed", "open", "half_open", "closed"]
+        .into_iter()
+        .all(|wanted| states.any(|state| state == wanted))
+}
+
 fn read(ledger: &std::path::Path) -> Result<Recorded> {
     let mut recorded = Recorded::default();
     let mut lines = DirectoryLines::open(ledger)?;
@@ -146,6 +172,20 @@ fn read(ledger: &std::path::Path) -> Result<Recorded> {
         recorded.total += 1;
         let decision = record.text("decision").unwrap_or_default().to_owned();
         *recorded.decisions.entry(decision).or_default() += 1;
+        let members: serde_json::Value = serde_json::from_slice(line.bytes)?;
+        let codes = members
+            .get("reason_codes")
+            .and_then(|codes| codes.as_array());
+        for code in codes.into_iter().flatten().filter_map(|code| code.as_str()) {
+            *recorded.reasons.entry(code.to_owned()).or_default() += 1;
+        }
+        if let (Some(contract), Some(state)) = (record.text("contract_id"), record.text("circuit"))
+        {
+            let life = recorded.circuits.entry(contract.to_owned()).or_default();
+            if life.last().map(String::as_str) != Some(state) {
+                life.push(state.to_owned());
+            }
+        }
         match replay.check(&record) {
             Ok(None) => {}
             Ok(Some(_)) => recorded.replayed_differently += 1,
@@ -172,7 +212,20 @@ fn sum_of(metrics: &str, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reached, sum_of};
+    use super::{Reached, is_whole, sum_of};
+
+    #[test]
+    fn a_whole_life_ends_closed() {
+        let check = |life: &str, expected| {
+            let life: Vec<String> = life.split(' ').map(str::to_owned).collect();
+            assert_eq!(is_whole(&life), expected, "{life:?}");
+        };
+        check("closed open half_open closed", true);
+        check("closed open half_open open half_open closed open", true);
+        check("closed open half_open", false);
+        check("open closed half_open", false);
+        check("closed", false);
+    }
 
     #[test]
     fn all_series_of_a_metric_are_added() {

@@ -19,17 +19,27 @@ struct Persona {
     host: u8,
     pause: Duration,
     request: fn(u64) -> String,
+    /// How often it asks again, at once, where the answer is a 5xx.
+    retries: u8,
 }
 
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
-fn personas() -> [Persona; 9] {
+/// Clients that ask again at once, one address each: one alone makes no storm.
+const IMPATIENT: std::ops::Range<u8> = 41..61;
+
+fn personas() -> Vec<Persona> {
     let persona = |host, pause, request| Persona {
         host,
         pause: MILLIS(pause),
         request,
+        retries: 0,
     };
-    [
+    let impatient = IMPATIENT.map(|host| Persona {
+        retries: 3,
+        ..persona(host, 150, |n| get(&format!("/api/v1/payments/p{}", n % 10)))
+    });
+    let others = [
         persona(11, 12, |_| get("/api/v1/status")),
         persona(12, 9, |n| get(&format!("/api/v1/orders/{}", n % 500))),
         persona(13, 30, |n| {
@@ -49,7 +59,8 @@ fn personas() -> [Persona; 9] {
         }),
         // One who exports all orders again and again.
         persona(23, 150, |_| get("/api/v1/orders/export")),
-    ]
+    ];
+    others.into_iter().chain(impatient).collect()
 }
 
 fn get(target: &str) -> String {
@@ -131,8 +142,8 @@ async fn drive(
     while !stop.load(Ordering::Acquire) {
         let tenth = started.elapsed().as_millis() * 10 / span.as_millis().max(1) % 10;
         mood.failing
-            .store((2..6).contains(&tenth), Ordering::Release);
-        mood.slow.store((4..8).contains(&tenth), Ordering::Release);
+            .store((2..4).contains(&tenth), Ordering::Release);
+        mood.slow.store((6..8).contains(&tenth), Ordering::Release);
         tokio::time::sleep(MILLIS(50)).await;
     }
     let mut all = Sent::default();
@@ -152,9 +163,10 @@ async fn behave(gateway: SocketAddr, persona: Persona, stop: Arc<AtomicBool>) ->
     let mut sent = Sent::default();
     let mut connection = None;
     let mut number = 0;
+    let mut left = 0;
     while !stop.load(Ordering::Acquire) {
         let request = (persona.request)(number);
-        number += 1;
+        let mut pause = persona.pause;
         match exchange(gateway, persona.host, &mut connection, &request).await {
             Ok(answer) => {
                 sent.requests += 1;
@@ -163,13 +175,22 @@ async fn behave(gateway: SocketAddr, persona: Persona, stop: Arc<AtomicBool>) ->
                 if answer.closes {
                     connection = None;
                 }
+                if answer.status >= 500 && left > 0 {
+                    // The same request again, and soon.
+                    left -= 1;
+                    pause /= 10;
+                } else {
+                    left = persona.retries;
+                    number += 1;
+                }
             }
             Err(_) => {
                 sent.broken += 1;
                 connection = None;
+                number += 1;
             }
         }
-        tokio::time::sleep(persona.pause).await;
+        tokio::time::sleep(pause).await;
     }
     sent
 }

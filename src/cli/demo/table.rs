@@ -15,6 +15,20 @@ use crate::observation::UNMATCHED;
 struct Row {
     decisions: [u64; 4],
     last_reason: String,
+    /// The states of its circuit, one after the other.
+    circuit: Vec<String>,
+}
+
+impl Row {
+    /// The state, and how often it opened.
+    fn circuit(&self) -> String {
+        let opened = self.circuit.iter().filter(|state| *state == "open").count();
+        match self.circuit.last() {
+            Some(state) if opened > 0 => format!("{state} ({opened}x)"),
+            Some(state) => state.clone(),
+            None => "-".to_owned(),
+        }
+    }
 }
 
 const DECISIONS: [&str; 4] = ["ALLOW", "THROTTLE", "QUARANTINE", "DROP"];
@@ -26,6 +40,8 @@ pub(super) struct Table {
     rows: BTreeMap<String, Row>,
     drawn: usize,
     seen: u64,
+    /// What happened to circuits, not told yet.
+    news: Vec<String>,
 }
 
 impl Table {
@@ -36,6 +52,7 @@ impl Table {
             rows: BTreeMap::new(),
             drawn: 0,
             seen: 0,
+            news: Vec::new(),
         }
     }
 
@@ -67,7 +84,15 @@ impl Table {
             }
             self.seen += 1;
             let contract = text("contract_id").unwrap_or(UNMATCHED).to_owned();
-            let row = self.rows.entry(contract).or_default();
+            let row = self.rows.entry(contract.clone()).or_default();
+            if let Some(state) = text("circuit").filter(|_| contract != UNMATCHED)
+                && row.circuit.last().map(String::as_str) != Some(state)
+            {
+                if !row.circuit.is_empty() {
+                    self.news.push(format!("{contract}: circuit {state}"));
+                }
+                row.circuit.push(state.to_owned());
+            }
             let decision = DECISIONS
                 .iter()
                 .position(|name| text("decision") == Some(*name));
@@ -89,7 +114,10 @@ impl Table {
         Ok(())
     }
 
-    fn print(&self, new: u64) {
+    fn print(&mut self, new: u64) {
+        for line in self.news.drain(..) {
+            println!("  {line}");
+        }
         let mut total = [0; 4];
         for row in self.rows.values() {
             for (sum, count) in total.iter_mut().zip(row.decisions) {
@@ -105,6 +133,7 @@ impl Table {
     }
 
     fn draw(&mut self) -> Result<()> {
+        self.news.clear();
         let text = self.text();
         let mut out = std::io::stdout().lock();
         if self.drawn > 0 {
@@ -119,15 +148,16 @@ impl Table {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "{:<20} {:>8} {:>9} {:>11} {:>6} {:>9} {:>9}  last reason\n",
-            "contract", "allow", "throttle", "quarantine", "drop", "p95 ms", "distress"
+            "{:<20} {:>8} {:>9} {:>11} {:>6} {:>9} {:>9} {:>15}  last reason\n",
+            "contract", "allow", "throttle", "quarantine", "drop", "p95 ms", "distress", "circuit"
         );
         for (contract, row) in &self.rows {
             let [allow, throttle, quarantine, drop] = row.decisions;
             let (p95, distress) = self.route(contract);
             let _ = writeln!(
                 text,
-                "{contract:<20} {allow:>8} {throttle:>9} {quarantine:>11} {drop:>6} {p95:>9} {distress:>9}  {}",
+                "{contract:<20} {allow:>8} {throttle:>9} {quarantine:>11} {drop:>6} {p95:>9} {distress:>9} {:>15}  {}",
+                row.circuit(),
                 row.last_reason
             );
         }

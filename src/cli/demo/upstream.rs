@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 /// What the upstream is like just now.
 #[derive(Debug, Default)]
 pub(super) struct Mood {
-    /// Payments fail.
+    /// Payments cannot be made, and half of them cannot be read.
     pub(super) failing: AtomicBool,
     /// Reading a payment takes longer than its contract allows.
     pub(super) slow: AtomicBool,
@@ -71,12 +71,17 @@ async fn answer(State(mood): State<Arc<Mood>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     // The body is read to its end, so that the connection can be used again.
     let _ = axum::body::to_bytes(request.into_body(), 1 << 20).await;
-    if path == "/api/v1/payments" && mood.failing.load(Ordering::Acquire) {
-        return (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the ledger of money is ill",
-        )
-            .into_response();
+    if mood.failing.load(Ordering::Acquire) {
+        if path == "/api/v1/payments" {
+            return (StatusCode::BAD_GATEWAY, "the bank is not to be had").into_response();
+        }
+        if path.starts_with("/api/v1/payments/") && path.ends_with(['0', '2', '4', '6', '8']) {
+            return (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no such page in the book",
+            )
+                .into_response();
+        }
     }
     if path.starts_with("/api/v1/payments/") && mood.slow.load(Ordering::Acquire) {
         tokio::time::sleep(SLOW).await;
