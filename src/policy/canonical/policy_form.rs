@@ -1,23 +1,27 @@
 //! The rules in canonical form.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
-use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
+use crate::contract::file::bounds::COUNT_MAX;
+use crate::policy::bounds::{self, NAME_CHARS_MAX, is_circuit, is_retry, is_version, may_have};
 use crate::policy::rules::{
     Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
 };
-use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
+use crate::units::{Action, ActionSet, BasisPoints, Factor, Millis, PerMinute, Tier};
 use crate::yaml::is_printable;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyForm {
     bands_bp: BandsForm,
+    circuit: CircuitForm,
     method_disallowed: ActionForm,
     name: String,
+    retry: RetryForm,
     stages: BTreeMap<String, StageForm>,
     tiers: BTreeMap<String, Vec<String>>,
     unknown_endpoint: UnknownForm,
@@ -45,6 +49,26 @@ struct ActionForm {
 struct UnknownForm {
     action: String,
     answer: u16,
+    burst: u32,
+    rate_limit_rpm: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CircuitForm {
+    broken_in_a_row: u32,
+    open_ms: u32,
+    open_ms_max: u32,
+    samples_min: u32,
+    slow_share_bp: u64,
+    slow_start_ms: u32,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryForm {
+    budget_bp: u64,
+    headers: Vec<String>,
 }
 
 /// `"enforced"`, `"shadow"`, or `{"canary_bp": 2500}`.
@@ -76,10 +100,12 @@ impl From<&Rules> for PolicyForm {
                 low: rules.bands.low().wide(),
                 medium: rules.bands.medium().wide(),
             },
+            circuit: CircuitForm::from(&rules.circuit),
             method_disallowed: ActionForm {
                 action: rules.method_disallowed.key().to_owned(),
             },
             name: rules.name.to_string(),
+            retry: RetryForm::from(&rules.retry),
             stages: factors().map(|f| (name(f), stage(f))).collect(),
             tiers: Tier::ALL
                 .into_iter()
@@ -88,6 +114,8 @@ impl From<&Rules> for PolicyForm {
             unknown_endpoint: UnknownForm {
                 action: rules.unknown_endpoint.action.key().to_owned(),
                 answer: rules.unknown_endpoint.answer_status,
+                burst: rules.unknown_endpoint.burst.get(),
+                rate_limit_rpm: rules.unknown_endpoint.rate_limit.get(),
             },
             version: rules.version.to_string(),
             weights_bp: factors()
@@ -126,10 +154,52 @@ impl TryFrom<PolicyForm> for Rules {
             unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
             method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
             tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
-            circuit: CircuitRules::default(),
-            retry: RetryRules::default(),
+            circuit: circuit(&form.circuit).ok_or_else(|| bad("circuit is not valid"))?,
+            retry: retry(form.retry).ok_or_else(|| bad("retry is not valid"))?,
         })
     }
+}
+
+impl From<&CircuitRules> for CircuitForm {
+    fn from(rules: &CircuitRules) -> Self {
+        Self {
+            broken_in_a_row: rules.broken_in_a_row.get(),
+            open_ms: rules.open.get(),
+            open_ms_max: rules.open_max.get(),
+            samples_min: rules.samples_min.get(),
+            slow_share_bp: rules.slow_share.wide(),
+            slow_start_ms: rules.slow_start.get(),
+        }
+    }
+}
+
+impl From<&RetryRules> for RetryForm {
+    fn from(rules: &RetryRules) -> Self {
+        Self {
+            budget_bp: rules.budget.wide(),
+            headers: rules.headers.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn circuit(form: &CircuitForm) -> Option<CircuitRules> {
+    let rules = CircuitRules {
+        broken_in_a_row: NonZeroU32::new(form.broken_in_a_row)?,
+        samples_min: NonZeroU32::new(form.samples_min)?,
+        slow_share: BasisPoints::new(form.slow_share_bp)?,
+        open: Millis::new(form.open_ms),
+        open_max: Millis::new(form.open_ms_max),
+        slow_start: Millis::new(form.slow_start_ms),
+    };
+    is_circuit(&rules).then_some(rules)
+}
+
+fn retry(form: RetryForm) -> Option<RetryRules> {
+    let rules = RetryRules {
+        headers: form.headers.into_iter().map(Into::into).collect(),
+        budget: BasisPoints::new(form.budget_bp)?,
+    };
+    is_retry(&rules).then_some(rules)
 }
 
 fn bands(form: &BandsForm) -> Option<Bands> {
@@ -169,10 +239,18 @@ fn severity(key: &str) -> Option<Severity> {
 fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {
     let action = severity(&form.action)?;
     let answer_status = form.answer;
-    matches!(answer_status, 403 | 404).then_some(UnknownEndpoint {
+    let is_count = |count: u32| count <= COUNT_MAX;
+    let is_valid =
+        matches!(answer_status, 403 | 404) && is_count(form.rate_limit_rpm) && is_count(form.burst);
+    let (rate_limit, burst) = (
+        PerMinute::new(form.rate_limit_rpm)?,
+        NonZeroU32::new(form.burst)?,
+    );
+    is_valid.then_some(UnknownEndpoint {
         action,
         answer_status,
-        ..UnknownEndpoint::default()
+        rate_limit,
+        burst,
     })
 }
 
