@@ -1,7 +1,7 @@
 //! What becomes of requests that are not simply let through: quarantine, throttle, drop.
 //!
-//! All three are maps with a `mode`, and have the keys of that mode alone: a key that does nothing
-//! would be read as one that does.
+//! All three are a mode: a word, or a map with `mode` and the keys of that mode. A key of another
+//! mode does nothing, so it is an error.
 
 use std::num::NonZeroU32;
 
@@ -10,7 +10,7 @@ use super::{Surroundings, known_upstream};
 use crate::contract::{Quarantine, Refusal, Throttle};
 use crate::diagnostic::Code;
 use crate::units::Millis;
-use crate::yaml::{Fields, Keys, Node, Sheet};
+use crate::yaml::{Fields, Keys, Node, Sheet, Value};
 
 const QUARANTINE_KEYS: Keys = Keys::plain("'quarantine'", &["mode", "upstream"]);
 const THROTTLE_KEYS: Keys = Keys::plain("'throttle'", &["mode", "wait_max_ms", "held_max"]);
@@ -28,25 +28,20 @@ pub(super) fn read_quarantine(
     let Some(node) = fields.get("quarantine") else {
         return Some((Quarantine::default(), None));
     };
-    let fields = sheet.fields(node, &QUARANTINE_KEYS)?;
-    let mode = sheet.required(fields, "mode");
-    let mode = mode.and_then(|node| {
-        sheet.choice(node, "'mode'", &["reject", "divert", "shadow"], |text| {
-            Some(match text {
-                "divert" => Quarantine::Divert,
-                "shadow" => Quarantine::Shadow,
-                _ => Quarantine::Reject,
-            })
-        })
+    let stated = read_stated(sheet, node, &QUARANTINE_KEYS)?;
+    let mode = stated.mode(sheet, &["reject", "divert", "shadow"], |text| match text {
+        "divert" => Quarantine::Divert,
+        "shadow" => Quarantine::Shadow,
+        _ => Quarantine::Reject,
     });
-    let upstream = match fields.get("upstream") {
+    let upstream = match stated.get("upstream") {
         Some(node) => known_upstream(sheet, node, around).map(|name| Some((node, name))),
         None => Some(None),
     };
     match (mode?, upstream?) {
         (Quarantine::Divert, None) => {
             let message = "nothing says where diverted requests go".to_owned();
-            sheet.error(fields.place(), Code::DivertUpstream, message);
+            sheet.error(node.place, Code::DivertUpstream, message);
             None
         }
         (Quarantine::Divert, Some((_, upstream))) => Some((Quarantine::Divert, Some(upstream))),
@@ -62,21 +57,14 @@ pub(super) fn read_throttle(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option
     let Some(node) = fields.get("throttle") else {
         return Some(Throttle::default());
     };
-    let fields = sheet.fields(node, &THROTTLE_KEYS)?;
-    let is_delay = sheet.required(fields, "mode");
-    let is_delay = is_delay.and_then(|node| {
-        sheet.choice(node, "'mode'", &["reject", "delay"], |text| {
-            Some(text == "delay")
-        })
-    });
-    let wait_max = number(
-        sheet,
-        fields,
-        "wait_max_ms",
-        DEFAULT_WAIT_MAX,
-        WAIT_MILLIS_MAX,
-    );
-    let held_max = number(sheet, fields, "held_max", DEFAULT_HELD_MAX, HELD_MAX);
+    let stated = read_stated(sheet, node, &THROTTLE_KEYS)?;
+    let is_delay = stated.mode(sheet, &["reject", "delay"], |text| text == "delay");
+    let wait_max = stated.get("wait_max_ms");
+    let wait_max = wait_max.map(|node| number(sheet, node, "wait_max_ms", WAIT_MILLIS_MAX));
+    let held_max = stated.get("held_max");
+    let held_max = held_max.map(|node| number(sheet, node, "held_max", HELD_MAX));
+    let wait_max = wait_max.unwrap_or(NonZeroU32::new(DEFAULT_WAIT_MAX));
+    let held_max = held_max.unwrap_or(NonZeroU32::new(DEFAULT_HELD_MAX));
     let (wait_max, held_max) = (wait_max?, held_max?);
     if is_delay? {
         return Some(Throttle::Delay {
@@ -86,7 +74,7 @@ pub(super) fn read_throttle(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option
     }
     let mut is_plain = true;
     for key in ["wait_max_ms", "held_max"] {
-        if let Some(node) = fields.get(key) {
+        if let Some(node) = stated.get(key) {
             foreign(sheet, node, key, "delay");
             is_plain = false;
         }
@@ -98,14 +86,48 @@ pub(super) fn read_refusal(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<
     let Some(node) = fields.get("drop") else {
         return Some(Refusal::default());
     };
-    let fields = sheet.fields(node, &DROP_KEYS)?;
-    let node = sheet.required(fields, "mode")?;
-    sheet.choice(node, "'mode'", &["respond", "close"], |text| {
-        Some(match text {
-            "close" => Refusal::Close,
-            _ => Refusal::Respond,
-        })
+    let stated = read_stated(sheet, node, &DROP_KEYS)?;
+    stated.mode(sheet, &["respond", "close"], |text| match text {
+        "close" => Refusal::Close,
+        _ => Refusal::Respond,
     })
+}
+
+/// A mode and what stands beside it.
+struct Stated<'n> {
+    mode: Option<&'n Node>,
+    /// The map; `None` where the mode is a word alone.
+    fields: Option<Fields<'n>>,
+}
+
+/// A word, or a map with `mode`.
+fn read_stated<'n>(sheet: &mut Sheet<'_>, node: &'n Node, keys: &Keys) -> Option<Stated<'n>> {
+    if let Value::Plain(_) | Value::Quoted(_) = node.value {
+        return Some(Stated {
+            mode: Some(node),
+            fields: None,
+        });
+    }
+    let fields = sheet.fields(node, keys)?;
+    Some(Stated {
+        mode: sheet.required(fields, "mode"),
+        fields: Some(fields),
+    })
+}
+
+impl<'n> Stated<'n> {
+    fn get(&self, key: &str) -> Option<&'n Node> {
+        self.fields.and_then(|fields| fields.get(key))
+    }
+
+    fn mode<T>(
+        &self,
+        sheet: &mut Sheet<'_>,
+        choices: &[&str],
+        choose: impl FnOnce(&str) -> T,
+    ) -> Option<T> {
+        sheet.choice(self.mode?, "a mode", choices, |text| Some(choose(text)))
+    }
 }
 
 /// A key that stands in another mode than its own.
@@ -115,16 +137,7 @@ fn foreign(sheet: &mut Sheet<'_>, node: &Node, key: &str, mode: &str) {
     sheet.error_with(node.place, Code::ModeKey, message, remedy);
 }
 
-fn number(
-    sheet: &mut Sheet<'_>,
-    fields: Fields<'_>,
-    key: &str,
-    default: u32,
-    max: u32,
-) -> Option<NonZeroU32> {
-    let value = match fields.get(key) {
-        Some(node) => sheet.integer(node, &format!("'{key}'"), 1, u64::from(max))?,
-        None => u64::from(default),
-    };
+fn number(sheet: &mut Sheet<'_>, node: &Node, key: &str, max: u32) -> Option<NonZeroU32> {
+    let value = sheet.integer(node, &format!("'{key}'"), 1, u64::from(max))?;
     u32::try_from(value).ok().and_then(NonZeroU32::new)
 }
