@@ -220,6 +220,9 @@ fn digest(files: &[(&str, &str)]) -> String {
         fs::write(folder.path().join("contracts").join(path), text).unwrap();
     }
     let loaded = load(&folder.path().join("tidegate.yaml")).unwrap();
+    let (contracts, rules) = canonical::read(loaded.content.bytes()).unwrap();
+    assert_eq!(contracts, loaded.catalogue.contracts());
+    assert_eq!(rules, loaded.rules);
     loaded.content.digest_hex()
 }
 

@@ -1,5 +1,7 @@
 //! The rules in canonical form.
 
+mod circuit;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
@@ -7,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::COUNT_MAX;
-use crate::policy::bounds::{self, NAME_CHARS_MAX, is_circuit, is_retry, is_version, may_have};
-use crate::policy::rules::{
-    Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
-};
-use crate::units::{Action, ActionSet, BasisPoints, Factor, Millis, PerMinute, Tier};
+use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::units::{Action, ActionSet, BasisPoints, Factor, PerMinute, Tier};
 use crate::yaml::is_printable;
+use circuit::{CircuitForm, RetryForm};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,24 +52,6 @@ struct UnknownForm {
     answer: u16,
     burst: u32,
     rate_limit_rpm: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CircuitForm {
-    broken_in_a_row: u32,
-    open_ms: u32,
-    open_ms_max: u32,
-    samples_min: u32,
-    slow_share_bp: u64,
-    slow_start_ms: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RetryForm {
-    budget_bp: u64,
-    headers: Vec<String>,
 }
 
 /// `"enforced"`, `"shadow"`, or `{"canary_bp": 2500}`.
@@ -154,52 +137,16 @@ impl TryFrom<PolicyForm> for Rules {
             unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
             method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
             tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
-            circuit: circuit(&form.circuit).ok_or_else(|| bad("circuit is not valid"))?,
-            retry: retry(form.retry).ok_or_else(|| bad("retry is not valid"))?,
+            circuit: form
+                .circuit
+                .rules()
+                .ok_or_else(|| bad("circuit is not valid"))?,
+            retry: form
+                .retry
+                .rules()
+                .ok_or_else(|| bad("retry is not valid"))?,
         })
     }
-}
-
-impl From<&CircuitRules> for CircuitForm {
-    fn from(rules: &CircuitRules) -> Self {
-        Self {
-            broken_in_a_row: rules.broken_in_a_row.get(),
-            open_ms: rules.open.get(),
-            open_ms_max: rules.open_max.get(),
-            samples_min: rules.samples_min.get(),
-            slow_share_bp: rules.slow_share.wide(),
-            slow_start_ms: rules.slow_start.get(),
-        }
-    }
-}
-
-impl From<&RetryRules> for RetryForm {
-    fn from(rules: &RetryRules) -> Self {
-        Self {
-            budget_bp: rules.budget.wide(),
-            headers: rules.headers.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-fn circuit(form: &CircuitForm) -> Option<CircuitRules> {
-    let rules = CircuitRules {
-        broken_in_a_row: NonZeroU32::new(form.broken_in_a_row)?,
-        samples_min: NonZeroU32::new(form.samples_min)?,
-        slow_share: BasisPoints::new(form.slow_share_bp)?,
-        open: Millis::new(form.open_ms),
-        open_max: Millis::new(form.open_ms_max),
-        slow_start: Millis::new(form.slow_start_ms),
-    };
-    is_circuit(&rules).then_some(rules)
-}
-
-fn retry(form: RetryForm) -> Option<RetryRules> {
-    let rules = RetryRules {
-        headers: form.headers.into_iter().map(Into::into).collect(),
-        budget: BasisPoints::new(form.budget_bp)?,
-    };
-    is_retry(&rules).then_some(rules)
 }
 
 fn bands(form: &BandsForm) -> Option<Bands> {
