@@ -220,6 +220,9 @@ fn digest(files: &[(&str, &str)]) -> String {
         fs::write(folder.path().join("contracts").join(path), text).unwrap();
     }
     let loaded = load(&folder.path().join("tidegate.yaml")).unwrap();
+    let (contracts, rules) = canonical::read(loaded.content.bytes()).unwrap();
+    assert_eq!(contracts, loaded.catalogue.contracts());
+    assert_eq!(rules, loaded.rules);
     loaded.content.digest_hex()
 }
 
@@ -238,6 +241,29 @@ fn a_default_written_out_is_no_change() {
     check(", rate_limit_rpm: 100", ", burst: 11", false);
     check("", ", allowed_methods: [GET], timeout_ms: 30000", true);
     check("", ", stream: false, circuit_threshold: 0.5", true);
+    let client = ", per_client: {rate_limit_rpm: 30}";
+    let spelled = ", per_client: {key: peer, rate_limit_rpm: 30, burst: 3}";
+    assert_eq!(contract(client), contract(spelled));
+    let named = |key| {
+        contract(&format!(
+            ", per_client: {{rate_limit_rpm: 30, key: \"{key}\"}}"
+        ))
+    };
+    assert_eq!(named("header:X-Key"), named("header:x-key"));
+    assert_ne!(named("header:x-key"), named("peer"));
+    let limit = ", rate_limit_rpm: 60, throttle: delay";
+    let spelled = ", rate_limit_rpm: 60, throttle: {mode: delay, wait_max_ms: 1000, held_max: 100}";
+    assert_eq!(contract(limit), contract(spelled));
+    let modes = ", quarantine: reject, throttle: {mode: reject}, drop: respond";
+    check("", modes, true);
+    check(
+        "",
+        ", quarantine: {mode: reject}, drop: {mode: respond}",
+        true,
+    );
+    check("", ", quarantine: shadow", false);
+    check("", ", quarantine: {mode: divert, upstream: main}", false);
+    check("", ", drop: close", false);
     // What the configuration fills in stays open in the content.
     check("", ", upstream: main", false);
     check("", ", tier: observe_only", false);

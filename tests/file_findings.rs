@@ -319,3 +319,88 @@ fn a_closed_output_changes_no_exit_code() {
         assert_eq!(status.unwrap().code(), Some(0), "{args:?}");
     }
 }
+
+// R013, R014, R015, R016
+#[test]
+fn numbers_of_a_contract_that_mean_nothing_are_refused() {
+    let check_line = |line: &str, code| {
+        check(
+            "contracts/a.yaml",
+            &format!("{CONTRACTS}    {line}\n"),
+            code,
+            7,
+        );
+    };
+    for line in ["max_latency_ms: 0", "timeout_ms: 0", "error_budget: 0"] {
+        check_line(line, "C013");
+    }
+    for line in [
+        "error_budget: 1.1",
+        "circuit_threshold: 0",
+        "rate_limit_rpm: 0",
+    ] {
+        check_line(line, "C013");
+    }
+    check_line("per_client: { rate_limit_rpm: 0 }", "C013");
+    check_line("burst: 5", "C112");
+    check_line("throttle: delay", "C119");
+    let limits = "rate_limit_rpm: 100\n    per_client: { rate_limit_rpm: 200 }";
+    let text = format!("{CONTRACTS}    {limits}\n");
+    check("contracts/a.yaml", &text, "C118", 8);
+}
+
+// R051, R052
+#[test]
+fn modes_that_do_not_fit_are_refused() {
+    for (line, code) in [
+        ("quarantine: divert", "C120"),
+        ("quarantine: { mode: divert, upstream: sandbox }", "C108"),
+        ("quarantine: { mode: shadow, upstream: orders }", "C121"),
+        ("quarantine: drop", "C014"),
+        ("throttle: { mode: reject, held_max: 5 }", "C121"),
+        ("drop: { mode: hang }", "C014"),
+    ] {
+        check(
+            "contracts/a.yaml",
+            &format!("{CONTRACTS}    {line}\n"),
+            code,
+            7,
+        );
+    }
+}
+
+// R016, R075, R076
+#[test]
+fn circuits_and_retries_that_mean_nothing_are_refused() {
+    for (line, code) in [
+        ("circuit: { open_ms: 2000, open_ms_max: 1000 }", "C205"),
+        ("circuit: { samples_min: 0 }", "C013"),
+        ("circuit: { slow_share: 0 }", "C013"),
+        ("circuit: { slow_start_ms: 600001 }", "C013"),
+        ("retry: { budget: 1.5 }", "C013"),
+        ("retry: { headers: [te] }", "C206"),
+        ("retry: { headers: [x-a, X-A] }", "C206"),
+        ("unknown_endpoint: { rate_limit_rpm: 0 }", "C013"),
+    ] {
+        check("policy.yaml", &format!("{POLICY}{line}\n"), code, 3);
+    }
+}
+
+/// What works but not as it was meant is a warning, and refused where warnings are.
+// R014, R015
+#[test]
+fn what_can_never_be_reached_is_a_warning() {
+    for (line, code) in [
+        ("max_in_flight: 16385", "C122"),
+        ("error_budget: 0.5", "C123"),
+    ] {
+        let text = format!("{CONTRACTS}    {line}\n");
+        let folder = site(&[("contracts/a.yaml", &text)]);
+        let (found, output) = findings(folder.path());
+        let wanted = (code.to_owned(), "a.yaml".to_owned(), 7);
+        assert_eq!((found, output.status.code()), (vec![wanted], Some(0)));
+        let args = ["check", "-c", "tidegate.yaml", "--deny-warnings"];
+        let code = tidegate(folder.path(), &args).status.code();
+        assert_eq!(code, Some(INVALID), "{line}");
+    }
+}

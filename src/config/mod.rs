@@ -173,6 +173,7 @@ fn load_catalogue(main: &Main, sheets: &mut [Sheet<'_>]) -> Option<Catalogue> {
         has_default_upstream: main.has_default_upstream,
         is_known: !upstreams.is_empty(),
         tier: main.tier,
+        connections: main.settings.as_ref().map(|s| s.limits.connections),
     };
     let mut drafts: Vec<Filed> = Vec::new();
     for (number, sheet) in sheets.iter_mut().enumerate() {

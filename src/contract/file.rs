@@ -4,17 +4,20 @@
 //! counts, so that one slip does not hide another. What only shows between files (ids, routes)
 //! is checked by the loader. See docs/contract-format.md.
 
+mod answers;
 pub mod bounds;
+mod clients;
+mod contradictions;
 mod endpoint;
 mod numbers;
 
-use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Terms};
+use crate::contract::{Contract, ContractId, ContractParts, MethodSet};
 use crate::diagnostic::{Code, Place};
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
-use numbers::{flag, read_path_rules, read_terms};
+use numbers::{Promises, flag, read_path_rules, read_terms};
 
 const FILE_KEYS: Keys = Keys {
     what: "a contract file",
@@ -37,18 +40,18 @@ const CONTRACT_KEYS: Keys = Keys {
         "circuit_threshold",
         "rate_limit_rpm",
         "burst",
+        "per_client",
         "max_in_flight",
         "stream",
         "tier",
+        "quarantine",
+        "throttle",
+        "drop",
         "allow_encoded_slash",
         "merge_slashes",
         "allow_catch_all",
     ],
     later: &[
-        "per_client",
-        "quarantine",
-        "throttle",
-        "drop",
         "ledger",
         "body_bytes_max",
         "upgrade",
@@ -76,6 +79,8 @@ pub struct Surroundings<'a> {
     pub is_known: bool,
     /// The tier of the process; `None` where its own file was faulty.
     pub tier: Option<Tier>,
+    /// The most client connections at once, each with one request; `None` where unknown.
+    pub connections: Option<u32>,
 }
 
 /// One entry of a contract file.
@@ -119,9 +124,9 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     };
     let upstream = read_upstream(sheet, fields, around);
     let owner = read_owner(sheet, fields);
-    let terms = read_terms(sheet, fields, path_rules, around.tier);
+    let promises = read_terms(sheet, fields, path_rules, around);
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
-    let contract = assemble(id.clone(), endpoint, methods, upstream, owner, terms);
+    let contract = assemble(id.clone(), endpoint, methods, upstream, owner, promises);
     Some(Draft {
         id,
         id_place: place_of(id_node),
@@ -137,13 +142,16 @@ fn assemble(
     methods: Option<MethodSet>,
     upstream: Option<Option<Box<str>>>,
     owner: Option<Option<Box<str>>>,
-    terms: Option<Terms>,
+    promises: Option<Promises>,
 ) -> Option<Contract> {
     let (_, endpoint_key) = endpoint?;
+    let promises = promises?;
     Some(Contract::new(ContractParts {
         upstream: upstream?,
+        divert_upstream: promises.divert_upstream,
+        client_header: promises.client_header,
         owner: owner?,
-        ..ContractParts::new(id?, &endpoint_key, methods?, terms?)
+        ..ContractParts::new(id?, &endpoint_key, methods?, promises.terms)
     }))
 }
 
@@ -170,6 +178,15 @@ fn read_upstream(
         }
         return Some(None);
     };
+    known_upstream(sheet, node, around).map(Some)
+}
+
+/// The name of an upstream that the configuration has.
+fn known_upstream(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    around: Surroundings<'_>,
+) -> Option<Box<str>> {
     let name = sheet.text(node, "'upstream'", 64)?;
     if around.is_known && !around.upstreams.contains(&name) {
         let message = format!("there is no upstream '{name}'");
@@ -177,7 +194,7 @@ fn read_upstream(
         sheet.error_with(node.place, Code::UnknownUpstream, message, remedy);
         return None;
     }
-    Some(Some(name.into()))
+    Some(name.into())
 }
 
 fn read_owner(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Box<str>>> {

@@ -71,12 +71,22 @@ codes! {
     NoOwner "C114" "a contract has no owner", "add 'owner' so that someone can be asked";
     TimeoutBelowLatency "C115" "the deadline is below the promised latency", "raise 'timeout_ms' or lower 'max_latency_ms'";
     NoContracts "C116" "there is no contract", "add a file with contracts; until then all traffic is unknown";
+    ClientKey "C117" "a client key is not valid", "write 'peer', or 'header:' and a field that names the client";
+    ClientAboveAll "C118" "a client may send more than all together", "lower 'per_client.rate_limit_rpm' or raise 'rate_limit_rpm'";
+    DelayWithoutLimit "C119" "a delay has no rate limit", "add 'rate_limit_rpm' or 'per_client', or remove 'throttle'";
+    DivertUpstream "C120" "diverted requests have no upstream", "add 'upstream' to 'quarantine', the name of an upstream";
+    ModeKey "C121" "a key belongs to another mode", "remove the key, or write the mode that it belongs to";
+    OutOfReach "C122" "a number can never be reached", "lower it, or raise what ends before it";
+    CircuitWithinBudget "C123" "the circuit opens within the error budget", "raise 'circuit_threshold' above 'error_budget', or lower the budget";
 
     // The policy.
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";
     Stage "C202" "a stage is not valid", "write 'enforced', 'shadow' or 'canary 25%'";
     TierActions "C203" "a tier may not have this action", "keep log, report and propose for observe_only; policy_update for autonomous";
     ActionTooMild "C204" "an action is milder than its weight", "lower the weight below the band, or write the action of the band";
+    CircuitTimes "C205" "the times of a circuit do not rise", "lower 'open_ms' or raise 'open_ms_max'";
+    RetryFields "C206" "the fields that declare retries are not valid", "name at most 8 request fields, each once";
+    UnknownLimit "C207" "a limit of unknown paths has no effect", "remove it, or write 'action: allow' with a weight below 'bands.medium'";
 
     // The configuration.
     Address "C301" "an address is not valid", "write it as 'host:port'";

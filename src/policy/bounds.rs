@@ -2,13 +2,22 @@
 //!
 //! Both readers ask here, so that neither accepts what the other refuses.
 
-use crate::policy::rules::Bands;
+use crate::contract::file::bounds::field_fault;
+use crate::policy::rules::{Bands, CircuitRules, RetryRules};
 use crate::units::{Action, BasisPoints, Tier};
 
 /// The most characters of a policy's name.
 pub(super) const NAME_CHARS_MAX: usize = 64;
 /// The most characters of a policy's version.
 pub(super) const VERSION_CHARS_MAX: usize = 32;
+/// The most exchanges in a row, and requests of a sample, that a circuit may ask for.
+pub(super) const SAMPLES_MAX: u32 = 1_000_000;
+/// The shortest time that a circuit is open, in milliseconds: it counts hundredths of a second.
+pub(super) const OPEN_MILLIS_MIN: u32 = 10;
+/// The longest time that a circuit is open or starts slowly, in milliseconds: ten minutes.
+pub(super) const CIRCUIT_MILLIS_MAX: u32 = 600_000;
+/// The most fields that declare retries: each is looked for in every request.
+pub(super) const RETRY_FIELDS_MAX: usize = 8;
 
 /// `Some` where the bounds rise and begin above 0: a band from 0 on would watch everything.
 pub(super) fn bands(
@@ -34,6 +43,28 @@ pub(super) fn may_have(tier: Tier, action: Action) -> bool {
         Action::PolicyUpdate => Tier::Autonomous,
     };
     tier >= weakest
+}
+
+/// Whether every number of a circuit is in range, and its times rise.
+pub(super) fn is_circuit(rules: &CircuitRules) -> bool {
+    let is_count = |count: u32| (1..=SAMPLES_MAX).contains(&count);
+    let is_open = |millis: u32| (OPEN_MILLIS_MIN..=CIRCUIT_MILLIS_MAX).contains(&millis);
+    is_count(rules.broken_in_a_row.get())
+        && is_count(rules.samples_min.get())
+        && rules.slow_share > BasisPoints::ZERO
+        && is_open(rules.open.get())
+        && is_open(rules.open_max.get())
+        && rules.open <= rules.open_max
+        && (1..=CIRCUIT_MILLIS_MAX).contains(&rules.slow_start.get())
+}
+
+/// Whether the fields that declare retries are few, valid, and each named once.
+pub(super) fn is_retry(rules: &RetryRules) -> bool {
+    let names = &rules.headers;
+    let is_new = |(position, name)| !names.iter().take(position).any(|other| other == name);
+    names.len() <= RETRY_FIELDS_MAX
+        && names.iter().all(|name| field_fault(name).is_none())
+        && names.iter().enumerate().all(is_new)
 }
 
 #[cfg(test)]

@@ -3,14 +3,20 @@
 //! `version` is the version of the format (1); the policy's own version is `policy_version`.
 //! See docs/policy-format.md.
 
+mod circuit;
 mod floors;
+mod retry;
+mod unknown;
 
 use crate::diagnostic::Code;
 use crate::policy::bounds::{self, NAME_CHARS_MAX, VERSION_CHARS_MAX, is_version, may_have};
-use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet, parse_decimal};
+use circuit::read_circuit;
 use floors::warn_of_actions_without_effect;
+use retry::read_retry;
+use unknown::read_unknown_endpoint;
 
 const POLICY_KEYS: Keys = Keys {
     what: "a policy",
@@ -24,19 +30,14 @@ const POLICY_KEYS: Keys = Keys {
         "unknown_endpoint",
         "method_disallowed",
         "tiers",
+        "circuit",
+        "retry",
     ],
-    later: &["circuit", "retry"],
+    later: &[],
     computed: &["policy_hash", "content_digest"],
 };
 
 const BAND_KEYS: Keys = Keys::plain("'bands'", &["low", "medium", "high", "critical"]);
-
-const UNKNOWN_KEYS: Keys = Keys {
-    what: "'unknown_endpoint'",
-    known: &["action", "answer"],
-    later: &["rate_limit_rpm", "burst"],
-    computed: &[],
-};
 
 const METHOD_KEYS: Keys = Keys::plain("'method_disallowed'", &["action"]);
 
@@ -96,6 +97,12 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
     }
     if let Some(node) = fields.get("tiers") {
         read_tiers(sheet, node, &mut rules.tiers);
+    }
+    if let Some(node) = fields.get("circuit") {
+        rules.circuit = read_circuit(sheet, node).unwrap_or_default();
+    }
+    if let Some(node) = fields.get("retry") {
+        rules.retry = read_retry(sheet, node).unwrap_or_default();
     }
     // After an error a default stands in for what was meant: nothing can be said of it.
     if !sheet.has_errors() {
@@ -202,27 +209,6 @@ fn read_severity(sheet: &mut Sheet<'_>, node: &Node) -> Option<Severity> {
             .into_iter()
             .find(|action| action.key() == text)
     })
-}
-
-fn read_unknown_endpoint(sheet: &mut Sheet<'_>, fields: Fields<'_>, value: &mut UnknownEndpoint) {
-    let Some(node) = fields.get("unknown_endpoint") else {
-        return;
-    };
-    let Some(fields) = sheet.fields(node, &UNKNOWN_KEYS) else {
-        return;
-    };
-    if let Some(node) = fields.get("action")
-        && let Some(action) = read_severity(sheet, node)
-    {
-        value.action = action;
-    }
-    if let Some(node) = fields.get("answer")
-        && let Some(status) = sheet.choice(node, "'answer'", &["404", "403"], |text| {
-            text.parse::<u16>().ok()
-        })
-    {
-        value.answer_status = status;
-    }
 }
 
 fn read_tiers(sheet: &mut Sheet<'_>, node: &Node, tiers: &mut [ActionSet; 3]) {

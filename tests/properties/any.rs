@@ -4,11 +4,13 @@ use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tidegate::contract::Terms;
+use tidegate::contract::{Quarantine, Refusal, Terms, Throttle};
 use tidegate::observation::{
     BurnPair, CircuitState, Regression, RetryKind, Share, Signals, Standing, Take, Traffic,
 };
-use tidegate::policy::rules::{Band, Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use tidegate::policy::rules::{
+    Band, Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
+};
 use tidegate::units::{
     Action, ActionSet, BasisPoints, FACTOR_COUNT, Factor, FactorSet, Millis, PartsPerMillion,
     PerMinute, Tier,
@@ -122,17 +124,65 @@ prop_compose! {
         action in select(Severity::ALL.to_vec()),
         method_disallowed in select(Severity::ALL.to_vec()),
         tiers in [actions(), actions(), actions()],
+        (unknown_rate, unknown_burst) in (1..2_000_u32, 1..100_u32),
+        circuit in circuit(),
+        retry in retry(),
     ) -> Rules {
         Rules {
             bands,
             weights: PerFactor::from_fn(|factor| weights[factor as usize]),
             stages: PerFactor::from_fn(|factor| stages[factor as usize]),
-            unknown_endpoint: UnknownEndpoint { action, ..UnknownEndpoint::default() },
+            unknown_endpoint: UnknownEndpoint {
+                action,
+                rate_limit: PerMinute::new(unknown_rate).unwrap(),
+                burst: NonZeroU32::new(unknown_burst).unwrap(),
+                ..UnknownEndpoint::default()
+            },
             method_disallowed,
             tiers,
+            circuit,
+            retry,
             ..Rules::default()
         }
     }
+}
+
+prop_compose! {
+    /// Circuits that open soon and late, within what a file may say.
+    fn circuit()(
+        broken_in_a_row in 1..10_u32,
+        samples_min in prop_oneof![1..30_u32, Just(1_000_000)],
+        slow_share in 1..=10_000_u64,
+        (open, longer) in (10..5_000_u32, 0..60_000_u32),
+        slow_start in 1..20_000_u32,
+    ) -> CircuitRules {
+        CircuitRules {
+            broken_in_a_row: NonZeroU32::new(broken_in_a_row).unwrap(),
+            samples_min: NonZeroU32::new(samples_min).unwrap(),
+            slow_share: BasisPoints::saturating(slow_share),
+            open: Millis::new(open),
+            open_max: Millis::new(open + longer),
+            slow_start: Millis::new(slow_start),
+        }
+    }
+}
+
+fn retry() -> impl Strategy<Value = RetryRules> {
+    let names = vec!["x-retry-count", "x-envoy-attempt-count", "x-attempt"];
+    (proptest::sample::subsequence(names, 0..=3), basis_points()).prop_map(|(names, budget)| {
+        RetryRules {
+            headers: names.into_iter().map(Box::from).collect(),
+            budget,
+        }
+    })
+}
+
+fn throttle() -> impl Strategy<Value = Throttle> {
+    let delay = (1..5_000_u32, 1..20_u32).prop_map(|(wait, held)| Throttle::Delay {
+        wait_max: Millis::new(wait),
+        held_max: NonZeroU32::new(held).unwrap(),
+    });
+    prop_oneof![2 => Just(Throttle::Reject), 1 => delay]
 }
 
 prop_compose! {
@@ -141,14 +191,22 @@ prop_compose! {
         error_budget in 0..=1_000_000_u64,
         circuit_threshold in 1..=10_000_u64,
         client_rate_limit in proptest::option::of(1..5_000_u32),
+        client_burst in proptest::option::of(1..500_u32),
         max_in_flight in proptest::option::of(1..150_u32),
+        quarantine in select(vec![Quarantine::Reject, Quarantine::Divert, Quarantine::Shadow]),
+        throttle in throttle(),
+        refusal in select(vec![Refusal::Respond, Refusal::Close]),
     ) -> Terms {
         Terms {
             max_latency: Millis::new(max_latency),
             error_budget: PartsPerMillion::saturating(error_budget),
             circuit_threshold: BasisPoints::saturating(circuit_threshold),
             client_rate_limit: client_rate_limit.and_then(PerMinute::new),
+            client_burst: client_burst.and_then(NonZeroU32::new),
             max_in_flight: max_in_flight.and_then(NonZeroU32::new),
+            quarantine,
+            throttle,
+            refusal,
             ..Terms::default()
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tidegate::contract::{
-    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms,
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Quarantine, Refusal, Terms,
+    Throttle,
 };
 use tidegate::gateway::refusal;
 use tidegate::ledger::{Chain, Record};
@@ -34,6 +35,16 @@ fn contracts() -> Vec<Contract> {
         max_in_flight: std::num::NonZeroU32::new(3),
         ..fast
     };
+    let waiting = Terms {
+        client_rate_limit: PerMinute::new(60),
+        throttle: Throttle::Delay {
+            wait_max: Millis::new(1_500),
+            held_max: std::num::NonZeroU32::new(2).unwrap(),
+        },
+        quarantine: Quarantine::Shadow,
+        refusal: Refusal::Close,
+        ..limited
+    };
     let observed = Terms {
         tier: Some(Tier::ObserveOnly),
         ..limited
@@ -41,6 +52,7 @@ fn contracts() -> Vec<Contract> {
     vec![
         contract("fast", "GET /fast", fast),
         contract("limited", "GET /limited/{id}", limited),
+        contract("waiting", "GET /waiting", waiting),
         contract("observed", "GET /observed", observed),
     ]
 }
@@ -49,7 +61,7 @@ prop_compose! {
     fn traffic()(
         steps in proptest::collection::vec((
             prop_oneof![8 => 0..40_u64, 1 => 0..20_000_u64],
-            select(vec!["/fast", "/fast", "/limited/7", "/observed", "/nothing", "/a/../b", "/%zz"]),
+            select(vec!["/fast", "/fast", "/limited/7", "/waiting", "/observed", "/nothing", "/a/../b", "/%zz"]),
             select(vec!["GET", "GET", "GET", "POST", "BREW"]),
             0..12_u8,
             select(vec![200_u16, 200, 404, 500, 503, 0]),

@@ -2,13 +2,19 @@
 //!
 //! Both readers ask here, so that neither accepts what the other refuses.
 
-use crate::contract::Method;
+use crate::contract::{Method, Terms, Throttle};
 use crate::units::Tier;
 
 /// The longest promised latency and deadline in milliseconds: one hour.
 pub const MILLIS_MAX: u32 = 3_600_000;
 /// The largest rate per minute, burst and number of requests in flight.
 pub const COUNT_MAX: u32 = 1_000_000_000;
+/// The longest time that a request waits for its turn, in milliseconds: one minute.
+pub const WAIT_MILLIS_MAX: u32 = 60_000;
+/// The most requests of a contract that wait for their turn at once.
+pub const HELD_MAX: u32 = 100_000;
+/// The most characters of the name of a field.
+pub const FIELD_CHARS_MAX: usize = 64;
 /// The most characters of an endpoint.
 pub const ENDPOINT_CHARS_MAX: usize = 2_048;
 /// The most characters of an owner.
@@ -25,4 +31,107 @@ pub fn usable_method(token: &str) -> Option<Method> {
 #[must_use]
 pub const fn is_usable_tier(tier: Tier) -> bool {
     matches!(tier, Tier::ObserveOnly | Tier::Control)
+}
+
+/// The field that a client key names, lower case; `None` for `peer`.
+///
+/// # Errors
+/// What is wrong with the text, as the end of a sentence about it.
+pub fn client_key(text: &str) -> Result<Option<String>, &'static str> {
+    let Some(name) = text.strip_prefix("header:") else {
+        return match text {
+            "peer" => Ok(None),
+            _ => Err("is neither 'peer' nor 'header:' and the name of a field"),
+        };
+    };
+    let name = name.to_ascii_lowercase();
+    match field_fault(&name) {
+        Some(fault) => Err(fault),
+        // Whoever may write these fields is asked with 'trusted_proxies', for all contracts.
+        None if name == "forwarded" || name.starts_with("x-forwarded-") => {
+            Err("names a field that 'peer' reads already, from 'trusted_proxies' alone")
+        }
+        None => Ok(Some(name)),
+    }
+}
+
+/// Why a lower-case text is not the name of a field that a client sends and that passes on
+/// unchanged, as the end of a sentence about it.
+#[must_use]
+pub fn field_fault(name: &str) -> Option<&'static str> {
+    let is_token = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    };
+    if !(1..=FIELD_CHARS_MAX).contains(&name.len()) || !name.bytes().all(is_token) {
+        return Some("is not the name of a field, of at most 64 characters");
+    }
+    if name.starts_with("tidegate-") {
+        return Some("names a field that is removed from every request");
+    }
+    HOP_BY_HOP
+        .contains(&name)
+        .then_some("names a field that speaks of one connection, not of a request")
+}
+
+/// Fields that end at the next hop.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+];
+
+/// Whether one client may have more than all clients together.
+#[must_use]
+pub fn is_client_above_all(terms: &Terms) -> bool {
+    matches!((terms.client_rate_limit, terms.rate_limit), (Some(one), Some(all)) if one > all)
+}
+
+/// Whether requests would wait for their turn at a limit that is not there.
+#[must_use]
+pub const fn is_delay_without_limit(terms: &Terms) -> bool {
+    let is_delay = matches!(terms.throttle, Throttle::Delay { .. });
+    is_delay && terms.rate_limit.is_none() && terms.client_rate_limit.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client_key;
+
+    #[test]
+    fn a_client_key_is_the_peer_or_a_field_that_clients_send() {
+        let check = |text: &str, expected: Result<Option<&str>, &str>| {
+            let key = client_key(text);
+            match (&key, expected) {
+                (Ok(key), Ok(expected)) => assert_eq!(key.as_deref(), expected, "{text}"),
+                (Err(fault), Err(part)) => assert!(fault.contains(part), "{text}: {fault}"),
+                _ => panic!("{text}: {key:?}"),
+            }
+        };
+        check("peer", Ok(None));
+        check("header:X-Api-Key", Ok(Some("x-api-key")));
+        check("header:authorization", Ok(Some("authorization")));
+        check("Peer", Err("neither"));
+        check("x-api-key", Err("neither"));
+        check("header:", Err("not the name"));
+        check("header: x", Err("not the name"));
+        check("header:x:y", Err("not the name"));
+        check("header:\u{e9}", Err("not the name"));
+        check(
+            &format!("header:{}", "x".repeat(64)),
+            Ok(Some(&"x".repeat(64))),
+        );
+        check(&format!("header:{}", "x".repeat(65)), Err("not the name"));
+        check("header:Connection", Err("one connection"));
+        check("header:te", Err("one connection"));
+        check("header:Tidegate-Decision-Id", Err("removed"));
+        check("header:X-Forwarded-For", Err("'trusted_proxies'"));
+        check("header:forwarded", Err("'trusted_proxies'"));
+    }
 }

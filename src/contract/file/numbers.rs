@@ -2,7 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use super::Surroundings;
+use super::answers::{read_quarantine, read_refusal, read_throttle};
 use super::bounds::{COUNT_MAX, MILLIS_MAX, is_usable_tier};
+use super::clients::read_per_client;
+use super::contradictions::{limits_agree, warn_of_early_deadline};
 use crate::contract::{PathRules, Terms};
 use crate::diagnostic::Code;
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
@@ -25,13 +29,20 @@ pub(super) fn flag(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Opti
     }
 }
 
-/// The numbers; every one is read, so that every fault is reported.
+/// The terms of a contract, and the names that belong to them.
+pub(super) struct Promises {
+    pub(super) terms: Terms,
+    pub(super) client_header: Option<Box<str>>,
+    pub(super) divert_upstream: Option<Box<str>>,
+}
+
+/// The terms; every one is read, so that every fault is reported.
 pub(super) fn read_terms(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
     path_rules: Option<PathRules>,
-    process: Option<Tier>,
-) -> Option<Terms> {
+    around: Surroundings<'_>,
+) -> Option<Promises> {
     let max_latency = millis(sheet, fields, "max_latency_ms", 1_000);
     let timeout = millis(sheet, fields, "timeout_ms", 30_000);
     let error_budget = error_budget(sheet, fields);
@@ -40,35 +51,42 @@ pub(super) fn read_terms(
     let burst = count(sheet, fields, "burst");
     let max_in_flight = count(sheet, fields, "max_in_flight");
     let stream = flag(sheet, fields, "stream");
-    let tier = read_tier(sheet, fields, process);
-    if let (Some(latency), Some(timeout)) = (max_latency, timeout)
-        && timeout < latency
-    {
-        let place = fields.get("timeout_ms").map_or(fields.place(), |n| n.place);
-        let message = format!(
-            "requests end after {} ms, before the promised {} ms",
-            timeout.get(),
-            latency.get()
-        );
-        sheet.warning(place, Code::TimeoutBelowLatency, message);
+    let tier = read_tier(sheet, fields, around.tier);
+    let client = read_per_client(sheet, fields);
+    let quarantine = read_quarantine(sheet, fields, around);
+    let throttle = read_throttle(sheet, fields);
+    let refusal = read_refusal(sheet, fields);
+    if let (Some(max_latency), Some(timeout)) = (max_latency, timeout) {
+        warn_of_early_deadline(sheet, fields, max_latency, timeout);
     }
     if let (Some(node), Some(None)) = (fields.get("burst"), rate_limit) {
         let message = "'burst' means nothing without 'rate_limit_rpm'".to_owned();
         sheet.error(node.place, Code::BurstWithoutLimit, message);
         return None;
     }
-    Some(Terms {
+    let client = client?;
+    let (quarantine, divert_upstream) = quarantine?;
+    let terms = Terms {
         max_latency: max_latency?,
         timeout: timeout?,
         error_budget: error_budget?,
         circuit_threshold: circuit_threshold?,
         rate_limit: rate_limit?.and_then(|rpm| PerMinute::new(rpm.get())),
         burst: burst?,
+        client_rate_limit: client.as_ref().map(|client| client.rate_limit),
+        client_burst: client.as_ref().and_then(|client| client.burst),
         max_in_flight: max_in_flight?,
         stream: stream?,
         tier: tier?,
         path_rules: path_rules?,
-        ..Terms::default()
+        quarantine,
+        throttle: throttle?,
+        refusal: refusal?,
+    };
+    limits_agree(sheet, fields, &terms, client.as_ref(), around).then(|| Promises {
+        terms,
+        client_header: client.and_then(|client| client.header),
+        divert_upstream,
     })
 }
 
@@ -80,7 +98,12 @@ fn millis(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32) ->
     u32::try_from(value).ok().map(Millis::new)
 }
 
-fn count(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<Option<NonZeroU32>> {
+/// A count that may be left out.
+pub(super) fn count(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    key: &str,
+) -> Option<Option<NonZeroU32>> {
     let Some(node) = fields.get(key) else {
         return Some(None);
     };

@@ -1,18 +1,22 @@
 //! One contract in canonical form.
 
+mod answers;
+
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::{
-    COUNT_MAX, ENDPOINT_CHARS_MAX, MILLIS_MAX, OWNER_CHARS_MAX, is_usable_tier, usable_method,
+    COUNT_MAX, ENDPOINT_CHARS_MAX, MILLIS_MAX, OWNER_CHARS_MAX, client_key, is_client_above_all,
+    is_delay_without_limit, is_usable_tier, usable_method,
 };
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet, PathRules, Template, Terms};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::is_printable;
+use answers::{DropForm, QuarantineForm, ThrottleForm};
 
-/// The members; absent limits are left out, and `burst` with its limit; all else is written.
+/// The members; absent limits are left out, and each `burst` with its limit; all else is written.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContractForm {
@@ -21,6 +25,7 @@ pub(super) struct ContractForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     burst: Option<u32>,
     circuit_threshold_bp: u64,
+    drop: DropForm,
     endpoint: String,
     error_budget_ppm: u64,
     id: String,
@@ -31,13 +36,41 @@ pub(super) struct ContractForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    per_client: Option<PerClientForm>,
+    quarantine: QuarantineForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     rate_limit_rpm: Option<u32>,
     stream: bool,
+    throttle: ThrottleForm,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
     timeout_ms: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
+}
+
+/// The limit of each single client; `key` is `peer`, or `header:` and a name in lower case.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PerClientForm {
+    burst: u32,
+    key: String,
+    rate_limit_rpm: u32,
+}
+
+impl PerClientForm {
+    /// `Some` where single clients have a limit, which always has a burst.
+    fn of(contract: &Contract) -> Option<Self> {
+        let terms = contract.terms();
+        Some(Self {
+            burst: terms.client_burst?.get(),
+            key: match contract.client_header() {
+                Some(name) => format!("header:{name}"),
+                None => "peer".to_owned(),
+            },
+            rate_limit_rpm: terms.client_rate_limit?.get(),
+        })
+    }
 }
 
 impl From<&Contract> for ContractForm {
@@ -49,6 +82,7 @@ impl From<&Contract> for ContractForm {
             allowed_methods: methods.map(|method| method.as_str().to_owned()).collect(),
             burst: terms.burst.map(NonZeroU32::get),
             circuit_threshold_bp: terms.circuit_threshold.wide(),
+            drop: DropForm::from(terms.refusal),
             endpoint: contract.endpoint_key().to_owned(),
             error_budget_ppm: u64::from(terms.error_budget.get()),
             id: contract.id().as_str().to_owned(),
@@ -56,8 +90,11 @@ impl From<&Contract> for ContractForm {
             max_latency_ms: terms.max_latency.get(),
             merge_slashes: terms.path_rules.merge_slashes,
             owner: contract.owner().map(str::to_owned),
+            per_client: PerClientForm::of(contract),
+            quarantine: QuarantineForm::of(contract),
             rate_limit_rpm: terms.rate_limit.map(PerMinute::get),
             stream: terms.stream,
+            throttle: ThrottleForm::from(terms.throttle),
             tier: terms.tier.map(|tier| tier.key().to_owned()),
             timeout_ms: terms.timeout.get(),
             upstream: contract.upstream().map(str::to_owned),
@@ -82,12 +119,33 @@ impl TryFrom<ContractForm> for Contract {
         if owner.is_some_and(|owner| !is_printable(owner, OWNER_CHARS_MAX)) {
             return Err(bad("the owner is not valid"));
         }
+        let divert_upstream = form.quarantine.upstream();
+        if divert_upstream.is_some_and(|name| ContractId::new(name).is_none()) {
+            return Err(bad("the upstream of quarantine is not valid"));
+        }
+        let divert_upstream = divert_upstream.map(Into::into);
+        let key = form
+            .per_client
+            .as_ref()
+            .map(|client| client_key(&client.key));
+        let client_header = match key.transpose() {
+            Ok(header) => header.flatten().map(String::into_boxed_str),
+            Err(_) => return Err(bad("the key of per_client is not valid")),
+        };
         let methods = methods(&form.allowed_methods).ok_or_else(|| bad("no valid methods"))?;
         let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
+        if is_client_above_all(&terms) {
+            return Err(bad("one client may send more than all together"));
+        }
+        if is_delay_without_limit(&terms) {
+            return Err(bad("a delay has no rate limit"));
+        }
         let upstream = form.upstream.map(String::into_boxed_str);
         let owner = form.owner.map(String::into_boxed_str);
         Ok(Self::new(ContractParts {
             upstream,
+            divert_upstream,
+            client_header,
             owner,
             ..ContractParts::new(id, &form.endpoint, methods, terms)
         }))
@@ -121,6 +179,7 @@ fn terms(form: &ContractForm) -> Option<Terms> {
     if form.burst.is_some() != form.rate_limit_rpm.is_some() {
         return None;
     }
+    let client = form.per_client.as_ref();
     Some(Terms {
         max_latency: millis(form.max_latency_ms)?,
         timeout: millis(form.timeout_ms)?,
@@ -128,6 +187,9 @@ fn terms(form: &ContractForm) -> Option<Terms> {
         circuit_threshold: BasisPoints::new(form.circuit_threshold_bp).filter(|bp| bp.get() > 0)?,
         rate_limit: count(form.rate_limit_rpm)?.and_then(|rpm| PerMinute::new(rpm.get())),
         burst: count(form.burst)?,
+        client_rate_limit: count(client.map(|client| client.rate_limit_rpm))?
+            .and_then(|rpm| PerMinute::new(rpm.get())),
+        client_burst: count(client.map(|client| client.burst))?,
         max_in_flight: count(form.max_in_flight)?,
         stream: form.stream,
         tier,
@@ -135,7 +197,9 @@ fn terms(form: &ContractForm) -> Option<Terms> {
             allow_encoded_slash: form.allow_encoded_slash,
             merge_slashes: form.merge_slashes,
         },
-        ..Terms::default()
+        quarantine: form.quarantine.terms(),
+        throttle: form.throttle.terms()?,
+        refusal: form.drop.terms(),
     })
 }
 

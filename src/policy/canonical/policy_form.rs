@@ -1,23 +1,28 @@
 //! The rules in canonical form.
 
+mod circuit;
+
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
+use crate::contract::file::bounds::COUNT_MAX;
 use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
-use crate::policy::rules::{
-    Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
-};
-use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
+use crate::units::{Action, ActionSet, BasisPoints, Factor, PerMinute, Tier};
 use crate::yaml::is_printable;
+use circuit::{CircuitForm, RetryForm};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyForm {
     bands_bp: BandsForm,
+    circuit: CircuitForm,
     method_disallowed: ActionForm,
     name: String,
+    retry: RetryForm,
     stages: BTreeMap<String, StageForm>,
     tiers: BTreeMap<String, Vec<String>>,
     unknown_endpoint: UnknownForm,
@@ -45,6 +50,8 @@ struct ActionForm {
 struct UnknownForm {
     action: String,
     answer: u16,
+    burst: u32,
+    rate_limit_rpm: u32,
 }
 
 /// `"enforced"`, `"shadow"`, or `{"canary_bp": 2500}`.
@@ -76,10 +83,12 @@ impl From<&Rules> for PolicyForm {
                 low: rules.bands.low().wide(),
                 medium: rules.bands.medium().wide(),
             },
+            circuit: CircuitForm::from(&rules.circuit),
             method_disallowed: ActionForm {
                 action: rules.method_disallowed.key().to_owned(),
             },
             name: rules.name.to_string(),
+            retry: RetryForm::from(&rules.retry),
             stages: factors().map(|f| (name(f), stage(f))).collect(),
             tiers: Tier::ALL
                 .into_iter()
@@ -88,6 +97,8 @@ impl From<&Rules> for PolicyForm {
             unknown_endpoint: UnknownForm {
                 action: rules.unknown_endpoint.action.key().to_owned(),
                 answer: rules.unknown_endpoint.answer_status,
+                burst: rules.unknown_endpoint.burst.get(),
+                rate_limit_rpm: rules.unknown_endpoint.rate_limit.get(),
             },
             version: rules.version.to_string(),
             weights_bp: factors()
@@ -126,8 +137,14 @@ impl TryFrom<PolicyForm> for Rules {
             unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
             method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
             tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
-            circuit: CircuitRules::default(),
-            retry: RetryRules::default(),
+            circuit: form
+                .circuit
+                .rules()
+                .ok_or_else(|| bad("circuit is not valid"))?,
+            retry: form
+                .retry
+                .rules()
+                .ok_or_else(|| bad("retry is not valid"))?,
         })
     }
 }
@@ -169,10 +186,18 @@ fn severity(key: &str) -> Option<Severity> {
 fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {
     let action = severity(&form.action)?;
     let answer_status = form.answer;
-    matches!(answer_status, 403 | 404).then_some(UnknownEndpoint {
+    let is_count = |count: u32| count <= COUNT_MAX;
+    let is_valid =
+        matches!(answer_status, 403 | 404) && is_count(form.rate_limit_rpm) && is_count(form.burst);
+    let (rate_limit, burst) = (
+        PerMinute::new(form.rate_limit_rpm)?,
+        NonZeroU32::new(form.burst)?,
+    );
+    is_valid.then_some(UnknownEndpoint {
         action,
         answer_status,
-        ..UnknownEndpoint::default()
+        rate_limit,
+        burst,
     })
 }
 
