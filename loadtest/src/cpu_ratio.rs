@@ -136,11 +136,47 @@ pub fn run(options: &Options) -> anyhow::Result<Figures> {
     Ok(figures)
 }
 
+/// What wrk sends.
+struct Load<'a> {
+    paths: &'a [String],
+    requests: u64,
+    connections: u32,
+}
+
+/// CPU microseconds per request of process `id` while wrk asks it for `paths` in turn.
+///
+/// # Errors
+/// When wrk is not installed, or an answer is not 2xx.
+pub fn used_per_request(
+    target: SocketAddr,
+    id: u32,
+    paths: &[String],
+    requests: u64,
+    folder: &Path,
+) -> anyhow::Result<f64> {
+    let wrk = installed("wrk").context("wrk is not installed; make tools")?;
+    let load = Load {
+        paths,
+        requests,
+        connections: 32,
+    };
+    let before = cpu_us(id)?;
+    let answered = with_wrk(&wrk, &load, target, folder)?;
+    Ok((cpu_us(id)? - before) as f64 / answered as f64)
+}
+
 /// CPU microseconds per request of process `id` while it is driven.
 fn one_round(options: &Options, target: SocketAddr, id: u32, folder: &Path) -> anyhow::Result<f64> {
     let before = cpu_us(id)?;
     let answered = match installed("wrk") {
-        Some(wrk) => with_wrk(&wrk, options, target, folder)?,
+        Some(wrk) => {
+            let load = Load {
+                paths: &paths_of(options.contracts),
+                requests: options.requests,
+                connections: options.connections,
+            };
+            with_wrk(&wrk, &load, target, folder)?
+        }
         None => with_own_driver(options, target)?,
     };
     let used = cpu_us(id)? - before;
@@ -166,19 +202,14 @@ fn with_own_driver(options: &Options, target: SocketAddr) -> anyhow::Result<u64>
 
 /// wrk runs for a time, not for a count; a second per 15,000 requests is close enough, because
 /// the figure is per request answered.
-fn with_wrk(
-    wrk: &Path,
-    options: &Options,
-    target: SocketAddr,
-    folder: &Path,
-) -> anyhow::Result<u64> {
-    let seconds = (options.requests / 15_000).max(2);
+fn with_wrk(wrk: &Path, load: &Load<'_>, target: SocketAddr, folder: &Path) -> anyhow::Result<u64> {
+    let seconds = (load.requests / 15_000).max(2);
     let script = folder.join("paths.lua");
-    std::fs::write(&script, paths_script(options.contracts))?;
+    std::fs::write(&script, paths_script(load.paths))?;
     let output = Command::new(wrk)
         .args([
             "-t1",
-            &format!("-c{}", options.connections),
+            &format!("-c{}", load.connections),
             &format!("-d{seconds}s"),
             "-s",
         ])
@@ -200,13 +231,19 @@ fn with_wrk(
         .context("wrk's count of requests")
 }
 
-/// Cycles through matching GET requests, prepared once so that wrk stays cheap.
-fn paths_script(contracts: u32) -> String {
+/// Paths of the generated contracts that have GET.
+#[must_use]
+pub fn paths_of(contracts: u32) -> Vec<String> {
     let all = crate::generate::contracts(contracts, crate::generate::SEED);
-    let paths: Vec<String> = all
+    let with_get = all.iter().filter(|c| c.methods.first() == Some(&"GET"));
+    with_get.map(|c| c.path(7)).collect()
+}
+
+/// Cycles through GET requests, prepared once so that wrk stays cheap.
+fn paths_script(paths: &[String]) -> String {
+    let paths: Vec<String> = paths
         .iter()
-        .filter(|c| c.methods.first() == Some(&"GET"))
-        .map(|c| format!("  wrk.format(\"GET\", \"{}\"),", c.path(7)))
+        .map(|path| format!("  wrk.format(\"GET\", \"{path}\"),"))
         .collect();
     format!(
         "local requests = {{}}\nlocal at = 0\ninit = function(args)\n  requests = {{\n{}\n}}\nend\n\

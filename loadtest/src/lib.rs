@@ -4,7 +4,9 @@
 //! It does not use the gateway's library, so that nothing is judged by the code it judges.
 
 pub mod accept;
+pub mod ask;
 pub mod cpu_ratio;
+pub mod crowd;
 pub mod drive;
 pub mod generate;
 pub mod process;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
 use loadtest::{accept, cpu_ratio, drive, generate, upstream};
 
@@ -47,17 +47,22 @@ enum Verb {
 #[derive(Subcommand)]
 enum AcceptList {
     /// Real traffic, observed
-    Observe {
-        /// small: reduced counts; full: the counts of the list
-        #[arg(long, value_enum, default_value_t = Scale::Small)]
-        scale: Scale,
-        /// Folder that keeps results of parts and their ledgers
-        #[arg(long)]
-        state: PathBuf,
-        /// Run only the named part
-        #[arg(long)]
-        part: Option<String>,
-    },
+    Observe(AcceptRun),
+    /// Limits, circuits, tiers, answers, live rules
+    Control(AcceptRun),
+}
+
+#[derive(Args)]
+struct AcceptRun {
+    /// small: reduced counts; full: the counts of the list
+    #[arg(long, value_enum, default_value_t = Scale::Small)]
+    scale: Scale,
+    /// Folder that keeps results of parts and their ledgers
+    #[arg(long)]
+    state: PathBuf,
+    /// Run only the named part
+    #[arg(long)]
+    part: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -78,8 +83,13 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&figures.to_json())?);
             Ok(())
         }
-        Verb::Accept(AcceptList::Observe { scale, state, part }) => {
-            std::process::exit(i32::from(!accept::observe(scale, &state, part.as_deref())?))
+        Verb::Accept(which) => {
+            let (list, asked) = match which {
+                AcceptList::Observe(asked) => (&accept::OBSERVE, asked),
+                AcceptList::Control(asked) => (&accept::CONTROL, asked),
+            };
+            let pass = accept::run(list, asked.scale, &asked.state, asked.part.as_deref())?;
+            std::process::exit(i32::from(!pass))
         }
     }
 }

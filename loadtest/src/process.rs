@@ -63,6 +63,14 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
+    /// Sends HUP.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let id = i32::try_from(self.child.id())
             .ok()
@@ -166,6 +174,30 @@ pub fn rss_kib(id: u32) -> anyhow::Result<u64> {
         .nth(1)
         .and_then(|n| n.parse().ok())
         .context("a number of KiB")
+}
+
+/// CPU time of a process's threads of a name, in nanoseconds.
+///
+/// # Errors
+/// When the process is gone or has no such thread.
+pub fn thread_cpu_ns(id: u32, name: &str) -> anyhow::Result<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).context("read /proc/ID/task")?;
+    let mut found = None;
+    for task in tasks {
+        let task = task?.path();
+        let comm = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        if comm.trim_end() != name {
+            continue;
+        }
+        // The first number is the time on a CPU.
+        let schedstat = std::fs::read_to_string(task.join("schedstat")).context("schedstat")?;
+        let first = schedstat
+            .split(' ')
+            .next()
+            .and_then(|n| n.parse::<u64>().ok());
+        found = Some(found.unwrap_or(0) + first.context("a time of schedstat")?);
+    }
+    found.with_context(|| format!("no thread {name}"))
 }
 
 /// A program beside this one, or the given path.

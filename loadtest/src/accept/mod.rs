@@ -5,10 +5,12 @@
 
 mod chain;
 mod closed;
+mod control;
 mod cost;
 mod crash;
 mod headers;
 mod identity;
+mod observe;
 mod recorded;
 mod report;
 mod scrape;
@@ -22,6 +24,8 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
+pub use control::CONTROL;
+pub use observe::OBSERVE;
 pub use state::Result as PartResult;
 
 /// How much load the parts make.
@@ -100,102 +104,21 @@ const fn full_part(
     }
 }
 
-const OBSERVE: &[Part] = &[
-    part(
-        "wire",
-        "answers of a real nginx byte for byte, unknown paths and odd methods too",
-        wire::byte_for_byte,
-    ),
-    part(
-        "headers",
-        "expose_headers shows contract, decision and risk, and only then",
-        headers::exposed_on_request,
-    ),
-    part(
-        "closed",
-        "without a valid rulebook the data port stays closed: exit 78, the place is named",
-        closed::without_a_rulebook,
-    ),
-    part(
-        "verify",
-        "ledger verify accepts what the gateway wrote",
-        chain::intact,
-    ),
-    part(
-        "tamper",
-        "one byte changed in any file: exit 65, and record or file are named",
-        tamper::tampered,
-    ),
-    part(
-        "lock",
-        "a second process on the directory is refused",
-        chain::second_process,
-    ),
-    part(
-        "jq",
-        "jq and sha256sum verify any line",
-        chain::independent_hash,
-    ),
-    part(
-        "replay",
-        "decisions made under load by two workers replay with 0 differences",
-        chain::replayed,
-    ),
-    part(
-        "identities",
-        "heads = decisions + refused; upstream = forwarded + retries - never sent; ledger = metrics",
-        identity::hold,
-    ),
-    part(
-        "control",
-        "the same in tier CONTROL; answered by us, by status: ledger = driver",
-        identity::hold_under_control,
-    ),
-    part(
-        "scrape",
-        "promtool accepts the metrics",
-        scrape::accepted_by_promtool,
-    ),
-    part(
-        "kill",
-        "SIGKILL under load, restart, verify: clean, the torn tail reported",
-        crash::killed,
-    ),
-    part(
-        "memory",
-        "distinct unknown paths: RSS grows by less than 10 MiB, series not at all",
-        cost::unknown_paths,
-    ),
-    part(
-        "cpu",
-        "CPU per request over a bare pass-through at most +12 % (judged at full scale)",
-        cost::cpu,
-    ),
-    // At small scale the steps before this one show the same, but for the times.
-    full_part(
-        "benches",
-        "admit, match, push, complete, line + chain: median of the best of 3 runs inside its bound",
-        speed::times,
-    ),
-    full_part(
-        "instructions",
-        "admit without I/O at most 1,500 instructions",
-        speed::instructions,
-    ),
-    full_part(
-        "allocations",
-        "admit, end and ring push without an allocation",
-        speed::allocations,
-    ),
-];
+/// A list, with the page that a full run of it writes.
+pub struct List {
+    /// Its name, on the command line and of its page.
+    name: &'static str,
+    title: &'static str,
+    parts: &'static [Part],
+}
 
-/// Runs the list of observation; true when every part passes.
+/// Runs a list; true when every part passes.
 ///
 /// # Errors
 /// When the state cannot be kept. A part's own failure is a verdict, not an error.
-pub fn observe(scale: Scale, folder: &Path, only: Option<&str>) -> anyhow::Result<bool> {
+pub fn run(list: &List, scale: Scale, folder: &Path, only: Option<&str>) -> anyhow::Result<bool> {
     if let Some(name) = only {
-        let names: Vec<&str> = OBSERVE.iter().map(|p| p.name).collect();
+        let names: Vec<&str> = list.parts.iter().map(|p| p.name).collect();
         anyhow::ensure!(
             names.contains(&name),
             "no part {name}; the parts are {}",
@@ -209,9 +132,10 @@ pub fn observe(scale: Scale, folder: &Path, only: Option<&str>) -> anyhow::Resul
         commit: state::commit(),
     };
     let mut results = Vec::new();
-    for part in OBSERVE {
+    for part in list.parts {
         let wanted = only.is_none_or(|name| name == part.name);
-        if !wanted || (part.full_only && scale == Scale::Small) {
+        // Asked for by its name a part runs at any scale.
+        if !wanted || (part.full_only && scale == Scale::Small && only.is_none()) {
             continue;
         }
         let result = one(&context, part)?;
@@ -221,11 +145,7 @@ pub fn observe(scale: Scale, folder: &Path, only: Option<&str>) -> anyhow::Resul
     let pass = results.iter().all(|(_, r)| r.pass);
     if scale == Scale::Full && only.is_none() {
         let rows: Vec<_> = results.iter().map(|(p, r)| (p.name, p.asks, r)).collect();
-        report::write(
-            Path::new("docs/acceptance/observe.md"),
-            &context.commit,
-            &rows,
-        )?;
+        report::write(list.name, list.title, &context.commit, &rows)?;
     }
     Ok(pass)
 }

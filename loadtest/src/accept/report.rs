@@ -20,15 +20,16 @@ pub(super) fn line(name: &str, result: &PartResult) -> String {
     )
 }
 
-/// The page of a full run.
+/// The page of a full run of a list.
 pub(super) fn write(
-    file: &Path,
+    list: &str,
+    title: &str,
     commit: &str,
     rows: &[(&str, &str, &PartResult)],
 ) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut page = format!(
-        "# Acceptance: real traffic, observed\n\n`make accept-observe SCALE=full` at commit `{commit}`, \
+        "# {title}\n\n`make accept-{list} SCALE=full` at commit `{commit}`, \
          {cores} cores, loopback.\n\n| part | asks | figure | verdict |\n|---|---|---|---|\n"
     );
     for (name, asks, result) in rows {
@@ -36,10 +37,9 @@ pub(super) fn write(
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| {name} | {asks} | {figure} | {} |", word(result));
     }
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(file, page)?;
+    let folder = Path::new("docs/acceptance");
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join(format!("{list}.md")), page)?;
     Ok(())
 }
 

@@ -15,6 +15,8 @@ pub enum Mix {
     Contracts(Vec<Contract>),
     /// Every request on a path of its own that no contract has.
     Unknown,
+    /// `GET /keyed`, each with a key and an address of its own, in fields.
+    Keys,
     /// Mostly matching, and some of everything else that leaves no doubt about what was sent.
     Mixed(Vec<Contract>),
     /// The same, and upstream connections that are reset: on a reused connection nobody but the
@@ -39,6 +41,8 @@ pub struct Drawn {
     pub(super) method: String,
     target: String,
     body_bytes: usize,
+    // Further fields, each with its line break.
+    fields: String,
 }
 
 impl Drawn {
@@ -52,6 +56,7 @@ impl Drawn {
             method: method.to_owned(),
             target,
             body_bytes,
+            fields: String::new(),
         }
     }
 
@@ -63,8 +68,8 @@ impl Drawn {
             String::new()
         };
         let head = format!(
-            "{} {} HTTP/1.1\r\nHost: load\r\nx-request-id: {id}\r\n{length}\r\n",
-            self.method, self.target
+            "{} {} HTTP/1.1\r\nHost: load\r\nx-request-id: {id}\r\n{length}{}\r\n",
+            self.method, self.target, self.fields
         );
         (head.into_bytes(), vec![b'b'; self.body_bytes])
     }
@@ -79,13 +84,14 @@ impl Mix {
         Ok(match name {
             "echo" => Self::Echo,
             "unknown" => Self::Unknown,
+            "keys" => Self::Keys,
             "contracts" => Self::Contracts(generate::contracts(contracts, generate::SEED)),
             "mixed" => Self::Mixed(generate::contracts(contracts, generate::SEED)),
             "faulty" => Self::Faulty(generate::contracts(contracts, generate::SEED)),
             file => {
                 let text = std::fs::read_to_string(file).with_context(|| {
                     format!(
-                        "--mix {file}: not echo, contracts, unknown, mixed or faulty, and no file"
+                        "--mix {file}: not echo, contracts, unknown, keys, mixed or faulty, and no file"
                     )
                 })?;
                 Self::File(entries(&text).with_context(|| format!("--mix {file}"))?)
@@ -98,6 +104,7 @@ impl Mix {
         match self {
             Self::Echo => Drawn::new("GET", "/".to_owned()),
             Self::Unknown => unknown(index, random),
+            Self::Keys => keyed(index),
             Self::Contracts(all) => known(all, random, ""),
             Self::Mixed(all) => mixed(all, index, random),
             Self::Faulty(all) => match random.below(50) {
@@ -143,6 +150,14 @@ fn unknown(index: u64, random: &mut Random) -> Drawn {
     Drawn::new("GET", format!("/nowhere/{:016x}/{index:x}", random.bits()))
 }
 
+fn keyed(index: u64) -> Drawn {
+    let [.., a, b, c] = index.to_be_bytes();
+    Drawn {
+        fields: format!("X-Api-Key: key-{index:x}\r\nX-Forwarded-For: 10.{a}.{b}.{c}\r\n"),
+        ..Drawn::new("GET", "/keyed".to_owned())
+    }
+}
+
 fn from_file(entries: &[Entry], index: u64, random: &mut Random) -> Drawn {
     let mut at = random.below(entries.iter().map(|e| e.weight).sum());
     for entry in entries {
@@ -151,6 +166,7 @@ fn from_file(entries: &[Entry], index: u64, random: &mut Random) -> Drawn {
                 method: entry.method.clone(),
                 target: entry.path.replace("{n}", &index.to_string()),
                 body_bytes: entry.body_bytes,
+                fields: String::new(),
             };
         }
         at -= entry.weight;

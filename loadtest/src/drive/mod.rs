@@ -29,7 +29,7 @@ pub struct Options {
     /// Requests in all, malformed ones and retries not counted
     #[arg(long, default_value_t = 10_000)]
     pub requests: u64,
-    /// Which requests: echo, contracts, unknown, mixed, faulty, or a JSON file of
+    /// Which requests: echo, contracts, unknown, keys, mixed, faulty, or a JSON file of
     /// [{"weight": 1, "method": "GET", "path": "/x/{n}", "body_bytes": 0}]
     #[arg(long, default_value = "echo")]
     pub mix: String,

@@ -14,9 +14,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When nothing answers in time.
 pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    exchange(
+        address,
+        &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"),
+    )
+}
+
+/// One POST of a JSON body on a connection of its own: status and body.
+///
+/// # Errors
+/// When nothing answers in time.
+pub fn post(address: SocketAddr, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.0\r\nHost: {address}");
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {length}");
+    exchange(address, &format!("{head}\r\n{fields}\r\n\r\n{body}"))
+}
+
+fn exchange(address: SocketAddr, message: &str) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    stream.write_all(message.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer
@@ -62,6 +80,17 @@ impl Metrics {
             .filter(|(series, _)| of(series))
             .map(|(_, value)| *value as u64)
             .sum()
+    }
+
+    /// The sum over all series of a name that have this label, as `name="value"`.
+    #[must_use]
+    pub fn labelled(&self, name: &str, label: &str) -> f64 {
+        let of = |series: &&String| {
+            let rest = series.strip_prefix(name).unwrap_or_default();
+            rest.starts_with('{') && rest.contains(label)
+        };
+        let series = self.0.keys().filter(of);
+        series.filter_map(|name| self.0.get(name)).sum()
     }
 
     /// The value of a series without labels; not a number when there is none.

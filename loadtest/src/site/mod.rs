@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use admin::{Metrics, get};
+pub use admin::{Metrics, get, post};
 pub use ledger::{Line, lines, segments};
 pub use peers::{Nginx, bare_pingora};
 
@@ -86,6 +86,43 @@ impl Site {
         std::fs::write(site.folder.join("policy.yaml"), policy())?;
         std::fs::write(site.config(), site.yaml(setup))?;
         Ok(site)
+    }
+
+    /// A site in tier CONTROL whose contracts are those of `contracts` alone, a whole file.
+    ///
+    /// # Errors
+    /// As [`Site::prepare`].
+    pub fn controlling(
+        folder: &Path,
+        upstream: SocketAddr,
+        contracts: &str,
+    ) -> anyhow::Result<Self> {
+        let setup = Setup {
+            contracts: 0,
+            tier: "control",
+            ..Setup::observing(upstream)
+        };
+        let site = Self::prepare(folder, &setup)?;
+        site.write("contracts/own.yaml", contracts)?;
+        Ok(site)
+    }
+
+    /// Writes one of its files.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
+        std::fs::write(self.folder.join(file), text).with_context(|| format!("write {file}"))
+    }
+
+    /// Changes its configuration.
+    ///
+    /// # Errors
+    /// When what is to be changed does not stand in it.
+    pub fn amend(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let before = std::fs::read_to_string(self.config())?;
+        anyhow::ensure!(before.contains(from), "no '{from}' in the configuration");
+        self.write("tidegate.yaml", &before.replace(from, to))
     }
 
     fn yaml(&self, setup: &Setup) -> String {
@@ -165,6 +202,30 @@ impl Site {
         let (status, text) = get(self.admin, "/metrics")?;
         anyhow::ensure!(status == 200, "/metrics answers {status}");
         Ok(Metrics::parse(&text))
+    }
+
+    /// What a GET of the admin listener answers, parsed.
+    ///
+    /// # Errors
+    /// When it does not answer 200 with JSON.
+    pub fn told(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let (status, text) = get(self.admin, path)?;
+        anyhow::ensure!(status == 200, "{path} answers {status}");
+        serde_json::from_str(&text).with_context(|| format!("the answer of {path}"))
+    }
+
+    /// The decisions in its ledger, in order.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn decisions(&self) -> anyhow::Result<Vec<Line>> {
+        let mut found = Vec::new();
+        lines(&self.ledger(), |line| {
+            if line["kind"] == "decision" {
+                found.push(line.clone());
+            }
+        })?;
+        Ok(found)
     }
 }
 

@@ -13,6 +13,11 @@ pub enum Behaviour {
     Status(u16),
     /// `/slow/MS`: 200 after so many milliseconds, at most 60,000.
     Slow(Duration),
+    /// `/work/MS`: 200 after so many milliseconds of work by one of a few workers; the request
+    /// waits for its turn, and is worked on whether or not its client is still there.
+    Work(Duration),
+    /// `/head`: 200 with the request's head, fields sorted.
+    Head,
     /// `/bytes/N`: a body of so many bytes.
     Bytes(u64),
     /// `/chunked/N`: the same in chunks.
@@ -43,6 +48,8 @@ impl Behaviour {
         match (name, number) {
             ("status", Some(code @ 200..=599)) => Self::Status(u16::try_from(code).unwrap_or(500)),
             ("slow", Some(ms)) => Self::Slow(Duration::from_millis(ms.min(60_000))),
+            ("work", Some(ms)) => Self::Work(Duration::from_millis(ms.min(60_000))),
+            ("head", None) => Self::Head,
             ("bytes", Some(n)) => Self::Bytes(n),
             ("chunked", Some(n)) => Self::Chunked(n),
             ("reset", None) => Self::Reset,
@@ -71,6 +78,8 @@ mod tests {
             Behaviour::Slow(Duration::from_millis(20)),
         );
         check("/api/v1/x?do=reset", Behaviour::Reset);
+        check("/a?do=work/9", Behaviour::Work(Duration::from_millis(9)));
+        check("/a?do=head", Behaviour::Head);
         check("/bytes/7", Behaviour::Bytes(7));
         check("/_count", Behaviour::Count);
     }

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod count;
+mod health;
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub use behaviour::Behaviour;
 pub use count::{Count, Seen};
+pub use health::{Failing, Health};
 
 use crate::wire::{Connection, Head};
 
@@ -29,7 +31,14 @@ const HANG: Duration = Duration::from_secs(600);
 /// An upstream that runs in a thread of this process, and ends with it.
 pub struct Upstream {
     address: SocketAddr,
-    count: Arc<Count>,
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+#[derive(Default)]
+struct Shared {
+    count: Count,
+    health: Health,
 }
 
 impl Upstream {
@@ -46,8 +55,8 @@ impl Upstream {
             std::net::TcpListener::bind(address).with_context(|| format!("bind {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let count = Arc::new(Count::default());
-        let counter = Arc::clone(&count);
+        let shared = Arc::new(Shared::default());
+        let served = Arc::clone(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -56,12 +65,12 @@ impl Upstream {
             .spawn(move || {
                 runtime.block_on(async move {
                     match TcpListener::from_std(listener) {
-                        Ok(listener) => accept(listener, counter).await,
+                        Ok(listener) => accept(listener, served).await,
                         Err(error) => eprintln!("upstream: {error}"),
                     }
                 });
             })?;
-        Ok(Self { address, count })
+        Ok(Self { address, shared })
     }
 
     /// Where it listens.
@@ -73,12 +82,18 @@ impl Upstream {
     /// What reached it since the start or the last reset.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        self.count.seen()
+        self.shared.count.seen()
     }
 
     /// Counts from zero again.
     pub fn reset(&self) {
-        self.count.reset();
+        self.shared.count.reset();
+    }
+
+    /// Its health, to be changed while it runs.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.shared.health
     }
 }
 
@@ -94,13 +109,13 @@ pub fn serve_forever(bind: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-async fn accept(listener: TcpListener, count: Arc<Count>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let count = Arc::clone(&count);
+                let shared = Arc::clone(&shared);
                 // How a connection ended is the peer's affair; the counts are what is judged.
-                tokio::spawn(async move { drop(serve(stream, &count).await) });
+                tokio::spawn(async move { drop(serve(stream, &shared).await) });
             }
             // Descriptors may be used up for a moment; the loop must outlive that.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -108,21 +123,29 @@ async fn accept(listener: TcpListener, count: Arc<Count>) {
     }
 }
 
-async fn serve(stream: TcpStream, count: &Count) -> io::Result<()> {
+async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut connection = Connection::new(stream)?;
     while let Some(head) = connection.request().await? {
         // A head that cannot be framed is no complete request and is not counted.
         let framing = head.request_framing()?;
         let behaviour = Behaviour::of(&head.target);
         if !matches!(behaviour, Behaviour::Count | Behaviour::Reset0) {
-            count.note(head.header("x-request-id"));
+            shared.count.note(head.header("x-request-id"));
         }
+        let failing = shared.health.arrived(&head.target);
         let mut body = Vec::new();
         if head.header("expect").is_some() {
             connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
         connection.body(framing, Some(&mut body)).await?;
-        if !answer(&mut connection, &head, behaviour, body, count).await? || head.closes() {
+        let lives_on = match failing {
+            Some(failing) => {
+                tokio::time::sleep(failing.after).await;
+                respond(&mut connection, &head, failing.status, ORDINARY).await?
+            }
+            None => answer(&mut connection, &head, behaviour, body, shared).await?,
+        };
+        if !lives_on || head.closes() {
             break;
         }
     }
@@ -135,7 +158,7 @@ async fn answer(
     head: &Head,
     behaviour: Behaviour,
     body: Vec<u8>,
-    count: &Count,
+    shared: &Shared,
 ) -> io::Result<bool> {
     let body = match behaviour {
         Behaviour::Echo if body.is_empty() => ORDINARY.to_vec(),
@@ -145,11 +168,16 @@ async fn answer(
             tokio::time::sleep(delay).await;
             ORDINARY.to_vec()
         }
+        Behaviour::Work(long) => {
+            shared.health.work(long).await;
+            ORDINARY.to_vec()
+        }
+        Behaviour::Head => as_text(head),
         Behaviour::Bytes(n) => vec![b'x'; usize::try_from(n.min(BYTES_MAX)).unwrap_or(0)],
         Behaviour::Chunked(n) => return respond_chunked(connection, head, n.min(BYTES_MAX)).await,
-        Behaviour::Count => count.seen().to_json().to_string().into_bytes(),
+        Behaviour::Count => shared.count.seen().to_json().to_string().into_bytes(),
         Behaviour::Reset0 => {
-            count.reset();
+            shared.count.reset();
             ORDINARY.to_vec()
         }
         Behaviour::Reset => {
@@ -168,6 +196,17 @@ async fn answer(
         }
     };
     respond(connection, head, 200, &body).await
+}
+
+/// A request's head as it came, but for the order of its fields, which has no meaning.
+fn as_text(head: &Head) -> Vec<u8> {
+    let mut lines: Vec<String> = head
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    lines.sort_unstable();
+    format!("{} {}\n{}\n", head.method, head.target, lines.join("\n")).into_bytes()
 }
 
 async fn respond(
