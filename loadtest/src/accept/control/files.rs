@@ -11,7 +11,7 @@ const INVALID: i32 = 78;
 /// The further keys of a contract, and the rule that they break.
 const CONTRACTS: &[(&str, &str)] = &[
     ("rate_limit_rpm: 0", "C013"),
-    ("rate_limit_rpm: -5", "C012"),
+    ("rate_limit_rpm: -5", "C013"),
     ("burst: 5", "C112"),
     (
         "rate_limit_rpm: 10, per_client: {rate_limit_rpm: 100}",
@@ -35,6 +35,11 @@ const CONTRACTS: &[(&str, &str)] = &[
     ("max_latency_ms: 0", "C013"),
     ("max_latency_ms: 5000, timeout_ms: 1000", "C115"),
     ("max_in_flight: 0", "C013"),
+    ("max_in_flight: 999999999", "C122"),
+    (
+        "rate_limit_rpm: 100, burst: 4, per_client: {rate_limit_rpm: 50, burst: 9}",
+        "C122",
+    ),
     ("tier: autonomous", "C303"),
 ];
 /// Lines of a policy, and the rule that they break.
@@ -108,10 +113,7 @@ fn checked(site: &Site, fault: Option<(&str, &str)>) -> anyhow::Result<Result<()
     };
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let empty = Vec::new();
-    let findings = report["findings"]
-        .as_array()
-        .or(report["diagnostics"].as_array())
-        .unwrap_or(&empty);
+    let findings = report["diagnostics"].as_array().unwrap_or(&empty);
     let told = findings.iter().any(|finding| {
         let text = |member: &str| finding[member].as_str().unwrap_or_default();
         text("code") == rule
