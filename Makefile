@@ -13,7 +13,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ advisories: ## known vulnerabilities; says so when the database cannot be had
 
 accept-observe: fast ## the acceptance list of observation; SCALE=small or full
 	$(FAST)/loadtest accept observe --scale $(SCALE) --state $(ACCEPT_DIR)/$(SCALE)
+
+accept-control: fast ## the acceptance list of control; SCALE=small or full
+	$(FAST)/loadtest accept control --scale $(SCALE) --state $(ACCEPT_DIR)/control-$(SCALE)
 
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.

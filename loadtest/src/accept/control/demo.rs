@@ -17,16 +17,21 @@ pub(super) fn passes(context: &Context) -> anyhow::Result<Verdict> {
         .context("run tidegate demo")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
-    let mut last: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .rev()
-        .take(3)
-        .collect();
-    last.reverse();
+    let of = |word: &str| {
+        text.lines()
+            .filter(|line| line.starts_with(word))
+            .map(str::trim)
+            .collect::<Vec<_>>()
+    };
+    let (well, failed) = (of("ok "), of("FAIL "));
+    let pass = output.status.success() && !well.is_empty() && failed.is_empty();
     Ok(Verdict::new(
-        output.status.success(),
-        format!("{}; {}", output.status, last.join("; ")),
+        pass,
+        format!(
+            "{}; {} checks hold, {} do not {failed:?}",
+            output.status,
+            well.len(),
+            failed.len()
+        ),
     ))
 }

@@ -9,7 +9,6 @@ use crate::upstream::Upstream;
 /// Six a minute each: a slot is busy for ten seconds, so a hundred thousand keys cannot all have one.
 const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: keyed_v1, owner: me, endpoint: \"GET /keyed\", per_client: {key: \"header:x-api-key\", rate_limit_rpm: 6, burst: 2}}\n";
 const GROWTH_KIB_MAX: u64 = 10 * 1024;
-const WARM_UPS: usize = 4;
 
 // R194
 pub(super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
@@ -23,9 +22,10 @@ pub(super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
     )?;
     let mut gateway = site.start()?;
     // Pools and rings reach their size with paths that have no clients' limits.
-    let mut load = drive::Options::new(site.listen, "unknown", 50_000);
+    let requests = context.pick(20_000, 50_000);
+    let mut load = drive::Options::new(site.listen, "unknown", requests);
     load.seed = 900;
-    for _ in 0..WARM_UPS {
+    for _ in 0..context.pick(2, 4) {
         drive::run(&load)?;
         site.metrics()?;
     }
