@@ -292,6 +292,9 @@ pub fn complete(
     if admission.is_forwarded() && (completion.is_failure() || lost_patience) {
         let retries = rulebook.board().clients().retries();
         retries.note(admission.request, now_ns);
+    } else if admission.signals.retry == RetryKind::Seen && completion.is_success() {
+        let retries = rulebook.board().clients().retries();
+        retries.forget(admission.request, now_ns);
     }
     // What another upstream does, or did before the circuit opened, says nothing about the route.
     if !completion.speaks_about_route()
