@@ -106,5 +106,6 @@ scenarios! {
     throttle_delay,            // R050
     circuit_life,              // R039, R074, R076
     one_failure,               // R016, R075
+    circuit_by_share,          // R016, R075
     quarantine_shadow,         // R051
 }
