@@ -292,6 +292,9 @@ pub fn complete(
     if admission.is_forwarded() && (completion.is_failure() || lost_patience) {
         let retries = rulebook.board().clients().retries();
         retries.note(admission.request, now_ns);
+    } else if admission.signals.retry == RetryKind::Seen && completion.is_success() {
+        let retries = rulebook.board().clients().retries();
+        retries.forget(admission.request, now_ns);
     }
     // What another upstream does, or did before the circuit opened, says nothing about the route.
     if !completion.speaks_about_route()
@@ -378,7 +381,9 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
     let rules = rulebook.rules();
     ticker.tick(rulebook.board(), now, &rules.bands, |index, route, view| {
         if let Some(contract) = rulebook.contract_of(index) {
-            watch_circuits(rules, contract.terms(), route, view, now);
+            let terms = contract.terms();
+            let main = mode_at_rest(rulebook, Some(terms));
+            watch_circuits(rules, terms, route, main, view, now);
         }
         let (signals, terms) = signals_at_rest(rulebook, index, route, now.monotonic_ns);
         let assessment = assess(rules, terms, &signals);
@@ -396,7 +401,14 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
 }
 
 /// Opens circuits whose share of failures or of slow requests is too large.
-fn watch_circuits(rules: &Rules, terms: &Terms, route: &RouteState, view: &ShortView, now: Moment) {
+fn watch_circuits(
+    rules: &Rules,
+    terms: &Terms,
+    route: &RouteState,
+    main: Mode,
+    view: &ShortView,
+    now: Moment,
+) {
     let (backoff, now_ns) = (backoff(rules), now.monotonic_ns);
     let samples_min = rules.circuit.samples_min.get();
     let reaches = |share: Share, threshold: BasisPoints| {
@@ -406,12 +418,15 @@ fn watch_circuits(rules: &Rules, terms: &Terms, route: &RouteState, view: &Short
     let trips = reaches(view.failed, terms.circuit_threshold)
         || reaches(view.slow_short, rules.circuit.slow_share);
     for mode in [Mode::Dry, Mode::Real] {
-        let circuit = route.circuit(mode);
-        circuit.expire(now_ns, stale_ns(terms), backoff);
-        let reading = circuit.read(now_ns);
-        if trips && reading.state == CircuitState::Closed {
-            circuit.trip(reading.epoch, now_ns, backoff);
-        }
+        route.circuit(mode).expire(now_ns, stale_ns(terms), backoff);
+    }
+    // Only the circuit that most requests see: the other one would wait for probes that never come.
+    let circuit = route.circuit(main);
+    let reading = circuit.read(now_ns);
+    // Closed since the last tick: what was counted made it open before, and is forgotten next.
+    let is_stale = view.as_of.state != CircuitState::Closed || view.as_of.epoch != reading.epoch;
+    if trips && !is_stale && reading.state == CircuitState::Closed {
+        circuit.trip(reading.epoch, now_ns, backoff);
     }
 }
 

@@ -102,6 +102,12 @@ impl Completion {
         }
     }
 
+    /// The upstream answered, and not with a failure.
+    #[must_use]
+    pub const fn is_success(&self) -> bool {
+        matches!(self.ending, Ending::Answered) && !self.is_failure() && self.speaks_about_route()
+    }
+
     /// A failure by which the upstream was not to be had at all: no connection, a broken one,
     /// silence, or a gateway behind it that says so. A client can provoke a 500, but not these.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::observation::{Share, Signals};
+use crate::observation::{CircuitReading, Share, Signals};
 use crate::units::{Band, BasisPoints, Factor, FactorSet};
 
 /// What the ticker published about a route.
@@ -32,6 +32,8 @@ pub struct ShortView {
     pub slow_short: Share,
     /// Requests overdue now.
     pub overdue: u32,
+    /// The circuit as it was at the last tick: the outcomes counted here are those of its epoch.
+    pub as_of: CircuitReading,
 }
 
 /// Of a route that nobody asks for.

@@ -77,6 +77,15 @@ impl RetryTable {
         }
     }
 
+    /// Notes that a request went through after all: what comes again later is no retry of it.
+    pub fn forget(&self, request: RequestKey, now_ns: u64) {
+        let words = self.words.get().map(|words| &**words).unwrap_or_default();
+        let word = words.get(request.0 as usize % RETRY_WORDS);
+        if let Some(word) = word.filter(|_| self.finds(request, now_ns >> UNIT_SHIFT)) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Whether the same request failed or was refused in the last ten seconds.
     #[must_use]
     #[inline]
@@ -136,6 +145,9 @@ mod tests {
         assert!(table.knows(failed, 100 * SECOND));
         assert!(table.knows(failed, 109 * SECOND));
         assert!(!table.knows(failed, 111 * SECOND));
+        table.note(failed, 115 * SECOND);
+        table.forget(failed, 116 * SECOND);
+        assert!(!table.knows(failed, 116 * SECOND), "it went through");
         table.note(failed, 120 * SECOND);
         for other in [
             key(2, Method::Get, "/a", Some("b")),

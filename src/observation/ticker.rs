@@ -202,6 +202,7 @@ impl RouteWindows {
                 whole: short.completed,
             },
             overdue,
+            as_of: self.circuit,
         }
     }
 

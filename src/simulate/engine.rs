@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::contract::{Method, canonicalise, split_query};
+use crate::contract::{Method, Pairing, canonicalise, split_query};
 use crate::observation::{
-    Arrival, Completion, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, TICK_NS, Ticker,
-    UpstreamError,
+    Arrival, ClientKey, Completion, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey,
+    TICK_NS, Ticker, UpstreamError,
 };
 use crate::pipeline::{self, Admission};
 use crate::record::{DecisionEvent, InlineText, unmatched_shape};
@@ -18,7 +18,8 @@ use crate::units::Tier;
 /// The worker that all simulated requests run on.
 pub const SIMULATED_WORKER: usize = 0;
 
-const TICK_MS: u64 = TICK_NS / 1_000_000;
+const NANOS_PER_MS: u64 = 1_000_000;
+const TICK_MS: u64 = TICK_NS / NANOS_PER_MS;
 
 struct Running {
     admission: Admission,
@@ -35,6 +36,8 @@ pub struct Engine<'a> {
     ticker: Ticker,
     open: OpenRequests<Running>,
     due: BTreeMap<(u64, u64), OpenToken>,
+    /// When requests over a rate that may wait have their turn.
+    turns: BTreeMap<(u64, u64), OpenToken>,
     /// When the open requests that are not overdue yet become so, on the monotonic clock.
     deadlines: BTreeMap<(u64, u64), OpenToken>,
     /// Something was counted that no tick has seen.
@@ -56,6 +59,7 @@ impl<'a> Engine<'a> {
             ticker: Ticker::default(),
             open: OpenRequests::default(),
             due: BTreeMap::new(),
+            turns: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             is_touched: true,
             next_tick_ms: 0,
@@ -75,12 +79,16 @@ impl<'a> Engine<'a> {
         let method = Method::from_token(&line.method);
         let (raw_path, query) = split_query(line.target().unwrap_or_default().as_bytes());
         let path = canonicalise(raw_path);
-        let client = line.client_key();
+        let pairing = self
+            .rulebook
+            .catalogue()
+            .pair(method, path.as_ref().map_err(|fault| *fault));
+        let (client, address) = self.identity(line, pairing);
         let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         let arrival = Arrival {
             method,
             client,
-            address: None,
+            address,
             request: RequestKey::of(client, method, same, query),
             privileged: false,
             at: virtual_moment(line.at_ms),
@@ -88,10 +96,6 @@ impl<'a> Engine<'a> {
             declared_retries: line.declared_retries(&self.rulebook.rules().retry.headers),
             has_body: false,
         };
-        let pairing = self
-            .rulebook
-            .catalogue()
-            .pair(method, path.as_ref().map_err(|fault| *fault));
         let admission = pipeline::admit(self.rulebook, SIMULATED_WORKER, pairing, &arrival);
         let serial = self.rulebook.serial();
         let mut event = DecisionEvent::of(number, arrival.at.wall_us, serial, &admission);
@@ -128,13 +132,29 @@ impl<'a> Engine<'a> {
         Some(event)
     }
 
+    /// Who asks: the client of the line, or what the field says that its contract names.
+    fn identity(&self, line: &TrafficLine, pairing: Pairing) -> (ClientKey, Option<ClientKey>) {
+        let address = line.client_key();
+        let index = match pairing {
+            Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => Some(index),
+            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+        };
+        let contract = index.and_then(|index| self.rulebook.contract_of(index.get()));
+        let field = contract.and_then(|contract| contract.client_header());
+        match field.and_then(|field| line.named_client(field)) {
+            Some(client) => (client, Some(address)),
+            None => (address, None),
+        }
+    }
+
     fn start(&mut self, running: Running, at_ms: u64) {
         if !running.admission.is_forwarded() {
             let status = (self.refusal_status)(self.rulebook, &running.admission);
             self.end(&running, false, at_ms, status, 0, Ending::Refused);
             return;
         }
-        let (due_ms, line) = (at_ms + u64::from(running.latency_ms), running.line);
+        let turn_ms = at_ms + running.admission.hold_ns().div_ceil(NANOS_PER_MS);
+        let (due_ms, line) = (turn_ms + u64::from(running.latency_ms), running.line);
         let overdue_at_ns = running.admission.overdue_at_ns;
         let token = self.open.open(OpenRequest {
             route: running.admission.route,
@@ -145,6 +165,9 @@ impl<'a> Engine<'a> {
             about: running,
         });
         self.due.insert((due_ms, line), token);
+        if turn_ms > at_ms {
+            self.turns.insert((turn_ms, line), token);
+        }
         if overdue_at_ns < virtual_moment(due_ms).monotonic_ns {
             self.deadlines.insert((overdue_at_ns, line), token);
         }
@@ -154,6 +177,7 @@ impl<'a> Engine<'a> {
     fn advance(&mut self, at_ms: u64) {
         loop {
             let due_ms = self.due.first_key_value().map(|((due, _), _)| *due);
+            self.give_turns(due_ms.map_or(at_ms, |due| due.min(at_ms)));
             self.skip_quiet_ticks(due_ms.map_or(at_ms, |due| due.min(at_ms)));
             let tick =
                 self.next_tick_ms <= at_ms && due_ms.is_none_or(|due| self.next_tick_ms <= due);
@@ -163,6 +187,18 @@ impl<'a> Engine<'a> {
                 self.complete_first(due_ms);
             } else {
                 return;
+            }
+        }
+    }
+
+    /// Sends on the requests whose turn has come; it changes nothing that a tick would see.
+    fn give_turns(&mut self, until_ms: u64) {
+        while let Some(first) = self.turns.first_entry() {
+            if first.key().0 > until_ms {
+                return;
+            }
+            if let Some(request) = self.open.get_mut(first.remove()) {
+                pipeline::turn_came(self.rulebook, &mut request.about.admission);
             }
         }
     }

@@ -151,6 +151,16 @@ impl TrafficLine {
         )
     }
 
+    /// The key of the client that this field names, if it does.
+    #[must_use]
+    pub fn named_client(&self, field: &str) -> Option<ClientKey> {
+        let named = self
+            .headers
+            .iter()
+            .find(|(name, value)| name.eq_ignore_ascii_case(field) && !value.is_empty());
+        named.map(|(_, value)| ClientHasher::new([0; 16]).of_name(value.as_bytes()))
+    }
+
     /// The earlier attempts that one of these fields declares.
     #[must_use]
     pub fn declared_retries(&self, fields: &[Box<str>]) -> u8 {

@@ -101,4 +101,11 @@ scenarios! {
     canary_route,              // R045
     wrong_method_throttled,    // R054
     late_failures,             // R035
+    client_limit,              // R015, R037
+    client_by_field,           // R015
+    throttle_delay,            // R050
+    circuit_life,              // R039, R074, R076
+    one_failure,               // R016, R075
+    circuit_by_share,          // R016, R075
+    quarantine_shadow,         // R051
 }

@@ -4,9 +4,9 @@ use std::fs;
 
 use tidegate::config::load;
 use tidegate::diagnostic::{Format, render};
-use tidegate::enforcement::Measure;
 use tidegate::gateway::refusal;
 use tidegate::observation::{Mode, Take};
+use tidegate::pipeline::Way;
 use tidegate::record::DecisionEvent;
 use tidegate::rulebook::{Rulebook, RulebookParts};
 use tidegate::simulate::{Engine, virtual_moment};
@@ -92,14 +92,17 @@ fn row_of(rulebook: &Rulebook, scenario: &Scenario, event: &DecisionEvent) -> Ro
         .iter_by_name()
         .map(|action| action.name())
         .collect();
-    let mut did = match permit.measure() {
-        Measure::Forward => "forwarded".to_owned(),
-        Measure::Throttle | Measure::Quarantine | Measure::Drop => "refused".to_owned(),
+    let mut did = match (event.way, event.signals.hold_ns) {
+        (Way::Forward, 0) => "forwarded".to_owned(),
+        (Way::Forward, wait_ns) => format!("forwarded after {} ms", wait_ns / 1_000_000),
+        (Way::Shadow, _) => "forwarded, marked".to_owned(),
+        (Way::Divert, _) => "diverted".to_owned(),
+        (Way::Refuse, _) => "refused".to_owned(),
     };
     if !withheld.is_empty() {
         did += &format!(", withheld {}", withheld.join(" "));
     }
-    if event.signals.take == Take::ContractRate
+    if matches!(event.signals.take, Take::ContractRate | Take::ClientRate)
         && !event.is_forwarded()
         && scenario.group_ms.is_none()
     {
@@ -125,8 +128,14 @@ fn row_of(rulebook: &Rulebook, scenario: &Scenario, event: &DecisionEvent) -> Ro
 }
 
 fn seconds_to_wait(rulebook: &Rulebook, event: &DecisionEvent) -> u64 {
-    let limit = rulebook.limit_of(event.route as usize).unwrap();
-    let wait_ns = limit.wait_ns(event.signals.contract_tat_ns);
+    let route = event.route as usize;
+    let wait_ns = if event.signals.take == Take::ClientRate {
+        let limits = rulebook.client_limits_of(route).unwrap();
+        limits.own.wait_ns(event.signals.client_tat_ns)
+    } else {
+        let limit = rulebook.limit_of(route).unwrap_or(rulebook.unknown_limit());
+        limit.wait_ns(event.signals.contract_tat_ns)
+    };
     wait_ns.div_ceil(1_000_000_000).max(1)
 }
 

@@ -45,7 +45,8 @@ pub(crate) fn with_decisions(text: &str, found: &str) -> String {
     format!("{head}{DECISIONS}\n{found}")
 }
 
-/// Rows `at | request | client | answer | note`; the first line is the head of the table.
+/// Rows `at | request | client | answer | note`; the first line is the head of the table. A note is
+/// `retry N` or a field such as `x-api-key: a`.
 fn traffic(table: &str) -> Result<Vec<TrafficLine>, String> {
     let mut lines = Vec::new();
     for row in table.lines().skip(1).filter(|row| !row.trim().is_empty()) {
@@ -70,6 +71,10 @@ fn traffic(table: &str) -> Result<Vec<TrafficLine>, String> {
                 client: one_of(client, number),
                 headers: retry
                     .map(|count| ("x-retry-count".to_owned(), count.to_owned()))
+                    .or_else(|| {
+                        let (name, value) = note.first()?.split_once(": ")?;
+                        Some((name.to_owned(), one_of(value, number)))
+                    })
                     .into_iter()
                     .collect(),
                 status,
