@@ -69,7 +69,7 @@ contracts:
 /// Who is over the own limit is set apart at once.
 const POLICY: &str = "version: 1\nname: apart\nbands: {low: 0.2, medium: 0.4, high: 0.45, critical: 0.95}\nweights: {rate_limit: 0.9}\n";
 
-// R051, R053, R066
+// R051, R052
 pub(super) fn set_apart(context: &Context) -> anyhow::Result<Verdict> {
     let (main, sandbox) = (Upstream::start()?, Upstream::start()?);
     let site = Site::controlling(&context.folder("apart"), main.address(), APART)?;

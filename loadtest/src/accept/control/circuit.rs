@@ -36,7 +36,7 @@ impl Found {
     }
 }
 
-// R041, R042, R043, R074
+// R016, R039, R074, R076, R077
 pub(super) fn life(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
     let site = Site::controlling(&context.folder("circuit"), upstream.address(), CONTRACTS)?;

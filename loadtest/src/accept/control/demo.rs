@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use super::super::{Context, Verdict};
 use crate::process::beside;
 
-// R301
 pub(super) fn passes(context: &Context) -> anyhow::Result<Verdict> {
     std::fs::create_dir_all(context.folder("demo"))?;
     let output = Command::new(beside("tidegate")?)

@@ -56,7 +56,7 @@ const POLICIES: &[(&str, &str)] = &[
     ("tiers: {observe_only: [log, drop]}", "C203"),
 ];
 
-// R115, R116
+// R031
 pub(super) fn refused(context: &Context) -> anyhow::Result<Verdict> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let contract = |keys: &str| {

@@ -18,7 +18,7 @@ const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: ten_v1, owner: me, end
 const REQUESTS: usize = 200;
 const HOUR_MS: u64 = 3_600_000;
 
-// R030, R049
+// R015, R050
 pub(super) fn burst(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
     let site = Site::controlling(&context.folder("limits"), upstream.address(), CONTRACTS)?;
@@ -84,7 +84,7 @@ fn tells(reply: &Reply) -> bool {
         && reply.head.header("content-type") == Some("application/problem+json")
 }
 
-// R031
+// R015
 pub(super) fn hour(context: &Context) -> anyhow::Result<Verdict> {
     let nowhere = ([127, 0, 0, 1], 9).into();
     let site = Site::controlling(&context.folder("hour"), nowhere, CONTRACTS)?;

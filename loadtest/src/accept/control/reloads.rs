@@ -161,7 +161,7 @@ struct Round {
     replayed: bool,
 }
 
-// R155, R156
+// R067
 pub(super) fn under_load(context: &Context) -> anyhow::Result<Verdict> {
     let triggers = [Trigger::Signal, Trigger::Verb, Trigger::Post];
     let asked = round(context, "reloads", context.pick(44, 980), &triggers)?;

@@ -75,7 +75,7 @@ fn percent(outcome: &Outcome, from: usize, to: usize) -> u64 {
     (sum.good * 100).checked_div(sum.begun).unwrap_or(0)
 }
 
-// R038, R044
+// R038
 pub(super) fn both(context: &Context) -> anyhow::Result<Verdict> {
     let (governed, alone) = std::thread::scope(|scope| {
         let alone = scope.spawn(|| run(context, false));

@@ -10,7 +10,7 @@ const CONTRACTS: &str =
 /// A request that is refused where the gateway acts.
 const UNKNOWN: &str = "/nowhere";
 
-// R061, R063, R064
+// R059
 pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
     let site = Site::controlling(&context.folder("switches"), upstream.address(), CONTRACTS)?;

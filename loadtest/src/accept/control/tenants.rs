@@ -13,7 +13,7 @@ const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: shared_v1, owner: me, 
 const RATE: u64 = 5;
 const BURST: u64 = 10;
 
-// R032, R033
+// R015
 pub(super) fn fair(context: &Context) -> anyhow::Result<Verdict> {
     let seconds: u64 = context.pick(5, 30);
     let upstream = Upstream::start()?;

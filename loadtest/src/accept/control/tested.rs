@@ -67,7 +67,6 @@ fn tail(text: &str) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
-// R038, R296
 pub(super) fn simulation(context: &Context) -> anyhow::Result<Verdict> {
     let seeds = context.pick("2", "16");
     run(&["--test", "simulation"], &[("SIMULATION_SEEDS", seeds)], 8)
@@ -83,7 +82,7 @@ pub(super) fn laws(context: &Context) -> anyhow::Result<Verdict> {
     ))
 }
 
-// R295
+// R295, R308
 pub(super) fn behaviours(_: &Context) -> anyhow::Result<Verdict> {
     run(&["--test", "seed_acceptance"], &[], 25)
 }

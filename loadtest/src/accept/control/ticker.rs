@@ -12,7 +12,6 @@ use crate::upstream::Upstream;
 
 const PER_SECOND: u32 = 2_000;
 
-// R255
 pub(super) fn share(context: &Context) -> anyhow::Result<Verdict> {
     let (mut pass, mut figures) = (true, Vec::new());
     for (contracts, most) in [(100, 0.2), (10_000, 5.0)] {

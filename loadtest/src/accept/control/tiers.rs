@@ -92,7 +92,7 @@ fn serve(context: &Context, upstream: &Upstream, tier: &str) -> anyhow::Result<S
     })
 }
 
-// R057, R059, R060
+// R057, R059
 pub(super) fn apart(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
     let direct = ask_all(&mut Client::new(upstream.address())?)?;

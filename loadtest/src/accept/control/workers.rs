@@ -71,7 +71,6 @@ fn more(context: &Context, pair: &Pair) -> anyhow::Result<(f64, Vec<f64>)> {
     Ok((median, each))
 }
 
-// R251
 pub(super) fn ratio(context: &Context) -> anyhow::Result<Verdict> {
     let nginx = Nginx::start(&context.folder("workers-nginx"))?;
     let nginx = nginx.context("nginx is not installed; make tools")?;
