@@ -44,8 +44,7 @@ pub(super) fn delayed(context: &Context) -> anyhow::Result<Verdict> {
     let (served, refused) = (of(200).count(), of(429).count());
     // A turn may come while the later ones still arrive, so a few more may be held in all.
     let pass = served + refused == usize::from(AT_ONCE)
-        && waited >= 2
-        && waited <= 2 * HELD_MAX
+        && (2..=2 * HELD_MAX).contains(&waited)
         && served == waited + 1
         && longest < WAIT_MAX + Duration::from_millis(400)
         && longest > Duration::from_millis(90)
