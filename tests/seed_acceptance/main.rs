@@ -1,5 +1,6 @@
 //! The behaviours that the sources name for the engine, one test each and named after it, with the
-//! checks of format versions and of errors that they name beside them.
+//! checks of format versions and of errors that they name beside them, and what else
+//! docs/requirements.md shows with the program as a whole (`feedback`, `measured`).
 //!
 //! Each runs the built program or the gateway on real sockets and reads what it wrote; nothing here
 //! calls the library.
@@ -17,9 +18,11 @@ mod artifact;
 mod chain;
 mod decisions;
 mod errors;
+mod feedback;
 #[path = "../run/installation.rs"]
 mod installation;
 mod matching;
+mod measured;
 #[path = "../offline/place.rs"]
 mod place;
 #[path = "../run/process.rs"]

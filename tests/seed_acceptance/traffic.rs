@@ -22,6 +22,18 @@ pub(crate) fn place() -> Place {
 /// A request and what its upstream answers.
 pub(crate) fn request(at_ms: u64, method: &str, url: &str, status: u16, latency_ms: u64) -> String {
     let client = format!("10.0.0.{}", at_ms / 10 % 200);
+    request_of(&client, at_ms, method, url, status, latency_ms)
+}
+
+/// The same of a client.
+pub(crate) fn request_of(
+    client: &str,
+    at_ms: u64,
+    method: &str,
+    url: &str,
+    status: u16,
+    latency_ms: u64,
+) -> String {
     let line = json!({"at_ms": at_ms, "method": method, "url": url, "client": client,
                       "status": status, "latency_ms": latency_ms});
     format!("{line}\n")
