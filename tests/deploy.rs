@@ -114,7 +114,7 @@ fn open_circuits_and_spent_budgets_are_alerts() {
     for (alert, metric) in [
         ("TidegateCircuitOpen", "tidegate_circuit_state"),
         (
-            "TidegateErrorBudgetNearlySpent",
+            "TidegateErrorBudgetLow",
             "tidegate_error_budget_remaining_ratio",
         ),
         (
