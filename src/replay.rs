@@ -4,6 +4,7 @@
 //! not whether the record is true, but what the candidate would have decided.
 
 mod distinct;
+mod effect;
 mod impact;
 mod limits;
 mod readiness;
@@ -21,8 +22,9 @@ use crate::policy::rules::Rules;
 use crate::record::{Comparison, DecisionLine, Difference, LineError, contradictions};
 
 pub use distinct::{Distinct, KEPT};
+pub use effect::Effect;
 pub use impact::{Candidate, Impact};
-pub use readiness::{Cause, Contradiction, Count, Effect, Readiness, RouteReadiness, Verdict};
+pub use readiness::{Cause, Contradiction, Count, Readiness, RouteReadiness, Verdict};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]
