@@ -1,17 +1,6 @@
-//! What workers share, under sixteen real threads: permits and tokens never go below zero, nothing
-//! is granted twice, and no count is lost.
-//!
-//! Virtual time stands still while the threads run, so every expected number is exact.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+//! Whole requests on all workers at once: what is taken is undone exactly, and nothing is lost.
 
 use std::num::NonZeroU32;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use tidegate::contract::{
@@ -27,7 +16,8 @@ use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
 use tidegate::units::{BasisPoints, Factor, Millis, Moment, PerMinute, Tier};
 
-const THREADS: usize = 16;
+use crate::{THREADS, on_all_workers};
+
 const SECOND_NS: u64 = 1_000_000_000;
 /// As many probes as pass at once.
 const PROBES_MAX: u32 = PROBES as u32;
@@ -86,20 +76,6 @@ fn answered(rulebook: &Rulebook, worker: usize, admission: &Admission, status: u
         ending: Ending::Answered,
     };
     complete(rulebook, worker, admission, false, &completion);
-}
-
-/// Runs on every worker's thread at once; all begin together.
-fn on_all_workers(work: impl Fn(usize) + Sync) {
-    let begin = Barrier::new(THREADS);
-    std::thread::scope(|scope| {
-        for worker in 0..THREADS {
-            let (begin, work) = (&begin, &work);
-            scope.spawn(move || {
-                begin.wait();
-                work(worker);
-            });
-        }
-    });
 }
 
 // R038, R073, R194
