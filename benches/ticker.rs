@@ -26,14 +26,14 @@ const TICKS_PER_MINUTE: u64 = 600;
 const MINUTES_BEFORE: u64 = 200;
 
 fn main() {
-    println!("contracts  traffic  us/tick  longest us  % of a core  bar");
+    println!("contracts  traffic  us/tick  longest us  snapshot us  % of a core  bar");
     for (contracts, minutes, bar) in [(100, 5, 0.2), (1_000, 2, 0.5), (10_000, 2, 5.0)] {
         for (traffic, failing) in [("calm", false), ("failing", true)] {
-            let (mean_us, longest_us) = measure(contracts, minutes, failing);
+            let (mean_us, longest_us, snapshot_us) = measure(contracts, minutes, failing);
             let share = mean_us / (TICK_NS as f64 / 1_000.0) * 100.0;
             let verdict = if share <= bar { "met" } else { "MISSED" };
             println!(
-                "{contracts:>9}  {traffic:<7}  {mean_us:>7.1}  {longest_us:>10}  {share:>11.3}  {bar} {verdict}"
+                "{contracts:>9}  {traffic:<7}  {mean_us:>7.1}  {longest_us:>10}  {snapshot_us:>11}  {share:>11.3}  {bar} {verdict}"
             );
         }
     }
@@ -69,7 +69,7 @@ fn count(board: &Board, worker: usize, contracts: usize, tick: u64, failing: boo
                 totals.note_outcome(
                     2_000 + mixed % 3_000,
                     false,
-                    failing && mixed % 101 == 0,
+                    failing && mixed.is_multiple_of(101),
                     false,
                 );
             }
@@ -77,7 +77,7 @@ fn count(board: &Board, worker: usize, contracts: usize, tick: u64, failing: boo
     }
 }
 
-fn measure(contracts: usize, minutes: u64, failing: bool) -> (f64, u128) {
+fn measure(contracts: usize, minutes: u64, failing: bool) -> (f64, u128, u128) {
     let registry = registry(contracts);
     let rulebook = registry.active().load_full();
     let mut ticker = Ticker::default();
@@ -117,7 +117,11 @@ fn measure(contracts: usize, minutes: u64, failing: bool) -> (f64, u128) {
         ended.store(true, Ordering::Relaxed);
         before.wait();
     });
-    (spent as f64 / 1_000.0 / ticks as f64, longest)
+    let began = Instant::now();
+    let snapshot = ticker.snapshot(rulebook.board(), ticker.ticked());
+    let snapshot_us = began.elapsed().as_micros();
+    assert_eq!(snapshot.routes.len(), contracts + 1);
+    (spent as f64 / 1_000.0 / ticks as f64, longest, snapshot_us)
 }
 
 /// CPU time of this thread.
