@@ -66,8 +66,9 @@ impl Ticking {
             .spawn(move || {
                 let mut health = Health::default();
                 let mut changes = Vec::new();
+                let mut rulebook = registry.active().load_full();
                 while !end.load(Ordering::Acquire) {
-                    let rulebook = registry.active().load_full();
+                    rulebook = registry.active().load_full();
                     let now = clock::now();
                     let mut ticker = seen.lock();
                     pipeline::tick(&rulebook, &mut ticker, now);
@@ -77,7 +78,7 @@ impl Ticking {
                     health.watch(&ledger);
                     std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                 }
-                let rulebook = registry.active().load_full();
+                // The rulebook of the last tick: the windows are those of its board.
                 keeper.finish(rulebook.board(), &seen.lock(), clock::now());
             })
             .map_err(|error| StartError::Thread {

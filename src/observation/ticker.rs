@@ -238,11 +238,7 @@ impl Ticker {
             self.minute = now.monotonic_ns / NANOS_PER_MINUTE;
             self.busy_minute = self.minute;
         }
-        self.slots.resize_with(board.routes(), || Slot {
-            first_whole: now.monotonic_ns.div_ceil(NANOS_PER_MINUTE),
-            observed_before: 0,
-            windows: None,
-        });
+        self.slots.resize_with(board.routes(), || Slot::new(now));
     }
 
     /// A route about which something was said is looked at again: its distress may have changed.
@@ -286,6 +282,14 @@ impl Ticker {
 }
 
 impl Slot {
+    const fn new(now: Moment) -> Self {
+        Self {
+            first_whole: now.monotonic_ns.div_ceil(NANOS_PER_MINUTE),
+            observed_before: 0,
+            windows: None,
+        }
+    }
+
     const fn observed(&self, minute: u64) -> u64 {
         minute.saturating_sub(self.first_whole) + self.observed_before
     }
