@@ -12,17 +12,22 @@ use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
-use crate::units::{Moment, Tier};
+use crate::units::{Moment, PartsPerMillion, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
 
 pub(crate) fn contracts() -> Vec<Contract> {
     let contract = |id, endpoint: &str, owner: Option<&str>| {
+        // Of sixty requests just one may fail.
+        let terms = Terms {
+            error_budget: PartsPerMillion::saturating(20_000),
+            ..Terms::default()
+        };
         let id = ContractId::new(id).expect("a valid id");
         let methods = MethodSet::EMPTY.with(Method::Get);
         Contract::new(ContractParts {
             owner: owner.map(Box::from),
-            ..ContractParts::new(id, endpoint, methods, Terms::default())
+            ..ContractParts::new(id, endpoint, methods, terms)
         })
     };
     vec![

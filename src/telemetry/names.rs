@@ -92,6 +92,14 @@ metrics! {
         "What a factor of the route reads now; a factor that is not known has no series.";
     LATENCY_LIMIT = Gauge "tidegate_contract_latency_limit_seconds" ["contract"] "seconds",
         "The latency that the contract promises.";
+    CIRCUIT_STATE = Gauge "tidegate_circuit_state" ["contract"] "state",
+        "State of the contract's circuit at the last tick: 0 closed, 1 open, 2 half open; dry where the gateway only observes.";
+    CIRCUIT_TRANSITIONS = Counter "tidegate_circuit_transitions_total" ["contract", "to"] "changes",
+        "How often the contract's circuit became open, half_open and closed.";
+    BUDGET_REMAINING = Gauge "tidegate_error_budget_remaining_ratio" ["contract"] "ratio, at most 1",
+        "(allowed - actual) / allowed failures of the last three days; below 0 where more failed than may, absent while not even one may.";
+    BURN_RATE = Gauge "tidegate_error_budget_burn_rate" ["contract", "window"] "times the allowed rate",
+        "Share of failures over the error budget in a window of 5m, 30m, 1h, 6h or 3d; 1 spends just what is allowed.";
     COVERAGE = Gauge "tidegate_contract_coverage_ratio" [] "ratio 0 to 1",
         "Share of all decisions so far whose path was in a contract.";
     LEDGER_RECORDS = Counter "tidegate_ledger_records_total" [] "records",

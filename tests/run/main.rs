@@ -15,6 +15,7 @@ mod leaving;
 mod observing;
 mod process;
 mod recording;
+mod restarting;
 mod starting;
 mod stopping;
 mod upstreams;
