@@ -15,7 +15,9 @@ use super::governor::{
 use super::refusal;
 use super::routes::UpstreamNumbers;
 use super::{arrival, clock};
-use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
+use crate::contract::{
+    CanonicalPath, Contract, Method, Pairing, PathFault, canonicalise, split_query,
+};
 use crate::ledger::Producer;
 use crate::observation::{
     self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, UpstreamError,
@@ -121,8 +123,10 @@ impl Desk {
         let pairing = rulebook
             .catalogue()
             .pair(method, path.as_ref().map_err(|fault| *fault));
-        let declared = arrival::declared(facts.headers);
+        let declared = arrival::declared(facts.headers, &rulebook.rules().retry.headers);
         let mut arrival = arrival::of(facts, method, &declared, settings);
+        let contract = contract_of(rulebook, pairing);
+        arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
         let same = path
             .as_ref()
             .map_or(raw_path, |path| path.as_str().as_bytes());
@@ -323,6 +327,16 @@ impl Desk {
     }
 }
 
+/// The contract that claims the path, whatever the method.
+fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
+    match pairing {
+        Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
+            rulebook.contract_of(index.get())
+        }
+        Pairing::Unknown | Pairing::Ambiguous(_) => None,
+    }
+}
+
 fn id_of(boot: u32, worker: usize, n: u64) -> DecisionId {
     let worker = worker as u8;
     DecisionId::new(record::DecisionId { boot, worker, n }.digits())
@@ -418,7 +432,7 @@ fn exposed(rulebook: &Rulebook, admission: &Admission) -> Box<Exposed> {
 fn canonical_target(
     rulebook: &Rulebook,
     admission: &Admission,
-    pairing: crate::contract::Pairing,
+    pairing: Pairing,
     path: &Result<CanonicalPath<'_>, PathFault>,
     raw_path: &[u8],
     query: Option<&[u8]>,
