@@ -5,19 +5,20 @@
 //! that take long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
+use super::forwarding::{canonical_target, forward};
 use super::governor::{
-    Completion, Course, DecisionId, Exchange, Exposed, Failure, Forward, HeadFacts, RefusedHead,
+    Completion, Course, DecisionId, Exchange, Exposed, Failure, HeadFacts, RefusedHead,
 };
-use super::refusal;
+use super::quota::Quotas;
+use super::retry_budget::RetryBudgets;
 use super::routes::UpstreamNumbers;
-use super::{arrival, clock};
-use crate::contract::{
-    CanonicalPath, Contract, Method, Pairing, PathFault, canonicalise, split_query,
-};
+use super::{arrival, clock, forwarding, quota, refusal};
+use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::ledger::Producer;
 use crate::observation::{
     self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, UpstreamError,
@@ -31,10 +32,17 @@ use crate::rulebook::{Registry, Rulebook};
 use crate::telemetry::WorkerTally;
 use crate::units::{Moment, Tier};
 
+/// The refusals that tell of limits.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// What waits for the end of a request.
 struct Pending {
     admission: Admission,
     event: DecisionEvent,
+    /// The number of the upstream group that it went to.
+    upstream: usize,
+    /// When its turn came, where it had to wait for it.
+    turn_at: Option<Moment>,
     body_read_at: Option<Moment>,
     head_at: Option<Moment>,
     upstream_status: u16,
@@ -65,6 +73,7 @@ pub struct Desk {
     upstreams: UpstreamNumbers,
     producer: Producer<Event>,
     open: OpenRequests<Pending>,
+    budgets: RetryBudgets,
     tally: WorkerTally,
 }
 
@@ -79,12 +88,14 @@ impl Desk {
         producer: Producer<Event>,
         tally: WorkerTally,
     ) -> Self {
+        let settings_groups = settings.upstream_names.len();
         Self {
             worker,
             boot,
             settings,
             active: Cache::new(Arc::clone(registry.active())),
             registry,
+            budgets: RetryBudgets::new(settings_groups),
             upstreams: UpstreamNumbers::default(),
             producer,
             open: OpenRequests::with_capacity(256),
@@ -113,6 +124,7 @@ impl Desk {
             upstreams,
             producer,
             open,
+            budgets,
             tally,
             ..
         } = self;
@@ -146,13 +158,30 @@ impl Desk {
         if let (false, Ok(path)) = (admission.contracted, &path) {
             event.shape = unmatched_shape(path.as_str());
         }
+        let mut upstream = 0;
         let course = if admission.is_forwarded() {
+            let names = &settings.upstream_names;
+            upstream = forwarding::upstream(rulebook, &admission, upstreams, names);
             let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query)
                 .or_else(|| (!facts.origin_form).then(|| Bytes::copy_from_slice(facts.raw_target)));
-            let upstream = upstreams.of(rulebook, admission.route, &settings.upstream_names);
-            Course::Forward(forward(rulebook, &admission, upstream, target))
+            let mut forward = forward(rulebook, &admission, upstream, target);
+            forward.case = forwarding::case(rulebook, &admission, &event);
+            if forward.may_retry {
+                budgets.note_first(upstream, arrival.at);
+            }
+            Course::Forward(forward)
         } else {
-            Course::Answer(refusal::answer(rulebook, &admission, pairing, &event))
+            refusal::course(rulebook, &admission, pairing, &event, arrival.at)
+        };
+        let told = match &course {
+            Course::Forward(_) => true,
+            Course::Answer(answer) => answer.status == TOO_MANY_REQUESTS,
+            Course::Close => false,
+        };
+        let quotas = if told {
+            quota::quotas(rulebook, &admission, arrival.at)
+        } else {
+            Quotas::default()
         };
         let token = open.open(OpenRequest {
             route: admission.route,
@@ -163,13 +192,57 @@ impl Desk {
             about: Pending {
                 admission,
                 event,
+                upstream,
+                turn_at: None,
                 body_read_at: None,
                 head_at: None,
                 upstream_status: 0,
             },
         });
         let exposed = settings.expose.then(|| exposed(rulebook, &admission));
-        Exchange::new(course, id_of(*boot, *worker, n), token.number()).exposing(exposed)
+        Exchange::new(course, id_of(*boot, *worker, n), token.number())
+            .exposing(exposed)
+            .telling(quotas)
+    }
+
+    /// A request that waited is sent on: from here on the upstream's time counts.
+    pub fn turn_came(&mut self, token: OpenToken, at: Moment) {
+        let Self {
+            registry,
+            active,
+            open,
+            ..
+        } = self;
+        let Some(request) = open.get_mut(token) else {
+            return;
+        };
+        let pending = &mut request.about;
+        let rulebook = rulebook_of(active.load(), registry, pending.event.rulebook);
+        pipeline::turn_came(&rulebook, &mut pending.admission);
+        pending.turn_at = Some(at);
+        if request.overdue_at_ns != u64::MAX
+            && let Some(contract) = rulebook.contract_of(request.route)
+        {
+            request.overdue_at_ns = pipeline::overdue_at(contract.terms(), at);
+        }
+    }
+
+    /// Takes one more attempt from the budget of the request's upstream. The budget is that of the
+    /// active rulebook: it protects the upstream as it is now, whoever the request was judged by.
+    pub fn may_retry(&mut self, token: OpenToken, at: Moment) -> bool {
+        let share = self.active.load().rules().retry.budget;
+        let Some(request) = self.open.get_mut(token) else {
+            return false;
+        };
+        self.budgets.take(request.about.upstream, at, share)
+    }
+
+    /// The upstream asked for fewer requests: none of ours is sent twice for so long.
+    pub fn pushed_back(&mut self, token: OpenToken, at: Moment, quiet: Duration) {
+        if let Some(request) = self.open.get_mut(token) {
+            self.budgets.pushed_back(request.about.upstream, at, quiet);
+            self.tally.pushed_back(request.route);
+        }
     }
 
     /// Notes the end of the request's body: from here on the upstream's time counts.
@@ -310,12 +383,7 @@ impl Desk {
     }
 
     fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
-        let active = self.active.load();
-        if active.serial() == serial {
-            return Arc::clone(active);
-        }
-        let active = Arc::clone(active);
-        self.registry.by_serial(serial).unwrap_or(active)
+        rulebook_of(self.active.load(), &self.registry, serial)
     }
 
     fn listener_tier(&self, listener: u16) -> Tier {
@@ -325,6 +393,15 @@ impl Desk {
             .copied()
             .unwrap_or(Tier::ObserveOnly)
     }
+}
+
+/// The rulebook of a serial; the active one where there is no such one.
+fn rulebook_of(active: &Arc<Rulebook>, registry: &Registry, serial: u32) -> Arc<Rulebook> {
+    if active.serial() == serial {
+        return Arc::clone(active);
+    }
+    let found = registry.by_serial(serial);
+    found.unwrap_or_else(|| Arc::clone(active))
 }
 
 /// The contract that claims the path, whatever the method.
@@ -340,29 +417,6 @@ fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
 fn id_of(boot: u32, worker: usize, n: u64) -> DecisionId {
     let worker = worker as u8;
     DecisionId::new(record::DecisionId { boot, worker, n }.digits())
-}
-
-fn forward(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    upstream: usize,
-    path: Option<Bytes>,
-) -> Forward {
-    let observing = admission.signals.tier == Tier::ObserveOnly;
-    let timeout = rulebook
-        .contract_of(admission.route)
-        .filter(|_| !observing)
-        .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
-            contract.terms().timeout
-        });
-    Forward {
-        upstream,
-        path: path.filter(|_| !observing),
-        timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
-        may_retry: !observing,
-        may_upgrade: observing,
-        strict: !observing,
-    }
 }
 
 /// The end that a completion tells, in the words of the pipeline.
@@ -384,7 +438,7 @@ fn observed(
     // in reading the answer. An answer before the body's end counts from the head.
     let start = match request.about.body_read_at {
         Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
-        _ => request.since,
+        _ => request.about.turn_at.unwrap_or(request.since),
     };
     let forwarded = request.about.event.forwarded;
     observation::Completion {
@@ -426,31 +480,6 @@ fn exposed(rulebook: &Rulebook, admission: &Admission) -> Box<Exposed> {
         decision: admission.judgement.decision.severity().name(),
         risk_bp: admission.judgement.assessment.risk().get(),
     })
-}
-
-/// Path and query to send instead of the received ones; `None` where they are the same bytes.
-fn canonical_target(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    pairing: Pairing,
-    path: &Result<CanonicalPath<'_>, PathFault>,
-    raw_path: &[u8],
-    query: Option<&[u8]>,
-) -> Option<Bytes> {
-    let path = path.as_ref().ok().filter(|_| admission.contracted)?;
-    if path.is_as_sent() && !path.has_empty_segment() {
-        return None;
-    }
-    let forwarded = rulebook.catalogue().forward(pairing, path);
-    if forwarded.as_bytes() == raw_path {
-        return None;
-    }
-    let mut target = forwarded.as_bytes().to_vec();
-    if let Some(query) = query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    Some(target.into())
 }
 
 fn ending_of(completion: &Completion, forwarded: bool) -> Ending {

@@ -84,7 +84,7 @@ impl Passage {
         match &self.progress {
             Progress::Admitted(exchange) => match exchange.course() {
                 Course::Forward(forward) => Some(forward),
-                Course::Answer(_) => None,
+                Course::Answer(_) | Course::Close => None,
             },
             Progress::New | Progress::Closed => None,
         }

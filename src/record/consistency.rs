@@ -5,7 +5,7 @@
 //! cannot prove them. Nearly every record is as it should be, so a true one costs no allocation
 //! but that of a case.
 
-use crate::contract::{Contract, Method};
+use crate::contract::{Contract, Method, Quarantine, Throttle};
 use crate::decision::{decide, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::{as_text, as_uint};
@@ -64,7 +64,24 @@ impl<'a> Check<'_, 'a> {
 
     fn is_forwarded(&self) -> bool {
         // A head that could not be read goes nowhere, whatever the tier allows.
-        self.standing() != Standing::Malformed && self.judged.permit.measure() == Measure::Forward
+        if self.standing() == Standing::Malformed {
+            return false;
+        }
+        let terms = self.contract.map(Contract::terms);
+        match self.judged.permit.measure() {
+            Measure::Forward => true,
+            Measure::Quarantine => terms.is_some_and(|t| t.quarantine != Quarantine::Reject),
+            // Whether one more could wait depended on who waited already, so both can be.
+            Measure::Throttle => {
+                let may_wait = terms.is_some_and(|t| t.throttle != Throttle::Reject);
+                let over_rate = matches!(
+                    self.line.signals.take,
+                    Take::ClientRate | Take::ContractRate
+                );
+                may_wait && over_rate && !self.line.member("upstream").is_empty()
+            }
+            Measure::Drop => false,
+        }
     }
 
     fn name(&self) -> &str {
@@ -229,10 +246,12 @@ impl<'a> Check<'_, 'a> {
         };
         let terms = self.contract.filter(|_| self.is_paired());
         let terms = terms.map(Contract::terms);
-        let asked = terms.is_some() && severity == Severity::Allow;
+        // Unknown paths that are let through have a limit too.
+        let unknown = self.standing() == Standing::Unknown;
+        let asked = (terms.is_some() || unknown) && severity == Severity::Allow;
         let holds = match take {
             Take::NotAsked => !asked,
-            Take::ContractRate => asked && terms.is_some_and(|terms| terms.rate_limit.is_some()),
+            Take::ContractRate => asked && terms.is_none_or(|terms| terms.rate_limit.is_some()),
             Take::Concurrency => asked && terms.is_some_and(|terms| terms.max_in_flight.is_some()),
             Take::Granted | Take::ClientRate | Take::Probe => asked,
         };
@@ -246,7 +265,13 @@ impl<'a> Check<'_, 'a> {
 
     fn course(&mut self) {
         let upstream = self.line.member("upstream");
-        let named = self.contract.and_then(Contract::upstream);
+        let diverted = self.judged.permit.measure() == Measure::Quarantine;
+        let divert = self
+            .contract
+            .filter(|contract| diverted && contract.terms().quarantine == Quarantine::Divert);
+        let named = divert
+            .and_then(Contract::divert_upstream)
+            .or_else(|| self.contract.and_then(Contract::upstream));
         if !self.is_forwarded() {
             self.expect("upstream", upstream.is_empty(), "");
         } else if named.is_some() {

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, Quarantine};
+use crate::enforcement::Measure;
 use crate::ledger::EntryBuilder;
-use crate::observation::UNMATCHED;
 use crate::policy::rules::Severity;
-use crate::record::{DecisionEvent, DecisionId, Event, OutcomeEvent, case_id};
+use crate::record::{DecisionEvent, DecisionId, Event, OutcomeEvent, case_of};
 use crate::rulebook::{Registry, Rulebook};
 use crate::units::{ActionSet, BasisPoints, Factor};
 
@@ -93,12 +93,7 @@ fn encode_decision(
     actions(line, "actions_taken", permit.taken());
     actions(line, "allowed_actions", permit.allowed());
     if decision.severity() == Severity::Quarantine {
-        let name = contract.map_or(UNMATCHED, |contract| contract.id().as_str());
-        let cause = decision.deciding().code();
-        line.text(
-            "case_id",
-            &case_id(event.client, name, cause, event.wall_us),
-        );
+        line.text("case_id", &case_of(event, contract.map(Contract::id)));
     }
     line.text("circuit", event.signals.circuit.name());
     line.hex("client", &event.client.0.to_be_bytes());
@@ -150,10 +145,22 @@ fn encode_decision(
         line.text("unmatched_shape", event.shape.as_str());
     }
     if event.forwarded {
-        line.text("upstream", rulebook.upstream_of(route));
+        line.text("upstream", went_to(rulebook, event));
     }
     line.uint("upstream_status", u64::from(event.ending.upstream_status));
     line.uint("worker", u64::from(origin.worker));
+}
+
+/// The upstream group that a forwarded request went to.
+fn went_to<'r>(rulebook: &'r Rulebook, event: &DecisionEvent) -> &'r str {
+    let route = event.route as usize;
+    let diverted = rulebook.contract_of(route).filter(|contract| {
+        event.judgement.permit.measure() == Measure::Quarantine
+            && contract.terms().quarantine == Quarantine::Divert
+    });
+    diverted
+        .and_then(Contract::divert_upstream)
+        .unwrap_or_else(|| rulebook.upstream_of(route))
 }
 
 fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &OutcomeEvent) {
