@@ -51,9 +51,15 @@ pub(super) fn name_client(
     if let Some(field) = contract.and_then(Contract::client_header)
         && let Some(name) = named_by(headers, field, clients)
     {
-        arrival.address = Some(arrival.client);
+        arrival.address = Some(behind_names(arrival.client));
         arrival.client = name;
     }
+}
+
+/// The key of an address as what stands behind names. It is another one than the address has where
+/// it is a client itself: the two have different limits, and so must have words of their own.
+const fn behind_names(address: ClientKey) -> ClientKey {
+    ClientKey(!address.0)
 }
 
 fn named_by(headers: &HeaderMap, field: &str, clients: &ClientHasher) -> Option<ClientKey> {
@@ -314,7 +320,7 @@ mod tests {
             let named = named_by(&headers, "x-api-key", &settings.clients);
             match arrival.address {
                 Some(address) => {
-                    assert_eq!(address, peer);
+                    assert_eq!(address, super::behind_names(peer));
                     assert_eq!(Some(arrival.client), named);
                 }
                 None => assert_eq!(arrival.client, peer),

@@ -8,10 +8,12 @@
     clippy::panic
 )]
 
+mod answers;
 mod bodies;
 mod connections;
 mod failures;
 mod forwarding;
+mod governed;
 mod harness;
 mod http2;
 mod refusals;
