@@ -126,7 +126,6 @@ mod tests {
 
     #[test]
     fn retries_are_a_share_of_first_attempts_and_a_reserve() {
-        // R076
         for firsts in [0, 4, 5, 100, 1_000] {
             let mut budgets = RetryBudgets::new(2);
             for number in 0..firsts {

@@ -7,7 +7,7 @@ use tidegate::policy::rules::{PerFactor, Severity};
 use tidegate::units::{Bands, BasisPoints, Factor, PerMinute, Tier};
 
 use crate::governed::{Governed, Plan, client_rate, contract, parts, rate, send};
-use crate::wire::{Message, Upstream};
+use crate::wire::{Message, Upstream, eventually};
 
 /// The problem of an answer of ours; its instance is the decision id.
 fn problem(answer: &Message) -> Value {
@@ -181,7 +181,6 @@ fn each_client_has_its_own_limit_and_goes_by_the_field_of_the_contract() {
 
 #[test]
 fn a_name_that_changes_with_every_request_is_held_by_its_address() {
-    // R194
     let upstream = Upstream::ok();
     let keyed = Contract::new(ContractParts {
         client_header: Some("x-api-key".into()),
@@ -317,6 +316,11 @@ fn five_failures(gateway: &Governed, path: &str) {
     for _ in 0..5 {
         assert_eq!(gateway.get(path).status(), 502);
     }
+    // The client is answered a moment before the end of its request is counted.
+    eventually("the circuit to open", || {
+        let now_ns = tidegate::gateway::clock::now().monotonic_ns;
+        gateway.route(0).circuit(Mode::Real).read(now_ns).epoch == 1
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod apart;
 mod bodies;
 mod connections;
 mod failures;
@@ -16,8 +17,11 @@ mod forwarding;
 mod governed;
 mod harness;
 mod http2;
+mod permits;
 mod refusals;
+mod retries;
 mod script;
 mod stopping;
+mod waiting;
 #[path = "../support/wire.rs"]
 mod wire;
