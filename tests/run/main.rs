@@ -17,6 +17,7 @@ mod process;
 mod recording;
 mod starting;
 mod stopping;
+mod tiers;
 mod upstreams;
 #[path = "../support/wire.rs"]
 mod wire;
