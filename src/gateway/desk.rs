@@ -41,7 +41,8 @@ struct Pending {
     event: DecisionEvent,
     /// The number of the upstream group that it went to.
     upstream: usize,
-    /// When its turn came, where it had to wait for it.
+    /// Whether it waits for its turn, and when that came.
+    waits: bool,
     turn_at: Option<Moment>,
     body_read_at: Option<Moment>,
     head_at: Option<Moment>,
@@ -173,10 +174,10 @@ impl Desk {
         } else {
             refusal::course(rulebook, &admission, pairing, &event, arrival.at)
         };
-        let told = match &course {
-            Course::Forward(_) => true,
-            Course::Answer(answer) => answer.status == TOO_MANY_REQUESTS,
-            Course::Close => false,
+        let (told, waits) = match &course {
+            Course::Forward(forward) => (true, !forward.hold.is_zero()),
+            Course::Answer(answer) => (answer.status == TOO_MANY_REQUESTS, false),
+            Course::Close => (false, false),
         };
         let quotas = if told {
             quota::quotas(rulebook, &admission, arrival.at)
@@ -193,6 +194,7 @@ impl Desk {
                 admission,
                 event,
                 upstream,
+                waits,
                 turn_at: None,
                 body_read_at: None,
                 head_at: None,
@@ -219,6 +221,7 @@ impl Desk {
         let pending = &mut request.about;
         let rulebook = rulebook_of(active.load(), registry, pending.event.rulebook);
         pipeline::turn_came(&rulebook, &mut pending.admission);
+        pending.waits = false;
         pending.turn_at = Some(at);
         if request.overdue_at_ns != u64::MAX
             && let Some(contract) = rulebook.contract_of(request.route)
@@ -302,7 +305,7 @@ impl Desk {
         let whole_us = completion.at.micros_since(request.since);
         tally.ended(&pending.admission, method, completion.status_sent, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
-        let never_sent = u64::from(completion.never_sent);
+        let never_sent = u64::from(completion.never_sent) + u64::from(pending.waits);
         let unanswered = u64::from(completion.unanswered);
         tally.attempts(route, retries, never_sent, unanswered);
         write_end(producer, request, &observed);
@@ -330,6 +333,9 @@ impl Desk {
         };
         let (admission, method) = (&request.about.admission, request.about.event.method);
         self.tally.ended(admission, method, 0, observed.latency_us);
+        if request.about.waits {
+            self.tally.attempts(request.route, 0, 1, 0);
+        }
         write_end(&mut self.producer, &mut request, &observed);
     }
 

@@ -73,7 +73,12 @@ pub(super) fn quotas(rulebook: &Rulebook, admission: &Admission, at: Moment) -> 
         return Quotas::default();
     };
     let signals = &admission.signals;
-    let used = signals.take == Take::Granted || admission.hold_ns > 0;
+    // What a limit refused and goes on nevertheless waits for a turn that it has taken.
+    let used = match signals.take {
+        Take::Granted => true,
+        Take::ClientRate | Take::ContractRate => admission.is_forwarded(),
+        Take::NotAsked | Take::Concurrency | Take::Probe => false,
+    };
     let after = |tat_ns: i64, limit: &Limit| {
         let period_ns = i64::try_from(limit.period_ns()).unwrap_or(i64::MAX);
         if used {

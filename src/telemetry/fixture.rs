@@ -13,7 +13,7 @@ use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
-use crate::units::{Millis, Moment, Tier};
+use crate::units::{Millis, Moment, PerMinute, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
 
@@ -22,6 +22,8 @@ pub(crate) fn contracts() -> Vec<Contract> {
         let id = ContractId::new(id).expect("a valid id");
         let methods = MethodSet::EMPTY.with(Method::Get);
         let terms = Terms {
+            // Only requests over a rate can wait; nothing here comes near this one.
+            rate_limit: PerMinute::new(1_000_000_000),
             throttle: Throttle::Delay {
                 wait_max: Millis::new(500),
                 held_max: NonZeroU32::MIN,
