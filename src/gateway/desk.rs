@@ -32,9 +32,6 @@ use crate::rulebook::{Registry, Rulebook};
 use crate::telemetry::WorkerTally;
 use crate::units::{Moment, Tier};
 
-/// The refusals that tell of limits.
-const TOO_MANY_REQUESTS: u16 = 429;
-
 /// What waits for the end of a request.
 struct Pending {
     admission: Admission,
@@ -176,7 +173,7 @@ impl Desk {
         };
         let (told, waits) = match &course {
             Course::Forward(forward) => (true, !forward.hold.is_zero()),
-            Course::Answer(answer) => (answer.status == TOO_MANY_REQUESTS, false),
+            Course::Answer(answer) => (answer.tells_of_limits(), false),
             Course::Close => (false, false),
         };
         let quotas = if told {

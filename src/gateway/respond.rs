@@ -191,6 +191,12 @@ impl Answer {
         answer
     }
 
+    /// Whether it tells of the limits that the client has or shares.
+    #[must_use]
+    pub const fn tells_of_limits(&self) -> bool {
+        self.status == 429
+    }
+
     /// The answer to a head that was refused in parsing; it ends the connection.
     #[must_use]
     pub fn to_refusal(refusal: ParseRefusal) -> Self {
