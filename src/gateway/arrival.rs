@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
@@ -110,7 +110,7 @@ pub(super) struct Declared {
     pub(super) trace_id: [u8; 16],
 }
 
-/// Goes through the names once: a request has few, and looking up each of ours hashes it. Of a
+/// Goes through the fields once: a request has few, and looking up each of ours hashes it. Of a
 /// repeated field the first counts. `retry_headers` are lower case.
 pub(super) fn declared(headers: &HeaderMap, retry_headers: &[Box<str>]) -> Declared {
     let mut declared = Declared::default();
@@ -120,24 +120,35 @@ pub(super) fn declared(headers: &HeaderMap, retry_headers: &[Box<str>]) -> Decla
         .map(|name| name.len())
         .chain([TRACE.len(), PRIORITY.len()])
         .fold(0_u64, |lengths, length| lengths | length_bit(length));
-    for name in headers.keys() {
+    let mut last: Option<&HeaderName> = None;
+    for (name, value) in headers {
         let text = name.as_str();
         if lengths & length_bit(text.len()) == 0 {
             continue;
         }
-        let value = || headers.get(name).map(HeaderValue::as_bytes);
-        if text == TRACE {
-            declared.trace_id = trace_id(value().unwrap_or_default());
-        } else if text == PRIORITY {
-            let value = value().unwrap_or_default().trim_ascii();
-            declared.high_priority = value.eq_ignore_ascii_case(b"high");
-        } else if retry_headers.iter().any(|known| **known == *text) {
-            let value = value().and_then(|value| std::str::from_utf8(value).ok());
-            let retries = value.and_then(|value| declared_retries(text, value));
-            declared.retries = declared.retries.max(retries.unwrap_or(0));
+        // The values of a repeated field come one after the other, under one name.
+        let repeated = last
+            .replace(name)
+            .is_some_and(|last| std::ptr::eq(last, name));
+        if !repeated {
+            declared.note(text, value.as_bytes(), retry_headers);
         }
     }
     declared
+}
+
+impl Declared {
+    fn note(&mut self, name: &str, value: &[u8], retry_headers: &[Box<str>]) {
+        if name == TRACE {
+            self.trace_id = trace_id(value);
+        } else if name == PRIORITY {
+            self.high_priority = value.trim_ascii().eq_ignore_ascii_case(b"high");
+        } else if retry_headers.iter().any(|known| **known == *name) {
+            let value = std::str::from_utf8(value).ok();
+            let retries = value.and_then(|value| declared_retries(name, value));
+            self.retries = self.retries.max(retries.unwrap_or(0));
+        }
+    }
 }
 
 /// One bit per length; lengths that differ by 64 share theirs.
@@ -276,6 +287,13 @@ mod tests {
         let retries = |field| super::declared(&headers(&[(field, "2")]), &names).retries;
         assert_eq!((retries("x-attempt"), retries("x-retry-count")), (2, 2));
         assert_eq!(retries("grpc-previous-rpc-attempts"), 0);
+        let twice = headers(&[
+            ("x-attempt", "1"),
+            ("x-attempt", "9"),
+            ("x-retry-count", "2"),
+        ]);
+        let read = super::declared(&twice, &names);
+        assert_eq!(read.retries, 2, "of a repeated field the first counts");
         // As long as a known one, modulo 64, and another name.
         assert_eq!(retries("x-attempu"), 0);
     }
