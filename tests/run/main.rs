@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod answering;
 mod clients;
 mod controlling;
 mod installation;
