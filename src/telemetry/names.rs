@@ -75,9 +75,11 @@ metrics! {
     RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
         "Further attempts to reach an upstream after the first one of a request.";
     NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",
-        "Attempts whose request no upstream got, because no connection could be made.";
+        "Attempts whose request no upstream got, because no connection could be made or its client left before its turn.";
     UNANSWERED = Counter "tidegate_upstream_unanswered_total" ["contract"] "attempts",
         "Attempts on a kept connection that closed before a byte came back; the upstream may have got the request or not.";
+    PUSHBACKS = Counter "tidegate_upstream_pushback_total" ["contract"] "responses",
+        "Answers by which an upstream asked for fewer requests: 429, or 503 with Retry-After.";
     DECISION_DURATION = Histogram "tidegate_decision_duration_seconds" [] "seconds",
         "Time to make a decision, measured for one of 64 decisions.";
     REQUEST_DURATION = Histogram "http_server_request_duration_seconds" ["http_route", "http_request_method", "http_response_status_code"] "seconds",
@@ -86,6 +88,8 @@ metrics! {
         "Time of upstream exchanges that had an outcome, from forwarding to the end of the answer.";
     INFLIGHT = Gauge "tidegate_inflight_requests" ["contract"] "requests",
         "Requests that were sent on and have not ended.";
+    HELD = Gauge "tidegate_held_requests" ["contract"] "requests",
+        "Requests over a rate limit that wait for their turn; only contracts that let them wait.";
     RISK = Gauge "tidegate_risk_ratio" ["contract"] "ratio 0 to 1",
         "Distress of the contract's route at the last tick.";
     RISK_FACTOR = Gauge "tidegate_risk_factor_ratio" ["contract", "factor"] "ratio 0 to 1",
@@ -118,6 +122,8 @@ metrics! {
         "1 when the newest attempt to load the configuration succeeded.";
     TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
         "1 for the tier of the process, 0 for the others.";
+    CLIENT_OVERFLOWS = Counter "tidegate_client_slots_overflow_total" [] "requests",
+        "Requests whose client found no slot of its own in the table of clients and shared one.";
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
         "Open client connections, with a request in flight (active) or without (idle).";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",

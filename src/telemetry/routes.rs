@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::contract::{Contract, Throttle};
 use crate::observation::{
     BUCKETS, BURN_WINDOW_NAMES, Board, CircuitState, Histogram, TotalsReading, bucket_ceiling_us,
 };
@@ -99,6 +100,14 @@ pub(super) fn write(
     for (route, sum) in &sums {
         let contract = contract_label(rulebook, *route);
         text.sample(&names::INFLIGHT, &[contract], sum.in_flight as f64);
+    }
+    for route in sums.keys() {
+        let terms = rulebook.contract_of(*route).map(Contract::terms);
+        if terms.is_some_and(|terms| terms.throttle != Throttle::Reject) {
+            let held = rulebook.route(*route).held();
+            let contract = contract_label(rulebook, *route);
+            text.sample(&names::HELD, &[contract], f64::from(held));
+        }
     }
     for (route, sum) in &sums {
         if sum.latencies.iter().any(|count| *count > 0) {

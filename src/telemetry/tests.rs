@@ -37,6 +37,7 @@ fn scrape(tier: Tier) -> String {
         serve(&rulebook, &worker, Pairing::Unknown, 700);
     }
     worker.attempts(0, 2, 1, 1);
+    worker.pushed_back(0);
     worker.refused(1);
     worker.refused(1);
     let mut ticker = Ticker::default();
@@ -104,6 +105,12 @@ fn observing_forwards_and_says_what_it_withheld() {
             "tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}",
             1.0,
         ),
+        (
+            "tidegate_upstream_pushback_total{contract=\"deploy_get_v1\"}",
+            1.0,
+        ),
+        ("tidegate_held_requests{contract=\"deploy_get_v1\"}", 0.0),
+        ("tidegate_client_slots_overflow_total", 0.0),
         ("tidegate_contract_coverage_ratio", 0.6),
         (
             "tidegate_inflight_requests{contract=\"deploy_get_v1\"}",

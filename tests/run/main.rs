@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod answering;
 mod clients;
 mod controlling;
 mod installation;
@@ -18,6 +19,7 @@ mod recording;
 mod restarting;
 mod starting;
 mod stopping;
+mod tiers;
 mod upstreams;
 #[path = "../support/wire.rs"]
 mod wire;
