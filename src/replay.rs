@@ -3,8 +3,11 @@
 //! Zero differences is the bar. A candidate can be judged on the same inputs: then the question is
 //! not whether the record is true, but what the candidate would have decided.
 
+mod distinct;
+mod effect;
 mod impact;
 mod limits;
+mod readiness;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +21,10 @@ use crate::policy::canonical;
 use crate::policy::rules::Rules;
 use crate::record::{Comparison, DecisionLine, Difference, LineError, contradictions};
 
+pub use distinct::{Distinct, KEPT};
+pub use effect::Effect;
 pub use impact::{Candidate, Impact};
+pub use readiness::{Cause, Contradiction, Count, Readiness, RouteReadiness, Verdict};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]

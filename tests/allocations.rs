@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use tidegate::contract::Method;
-use tidegate::observation::OpenToken;
+use tidegate::observation::{Offered, OpenToken, TICK_NS, Ticker};
 use tidegate::pipeline;
 use tidegate::units::Tier;
 
@@ -124,6 +124,26 @@ fn a_forwarded_request_at_the_desk_does_not_allocate() {
         });
         assert_eq!(found, 0, "under {tier:?}");
     }
+}
+
+#[test]
+fn a_tick_does_not_allocate() {
+    let registry = scene::registry(Tier::Control);
+    let rulebook = registry.active().load_full();
+    let mut ticker = Ticker::default();
+    let mut minutes = |first: u64, last: u64| {
+        for tick in first * 600..last * 600 {
+            for route in 0..scene::BUSY_ROUTES {
+                let totals = rulebook.board().touch(0, route).expect("a route");
+                totals.note_offered(Offered::Ordinary);
+                totals.note_outcome(tick * 100, false, tick.is_multiple_of(11), false);
+            }
+            let now = scene::at(0).plus_nanos(tick * TICK_NS);
+            pipeline::tick(&rulebook, &mut ticker, now);
+        }
+    };
+    minutes(0, 1);
+    assert_eq!(allocations(|| minutes(1, 4)), 0, "minutes end among them");
 }
 
 #[test]

@@ -242,6 +242,7 @@ const FILES: &[&str] = &[
     "simulate",
     "admin",
     "cli",
+    "assembly::snapshot",
     "gateway::respond",
     "telemetry::log",
 ];

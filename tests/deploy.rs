@@ -107,6 +107,28 @@ fn alerts_fire_when_they_should_and_only_then() {
     }
 }
 
+// R077, R276
+#[test]
+fn open_circuits_and_spent_budgets_are_alerts() {
+    let rules = read("prometheus/tidegate-rules.yaml");
+    for (alert, metric) in [
+        ("TidegateCircuitOpen", "tidegate_circuit_state"),
+        (
+            "TidegateErrorBudgetLow",
+            "tidegate_error_budget_remaining_ratio",
+        ),
+        (
+            "TidegateErrorBudgetBurnsFast",
+            "tidegate_error_budget_burn_rate",
+        ),
+    ] {
+        let begin = format!("- alert: {alert}\n");
+        let rule = rules.split_once(&begin).map(|(_, rest)| rest);
+        let rule = rule.and_then(|rest| rest.split("- alert:").next());
+        assert!(rule.is_some_and(|rule| rule.contains(metric)), "{alert}");
+    }
+}
+
 #[test]
 fn the_dashboard_can_be_read_and_asks_what_prometheus_understands() {
     // R273

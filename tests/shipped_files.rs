@@ -19,6 +19,22 @@ use support::{files, read, relative, root};
 
 const REQUIREMENTS: &str = "docs/requirements.md";
 
+/// The requirements of observing.
+const OBSERVING: [&str; 53] = [
+    "R001", "R002", "R003", "R004", "R005", "R006", "R007", "R008", "R009", "R010", "R011", "R013",
+    "R019", "R020", "R031", "R032", "R034", "R035", "R042", "R045", "R046", "R047", "R049", "R053",
+    "R054", "R055", "R060", "R061", "R062", "R063", "R064", "R069", "R071", "R072", "R079", "R080",
+    "R081", "R082", "R083", "R084", "R086", "R087", "R104", "R111", "R196", "R200", "R237", "R260",
+    "R261", "R262", "R272", "R280", "R297",
+];
+
+/// The requirements of controlling.
+const CONTROLLING: [&str; 35] = [
+    "R012", "R014", "R015", "R016", "R018", "R036", "R037", "R038", "R039", "R040", "R041", "R043",
+    "R044", "R050", "R051", "R052", "R057", "R059", "R066", "R067", "R073", "R074", "R075", "R076",
+    "R077", "R194", "R263", "R271", "R274", "R276", "R283", "R292", "R295", "R296", "R308",
+];
+
 fn fail_with(problems: Vec<String>) {
     assert!(
         problems.is_empty(),
@@ -166,6 +182,19 @@ fn requirements_have_one_row_each() {
         .into_iter()
         .collect();
     assert_eq!(ids, sorted, "ids are unique and in order");
+}
+
+/// A requirement without a row would be shown by nothing, and missed by nobody.
+#[test]
+fn every_requirement_has_its_row() {
+    let there: BTreeSet<String> = rows().into_iter().map(|row| row.id).collect();
+    let wanted = OBSERVING.iter().chain(&CONTROLLING);
+    let missing = wanted.filter(|id| !there.contains(**id));
+    fail_with(
+        missing
+            .map(|id| format!("{REQUIREMENTS} has no row {id}"))
+            .collect(),
+    );
 }
 
 /// Looks for `dir/file.rs::name` or `module::path::name`.

@@ -4,6 +4,8 @@
 //! answers while workers are busy. Every route is a GET and changes nothing. Requests that a web
 //! page could have made are refused, see `guard`.
 
+mod baselines;
+mod circuits;
 mod contracts;
 mod decision;
 mod guard;

@@ -9,19 +9,22 @@ use axum::{Router, middleware};
 
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::admin::{contracts, decision, guard, health};
+use crate::admin::{baselines, circuits, contracts, decision, guard, health};
 
 /// The description of all routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
 /// All routes; each answers GET only.
-pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 7] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 10] {
     [
         ("/livez", get(health::livez)),
         ("/readyz", get(health::readyz)),
         ("/metrics", get(health::metrics)),
         ("/v1/status", get(health::status)),
         ("/v1/contracts", get(contracts::contracts)),
+        ("/v1/circuits", get(circuits::circuits)),
+        ("/v1/baselines", get(baselines::baselines)),
+        ("/v1/baselines/{contract}", get(baselines::baseline)),
         ("/v1/decisions/{id}", get(decision::decision)),
         ("/openapi.json", get(openapi)),
     ]

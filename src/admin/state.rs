@@ -3,12 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::Ledger;
 use crate::observation::{RouteView, Ticker};
 use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
+use crate::units::Moment;
 
 /// The parts of an [`AdminState`].
 pub struct AdminParts {
@@ -81,12 +82,17 @@ impl AdminState {
     }
 
     pub(super) fn view(&self, route: usize) -> RouteView {
+        self.ticker().view(route).unwrap_or_default()
+    }
+
+    /// When the ticker last ran: what is shown is as of then.
+    pub(super) fn ticked(&self) -> Moment {
+        self.ticker().ticked()
+    }
+
+    fn ticker(&self) -> MutexGuard<'_, Ticker> {
         // A tick that panicked leaves whole counts behind; they are only shown here.
-        let ticker = self
-            .parts
-            .ticker
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        ticker.view(route).unwrap_or_default()
+        let ticker = self.parts.ticker.lock();
+        ticker.unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,9 +4,11 @@
 //! before the first record that names it), then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
+mod circuit_log;
 mod client_key;
 mod convert;
 mod descriptors;
+mod snapshot;
 mod ticking;
 
 use std::net::SocketAddr;
@@ -152,7 +154,11 @@ impl Assembly {
             convert::connection_reader(&control),
             clock::now(),
         ));
-        let ticking = Ticking::start(Arc::clone(&registry), Arc::clone(&ledger))?;
+        let ticking = Ticking::start(
+            Arc::clone(&registry),
+            Arc::clone(&ledger),
+            &settings.state_dir,
+        )?;
         let state = AdminState::new(AdminParts {
             registry: Arc::clone(&registry),
             ledger: Arc::clone(&ledger),

@@ -1,11 +1,13 @@
 //! The thread that moves the windows on, every 100 ms, and says when the ledger's health changes.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::assembly::StartError;
+use crate::assembly::snapshot::Keeper;
+use crate::assembly::{StartError, circuit_log};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::observation::{RouteView, TICK_NS, Ticker};
@@ -43,24 +45,41 @@ pub struct Ticking {
 }
 
 impl Ticking {
-    /// Starts to tick the active rulebook's board and to watch the ledger.
+    /// Starts to tick the active rulebook's board and to watch the ledger, from where an earlier
+    /// process in this state directory ended a moment ago.
     ///
     /// # Errors
     /// [`StartError::Thread`] where the thread cannot be started.
-    pub fn start(registry: Arc<Registry>, ledger: Arc<Ledger>) -> Result<Self, StartError> {
+    pub fn start(
+        registry: Arc<Registry>,
+        ledger: Arc<Ledger>,
+        state_dir: &Path,
+    ) -> Result<Self, StartError> {
         let views = Views::default();
+        let mut keeper = Keeper::new(state_dir);
+        let board = Arc::clone(registry.active().load().board());
+        keeper.restore(&board, &mut views.lock(), clock::now());
         let ending = Arc::new(AtomicBool::new(false));
         let (seen, end) = (views.clone(), Arc::clone(&ending));
         let thread = std::thread::Builder::new()
             .name("ticker".to_owned())
             .spawn(move || {
                 let mut health = Health::default();
+                let mut changes = Vec::new();
+                let mut rulebook = registry.active().load_full();
                 while !end.load(Ordering::Acquire) {
-                    let rulebook = registry.active().load_full();
-                    pipeline::tick(&rulebook, &mut seen.lock(), clock::now());
+                    rulebook = registry.active().load_full();
+                    let now = clock::now();
+                    let mut ticker = seen.lock();
+                    pipeline::tick(&rulebook, &mut ticker, now);
+                    circuit_log::say(&rulebook, &mut ticker, &mut changes);
+                    keeper.after_tick(rulebook.board(), &ticker, now);
+                    drop(ticker);
                     health.watch(&ledger);
                     std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                 }
+                // The rulebook of the last tick: the windows are those of its board.
+                keeper.finish(rulebook.board(), &seen.lock(), clock::now());
             })
             .map_err(|error| StartError::Thread {
                 name: "ticker",

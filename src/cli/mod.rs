@@ -11,6 +11,7 @@ pub mod explain;
 pub mod ledger;
 pub mod match_route;
 pub mod offline;
+pub mod readiness;
 pub mod reasons;
 pub mod replay;
 pub mod run;
@@ -38,6 +39,8 @@ enum Verb {
     Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
+    /// Say what CONTROL would have done with recorded requests, per contract.
+    Readiness(readiness::ReadinessArgs),
     /// List all reason codes.
     Reasons,
     /// Judge every decision of a ledger again.
@@ -60,6 +63,7 @@ impl Cli {
             Verb::Explain(args) => explain::run(&args),
             Verb::Ledger(args) => ledger::run(&args),
             Verb::Match(args) => match_route::run(&args),
+            Verb::Readiness(args) => readiness::run(&args),
             Verb::Reasons => reasons::run(),
             Verb::Replay(args) => replay::run(&args),
             Verb::Run(args) => run::run(&args),

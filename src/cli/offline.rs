@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
-use crate::ledger::DirectoryLines;
+use crate::ledger::{DirectoryLines, Record, as_counts};
 use crate::policy::canonical::CanonicalContent;
 use crate::rulebook::{Registry, RulebookParts};
 use crate::units::Tier;
@@ -69,6 +69,19 @@ pub(super) fn open_ledger(path: &Path) -> Result<DirectoryLines> {
             let path = path.display();
             format!("the ledger {path} cannot be read; name the folder where 'seg-*.jsonl' lies")
         })
+}
+
+/// How many decisions a record stands for that have no record of their own.
+pub(super) fn unwritten(record: &Record<'_>) -> u64 {
+    match record.kind {
+        "loss" => record.uint("count").unwrap_or(0),
+        "rollup" => {
+            let counts = record.member("counts").and_then(as_counts);
+            counts.map_or(1, |counts| counts.iter().map(|count| count.1).sum())
+        }
+        "stub" => 1,
+        _ => 0,
+    }
 }
 
 /// Writes to stdout. A reader that has seen enough and closed it is no error.

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
-use crate::ledger::{Record, as_counts};
+use crate::cli::offline::{
+    FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
+};
+use crate::ledger::Record;
 use crate::record::DecisionLine;
 use crate::replay::{Candidate, Impact, Replay, RuleSet};
 use report::{CandidateReport, Change, Counted, pretty};
@@ -142,22 +144,9 @@ fn take(
     trial: Option<&mut Trial>,
     record: &Record<'_>,
 ) {
-    match record.kind {
-        "decision" => {}
-        "loss" => {
-            counted.not_replayable += record.uint("count").unwrap_or(0);
-            return;
-        }
-        "rollup" => {
-            let counts = record.member("counts").and_then(as_counts);
-            counted.not_replayable += counts.map_or(1, |counts| counts.iter().map(|c| c.1).sum());
-            return;
-        }
-        "stub" => {
-            counted.not_replayable += 1;
-            return;
-        }
-        _ => return,
+    if record.kind != "decision" {
+        counted.not_replayable += unwritten(record);
+        return;
     }
     counted.decisions += 1;
     if let Some(Trial {

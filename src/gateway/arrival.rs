@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
-use crate::contract::Method;
-use crate::observation::{Arrival, RequestKey, declared_retries};
+use crate::contract::{Contract, Method};
+use crate::observation::{Arrival, ClientHasher, ClientKey, RequestKey, declared_retries};
 use crate::units::{Millis, Tier};
 
 /// How long an upstream may be silent where the gateway only observes: long enough to change
@@ -32,10 +32,39 @@ pub(super) fn of(
         listener_tier: tier.unwrap_or(Tier::ObserveOnly),
         address: None,
         request: RequestKey::default(),
-        privileged: false,
+        // Anybody may claim to be important; a proxy of ours says who is.
+        privileged: facts.peer_trusted && declared.high_priority,
         declared_retries: declared.retries,
         has_body: facts.has_body,
     }
+}
+
+/// Goes by the field that the contract names, where the request has it: then the address stays
+/// known beside it, because a field alone could be changed with every request.
+#[inline]
+pub(super) fn name_client(
+    arrival: &mut Arrival,
+    contract: Option<&Contract>,
+    headers: &HeaderMap,
+    clients: &ClientHasher,
+) {
+    if let Some(field) = contract.and_then(Contract::client_header)
+        && let Some(name) = named_by(headers, field, clients)
+    {
+        arrival.address = Some(behind_names(arrival.client));
+        arrival.client = name;
+    }
+}
+
+/// The key of an address as what stands behind names. It is another one than the address has where
+/// it is a client itself: the two have different limits, and so must have words of their own.
+const fn behind_names(address: ClientKey) -> ClientKey {
+    ClientKey(!address.0)
+}
+
+fn named_by(headers: &HeaderMap, field: &str, clients: &ClientHasher) -> Option<ClientKey> {
+    let value = headers.get(field)?.as_bytes();
+    (!value.is_empty()).then(|| clients.of_name(value))
 }
 
 /// The peer, or behind trusted proxies the rightmost address that is none of theirs.
@@ -66,78 +95,109 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
         .or(Some(peer))
 }
 
-const RETRY_HEADERS: [&str; 3] = [
-    "x-envoy-attempt-count",
-    "grpc-previous-rpc-attempts",
-    "x-retry-count",
-];
+/// The field by which a trusted proxy says that a request is of the high class.
+pub(super) const PRIORITY: &str = "x-tidegate-priority";
+const TRACE: &str = "traceparent";
 
-/// What the fields declare: earlier attempts, and the trace.
+/// What the fields declare: earlier attempts, importance, and the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Declared {
     /// The most earlier attempts that a field speaks of.
     pub(super) retries: u8,
+    /// Whether it calls itself one of the high class.
+    pub(super) high_priority: bool,
     /// The trace id of a W3C `traceparent`; all 0 where there is none.
     pub(super) trace_id: [u8; 16],
 }
 
-/// Goes through the names once: a request has few, and looking up each of ours hashes it. Of a
-/// repeated field the first counts.
-pub(super) fn declared(headers: &HeaderMap) -> Declared {
+/// Goes through the fields once: a request has few, and looking up each of ours hashes it. Of a
+/// repeated field the first counts. `retry_headers` are lower case.
+pub(super) fn declared(headers: &HeaderMap, retry_headers: &[Box<str>]) -> Declared {
     let mut declared = Declared::default();
-    for name in headers.keys() {
+    // Most fields are told from all of ours by their length alone.
+    let lengths = retry_headers
+        .iter()
+        .map(|name| name.len())
+        .chain([TRACE.len(), PRIORITY.len()])
+        .fold(0_u64, |lengths, length| lengths | length_bit(length));
+    let mut last: Option<&HeaderName> = None;
+    for (name, value) in headers {
         let text = name.as_str();
-        match text.len() {
-            11 if text == "traceparent" => {
-                let value = headers.get(name).map(HeaderValue::as_bytes);
-                declared.trace_id = trace_id(value.unwrap_or_default());
-            }
-            // The lengths of the names in RETRY_HEADERS.
-            13 | 21 | 26 if RETRY_HEADERS.contains(&text) => {
-                let value = headers.get(name).and_then(|value| value.to_str().ok());
-                let retries = value.and_then(|value| declared_retries(text, value));
-                declared.retries = declared.retries.max(retries.unwrap_or(0));
-            }
-            _ => {}
+        if lengths & length_bit(text.len()) == 0 {
+            continue;
+        }
+        // The values of a repeated field come one after the other, under one name.
+        let repeated = last
+            .replace(name)
+            .is_some_and(|last| std::ptr::eq(last, name));
+        if !repeated {
+            declared.note(text, value.as_bytes(), retry_headers);
         }
     }
     declared
 }
 
+impl Declared {
+    fn note(&mut self, name: &str, value: &[u8], retry_headers: &[Box<str>]) {
+        if name == TRACE {
+            self.trace_id = trace_id(value);
+        } else if name == PRIORITY {
+            self.high_priority = value.trim_ascii().eq_ignore_ascii_case(b"high");
+        } else if retry_headers.iter().any(|known| **known == *name) {
+            let value = std::str::from_utf8(value).ok();
+            let retries = value.and_then(|value| declared_retries(name, value));
+            self.retries = self.retries.max(retries.unwrap_or(0));
+        }
+    }
+}
+
+/// One bit per length; lengths that differ by 64 share theirs.
+const fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
+}
+
 /// version "-" trace-id "-" parent-id "-" flags
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a byte is below the length of the table"
+)]
 fn trace_id(traceparent: &[u8]) -> [u8; 16] {
     let mut id = [0; 16];
     let digits = traceparent.get(3..35).unwrap_or_default();
+    let mut seen = 0;
     for (byte, pair) in id.iter_mut().zip(digits.as_chunks().0) {
-        let [high, low] = pair.map(hex_value);
-        if high | low > 15 {
-            return [0; 16];
-        }
+        let [high, low] = pair.map(|digit| HEX_VALUES[usize::from(digit)]);
+        seen |= high | low;
         *byte = high << 4 | low;
     }
-    id
+    if seen > 15 { [0; 16] } else { id }
 }
 
-/// 0 to 15; 255 where the byte is no hexadecimal digit.
-const fn hex_value(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => u8::MAX,
+/// The value of each byte as a hexadecimal digit; 255 where it is none. Nearly every request of a
+/// traced system has 32 of them.
+#[allow(clippy::indexing_slicing, reason = "indexed while it is compiled")]
+const HEX_VALUES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
 
-    use super::RETRY_HEADERS;
-    use super::{client_address, declared};
+    use super::{Declared, client_address, name_client, named_by};
+    use crate::contract::{Contract, ContractId, ContractParts, Method, MethodSet, Terms};
     use crate::gateway::desk::DeskSettings;
     use crate::gateway::governor::HeadFacts;
     use crate::observation::ClientHasher;
-    use crate::units::Moment;
+    use crate::policy::rules::RetryRules;
+    use crate::units::{Moment, Tier};
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -147,15 +207,43 @@ mod tests {
         headers
     }
 
-    #[test]
-    fn only_trusted_proxies_may_speak_for_others() {
-        let settings = DeskSettings {
+    fn declared(headers: &HeaderMap) -> Declared {
+        super::declared(headers, &RetryRules::default().headers)
+    }
+
+    fn settings() -> DeskSettings {
+        DeskSettings {
             listener_tiers: Vec::new(),
             clients: ClientHasher::new([0; 16]),
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             upstream_names: Vec::new(),
             expose: false,
-        };
+        }
+    }
+
+    fn facts<'a>(peer: &str, settings: &DeskSettings, headers: &'a HeaderMap) -> HeadFacts<'a> {
+        let peer: std::net::SocketAddr = peer.parse().expect("an address");
+        HeadFacts {
+            listener: 0,
+            worker: 0,
+            peer: Some(peer),
+            peer_trusted: settings
+                .trusted_proxies
+                .iter()
+                .any(|net| net.contains(&peer.ip())),
+            method: "GET",
+            raw_target: b"/",
+            origin_form: true,
+            host: b"",
+            headers,
+            has_body: false,
+            at: Moment::default(),
+        }
+    }
+
+    #[test]
+    fn only_trusted_proxies_may_speak_for_others() {
+        let settings = settings();
         let table = [
             ("192.0.2.9:1", "198.51.100.1", "192.0.2.9"),
             ("10.0.0.1:1", "198.51.100.1", "198.51.100.1"),
@@ -170,23 +258,7 @@ mod tests {
         ];
         for (peer, forwarded_for, want) in table {
             let headers = headers(&[("x-forwarded-for", forwarded_for)]);
-            let peer: std::net::SocketAddr = peer.parse().expect("an address");
-            let facts = HeadFacts {
-                listener: 0,
-                worker: 0,
-                peer: Some(peer),
-                peer_trusted: settings
-                    .trusted_proxies
-                    .iter()
-                    .any(|net| net.contains(&peer.ip())),
-                method: "GET",
-                raw_target: b"/",
-                origin_form: true,
-                host: b"",
-                headers: &headers,
-                has_body: false,
-                at: Moment::default(),
-            };
+            let facts = facts(peer, &settings, &headers);
             let found = client_address(&facts, &settings).map(|address| address.to_string());
             assert_eq!(found.as_deref(), Some(want), "{peer} {forwarded_for}");
         }
@@ -201,8 +273,11 @@ mod tests {
             hex::encode(declared(&some).trace_id),
             "0af7651916cd43dd8448eb211c80319c"
         );
-        for name in RETRY_HEADERS {
-            assert!(declared(&headers(&[(name, "3")])).retries > 0, "{name}");
+        for name in RetryRules::default().headers {
+            let mut fields = HeaderMap::new();
+            let field = http::HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            fields.insert(field, "3".parse().expect("a value"));
+            assert!(declared(&fields).retries > 0, "{name}");
         }
         for bad in [
             "00-xyz",
@@ -211,5 +286,87 @@ mod tests {
             let none = declared(&headers(&[("traceparent", bad), ("x-retry-cause", "5")]));
             assert_eq!((none.retries, none.trace_id), (0, [0; 16]), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_policy_says_which_fields_declare_retries() {
+        let names = ["x-attempt".into(), "x-retry-count".into()];
+        let retries = |field| super::declared(&headers(&[(field, "2")]), &names).retries;
+        assert_eq!((retries("x-attempt"), retries("x-retry-count")), (2, 2));
+        assert_eq!(retries("grpc-previous-rpc-attempts"), 0);
+        let twice = headers(&[
+            ("x-attempt", "1"),
+            ("x-attempt", "9"),
+            ("x-retry-count", "2"),
+        ]);
+        let read = super::declared(&twice, &names);
+        assert_eq!(read.retries, 2, "of a repeated field the first counts");
+        // As long as a known one, modulo 64, and another name.
+        assert_eq!(retries("x-attempu"), 0);
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_what_is_important() {
+        let settings = settings();
+        let table = [
+            ("10.0.0.1:1", "high", true),
+            ("10.0.0.1:1", " High ", true),
+            ("10.0.0.1:1", "low", false),
+            ("10.0.0.1:1", "", false),
+            ("192.0.2.9:1", "high", false),
+        ];
+        for (peer, value, want) in table {
+            let headers = headers(&[("x-tidegate-priority", value)]);
+            let facts = facts(peer, &settings, &headers);
+            let arrival = super::of(&facts, Method::Get, &declared(&headers), &settings);
+            assert_eq!(arrival.privileged, want, "{peer} {value:?}");
+            assert_eq!(arrival.listener_tier, Tier::ObserveOnly);
+        }
+    }
+
+    #[test]
+    fn a_contract_names_its_clients() {
+        let settings = settings();
+        let contract = |header: Option<&str>| {
+            let id = ContractId::new("a_v1").expect("an id");
+            let methods = MethodSet::EMPTY.with(Method::Get);
+            let parts = ContractParts::new(id, "GET /a", methods, Terms::default());
+            Contract::new(ContractParts {
+                client_header: header.map(Box::from),
+                ..parts
+            })
+        };
+        let check = |contract: Option<&Contract>, fields: &[(&'static str, &str)]| {
+            let headers = headers(fields);
+            let facts = facts("192.0.2.9:1", &settings, &headers);
+            let mut arrival = super::of(&facts, Method::Get, &declared(&headers), &settings);
+            let peer = arrival.client;
+            name_client(&mut arrival, contract, &headers, &settings.clients);
+            let named = named_by(&headers, "x-api-key", &settings.clients);
+            match arrival.address {
+                Some(address) => {
+                    assert_eq!(address, super::behind_names(peer));
+                    assert_eq!(Some(arrival.client), named);
+                }
+                None => assert_eq!(arrival.client, peer),
+            }
+            arrival.address.is_some()
+        };
+        let by_key = contract(Some("x-api-key"));
+        let by_peer = contract(None);
+        assert!(check(Some(&by_key), &[("x-api-key", "k1")]));
+        assert!(!check(Some(&by_key), &[("x-api-key", "")]), "empty");
+        assert!(!check(Some(&by_key), &[("x-other", "k1")]), "missing");
+        assert!(!check(Some(&by_peer), &[("x-api-key", "k1")]));
+        assert!(!check(None, &[("x-api-key", "k1")]));
+        let of = |value| {
+            named_by(
+                &headers(&[("x-api-key", value)]),
+                "x-api-key",
+                &settings.clients,
+            )
+        };
+        assert_ne!(of("k1"), of("k2"));
+        assert_eq!(of("k1"), of("k1"));
     }
 }

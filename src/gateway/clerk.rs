@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::clock;
 use super::desk::Desk;
@@ -52,6 +53,21 @@ impl Governor for Clerk {
         self.at_desk(|desk| desk.admit(facts)).unwrap_or_else(|| {
             Exchange::new(Course::Answer(Answer::internal()), NO_DECISION, u64::MAX)
         })
+    }
+
+    fn turn_came(&self, exchange: &Exchange, at: Moment) {
+        let token = OpenToken::of(exchange.ticket());
+        self.at_desk(|desk| desk.turn_came(token, at));
+    }
+
+    fn may_retry(&self, exchange: &Exchange, at: Moment) -> bool {
+        let token = OpenToken::of(exchange.ticket());
+        self.at_desk(|desk| desk.may_retry(token, at)) == Some(true)
+    }
+
+    fn pushed_back(&self, exchange: &Exchange, at: Moment, quiet: Duration) {
+        let token = OpenToken::of(exchange.ticket());
+        self.at_desk(|desk| desk.pushed_back(token, at, quiet));
     }
 
     fn body_read(&self, exchange: &Exchange, at: Moment) {

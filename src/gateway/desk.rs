@@ -5,17 +5,20 @@
 //! that take long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
+use super::forwarding::{canonical_target, forward};
 use super::governor::{
-    Completion, Course, DecisionId, Exchange, Exposed, Failure, Forward, HeadFacts, RefusedHead,
+    Completion, Course, DecisionId, Exchange, Exposed, Failure, HeadFacts, RefusedHead,
 };
-use super::refusal;
+use super::quota::Quotas;
+use super::retry_budget::RetryBudgets;
 use super::routes::UpstreamNumbers;
-use super::{arrival, clock};
-use crate::contract::{CanonicalPath, Method, PathFault, canonicalise, split_query};
+use super::{arrival, clock, forwarding, quota, refusal};
+use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::ledger::Producer;
 use crate::observation::{
     self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, UpstreamError,
@@ -33,6 +36,11 @@ use crate::units::{Moment, Tier};
 struct Pending {
     admission: Admission,
     event: DecisionEvent,
+    /// The number of the upstream group that it went to.
+    upstream: usize,
+    /// Whether it waits for its turn, and when that came.
+    waits: bool,
+    turn_at: Option<Moment>,
     body_read_at: Option<Moment>,
     head_at: Option<Moment>,
     upstream_status: u16,
@@ -63,6 +71,7 @@ pub struct Desk {
     upstreams: UpstreamNumbers,
     producer: Producer<Event>,
     open: OpenRequests<Pending>,
+    budgets: RetryBudgets,
     tally: WorkerTally,
 }
 
@@ -77,12 +86,14 @@ impl Desk {
         producer: Producer<Event>,
         tally: WorkerTally,
     ) -> Self {
+        let settings_groups = settings.upstream_names.len();
         Self {
             worker,
             boot,
             settings,
             active: Cache::new(Arc::clone(registry.active())),
             registry,
+            budgets: RetryBudgets::new(settings_groups),
             upstreams: UpstreamNumbers::default(),
             producer,
             open: OpenRequests::with_capacity(256),
@@ -111,6 +122,7 @@ impl Desk {
             upstreams,
             producer,
             open,
+            budgets,
             tally,
             ..
         } = self;
@@ -121,8 +133,10 @@ impl Desk {
         let pairing = rulebook
             .catalogue()
             .pair(method, path.as_ref().map_err(|fault| *fault));
-        let declared = arrival::declared(facts.headers);
+        let declared = arrival::declared(facts.headers, &rulebook.rules().retry.headers);
         let mut arrival = arrival::of(facts, method, &declared, settings);
+        let contract = contract_of(rulebook, pairing);
+        arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
         let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         arrival.request = RequestKey::of(arrival.client, method, same, query);
         let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
@@ -140,13 +154,30 @@ impl Desk {
         if let (false, Ok(path)) = (admission.contracted, &path) {
             event.shape = unmatched_shape(path.as_str());
         }
+        let mut upstream = 0;
         let course = if admission.is_forwarded() {
+            let names = &settings.upstream_names;
+            upstream = forwarding::upstream(rulebook, &admission, upstreams, names);
             let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query)
                 .or_else(|| (!facts.origin_form).then(|| Bytes::copy_from_slice(facts.raw_target)));
-            let upstream = upstreams.of(rulebook, admission.route, &settings.upstream_names);
-            Course::Forward(forward(rulebook, &admission, upstream, target))
+            let mut forward = forward(rulebook, &admission, upstream, target);
+            forward.case = forwarding::case(rulebook, &admission, &event);
+            if forward.may_retry {
+                budgets.note_first(upstream, arrival.at);
+            }
+            Course::Forward(forward)
         } else {
-            Course::Answer(refusal::answer(rulebook, &admission, pairing, &event))
+            refusal::course(rulebook, &admission, pairing, &event, arrival.at)
+        };
+        let (told, waits) = match &course {
+            Course::Forward(forward) => (true, !forward.hold.is_zero()),
+            Course::Answer(answer) => (answer.tells_of_limits(), false),
+            Course::Close => (false, false),
+        };
+        let quotas = if told {
+            quota::quotas(rulebook, &admission, arrival.at)
+        } else {
+            Quotas::default()
         };
         let token = open.open(OpenRequest {
             route: admission.route,
@@ -157,13 +188,59 @@ impl Desk {
             about: Pending {
                 admission,
                 event,
+                upstream,
+                waits,
+                turn_at: None,
                 body_read_at: None,
                 head_at: None,
                 upstream_status: 0,
             },
         });
         let exposed = settings.expose.then(|| exposed(rulebook, &admission));
-        Exchange::new(course, id_of(*boot, *worker, n), token.number()).exposing(exposed)
+        Exchange::new(course, id_of(*boot, *worker, n), token.number())
+            .exposing(exposed)
+            .telling(quotas)
+    }
+
+    /// A request that waited is sent on: from here on the upstream's time counts.
+    pub fn turn_came(&mut self, token: OpenToken, at: Moment) {
+        let Self {
+            registry,
+            active,
+            open,
+            ..
+        } = self;
+        let Some(request) = open.get_mut(token) else {
+            return;
+        };
+        let pending = &mut request.about;
+        let rulebook = rulebook_of(active.load(), registry, pending.event.rulebook);
+        pipeline::turn_came(&rulebook, &mut pending.admission);
+        pending.waits = false;
+        pending.turn_at = Some(at);
+        if request.overdue_at_ns != u64::MAX
+            && let Some(contract) = rulebook.contract_of(request.route)
+        {
+            request.overdue_at_ns = pipeline::overdue_at(contract.terms(), at);
+        }
+    }
+
+    /// Takes one more attempt from the budget of the request's upstream. The budget is that of the
+    /// active rulebook: it protects the upstream as it is now, whoever the request was judged by.
+    pub fn may_retry(&mut self, token: OpenToken, at: Moment) -> bool {
+        let share = self.active.load().rules().retry.budget;
+        let Some(request) = self.open.get_mut(token) else {
+            return false;
+        };
+        self.budgets.take(request.about.upstream, at, share)
+    }
+
+    /// The upstream asked for fewer requests: none of ours is sent twice for so long.
+    pub fn pushed_back(&mut self, token: OpenToken, at: Moment, quiet: Duration) {
+        if let Some(request) = self.open.get_mut(token) {
+            self.budgets.pushed_back(request.about.upstream, at, quiet);
+            self.tally.pushed_back(request.route);
+        }
     }
 
     /// Notes the end of the request's body: from here on the upstream's time counts.
@@ -223,7 +300,7 @@ impl Desk {
         let whole_us = completion.at.micros_since(request.since);
         tally.ended(&pending.admission, method, completion.status_sent, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
-        let never_sent = u64::from(completion.never_sent);
+        let never_sent = u64::from(completion.never_sent) + u64::from(pending.waits);
         let unanswered = u64::from(completion.unanswered);
         tally.attempts(route, retries, never_sent, unanswered);
         write_end(producer, request, &observed);
@@ -251,6 +328,9 @@ impl Desk {
         };
         let (admission, method) = (&request.about.admission, request.about.event.method);
         self.tally.ended(admission, method, 0, observed.latency_us);
+        if request.about.waits {
+            self.tally.attempts(request.route, 0, 1, 0);
+        }
         write_end(&mut self.producer, &mut request, &observed);
     }
 
@@ -304,12 +384,7 @@ impl Desk {
     }
 
     fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
-        let active = self.active.load();
-        if active.serial() == serial {
-            return Arc::clone(active);
-        }
-        let active = Arc::clone(active);
-        self.registry.by_serial(serial).unwrap_or(active)
+        rulebook_of(self.active.load(), &self.registry, serial)
     }
 
     fn listener_tier(&self, listener: u16) -> Tier {
@@ -321,32 +396,28 @@ impl Desk {
     }
 }
 
+/// The rulebook of a serial; the active one where there is no such one.
+fn rulebook_of(active: &Arc<Rulebook>, registry: &Registry, serial: u32) -> Arc<Rulebook> {
+    if active.serial() == serial {
+        return Arc::clone(active);
+    }
+    let found = registry.by_serial(serial);
+    found.unwrap_or_else(|| Arc::clone(active))
+}
+
+/// The contract that claims the path, whatever the method.
+fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
+    match pairing {
+        Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
+            rulebook.contract_of(index.get())
+        }
+        Pairing::Unknown | Pairing::Ambiguous(_) => None,
+    }
+}
+
 fn id_of(boot: u32, worker: usize, n: u64) -> DecisionId {
     let worker = worker as u8;
     DecisionId::new(record::DecisionId { boot, worker, n }.digits())
-}
-
-fn forward(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    upstream: usize,
-    path: Option<Bytes>,
-) -> Forward {
-    let observing = admission.signals.tier == Tier::ObserveOnly;
-    let timeout = rulebook
-        .contract_of(admission.route)
-        .filter(|_| !observing)
-        .map_or(arrival::OBSERVED_TIMEOUT, |contract| {
-            contract.terms().timeout
-        });
-    Forward {
-        upstream,
-        path: path.filter(|_| !observing),
-        timeout: std::time::Duration::from_millis(u64::from(timeout.get())),
-        may_retry: !observing,
-        may_upgrade: observing,
-        strict: !observing,
-    }
 }
 
 /// The end that a completion tells, in the words of the pipeline.
@@ -368,7 +439,7 @@ fn observed(
     // in reading the answer. An answer before the body's end counts from the head.
     let start = match request.about.body_read_at {
         Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
-        _ => request.since,
+        _ => request.about.turn_at.unwrap_or(request.since),
     };
     let forwarded = request.about.event.is_forwarded();
     observation::Completion {
@@ -410,31 +481,6 @@ fn exposed(rulebook: &Rulebook, admission: &Admission) -> Box<Exposed> {
         decision: admission.judgement.decision.severity().name(),
         risk_bp: admission.judgement.assessment.risk().get(),
     })
-}
-
-/// Path and query to send instead of the received ones; `None` where they are the same bytes.
-fn canonical_target(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    pairing: crate::contract::Pairing,
-    path: &Result<CanonicalPath<'_>, PathFault>,
-    raw_path: &[u8],
-    query: Option<&[u8]>,
-) -> Option<Bytes> {
-    let path = path.as_ref().ok().filter(|_| admission.contracted)?;
-    if path.is_as_sent() && !path.has_empty_segment() {
-        return None;
-    }
-    let forwarded = rulebook.catalogue().forward(pairing, path);
-    if forwarded.as_bytes() == raw_path {
-        return None;
-    }
-    let mut target = forwarded.as_bytes().to_vec();
-    if let Some(query) = query {
-        target.push(b'?');
-        target.extend_from_slice(query);
-    }
-    Some(target.into())
 }
 
 fn ending_of(completion: &Completion, forwarded: bool) -> Ending {

@@ -8,13 +8,18 @@ use http::header::{CONNECTION, HeaderName};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::arrival::PRIORITY;
 use super::governor::Exposed;
 
 /// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them;
-/// `strict` removes what would change method or path behind the decision.
+/// `strict` removes what would change method or path behind the decision, and a claim to be
+/// important that the next gateway would believe because this one passed it on.
 pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: bool) {
     let stripped = |name: &HeaderName| {
-        is_ours(name) || (!trusted && is_forwarded_for(name)) || (strict && is_override(name))
+        is_ours(name)
+            || (!trusted && is_forwarded_for(name))
+            || (strict && is_override(name))
+            || (strict && !trusted && name.as_str() == PRIORITY)
     };
     // Almost no request has such a field, so the list almost never allocates.
     let names: Vec<HeaderName> = request
@@ -151,6 +156,23 @@ mod tests {
             }
             strip_request(&mut request, true, strict);
             assert_eq!(request.headers.len(), left);
+        }
+    }
+
+    #[test]
+    fn a_claim_to_be_important_passes_from_trusted_proxies_only() {
+        for (trusted, strict, left) in [
+            (true, true, 1),
+            (true, false, 1),
+            (false, true, 0),
+            (false, false, 1),
+        ] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            request
+                .append_header("X-Tidegate-Priority", "high")
+                .unwrap();
+            strip_request(&mut request, trusted, strict);
+            assert_eq!(request.headers.len(), left, "{trusted} {strict}");
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::quota::Quotas;
 use super::respond::Answer;
 use crate::units::Moment;
 
@@ -71,6 +72,8 @@ pub enum Course {
     Forward(Forward),
     /// The gateway answers by itself.
     Answer(Answer),
+    /// The connection ends without an answer.
+    Close,
 }
 
 /// How a request goes to its upstream.
@@ -80,11 +83,16 @@ pub struct Forward {
     pub upstream: usize,
     /// Path and query to send instead of the received ones.
     pub path: Option<Bytes>,
+    /// How long it waits for its turn before it is sent.
+    pub hold: Duration,
+    /// The quarantine case that it goes on under.
+    pub case: Option<Box<str>>,
     /// How long each read from the upstream may take.
     pub timeout: Duration,
-    /// Whether an idempotent request is sent once more when no connection could be made.
-    /// One whose reused connection closed before a byte came back is sent once more anyway:
-    /// that is a race of every keep-alive connection and says nothing about the upstream.
+    /// Whether an idempotent request is sent once more when no connection could be made, or a
+    /// reused one closed before a byte came back, as far as [`Governor::may_retry`] has budget.
+    /// Without it only the second case counts, and always: that is a race of every keep-alive
+    /// connection, which a client without a gateway would not have met.
     pub may_retry: bool,
     /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
     pub may_upgrade: bool,
@@ -262,6 +270,7 @@ pub struct Exchange {
     id: DecisionId,
     ticket: u64,
     exposed: Option<Box<Exposed>>,
+    quotas: Quotas,
 }
 
 impl Exchange {
@@ -273,7 +282,24 @@ impl Exchange {
             id,
             ticket,
             exposed: None,
+            quotas: Quotas {
+                contract: None,
+                client: None,
+            },
         }
+    }
+
+    /// The same exchange, with the limits that its response tells of.
+    #[must_use]
+    pub const fn telling(mut self, quotas: Quotas) -> Self {
+        self.quotas = quotas;
+        self
+    }
+
+    /// The limits that the response tells of.
+    #[must_use]
+    pub const fn quotas(&self) -> Quotas {
+        self.quotas
     }
 
     /// The same exchange, with what its response tells.
@@ -313,6 +339,16 @@ impl Exchange {
 pub trait Governor: Send + Sync {
     /// Decides about one request.
     fn admit(&self, facts: &HeadFacts<'_>) -> Exchange;
+
+    /// Notes that a request that waited for its turn is sent on now. One that never is (its client
+    /// left, a hook panicked) is closed like any other.
+    fn turn_came(&self, exchange: &Exchange, at: Moment);
+
+    /// Whether the request may be sent once more, and takes that from the budget of its upstream.
+    fn may_retry(&self, exchange: &Exchange, at: Moment) -> bool;
+
+    /// Notes that the upstream asked for fewer requests, and for how long.
+    fn pushed_back(&self, exchange: &Exchange, at: Moment, quiet: Duration);
 
     /// Notes that the request's body has been read to its end; only where there is one.
     fn body_read(&self, exchange: &Exchange, at: Moment);

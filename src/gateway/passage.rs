@@ -10,6 +10,10 @@ use super::in_flight::Guard;
 use crate::units::Moment;
 
 /// How far a request has come.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all of its life a passage is admitted"
+)]
 pub(crate) enum Progress {
     /// Nothing has been decided.
     New,
@@ -84,7 +88,7 @@ impl Passage {
         match &self.progress {
             Progress::Admitted(exchange) => match exchange.course() {
                 Course::Forward(forward) => Some(forward),
-                Course::Answer(_) => None,
+                Course::Answer(_) | Course::Close => None,
             },
             Progress::New | Progress::Closed => None,
         }

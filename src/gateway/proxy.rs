@@ -21,13 +21,18 @@ use super::clock;
 use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
-use super::governor::{Course, Failure, Forward, Governor, HeadFacts};
+use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::passage::{Ending, Passage};
+use super::quota;
 use super::respond::{Answer, DECISION_ID};
+use super::retry_budget::push_back;
 use super::settings::GatewaySettings;
 use super::upstreams::Upstreams;
+
+/// The field that tells an upstream of the case a request goes on under.
+const QUARANTINE: &str = "Tidegate-Quarantine";
 
 /// Attempts at most, the first one included.
 const ATTEMPTS_MAX: u8 = 2;
@@ -60,11 +65,21 @@ impl ProxyHttp for Hooks {
         let Some(exchange) = passage.exchange() else {
             return Ok(false);
         };
-        let Course::Answer(answer) = exchange.course() else {
-            return Ok(false);
+        let answer = match exchange.course() {
+            Course::Forward(forward) if forward.hold.is_zero() => return Ok(false),
+            Course::Forward(forward) => {
+                let hold = forward.hold;
+                self.wait_for_turn(session, passage, hold).await?;
+                return Ok(false);
+            }
+            Course::Close => {
+                session.set_keepalive(None);
+                return Ok(true);
+            }
+            Course::Answer(answer) => answer,
         };
         let (mut head, body) = answer.message(exchange.decision_id())?;
-        fields::expose(&mut head, exchange.exposed())?;
+        decorate(&mut head, exchange)?;
         let close = answer.close;
         keep_for_next_request(session, close);
         let has_body = session.req_header().method != http::Method::HEAD;
@@ -105,6 +120,12 @@ impl ProxyHttp for Hooks {
         }
         let strict = passage.forward().is_some_and(|forward| forward.strict);
         fields::strip_request(request, passage.peer_trusted, strict);
+        if let Some(case) = passage
+            .forward()
+            .and_then(|forward| forward.case.as_deref())
+        {
+            request.insert_header(QUARANTINE, case)?;
+        }
         // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
         if !request.headers.contains_key(http::header::HOST)
             && let Some(forward) = passage.forward()
@@ -128,10 +149,15 @@ impl ProxyHttp for Hooks {
         passage.upstream_status = status.as_u16();
         fields::strip_response(response);
         if let Some(exchange) = passage.exchange() {
-            self.governor
-                .head_received(exchange, clock::now(), status.as_u16());
+            let at = clock::now();
+            self.governor.head_received(exchange, at, status.as_u16());
+            let retry_after = response.headers.get(http::header::RETRY_AFTER);
+            let retry_after = retry_after.map(http::HeaderValue::as_bytes);
+            if let Some(quiet) = push_back(status.as_u16(), retry_after) {
+                self.governor.pushed_back(exchange, at, quiet);
+            }
             response.insert_header(DECISION_ID, exchange.decision_id().as_bytes())?;
-            fields::expose(response, exchange.exposed())?;
+            decorate(response, exchange)?;
         }
         Ok(())
     }
@@ -192,8 +218,9 @@ impl ProxyHttp for Hooks {
         mut error: Box<Error>,
     ) -> Box<Error> {
         passage.never_sent += 1;
-        let may_retry = passage.forward().is_some_and(|forward| forward.may_retry);
-        error.set_retry(may_retry && is_first_try_of_idempotent(session, passage));
+        let may_retry = passage.forward().is_some_and(|forward| forward.may_retry)
+            && is_first_try_of_idempotent(session, passage);
+        error.set_retry(may_retry && self.has_budget(passage));
         error
     }
 
@@ -207,7 +234,8 @@ impl ProxyHttp for Hooks {
     ) -> Box<Error> {
         let unserved = reused && closed_before_a_byte(&error, session);
         passage.unanswered += u8::from(unserved);
-        error.set_retry(unserved && is_first_try_of_idempotent(session, passage));
+        let may_retry = unserved && is_first_try_of_idempotent(session, passage);
+        error.set_retry(may_retry && self.has_budget(passage));
         error
     }
 
@@ -227,7 +255,7 @@ impl ProxyHttp for Hooks {
             .zip(passage.exchange())
             .and_then(|(answer, exchange)| {
                 let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
-                fields::expose(&mut head, exchange.exposed()).ok()?;
+                decorate(&mut head, exchange).ok()?;
                 Some((head, body))
             });
         if let Some((head, body)) = message {
@@ -298,6 +326,44 @@ impl Hooks {
         passage.admit(self.governor.admit(&facts));
     }
 
+    /// Waits until the request's turn has come. A client that leaves meanwhile is noticed, unless
+    /// its body is on the way: then nobody reads before the request is sent on.
+    async fn wait_for_turn(
+        &self,
+        session: &mut Session,
+        passage: &Passage,
+        hold: Duration,
+    ) -> Result<()> {
+        let turn = tokio::time::sleep(hold);
+        if passage.has_body {
+            turn.await;
+        } else {
+            // The edge holds back what the client sends ahead, so only its end can come here.
+            let gone = async {
+                match session.as_downstream_mut().read_body_or_idle(true).await {
+                    Err(error) => error,
+                    Ok(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = turn => {}
+                error = gone => return Err(error.into_down()),
+            }
+        }
+        if let Some(exchange) = passage.exchange() {
+            self.governor.turn_came(exchange, clock::now());
+        }
+        Ok(())
+    }
+
+    /// Whether one more attempt is within the budget. Where the gateway only observes there is
+    /// none, because it adds no attempt that the client would not have made.
+    fn has_budget(&self, passage: &Passage) -> bool {
+        let acts = passage.forward().is_some_and(|forward| forward.may_retry);
+        let exchange = passage.exchange().filter(|_| acts);
+        exchange.is_none_or(|exchange| self.governor.may_retry(exchange, clock::now()))
+    }
+
     fn trusts(&self, peer: SocketAddr) -> bool {
         // A listener of both families sees IPv4 addresses in their IPv6 form.
         let address = peer.ip().to_canonical();
@@ -318,6 +384,12 @@ impl Hooks {
         }
         peer
     }
+}
+
+/// Adds what a response tells of its decision, apart from the id.
+fn decorate(response: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
+    quota::tell(response, exchange.quotas())?;
+    fields::expose(response, exchange.exposed())
 }
 
 /// Reads the rest of a small body, so that the client sees the answer instead of a reset. A

@@ -1,76 +1,73 @@
 //! Which answer a refusal gets. The statuses and bodies themselves are in `respond`.
+//!
+//! Invariant: [`answer`] and [`status`] go by the same [`Kind`], so a simulation tells the status
+//! that a client would get.
 
 use std::borrow::Cow;
 
+use super::governor::Course;
 use super::respond::Answer;
-use crate::contract::{MethodSet, Pairing};
+use crate::contract::{Contract, MethodSet, Pairing, Refusal};
 use crate::decision::Reason;
 use crate::enforcement::Measure;
-use crate::observation::{Standing, UNMATCHED};
+use crate::observation::{Standing, Take};
 use crate::pipeline::Admission;
-use crate::record::{DecisionEvent, case_id};
+use crate::record::{DecisionEvent, case_of};
 use crate::rulebook::Rulebook;
+use crate::units::Moment;
 
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const MICROS_PER_MINUTE: u64 = 60_000_000;
+/// How long a client that behaves unusually is asked to stay away at least.
+const ABNORMAL_S: u32 = 10;
 
-/// The answer to a request that is not sent on.
-pub(super) fn answer(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    pairing: Pairing,
-    event: &DecisionEvent,
-) -> Answer {
-    let decision = &admission.judgement.decision;
-    let has = |reason| decision.reasons().contains(reason);
-    let measure = admission.judgement.permit.measure();
-    let mut answer = match pairing {
-        // However severe: a method that is not allowed is answered as such, a path that nobody
-        // knows too. Coming back later would help with neither.
-        Pairing::MethodNotAllowed(index) if has(Reason::ContractMethodDisallowed) => {
-            Answer::method_not_allowed(allow(rulebook.catalogue().allowed_methods(index)))
-        }
-        Pairing::Unknown if measure != Measure::Drop => quarantined(rulebook, admission, event),
-        _ => match measure {
-            Measure::Throttle => throttled(rulebook, admission, event.wall_us),
-            Measure::Quarantine => quarantined(rulebook, admission, event),
-            Measure::Drop | Measure::Forward => dropped(decision.deciding()),
-        },
-    };
-    let codes = decision.reasons().iter().map(Reason::code).collect();
-    answer.reason_codes = Cow::Owned(codes);
-    answer
+/// Why a request is refused, as its client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A rate limit is used up.
+    Quota,
+    /// The client behaves unusually.
+    Abnormal,
+    /// Shed, or no place in flight is free.
+    Capacity,
+    /// The circuit is open, or no probe is left.
+    Circuit,
+    /// Set apart.
+    Apart,
+    /// The path does not allow the method.
+    Method,
+    /// The target has more than one reading.
+    Ambiguous,
+    /// Anything else.
+    Refused,
 }
 
-/// The status of that answer, for a simulation.
-#[must_use]
-pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
+fn kind_of(rulebook: &Rulebook, admission: &Admission) -> Kind {
     let decision = &admission.judgement.decision;
     let measure = admission.judgement.permit.measure();
-    if decision
-        .reasons()
-        .contains(Reason::ContractMethodDisallowed)
-    {
-        return Answer::method_not_allowed(String::new()).status;
+    match admission.signals.take {
+        // Limits are asked only where nothing else speaks against the request.
+        Take::ClientRate | Take::ContractRate => return Kind::Quota,
+        Take::Concurrency => return Kind::Capacity,
+        Take::Probe => return Kind::Circuit,
+        Take::NotAsked | Take::Granted => {}
+    }
+    let reasons = decision.reasons();
+    // However severe: a method that is not allowed is answered as such, a path that nobody
+    // knows too. Coming back later would help with neither.
+    if reasons.contains(Reason::ContractMethodDisallowed) {
+        return Kind::Method;
     }
     if admission.signals.standing == Standing::Unknown && measure != Measure::Drop {
-        return quarantine_status(rulebook, admission);
+        return Kind::Apart;
     }
-    match measure {
-        Measure::Throttle => throttled(rulebook, admission, 0).status,
-        Measure::Quarantine => quarantine_status(rulebook, admission),
-        Measure::Drop | Measure::Forward => dropped(decision.deciding()).status,
-    }
-}
-
-fn throttled(rulebook: &Rulebook, admission: &Admission, wall_us: u64) -> Answer {
-    match admission.judgement.decision.deciding() {
-        Reason::RateLimitExceeded => Answer::quota_exceeded(seconds_to_wait(rulebook, admission)),
-        _ if abuse_decided(rulebook, admission) => Answer::abnormal_usage(),
-        // Shed, or no place free: the hash is drawn again with the next minute.
-        _ => {
-            let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
-            Answer::reduced_capacity(left_us.div_ceil(1_000_000) as u32)
-        }
+    match (measure, decision.deciding()) {
+        (Measure::Throttle, _) if abuse_decided(rulebook, admission) => Kind::Abnormal,
+        (Measure::Throttle, _) => Kind::Capacity,
+        (Measure::Quarantine, _) => Kind::Apart,
+        (Measure::Drop | Measure::Forward, Reason::AmbiguousTarget) => Kind::Ambiguous,
+        (Measure::Drop | Measure::Forward, Reason::CircuitOpen) => Kind::Circuit,
+        (Measure::Drop | Measure::Forward, _) => Kind::Refused,
     }
 }
 
@@ -78,23 +75,101 @@ fn abuse_decided(rulebook: &Rulebook, admission: &Admission) -> bool {
     admission.judgement.assessment.abuse() >= rulebook.rules().bands.medium()
 }
 
-/// Until one request conforms again, rounded up, so that a client that waits succeeds.
-fn seconds_to_wait(rulebook: &Rulebook, admission: &Admission) -> u32 {
-    let wait_ns = rulebook
-        .limit_of(admission.route)
-        .map_or(0, |limit| limit.wait_ns(admission.signals.contract_tat_ns));
-    u32::try_from(wait_ns.div_ceil(1_000_000_000))
-        .unwrap_or(u32::MAX)
-        .max(1)
+/// Whether the connection ends without an answer.
+fn is_closed(rulebook: &Rulebook, admission: &Admission) -> bool {
+    let contract = rulebook.contract_of(admission.route);
+    admission.judgement.permit.measure() == Measure::Drop
+        && contract.is_some_and(|contract| contract.terms().refusal == Refusal::Close)
 }
 
-fn quarantined(rulebook: &Rulebook, admission: &Admission, event: &DecisionEvent) -> Answer {
-    let contract = rulebook
-        .contract_of(admission.route)
-        .map_or(UNMATCHED, |contract| contract.id().as_str());
-    let cause = admission.judgement.decision.deciding().code();
-    let case = case_id(event.client, contract, cause, event.wall_us);
-    Answer::quarantined(quarantine_status(rulebook, admission), case)
+/// What becomes of a request that is not sent on.
+pub(super) fn course(
+    rulebook: &Rulebook,
+    admission: &Admission,
+    pairing: Pairing,
+    event: &DecisionEvent,
+    at: Moment,
+) -> Course {
+    if is_closed(rulebook, admission) {
+        return Course::Close;
+    }
+    let mut answer = match kind_of(rulebook, admission) {
+        Kind::Quota => Answer::quota_exceeded(quota_s(rulebook, admission, event, at)),
+        Kind::Abnormal => Answer::abnormal_usage(abnormal_s(rulebook, admission)),
+        Kind::Capacity => Answer::reduced_capacity(minute_left_s(event.wall_us)),
+        Kind::Circuit => Answer::circuit_open(seconds(admission.wait_ns)),
+        Kind::Apart => {
+            let contract = rulebook.contract_of(admission.route);
+            let status = quarantine_status(rulebook, admission);
+            Answer::quarantined(status, case_of(event, contract.map(Contract::id)))
+        }
+        Kind::Method => Answer::method_not_allowed(allow(rulebook, pairing)),
+        Kind::Ambiguous => Answer::ambiguous_target(),
+        Kind::Refused => Answer::refused(),
+    };
+    let reasons = admission.judgement.decision.reasons();
+    answer.reason_codes = Cow::Owned(reasons.iter().map(Reason::code).collect());
+    Course::Answer(answer)
+}
+
+/// The status of that answer, for a simulation; 0 where the connection ends without one.
+#[must_use]
+pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
+    if is_closed(rulebook, admission) {
+        return 0;
+    }
+    match kind_of(rulebook, admission) {
+        Kind::Quota => Answer::quota_exceeded(1).status,
+        Kind::Abnormal => Answer::abnormal_usage(ABNORMAL_S).status,
+        Kind::Capacity => Answer::reduced_capacity(1).status,
+        Kind::Circuit => Answer::circuit_open(1).status,
+        Kind::Apart => quarantine_status(rulebook, admission),
+        Kind::Method => Answer::method_not_allowed(String::new()).status,
+        Kind::Ambiguous => Answer::ambiguous_target().status,
+        Kind::Refused => Answer::refused().status,
+    }
+}
+
+/// Until the limit that refused would not, rounded up, so that a client that waits succeeds.
+///
+/// A limit that many share and wait for is free again for one of them at a time: then each is
+/// asked to come at an instant of its own within one period more. One client alone is not.
+fn quota_s(rulebook: &Rulebook, admission: &Admission, event: &DecisionEvent, at: Moment) -> u32 {
+    let wait_ns = admission.wait_ns;
+    if admission.signals.take != Take::ContractRate {
+        return seconds(wait_ns);
+    }
+    let route = rulebook.route(admission.route);
+    let free_ns = at.monotonic_ns.saturating_add(wait_ns);
+    if route.waits_alone(event.client, at.monotonic_ns, free_ns) {
+        return seconds(wait_ns);
+    }
+    let limit = rulebook
+        .limit_of(admission.route)
+        .unwrap_or(rulebook.unknown_limit());
+    seconds(wait_ns.saturating_add(event.client.0 % limit.period_ns().max(1)))
+}
+
+/// Never earlier than its own limit would let it pass, where that is used up as well.
+fn abnormal_s(rulebook: &Rulebook, admission: &Admission) -> u32 {
+    let limits = rulebook.client_limits_of(admission.route);
+    let wait_ns = limits.map_or(0, |limits| {
+        limits.own.wait_ns(admission.signals.client_tat_ns)
+    });
+    seconds(wait_ns).max(ABNORMAL_S)
+}
+
+/// The hash by which requests are shed is drawn again with the next minute.
+fn minute_left_s(wall_us: u64) -> u32 {
+    let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
+    left_us.div_ceil(1_000_000) as u32
+}
+
+/// Rounded up, at least one.
+fn seconds(wait_ns: u64) -> u32 {
+    u32::try_from(wait_ns.div_ceil(NANOS_PER_SECOND))
+        .unwrap_or(u32::MAX)
+        .max(1)
 }
 
 fn quarantine_status(rulebook: &Rulebook, admission: &Admission) -> u16 {
@@ -105,15 +180,11 @@ fn quarantine_status(rulebook: &Rulebook, admission: &Admission) -> u16 {
     }
 }
 
-fn dropped(reason: Reason) -> Answer {
-    match reason {
-        Reason::AmbiguousTarget => Answer::ambiguous_target(),
-        Reason::CircuitOpen => Answer::circuit_open(1),
-        _ => Answer::refused(),
-    }
-}
-
-fn allow(methods: MethodSet) -> String {
+fn allow(rulebook: &Rulebook, pairing: Pairing) -> String {
+    let methods = match pairing {
+        Pairing::MethodNotAllowed(index) => rulebook.catalogue().allowed_methods(index),
+        Pairing::Contracted(_) | Pairing::Unknown | Pairing::Ambiguous(_) => MethodSet::EMPTY,
+    };
     let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
     names.join(", ")
 }

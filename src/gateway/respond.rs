@@ -152,16 +152,16 @@ impl Answer {
         answer
     }
 
-    /// 429: the client behaves unusually.
+    /// 429: the client behaves unusually; a retry is welcome after so many seconds.
     #[must_use]
-    pub const fn abnormal_usage() -> Self {
+    pub const fn abnormal_usage(retry_after_s: u32) -> Self {
         let mut answer = Self::plain(
             429,
             "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
             "Abnormal usage detected",
             "Requests of this client are slowed down.",
         );
-        answer.retry_after_s = Some(10);
+        answer.retry_after_s = Some(retry_after_s);
         answer
     }
 
@@ -189,6 +189,12 @@ impl Answer {
         );
         answer.retry_after_s = Some(retry_after_s);
         answer
+    }
+
+    /// Whether it tells of the limits that the client has or shares.
+    #[must_use]
+    pub const fn tells_of_limits(&self) -> bool {
+        self.status == 429
     }
 
     /// The answer to a head that was refused in parsing; it ends the connection.

@@ -24,6 +24,14 @@ impl UpstreamNumbers {
     }
 }
 
+/// The number of the group that diverted requests of a route go to.
+pub(super) fn divert_number(rulebook: &Rulebook, route: usize, names: &[String]) -> usize {
+    let contract = rulebook.contract_of(route);
+    let named = contract.and_then(|contract| contract.divert_upstream());
+    let name = named.unwrap_or_else(|| rulebook.upstream_of(route));
+    usize::from(number_of(name, names))
+}
+
 fn number_of(wanted: &str, names: &[String]) -> u16 {
     let number = names.iter().position(|name| name == wanted).unwrap_or(0);
     u16::try_from(number).unwrap_or(0)

@@ -217,6 +217,14 @@ impl Circuit {
         }
     }
 
+    /// Broken exchanges in a row, as far as they count now.
+    #[must_use]
+    pub fn broken_in_a_row(&self, now_ns: u64) -> u32 {
+        let streak = self.streak.load(Ordering::Relaxed);
+        let is_old = (now_ns / NANOS_PER_CS).saturating_sub(streak >> 32) > STREAK_CS;
+        if is_old { 0 } else { streak as u32 }
+    }
+
     /// The word and the instant it was read at, for a snapshot: times in it are relative.
     #[must_use]
     pub fn saved(&self, now_ns: u64) -> SavedCircuit {

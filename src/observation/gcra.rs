@@ -69,6 +69,14 @@ impl GcraWord {
             .max(-MAX_IDLE_NS)
     }
 
+    /// Takes over a limit of an earlier process whose TAT lies so far ahead.
+    pub(super) fn restore(&self, ahead_ns: u64, now_ns: u64) {
+        if ahead_ns > 0 {
+            self.0
+                .store(now_ns.saturating_add(ahead_ns), Ordering::Relaxed);
+        }
+    }
+
     /// Takes one request's worth if it conforms now.
     #[inline]
     pub fn take(&self, limit: &Limit, now_ns: u64) -> bool {

@@ -5,12 +5,12 @@
 //! counts there), and the words that are mostly read (rate, circuit).
 
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crossbeam::utils::CachePadded;
 use siphasher::sip::SipHasher24;
 
-use crate::observation::{Circuit, GcraWord, RouteShared, RouteTotals};
+use crate::observation::{Circuit, ClientKey, GcraWord, RouteShared, RouteTotals};
 
 /// Which set of limit words a request counts in.
 ///
@@ -40,7 +40,15 @@ impl Mode {
 struct Places {
     in_flight: [AtomicU32; 2],
     held: AtomicU32,
+    /// Who was refused last by the rate limit, and until when.
+    waiting: AtomicU64,
+    /// Until when more than one client waits for the rate limit, on the monotonic clock.
+    crowded_until_ns: AtomicU64,
 }
+
+/// 40 bits of a word are a client's, 24 a time in units of 2^26 ns, 67 ms.
+const TIME_MASK: u64 = 0x00ff_ffff;
+const TIME_UNIT_SHIFT: u32 = 26;
 
 /// The state of one route.
 #[derive(Debug)]
@@ -150,6 +158,27 @@ impl RouteState {
         take_place(&self.places.held, max)
     }
 
+    /// Notes that the rate limit refused a client, and is free again at `free_ns`. Says whether
+    /// this client is the only one that waits for it.
+    ///
+    /// Two words for all clients, written by refusals alone: two refusals at one instant may each
+    /// take themselves for the only one.
+    pub fn waits_alone(&self, client: ClientKey, now_ns: u64, free_ns: u64) -> bool {
+        let units = |ns: u64| ns >> TIME_UNIT_SHIFT;
+        // Rounded up, and never 0, which stands for nobody.
+        let until = (units(free_ns) + 1) & TIME_MASK;
+        let word = client.0 & !TIME_MASK | until;
+        let before = self.places.waiting.swap(word, Ordering::Relaxed);
+        let left = before.wrapping_sub(units(now_ns)) & TIME_MASK;
+        let waits = before != 0 && left <= TIME_MASK / 2;
+        let crowded = &self.places.crowded_until_ns;
+        if waits && (before ^ word) & !TIME_MASK != 0 {
+            crowded.fetch_max(free_ns, Ordering::Relaxed);
+            return false;
+        }
+        crowded.load(Ordering::Relaxed) <= now_ns
+    }
+
     /// Gives back a place among those that wait.
     pub fn release_held(&self) {
         self.places.held.fetch_sub(1, Ordering::Relaxed);
@@ -169,6 +198,23 @@ fn take_place(word: &AtomicU32, max: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Mode, RouteState};
+    use crate::observation::ClientKey;
+
+    #[test]
+    fn whoever_waits_with_others_is_not_alone() {
+        // R050
+        const SECOND: u64 = 1_000_000_000;
+        let (a, b) = (ClientKey(1 << 40), ClientKey(2 << 40));
+        let route = RouteState::new("a", 1);
+        let alone = |client, now, free| route.waits_alone(client, now * SECOND, free * SECOND);
+        assert!(alone(a, 100, 160));
+        assert!(alone(a, 110, 160), "again the same one");
+        assert!(!alone(b, 120, 160));
+        assert!(!alone(b, 130, 160), "the other one still waits");
+        assert!(!alone(a, 140, 160));
+        assert!(alone(a, 161, 220), "nobody waits any more");
+        assert!(alone(b, 300, 360), "the other one's time has passed");
+    }
 
     #[test]
     fn places_in_flight_are_limited_and_come_back() {

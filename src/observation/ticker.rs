@@ -1,13 +1,19 @@
-//! The one writer of windows: differences the workers' totals and publishes a snapshot per route.
+//! The one writer of windows: differences the workers' totals and publishes what they say per route.
 //!
-//! Only routes touched since the last tick, or whose windows are not empty yet, cost anything.
+//! Only routes touched since the last tick, or whose windows are not empty yet, cost anything. Once
+//! a minute every route that was ever used is looked at: silence teaches what is usual, too.
 //! The ticker has no clock: the shell calls it every 100 ms, a simulation with virtual time.
 //! It judges nothing: how bad the published numbers are it is told by its caller.
 
-use crate::observation::totals::TotalsReading;
+use std::collections::HashMap;
+
+use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums};
+use crate::observation::load::Load;
+use crate::observation::route_windows::{RouteWindows, SETTLED_MINUTES};
+use crate::observation::snapshot::{RouteSnapshot, Snapshot};
+use crate::observation::transitions::{Transition, Transitions};
 use crate::observation::{
-    Board, CircuitReading, CircuitState, Counts, Histogram, RouteState, SecondWindow, Share,
-    ShortView,
+    Board, CircuitReading, CircuitState, Counts, Histogram, Mode, RouteState, Share, ShortView,
 };
 use crate::units::{Band, Bands, BasisPoints, Moment};
 
@@ -16,28 +22,7 @@ pub const TICK_NS: u64 = 100_000_000;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_PER_MINUTE: u64 = 60;
-
-/// A band is lowered only after this many ticks in a row clearly below its bound.
-const HOLD_TICKS: u32 = 100;
-
-/// How far below its bound "clearly" is, basis points.
-const HOLD_MARGIN_BP: u64 = 500;
-
-/// A worker marks a route before it counts there; a second look finds what came in between.
-const IDLE_TICKS: u32 = 2;
-
-#[derive(Debug, Default)]
-struct RouteWindows {
-    active: bool,
-    idle_ticks: u32,
-    seen: TotalsReading,
-    seconds: SecondWindow,
-    minute: u64,
-    minute_start: Histogram,
-    last_minute: Histogram,
-    calm_ticks: u32,
-    circuit: CircuitReading,
-}
+const NANOS_PER_MINUTE: u64 = SECONDS_PER_MINUTE * NANOS_PER_SECOND;
 
 /// What a tick learns about a route from whoever judges it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,13 +44,42 @@ pub struct RouteView {
     pub long: Counts,
     /// Latencies of the last closed minute.
     pub last_minute: Histogram,
+    /// Requests that asked for the route in the last closed minute.
+    pub last_minute_offered: u32,
+    /// Whole minutes that the route was observed.
+    pub observed_minutes: u64,
+    /// Failed of completed and overdue, in the long windows.
+    pub burn: BurnSums,
+    /// The usual p95, microseconds; `None` while it is not known.
+    pub baseline_us: Option<u32>,
+    /// Healthy minutes that the baseline was learned from, as far as they are counted.
+    pub healthy_minutes: usize,
+    /// The usual load.
+    pub load: Load,
+    /// The circuit that most requests meet.
+    pub circuit: CircuitReading,
+}
+
+/// One route, used or not.
+#[derive(Debug)]
+struct Slot {
+    /// The first minute that was observed from its beginning.
+    first_whole: u64,
+    /// Minutes observed before that, by an earlier process.
+    observed_before: u64,
+    windows: Option<Box<RouteWindows>>,
 }
 
 /// The windows of all routes of one board.
 #[derive(Debug, Default)]
 pub struct Ticker {
-    routes: Vec<Option<Box<RouteWindows>>>,
+    slots: Vec<Slot>,
     active: Vec<usize>,
+    ticked: Moment,
+    minute: u64,
+    /// The last minute in which any route was active.
+    busy_minute: u64,
+    transitions: Transitions,
 }
 
 impl Ticker {
@@ -78,177 +92,274 @@ impl Ticker {
         mut judge: impl FnMut(usize, &RouteState, &ShortView) -> TickVerdict,
     ) {
         let second = now.monotonic_ns / NANOS_PER_SECOND;
-        self.activate_touched(board, second / SECONDS_PER_MINUTE);
-        let Self { routes, active } = self;
+        self.begin(board, now);
+        let Self {
+            slots,
+            active,
+            transitions,
+            ..
+        } = self;
         active.retain(|&route| {
-            let windows = routes.get_mut(route).and_then(Option::as_mut);
+            let windows = slots.get_mut(route).and_then(|slot| slot.windows.as_mut());
             let (Some(windows), Some(state)) = (windows, board.route(route)) else {
                 return false;
             };
             let shared = state.published();
-            let overdue = windows.advance(board, route, second);
-            let view = windows.short_view(overdue);
+            let advanced = windows.advance(board, route, shared, second);
+            let view = windows.short_view(advanced.overdue);
             shared.publish(&view, now.monotonic_ns);
+            if advanced.burns {
+                windows.publish_burn(shared);
+            }
             let verdict = judge(route, state, &view);
             let held = windows.hold_band(shared.band(), verdict.distress, bands);
             shared.publish_distress(verdict.distress, held);
-            windows.follow_circuit(verdict.circuit);
-            let busy = overdue > 0
-                || held > Band::Low
-                || verdict.circuit.state != CircuitState::Closed
-                || !windows.seconds.long().is_zero();
-            windows.idle_ticks = if busy { 0 } else { windows.idle_ticks + 1 };
-            windows.active = windows.idle_ticks < IDLE_TICKS;
-            if !windows.active {
-                // Nothing comes until the route is touched again: what comes then is new.
-                (windows.minute_start, _) = board.latencies(route);
+            let changes = windows.follow(&verdict);
+            if changes != [0; 3] {
+                note_changes(transitions, route, state, &verdict.circuit, changes);
             }
-            windows.active
+            let busy = advanced.overdue > 0
+                || held > Band::Low
+                || verdict.circuit.state != CircuitState::Closed;
+            windows.stays_active(busy)
         });
     }
 
-    /// Whether nothing is left to move on: then time may pass without a tick.
+    /// Whether nothing is left to move on before the next minute: until then time may pass
+    /// without a tick.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.active.is_empty()
     }
 
+    /// The next instant, on the monotonic clock, at which an idle ticker has something to do;
+    /// `None` where even the longest windows are empty, or nothing was ever counted.
+    #[must_use]
+    pub const fn next_minute_ns(&self) -> Option<u64> {
+        if self.slots.is_empty() || self.minute - self.busy_minute > SETTLED_MINUTES {
+            return None;
+        }
+        Some((self.minute + 1) * NANOS_PER_MINUTE)
+    }
+
+    /// When the last tick was.
+    #[must_use]
+    pub const fn ticked(&self) -> Moment {
+        self.ticked
+    }
+
     /// What is known of a route; `None` where it was never used.
     #[must_use]
     pub fn view(&self, route: usize) -> Option<RouteView> {
-        let windows = self.routes.get(route)?.as_ref()?;
-        Some(RouteView {
-            short: windows.seconds.short(),
-            long: windows.seconds.long(),
-            last_minute: windows.last_minute.clone(),
-        })
+        let windows = self.slots.get(route)?.windows.as_ref()?;
+        Some(windows.view())
     }
 
-    fn activate_touched(&mut self, board: &Board, minute: u64) {
-        self.routes.resize_with(board.routes(), || None);
-        for word in 0..board.routes().div_ceil(64) {
-            let mut bits = board.take_touched(word);
-            while bits != 0 {
-                self.activate(word * 64 + bits.trailing_zeros() as usize, minute);
-                bits &= bits - 1;
+    /// Moves the changes of circuits since the last call behind `into`, and returns how many more
+    /// there were than fit.
+    pub fn take_transitions(&mut self, into: &mut Vec<Transition>) -> u64 {
+        self.transitions.take(into)
+    }
+
+    /// What is worth keeping over a restart.
+    #[must_use]
+    pub fn snapshot(&self, board: &Board, now: Moment) -> Snapshot {
+        let routes = self.slots.iter().enumerate().filter_map(|(route, slot)| {
+            let state = board.route(route)?;
+            let mut saved = saved_words(state, now.monotonic_ns);
+            match &slot.windows {
+                Some(windows) => windows.save(&mut saved),
+                None => saved.burn.observed_minutes = slot.observed(self.minute),
             }
+            Some(saved)
+        });
+        Snapshot {
+            wall_us: now.wall_us,
+            routes: routes.collect(),
         }
     }
 
-    fn activate(&mut self, route: usize, minute: u64) {
-        if let Some(slot) = self.routes.get_mut(route) {
-            let windows = slot.get_or_insert_default();
-            if !windows.active {
-                windows.active = true;
-                windows.minute = minute;
-                windows.last_minute = Histogram::default();
+    /// Takes over a snapshot of an earlier process, before the first tick. Routes that the
+    /// snapshot does not know begin with nothing; routes that are no more are forgotten. Returns
+    /// how many were taken over.
+    pub fn restore(&mut self, board: &Board, snapshot: &Snapshot, now: Moment) -> usize {
+        let age_us = now.wall_us.saturating_sub(snapshot.wall_us);
+        let known: HashMap<&str, &RouteSnapshot> = snapshot
+            .routes
+            .iter()
+            .map(|saved| (&*saved.contract, saved))
+            .collect();
+        self.meet(board, now);
+        let mut restored = 0;
+        for route in 0..board.routes() {
+            let (Some(state), Some(slot)) = (board.route(route), self.slots.get_mut(route)) else {
+                continue;
+            };
+            let Some(saved) = known.get(state.name()) else {
+                continue;
+            };
+            restored += 1;
+            restore_words(state, saved, age_us, now.monotonic_ns);
+            slot.observed_before = saved.burn.observed_minutes;
+            if saved.is_used() {
+                let mut windows = RouteWindows::restored(saved, self.minute, slot.first_whole);
+                windows.rest_until(self.minute, state.published());
+                windows.wake();
+                slot.windows = Some(Box::new(windows));
                 self.active.push(route);
             }
         }
-    }
-}
-
-impl RouteWindows {
-    /// Takes over what the totals rose by, and returns how many requests are overdue now.
-    fn advance(&mut self, board: &Board, route: usize, second: u64) -> u32 {
-        self.close_minute(board, route, second / SECONDS_PER_MINUTE);
-        let now = board.totals(route);
-        let counts = Counts {
-            offered: now.offered.wrapping_sub(self.seen.offered),
-            retries: now.retries.wrapping_sub(self.seen.retries),
-            retries_counted: now.retries_counted.wrapping_sub(self.seen.retries_counted),
-            privileged: now.privileged.wrapping_sub(self.seen.privileged),
-            outcomes: now.outcomes.wrapping_sub(self.seen.outcomes),
-            completed: now.completed.wrapping_sub(self.seen.completed),
-            failed: now.failed.wrapping_sub(self.seen.failed),
-            slow: now.slow.wrapping_sub(self.seen.slow),
-        };
-        self.seconds.add(second, counts);
-        self.seen = now;
-        now.overdue_began.wrapping_sub(now.overdue_ended)
+        restored
     }
 
-    fn close_minute(&mut self, board: &Board, route: usize, minute: u64) {
-        if minute == self.minute {
+    /// Meets new routes, closes the minute of idle ones, and wakes those that were touched.
+    fn begin(&mut self, board: &Board, now: Moment) {
+        let minute = now.monotonic_ns / NANOS_PER_MINUTE;
+        self.ticked = now;
+        self.meet(board, now);
+        if minute > self.minute {
+            self.minute = minute;
+            self.close_idle_minutes(board);
+        }
+        for word in 0..board.routes().div_ceil(64) {
+            let mut bits = board.take_touched(word);
+            while bits != 0 {
+                self.activate(word * 64 + bits.trailing_zeros() as usize);
+                bits &= bits - 1;
+            }
+        }
+        if !self.active.is_empty() {
+            self.busy_minute = minute;
+        }
+    }
+
+    fn meet(&mut self, board: &Board, now: Moment) {
+        if self.slots.is_empty() {
+            self.minute = now.monotonic_ns / NANOS_PER_MINUTE;
+            self.busy_minute = self.minute;
+        }
+        self.slots.resize_with(board.routes(), || Slot::new(now));
+    }
+
+    /// A route about which something was said is looked at again: its distress may have changed.
+    fn close_idle_minutes(&mut self, board: &Board) {
+        for (route, slot) in self.slots.iter_mut().enumerate() {
+            let Some(state) = board.route(route) else {
+                continue;
+            };
+            let shared = state.published();
+            match &mut slot.windows {
+                Some(windows) if !windows.active => {
+                    let was_loud = shared.is_loud();
+                    windows.rest_until(self.minute, shared);
+                    if was_loud || shared.is_loud() {
+                        windows.wake();
+                        self.active.push(route);
+                    }
+                }
+                Some(_) => {}
+                None => shared.publish_burn(
+                    &[Share::default(); BURN_WINDOW_COUNT],
+                    slot.observed(self.minute),
+                ),
+            }
+        }
+    }
+
+    fn activate(&mut self, route: usize) {
+        let Some(slot) = self.slots.get_mut(route) else {
             return;
+        };
+        let (minute, first, before) = (self.minute, slot.first_whole, slot.observed_before);
+        let windows = slot
+            .windows
+            .get_or_insert_with(|| Box::new(RouteWindows::new(minute, first, before)));
+        if !windows.active {
+            windows.wake();
+            self.active.push(route);
         }
-        let (now, _) = board.latencies(route);
-        self.last_minute = Histogram::default();
-        self.last_minute.add_rise(&now, &self.minute_start);
-        self.minute_start = now;
-        self.minute = minute;
-    }
-
-    fn short_view(&self, overdue: u32) -> ShortView {
-        let long = self.seconds.long();
-        let short = self.seconds.short();
-        ShortView {
-            slow: Share {
-                part: long.slow,
-                whole: long.completed,
-            },
-            // Both of the same ten seconds: an overdue request fails long after it became so.
-            failed: Share {
-                part: short.failed,
-                whole: short.outcomes.saturating_add(overdue),
-            },
-            retries: Share {
-                part: short.retries_counted,
-                whole: short.offered,
-            },
-            class_share_bp: class_shares(&short),
-            slow_short: Share {
-                part: short.slow,
-                whole: short.completed,
-            },
-            overdue,
-            as_of: self.circuit,
-        }
-    }
-
-    /// A circuit that closes starts anew: what made it open must not open it again.
-    fn follow_circuit(&mut self, circuit: CircuitReading) {
-        let was_closed = self.circuit.state == CircuitState::Closed;
-        if circuit.state == CircuitState::Closed
-            && (!was_closed || circuit.epoch != self.circuit.epoch)
-        {
-            self.seconds.forget_outcomes();
-        }
-        self.circuit = circuit;
-    }
-
-    /// Raised at once, lowered only after a long calm: a route on the edge must not flicker.
-    fn hold_band(&mut self, held: Band, score: BasisPoints, bands: &Bands) -> Band {
-        let margin = BasisPoints::saturating(score.wide() + HOLD_MARGIN_BP);
-        if bands.band(margin) >= held {
-            self.calm_ticks = 0;
-            return held.max(bands.band(score));
-        }
-        self.calm_ticks += 1;
-        if self.calm_ticks < HOLD_TICKS {
-            return held;
-        }
-        self.calm_ticks = 0;
-        bands.band(score)
     }
 }
 
-/// Retries, ordinary and privileged requests of the offered, basis points.
-fn class_shares(counts: &Counts) -> [u16; 3] {
-    let share = |part: u32| {
-        let share = u64::from(part) * 10_000 / u64::from(counts.offered.max(1));
-        BasisPoints::saturating(share)
-    };
-    let (retries, privileged) = (share(counts.retries), share(counts.privileged));
-    let others = BasisPoints::saturating(retries.wide() + privileged.wide()).complement();
-    [retries.get(), others.get(), privileged.get()]
+impl Slot {
+    const fn new(now: Moment) -> Self {
+        Self {
+            first_whole: now.monotonic_ns.div_ceil(NANOS_PER_MINUTE),
+            observed_before: 0,
+            windows: None,
+        }
+    }
+
+    const fn observed(&self, minute: u64) -> u64 {
+        minute.saturating_sub(self.first_whole) + self.observed_before
+    }
+}
+
+/// Counts the changes, and says each kind once, in the order in which a circuit goes.
+fn note_changes(
+    transitions: &mut Transitions,
+    route: usize,
+    state: &RouteState,
+    circuit: &CircuitReading,
+    [closed, open, half_open]: [u32; 3],
+) {
+    for (to, count) in [
+        (CircuitState::Open, open),
+        (CircuitState::HalfOpen, half_open),
+        (CircuitState::Closed, closed),
+    ] {
+        state.published().note_transitions(to, count);
+        // Open again after a probe: that it was half open in between is old news.
+        let is_last = to == circuit.state || circuit.state == CircuitState::Closed;
+        if count > 0 && (is_last || to == CircuitState::Open) {
+            transitions.push(Transition {
+                route,
+                to,
+                epoch: circuit.epoch,
+                wait_ns: if to == circuit.state {
+                    circuit.wait_ns
+                } else {
+                    0
+                },
+            });
+        }
+    }
+}
+
+fn saved_words(state: &RouteState, now_ns: u64) -> RouteSnapshot {
+    let circuit = |mode| Some(state.circuit(mode).saved(now_ns)).filter(|saved| saved.epoch > 0);
+    let tat_ns = |mode| u64::try_from(state.rate(mode).peek(now_ns)).unwrap_or(0);
+    RouteSnapshot {
+        contract: state.name().into(),
+        circuits: [circuit(Mode::Dry), circuit(Mode::Real)],
+        rate_tat_ns: [tat_ns(Mode::Dry), tat_ns(Mode::Real)],
+        ..RouteSnapshot::default()
+    }
+}
+
+fn restore_words(state: &RouteState, saved: &RouteSnapshot, age_us: u64, now_ns: u64) {
+    let words = saved.circuits.iter().zip(saved.rate_tat_ns);
+    for (mode, (circuit, tat_ns)) in [Mode::Dry, Mode::Real].into_iter().zip(words) {
+        if let Some(circuit) = circuit {
+            state
+                .circuit(mode)
+                .restore(*circuit, age_us / 1_000, now_ns);
+        }
+        let ahead_ns = tat_ns.saturating_sub(age_us.saturating_mul(1_000));
+        state.rate(mode).restore(ahead_ns, now_ns);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::{TICK_NS, TickVerdict, Ticker};
-    use crate::observation::{Board, Offered, RouteState, Share, ShortView};
-    use crate::units::{Band, Bands, BasisPoints, Moment};
+    use crate::observation::{
+        Backoff, Board, BurnPair, CircuitReading, CircuitState, Limit, Mode, Offered, Regression,
+        RouteState, Share, ShortView, Signals, Traffic,
+    };
+    use crate::units::{Band, Bands, BasisPoints, Factor, Millis, Moment, PerMinute};
 
     fn calm(_: usize, _: &RouteState, _: &ShortView) -> TickVerdict {
         TickVerdict::default()
@@ -287,6 +398,262 @@ mod tests {
         assert_eq!(shared.slow(), Share::default());
         ticker.tick(&board, at(10 + 612), &Bands::default(), calm);
         assert!(ticker.active.is_empty(), "a silent route costs nothing");
+    }
+
+    /// A board with one contract, and a clock that ticks.
+    struct Bench {
+        board: Board,
+        ticker: Ticker,
+        tick: u64,
+        verdict: TickVerdict,
+    }
+
+    impl Bench {
+        /// From the beginning of a minute on.
+        fn start() -> Self {
+            Self {
+                board: Board::new(["a"], 1),
+                ticker: Ticker::default(),
+                tick: 6_000_000,
+                verdict: TickVerdict {
+                    healthy: true,
+                    ..TickVerdict::default()
+                },
+            }
+        }
+
+        fn tick(&mut self) {
+            let verdict = self.verdict;
+            let judge = |_: usize, _: &RouteState, _: &ShortView| verdict;
+            self.ticker
+                .tick(&self.board, at(self.tick), &Bands::default(), judge);
+            self.tick += 1;
+        }
+
+        /// A whole minute with so many requests in its middle, `failed` of them failures.
+        fn minute(&mut self, requests: u32, failed: u32, latency_us: u64) {
+            for tick in 0..600 {
+                if tick == 300 {
+                    let route = self.board.touch(0, 0).expect("route 0 is there");
+                    for request in 0..requests {
+                        route.note_offered(Offered::Ordinary);
+                        route.note_outcome(latency_us, false, request < failed, false);
+                    }
+                }
+                self.tick();
+            }
+        }
+
+        /// What a request reads now.
+        fn signals(&self) -> Signals {
+            let shared = self.board.published(0).expect("route 0 is there");
+            let mut signals = Signals {
+                known: shared.known(),
+                ..Signals::default()
+            };
+            shared.read_long(&mut signals);
+            signals
+        }
+
+        fn knows(&self, factor: Factor) -> bool {
+            self.signals().known.contains(factor)
+        }
+    }
+
+    #[test]
+    fn a_longer_tail_than_in_healthy_minutes_is_told() {
+        // R041
+        let mut bench = Bench::start();
+        for minute in 0..12 {
+            bench.minute(99, 0, 900_000);
+            bench.verdict.healthy = false;
+            bench.minute(100, 0, 900_000);
+            bench.verdict.healthy = true;
+            assert!(!bench.knows(Factor::LatencyRegression), "minute {minute}");
+            bench.minute(100, 0, 10_000);
+        }
+        bench.minute(100, 0, 30_000);
+        assert!(bench.knows(Factor::LatencyRegression));
+        assert!(
+            bench.signals().regression == Regression::default(),
+            "still open"
+        );
+        bench.minute(99, 0, 30_000);
+        let Regression {
+            p95_us,
+            baseline_us,
+        } = bench.signals().regression;
+        assert!(baseline_us.abs_diff(10_000) < 2_500, "{baseline_us}");
+        assert!(p95_us.abs_diff(30_000) < 7_500, "{p95_us}");
+        bench.minute(0, 0, 0);
+        assert!(!bench.knows(Factor::LatencyRegression), "99 say nothing");
+        let view = bench.ticker.view(0).expect("it was used");
+        assert_eq!(view.baseline_us, Some(baseline_us));
+    }
+
+    #[test]
+    fn more_than_usual_is_told_after_thirty_minutes() {
+        // R036: steady 100 per minute, then 400; what a circuit caused does not count as usual.
+        let mut bench = Bench::start();
+        for minute in 0..30 {
+            assert!(!bench.knows(Factor::TrafficAnomaly), "minute {minute}");
+            bench.minute(100, 0, 1_000);
+        }
+        bench.minute(400, 0, 1_000);
+        assert!(bench.knows(Factor::TrafficAnomaly));
+        assert_eq!(bench.signals().traffic, Traffic::default());
+        bench.verdict.circuit.state = CircuitState::HalfOpen;
+        bench.minute(9_000, 0, 1_000);
+        let traffic = bench.signals().traffic;
+        assert_eq!((traffic.offered, traffic.mean_1024), (400, 102_400));
+        bench.verdict.circuit.state = CircuitState::Closed;
+        bench.minute(100, 0, 1_000);
+        let usual = bench.signals().traffic.mean_1024;
+        assert_eq!(bench.signals().traffic.offered, 9_000);
+        bench.minute(0, 0, 0);
+        assert_eq!(bench.signals().traffic, Traffic::default());
+        let load = bench.ticker.view(0).expect("it was used").load;
+        assert!(load.mean_1024 <= usual, "frozen: {load:?}");
+    }
+
+    #[test]
+    fn a_burning_budget_is_told_once_half_an_hour_was_observed() {
+        // R040
+        let mut bench = Bench::start();
+        for _ in 0..29 {
+            bench.tick();
+            bench.tick += 599;
+        }
+        bench.minute(1_000, 100, 1_000);
+        assert!(!bench.knows(Factor::ErrorBudgetBurn));
+        bench.tick();
+        assert!(bench.knows(Factor::ErrorBudgetBurn));
+        let hot = Share {
+            part: 100,
+            whole: 1_000,
+        };
+        let pair = BurnPair {
+            short: hot,
+            long: hot,
+        };
+        let none = BurnPair::default();
+        assert_eq!(bench.signals().burn, [pair, none, none]);
+        bench.tick += 599;
+        for _ in 0..6 {
+            bench.tick();
+            bench.tick += 599;
+        }
+        let [BurnPair { short, long }, ..] = bench.signals().burn;
+        assert_eq!((short, long), (Share::default(), hot), "silence counts");
+    }
+
+    #[test]
+    fn leaving_out_quiet_ticks_changes_nothing() {
+        let table = [1, 2, 29, 31, 400, 4_500, 6_000];
+        for silent in table {
+            let read = |skips: bool| {
+                let mut bench = Bench::start();
+                (0..35).for_each(|_| bench.minute(50, 3, 2_000));
+                let until = bench.tick + silent * 600;
+                while bench.tick < until {
+                    bench.tick();
+                    if skips && bench.ticker.is_idle() {
+                        let next = bench.ticker.next_minute_ns();
+                        let next = next.map_or(until, |at_ns| at_ns / TICK_NS);
+                        bench.tick = bench.tick.max(next.min(until));
+                    }
+                }
+                bench.minute(7, 0, 1_000);
+                bench.minute(100, 0, 1_000);
+                (bench.signals(), bench.ticker.view(0))
+            };
+            if silent < 500 {
+                assert_eq!(read(true), read(false), "{silent} minutes");
+            }
+            let (_, view) = read(true);
+            let observed = view.map(|view| view.observed_minutes);
+            assert_eq!(observed, Some(36 + silent), "{silent} minutes");
+        }
+    }
+
+    #[test]
+    fn a_circuit_that_opened_and_closed_between_two_ticks_is_told() {
+        let mut bench = Bench::start();
+        bench.minute(10, 0, 1_000);
+        bench.verdict.circuit = CircuitReading {
+            epoch: 1,
+            ..CircuitReading::default()
+        };
+        let route = bench.board.touch(0, 0).expect("route 0 is there");
+        route.note_offered(Offered::Ordinary);
+        bench.tick();
+        let mut told = Vec::new();
+        assert_eq!(bench.ticker.take_transitions(&mut told), 0);
+        let told: Vec<_> = told.iter().map(|told| (told.to, told.epoch)).collect();
+        let states = [
+            CircuitState::Open,
+            CircuitState::HalfOpen,
+            CircuitState::Closed,
+        ];
+        assert_eq!(told, states.map(|state| (state, 1)));
+        let shared = bench.board.published(0).expect("route 0 is there");
+        assert_eq!(states.map(|state| shared.transitions(state)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_restart_keeps_what_was_learned() {
+        let mut bench = Bench::start();
+        (0..35).for_each(|_| bench.minute(200, 2, 10_000));
+        let backoff = Backoff {
+            first: Millis::new(60_000),
+            longest: Millis::new(60_000),
+        };
+        let now = at(bench.tick);
+        let state = bench.board.route(0).expect("route 0 is there");
+        assert!(state.circuit(Mode::Real).trip(0, now.monotonic_ns, backoff));
+        let limit = Limit::new(PerMinute::new(60).expect("a rate"), NonZeroU32::new(1));
+        assert!(state.rate(Mode::Real).take(&limit, now.monotonic_ns));
+        let snapshot = bench.ticker.snapshot(&bench.board, now);
+        // Another process, half a second later, whose clock began anew and whose contracts moved.
+        let board = Board::new(["new", "a"], 1);
+        let mut ticker = Ticker::default();
+        let then = Moment {
+            monotonic_ns: 90_000_000_000,
+            wall_us: now.wall_us + 500_000,
+        };
+        assert_eq!(
+            ticker.restore(&board, &snapshot, then),
+            2,
+            "a and the unmatched"
+        );
+        let state = board.route(1).expect("route 1 is there");
+        let circuit = state.circuit(Mode::Real).read(then.monotonic_ns);
+        assert_eq!((circuit.state, circuit.epoch), (CircuitState::Open, 1));
+        assert!(circuit.wait_ns > 59_000_000_000, "{circuit:?}");
+        assert!(!state.rate(Mode::Real).take(&limit, then.monotonic_ns));
+        assert_eq!(state.rate(Mode::Real).peek(then.monotonic_ns), 500_000_000);
+        ticker.tick(&board, then, &Bands::default(), |_, state, _| TickVerdict {
+            circuit: state.circuit(Mode::Real).read(then.monotonic_ns),
+            ..TickVerdict::default()
+        });
+        let mut told = Vec::new();
+        let _ = ticker.take_transitions(&mut told);
+        assert_eq!(told, [], "it was open before");
+        let (was, is) = (
+            bench.ticker.view(0).expect("used"),
+            ticker.view(1).expect("used"),
+        );
+        assert_eq!(
+            (is.baseline_us, is.load, is.burn),
+            (was.baseline_us, was.load, was.burn)
+        );
+        assert!(was.baseline_us.is_some() && was.load.is_known());
+        assert_eq!(is.observed_minutes, was.observed_minutes);
+        let known = board.published(1).expect("there").known();
+        assert!(known.contains(Factor::TrafficAnomaly) && known.contains(Factor::ErrorBudgetBurn));
+        let known = board.published(0).expect("there").known();
+        assert!(!known.contains(Factor::ErrorBudgetBurn), "a new contract");
+        assert_eq!(ticker.snapshot(&board, then).routes.len(), 3);
     }
 
     #[test]

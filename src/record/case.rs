@@ -2,9 +2,19 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::observation::ClientKey;
+use crate::contract::ContractId;
+use crate::observation::{ClientKey, UNMATCHED};
+use crate::record::DecisionEvent;
 
 const MICROS_PER_DAY: u64 = 86_400_000_000;
+
+/// The case that a request under this contract (`None` = under none) opens or joins.
+#[must_use]
+pub fn case_of(event: &DecisionEvent, contract: Option<&ContractId>) -> String {
+    let contract = contract.map_or(UNMATCHED, ContractId::as_str);
+    let cause = event.judgement.decision.deciding().code();
+    case_id(event.client, contract, cause, event.wall_us)
+}
 
 /// `q-` and the first 16 hex digits of SHA-256 over client, contract, cause and day.
 ///

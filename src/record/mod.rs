@@ -15,7 +15,7 @@ mod line;
 mod shape;
 mod text;
 
-pub use case::case_id;
+pub use case::{case_id, case_of};
 pub use compare::{Comparison, Difference, JUDGED_MEMBERS};
 pub use consistency::contradictions;
 pub use encode::Encoder;

@@ -1,7 +1,7 @@
 //! Error budget: how fast the allowed share of failures is being spent.
 
 use crate::contract::Terms;
-use crate::observation::{BurnPair, Share, Signals};
+use crate::observation::{BURN_FAILURES_MIN, BURN_SAMPLES_MIN, BurnPair, Share, Signals};
 use crate::risk::Reading;
 use crate::units::{BasisPoints, PartsPerMillion};
 
@@ -22,9 +22,6 @@ const PAIRS: [PairRule; 3] = [
     },
 ];
 
-const LONG_SAMPLES_MIN: u32 = 100;
-const LONG_FAILURES_MIN: u32 = 5;
-
 struct PairRule {
     limit_tenths: u64,
     cap_bp: u64,
@@ -44,7 +41,7 @@ pub(super) fn burn(signals: &Signals, terms: Option<&Terms>) -> Reading {
 }
 
 fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> BasisPoints {
-    if pair.long.whole < LONG_SAMPLES_MIN || pair.long.part < LONG_FAILURES_MIN {
+    if pair.long.whole < BURN_SAMPLES_MIN || pair.long.part < BURN_FAILURES_MIN {
         return BasisPoints::ZERO;
     }
     let burn = burn_thousandths(pair.short, budget).min(burn_thousandths(pair.long, budget));
@@ -52,9 +49,25 @@ fn read_pair(pair: &BurnPair, rule: &PairRule, budget: PartsPerMillion) -> Basis
     BasisPoints::saturating(reading.min(rule.cap_bp))
 }
 
-/// Failure share over error budget, times 1000. A recorded part may be forged: more than the whole
+/// What is left of the error budget, basis points: (allowed - actual) / allowed failures of so
+/// many requests. Below 0 where more failed than may. `None` where not even one may fail: a
+/// fraction of a request can be neither spent nor saved.
+#[must_use]
+pub fn budget_remaining_bp(seen: Share, budget: PartsPerMillion) -> Option<i64> {
+    let allowed_ppm = i64::from(seen.whole) * i64::from(budget.get());
+    let actual_ppm = i64::from(seen.part.min(seen.whole)) * 1_000_000;
+    if allowed_ppm < 1_000_000 {
+        return None;
+    }
+    let left = i128::from(allowed_ppm - actual_ppm) * 10_000 / i128::from(allowed_ppm);
+    i64::try_from(left).ok()
+}
+
+/// How fast the error budget is being spent: failure share over error budget, times 1000. 1000 =
+/// as much as is allowed. A recorded part may be forged: more than the whole
 /// counts as the whole.
-fn burn_thousandths(share: Share, budget: PartsPerMillion) -> u64 {
+#[must_use]
+pub fn burn_thousandths(share: Share, budget: PartsPerMillion) -> u64 {
     if share.whole == 0 || budget.get() == 0 {
         return 0;
     }
@@ -65,7 +78,7 @@ fn burn_thousandths(share: Share, budget: PartsPerMillion) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::burn;
+    use super::{budget_remaining_bp, burn};
     use crate::contract::Terms;
     use crate::observation::{BurnPair, Share, Signals};
     use crate::risk::Reading;
@@ -73,6 +86,26 @@ mod tests {
 
     fn share(part: u32, whole: u32) -> Share {
         Share { part, whole }
+    }
+
+    #[test]
+    fn what_remains_of_the_budget() {
+        // R014: 100 requests, 1 error, budget 0.01 gives 0.0, not 0.99.
+        let table = [
+            ((1, 100), Some(0)),
+            ((0, 100), Some(10_000)),
+            ((1, 200), Some(5_000)),
+            ((9, 1_000), Some(1_000)),
+            ((3, 100), Some(-20_000)),
+            ((0, 99), None),
+            ((0, 0), None),
+            ((u32::MAX, u32::MAX), Some(-990_000)),
+        ];
+        let budget = PartsPerMillion::saturating(10_000);
+        for ((part, whole), want) in table {
+            let found = budget_remaining_bp(share(part, whole), budget);
+            assert_eq!(found, want, "{part} of {whole}");
+        }
     }
 
     #[test]

@@ -13,4 +13,5 @@ mod latency;
 mod traffic;
 
 pub use assessment::{Assessment, assess, canary_hash_needed, distress_at_tick};
+pub use error_budget::{budget_remaining_bp, burn_thousandths};
 pub use factors::{Family, Reading, Subject, TABLE};

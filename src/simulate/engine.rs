@@ -203,8 +203,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Passes over the ticks before `until_ms` that would change nothing: no window moves, nothing
-    /// was counted, and nothing becomes overdue.
+    /// Passes over the ticks before `until_ms` that would change nothing: no window moves, no minute
+    /// ends, nothing was counted, and nothing becomes overdue.
     fn skip_quiet_ticks(&mut self, until_ms: u64) {
         if self.is_touched || !self.ticker.is_idle() {
             return;
@@ -214,7 +214,12 @@ impl<'a> Engine<'a> {
             .deadlines
             .first_key_value()
             .map(|((at_ns, _), _)| at_ns.saturating_sub(origin_ns) / 1_000_000);
-        let until_ms = deadline_ms.map_or(until_ms, |deadline| deadline.min(until_ms));
+        let minute_ms = self
+            .ticker
+            .next_minute_ns()
+            .map(|at_ns| at_ns.saturating_sub(origin_ns) / 1_000_000);
+        let earlier = [deadline_ms, minute_ms].into_iter().flatten().min();
+        let until_ms = earlier.map_or(until_ms, |earlier| earlier.min(until_ms));
         self.next_tick_ms = self.next_tick_ms.max(until_ms - until_ms % TICK_MS);
     }
 

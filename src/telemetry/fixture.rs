@@ -1,10 +1,11 @@
 //! A small gateway without sockets, for tests: two contracts, one worker, its tables.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::contract::{
     Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
-    Terms,
+    Terms, Throttle,
 };
 use crate::observation::{Arrival, ClientKey, Completion, Ending};
 use crate::pipeline::{Admission, admit, complete};
@@ -12,7 +13,7 @@ use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
-use crate::units::{Moment, Tier};
+use crate::units::{Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
 
@@ -20,9 +21,20 @@ pub(crate) fn contracts() -> Vec<Contract> {
     let contract = |id, endpoint: &str, owner: Option<&str>| {
         let id = ContractId::new(id).expect("a valid id");
         let methods = MethodSet::EMPTY.with(Method::Get);
+        let terms = Terms {
+            // Of sixty requests just one may fail.
+            error_budget: PartsPerMillion::saturating(20_000),
+            // Only requests over a rate can wait; nothing here comes near this one.
+            rate_limit: PerMinute::new(1_000_000_000),
+            throttle: Throttle::Delay {
+                wait_max: Millis::new(500),
+                held_max: NonZeroU32::MIN,
+            },
+            ..Terms::default()
+        };
         Contract::new(ContractParts {
             owner: owner.map(Box::from),
-            ..ContractParts::new(id, endpoint, methods, Terms::default())
+            ..ContractParts::new(id, endpoint, methods, terms)
         })
     };
     vec![

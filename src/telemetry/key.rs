@@ -32,10 +32,12 @@ pub enum Family {
     NeverSent,
     /// Attempts on kept connections that closed before a byte came back.
     Unanswered,
+    /// Answers by which an upstream asked for fewer requests.
+    Pushback,
 }
 
 impl Family {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Decision,
         Self::Request,
         Self::Duration,
@@ -45,6 +47,7 @@ impl Family {
         Self::Retry,
         Self::NeverSent,
         Self::Unanswered,
+        Self::Pushback,
     ];
 }
 
@@ -108,7 +111,8 @@ impl Key {
                 | Family::Duration
                 | Family::Retry
                 | Family::NeverSent
-                | Family::Unanswered,
+                | Family::Unanswered
+                | Family::Pushback,
             ) => Self(self.0 | ROUTE_MASK << ROUTE_SHIFT),
             _ => self,
         }

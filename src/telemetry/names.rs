@@ -75,9 +75,11 @@ metrics! {
     RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
         "Further attempts to reach an upstream after the first one of a request.";
     NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",
-        "Attempts whose request no upstream got, because no connection could be made.";
+        "Attempts whose request no upstream got, because no connection could be made or its client left before its turn.";
     UNANSWERED = Counter "tidegate_upstream_unanswered_total" ["contract"] "attempts",
         "Attempts on a kept connection that closed before a byte came back; the upstream may have got the request or not.";
+    PUSHBACKS = Counter "tidegate_upstream_pushback_total" ["contract"] "responses",
+        "Answers by which an upstream asked for fewer requests: 429, or 503 with Retry-After.";
     DECISION_DURATION = Histogram "tidegate_decision_duration_seconds" [] "seconds",
         "Time to make a decision, measured for one of 64 decisions.";
     REQUEST_DURATION = Histogram "http_server_request_duration_seconds" ["http_route", "http_request_method", "http_response_status_code"] "seconds",
@@ -86,12 +88,22 @@ metrics! {
         "Time of upstream exchanges that had an outcome, from forwarding to the end of the answer.";
     INFLIGHT = Gauge "tidegate_inflight_requests" ["contract"] "requests",
         "Requests that were sent on and have not ended.";
+    HELD = Gauge "tidegate_held_requests" ["contract"] "requests",
+        "Requests over a rate limit that wait for their turn; only contracts that let them wait.";
     RISK = Gauge "tidegate_risk_ratio" ["contract"] "ratio 0 to 1",
         "Distress of the contract's route at the last tick.";
     RISK_FACTOR = Gauge "tidegate_risk_factor_ratio" ["contract", "factor"] "ratio 0 to 1",
         "What a factor of the route reads now; a factor that is not known has no series.";
     LATENCY_LIMIT = Gauge "tidegate_contract_latency_limit_seconds" ["contract"] "seconds",
         "The latency that the contract promises.";
+    CIRCUIT_STATE = Gauge "tidegate_circuit_state" ["contract"] "state",
+        "State of the contract's circuit at the last tick: 0 closed, 1 open, 2 half open; dry where the gateway only observes.";
+    CIRCUIT_TRANSITIONS = Counter "tidegate_circuit_transitions_total" ["contract", "to"] "changes",
+        "How often the contract's circuit became open, half_open and closed.";
+    BUDGET_REMAINING = Gauge "tidegate_error_budget_remaining_ratio" ["contract"] "ratio, at most 1",
+        "(allowed - actual) / allowed failures of the last three days; below 0 where more failed than may, absent while not even one may.";
+    BURN_RATE = Gauge "tidegate_error_budget_burn_rate" ["contract", "window"] "times the allowed rate",
+        "Share of failures over the error budget in a window of 5m, 30m, 1h, 6h or 3d; 1 spends just what is allowed.";
     COVERAGE = Gauge "tidegate_contract_coverage_ratio" [] "ratio 0 to 1",
         "Share of all decisions so far whose path was in a contract.";
     LEDGER_RECORDS = Counter "tidegate_ledger_records_total" [] "records",
@@ -110,6 +122,8 @@ metrics! {
         "1 when the newest attempt to load the configuration succeeded.";
     TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
         "1 for the tier of the process, 0 for the others.";
+    CLIENT_OVERFLOWS = Counter "tidegate_client_slots_overflow_total" [] "requests",
+        "Requests whose client found no slot of its own in the table of clients and shared one.";
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
         "Open client connections, with a request in flight (active) or without (idle).";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",

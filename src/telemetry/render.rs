@@ -125,6 +125,8 @@ impl Telemetry {
             let labels = [tier.name()];
             text.sample(&names::TIER, &labels, truth(tier == rulebook.tier()));
         }
+        let overflowed = rulebook.board().clients().overflowed();
+        text.sample(&names::CLIENT_OVERFLOWS, &[], overflowed as f64);
         let counts = self.connections();
         // With HTTP/1.1 a busy connection has exactly one in flight; with HTTP/2 it may have more.
         let active = counts.in_flight.min(counts.open);

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::observation::{BUCKETS, Board, Histogram, TotalsReading, bucket_ceiling_us};
+use crate::contract::{Contract, Throttle};
+use crate::observation::{
+    BUCKETS, BURN_WINDOW_NAMES, Board, CircuitState, Histogram, TotalsReading, bucket_ceiling_us,
+};
 use crate::pipeline;
-use crate::risk::{Reading, Subject, TABLE};
+use crate::risk::{Reading, Subject, TABLE, budget_remaining_bp, burn_thousandths};
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::key::OTHER_ROUTE;
@@ -20,8 +23,9 @@ const UPSTREAM_BOUNDS_US: [u64; 18] = [
     1_048_576, 2_097_152, 4_194_304, 8_388_608, 16_777_216, 33_554_432,
 ];
 
-/// The most samples that one route has here.
-const SAMPLES_PER_ROUTE: u64 = 32;
+/// The most samples that one route has here: 21 of the histogram, seven factors, three changes and
+/// the state of its circuit, five burn rates, and four more.
+const SAMPLES_PER_ROUTE: u64 = 41;
 
 /// The routes that have names of their own; whoever comes later is counted as `_other`.
 ///
@@ -97,6 +101,14 @@ pub(super) fn write(
         let contract = contract_label(rulebook, *route);
         text.sample(&names::INFLIGHT, &[contract], sum.in_flight as f64);
     }
+    for route in sums.keys() {
+        let terms = rulebook.contract_of(*route).map(Contract::terms);
+        if terms.is_some_and(|terms| terms.throttle != Throttle::Reject) {
+            let held = rulebook.route(*route).held();
+            let contract = contract_label(rulebook, *route);
+            text.sample(&names::HELD, &[contract], f64::from(held));
+        }
+    }
     for (route, sum) in &sums {
         if sum.latencies.iter().any(|count| *count > 0) {
             let contract = [contract_label(rulebook, *route)];
@@ -124,10 +136,66 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
     for route in routes.clone() {
         write_factors(text, rulebook, route);
     }
-    for route in routes {
+    for route in routes.clone() {
         if let Some(contract) = rulebook.contract_of(route) {
             let limit = contract.terms().max_latency.as_micros() as f64 / 1e6;
             text.sample(&names::LATENCY_LIMIT, &[contract.id().as_str()], limit);
+        }
+    }
+    write_circuits(text, rulebook, routes.clone());
+    write_budgets(text, rulebook, routes);
+}
+
+fn write_circuits(
+    text: &mut Exposition,
+    rulebook: &Rulebook,
+    routes: impl Iterator<Item = usize> + Clone,
+) {
+    for route in routes.clone() {
+        let state = rulebook.route(route);
+        let ticked_ns = state.published().ticked_ns();
+        let (signals, _) = pipeline::signals_at_rest(rulebook, route, state, ticked_ns);
+        let contract = [contract_label(rulebook, route)];
+        let state = f64::from(signals.circuit as u8);
+        text.sample(&names::CIRCUIT_STATE, &contract, state);
+    }
+    for route in routes {
+        let shared = rulebook.route(route).published();
+        for to in [
+            CircuitState::Open,
+            CircuitState::HalfOpen,
+            CircuitState::Closed,
+        ] {
+            let labels = [contract_label(rulebook, route), to.name()];
+            let count = f64::from(shared.transitions(to));
+            text.sample(&names::CIRCUIT_TRANSITIONS, &labels, count);
+        }
+    }
+}
+
+fn write_budgets(
+    text: &mut Exposition,
+    rulebook: &Rulebook,
+    routes: impl Iterator<Item = usize> + Clone,
+) {
+    let budgets = routes.filter_map(|route| {
+        let contract = rulebook.contract_of(route)?;
+        let sums = rulebook.route(route).published().burn_sums();
+        Some((contract.id().as_str(), contract.terms().error_budget, sums))
+    });
+    for (contract, budget, sums) in budgets.clone() {
+        let [.., longest] = sums;
+        if let Some(remaining_bp) = budget_remaining_bp(longest, budget) {
+            let remaining = remaining_bp as f64 / 10_000.0;
+            text.sample(&names::BUDGET_REMAINING, &[contract], remaining);
+        }
+    }
+    for (contract, budget, sums) in budgets {
+        for (window, sum) in BURN_WINDOW_NAMES.into_iter().zip(sums) {
+            if sum.whole > 0 {
+                let rate = burn_thousandths(sum, budget) as f64 / 1_000.0;
+                text.sample(&names::BURN_RATE, &[contract, window], rate);
+            }
         }
     }
 }

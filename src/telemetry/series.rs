@@ -35,6 +35,7 @@ pub(super) struct Series<'a> {
     retries: Samples<'a>,
     never_sent: Samples<'a>,
     unanswered: Samples<'a>,
+    pushbacks: Samples<'a>,
     durations: BTreeMap<(&'a str, &'a str, u16), [u64; REQUEST_BOUNDS_US.len() + 2]>,
     timings: [u64; DECISION_BOUNDS_NS.len() + 2],
     contracted: u64,
@@ -105,6 +106,7 @@ impl<'a> Series<'a> {
             Some(Family::Retry) => add(&mut self.retries, alone, count),
             Some(Family::NeverSent) => add(&mut self.never_sent, alone, count),
             Some(Family::Unanswered) => add(&mut self.unanswered, alone, count),
+            Some(Family::Pushback) => add(&mut self.pushbacks, alone, count),
             None => {}
         }
     }
@@ -133,7 +135,7 @@ impl<'a> Series<'a> {
 
     /// Writes all of them.
     pub(super) fn write(&self, text: &mut Exposition) {
-        let counters: [(&'static Metric, &Samples<'_>); 9] = [
+        let counters: [(&'static Metric, &Samples<'_>); 10] = [
             (&names::REQUESTS, &self.requests),
             (&names::DECISIONS, &self.decisions),
             (&names::FORWARDED, &self.forwarded),
@@ -143,6 +145,7 @@ impl<'a> Series<'a> {
             (&names::RETRIES, &self.retries),
             (&names::NEVER_SENT, &self.never_sent),
             (&names::UNANSWERED, &self.unanswered),
+            (&names::PUSHBACKS, &self.pushbacks),
         ];
         for (metric, samples) in counters {
             for (labels, count) in samples {

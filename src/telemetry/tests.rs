@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::contract::Pairing;
 use crate::ledger::Snapshot;
-use crate::observation::Ticker;
+use crate::observation::{BURN_WINDOW_NAMES, Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::telemetry::fixture::{arrival, content, known, registry, serve, telemetry};
 use crate::telemetry::{WorkerTally, names};
-use crate::units::Tier;
+use crate::units::{Millis, Tier};
 
 fn ledger() -> Snapshot {
     Snapshot {
@@ -37,10 +37,14 @@ fn scrape(tier: Tier) -> String {
         serve(&rulebook, &worker, Pairing::Unknown, 700);
     }
     worker.attempts(0, 2, 1, 1);
+    worker.pushed_back(0);
     worker.refused(1);
     worker.refused(1);
     let mut ticker = Ticker::default();
     tick(&rulebook, &mut ticker, arrival().at);
+    // The minute ends.
+    let then = arrival().at.plus_nanos(55_000_000_000);
+    tick(&rulebook, &mut ticker, then);
     telemetry(vec![tally]).render(&rulebook, &ledger())
 }
 
@@ -101,6 +105,12 @@ fn observing_forwards_and_says_what_it_withheld() {
             "tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}",
             1.0,
         ),
+        (
+            "tidegate_upstream_pushback_total{contract=\"deploy_get_v1\"}",
+            1.0,
+        ),
+        ("tidegate_held_requests{contract=\"deploy_get_v1\"}", 0.0),
+        ("tidegate_client_slots_overflow_total", 0.0),
         ("tidegate_contract_coverage_ratio", 0.6),
         (
             "tidegate_inflight_requests{contract=\"deploy_get_v1\"}",
@@ -114,6 +124,19 @@ fn observing_forwards_and_says_what_it_withheld() {
         (
             "tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}",
             1.0,
+        ),
+        ("tidegate_circuit_state{contract=\"deploy_get_v1\"}", 0.0),
+        (
+            "tidegate_circuit_transitions_total{contract=\"deploy_get_v1\",to=\"open\"}",
+            0.0,
+        ),
+        (
+            "tidegate_error_budget_remaining_ratio{contract=\"deploy_get_v1\"}",
+            1.0,
+        ),
+        (
+            "tidegate_error_budget_burn_rate{contract=\"deploy_get_v1\",window=\"5m\"}",
+            0.0,
         ),
         (
             "tidegate_upstream_request_duration_seconds_bucket{contract=\"deploy_get_v1\",le=\"0.016384\"}",
@@ -176,6 +199,54 @@ fn the_accounts_agree_in_every_tier() {
         let durations = "http_server_request_duration_seconds_count";
         assert_eq!(sum(&text, durations, ""), decisions);
     }
+}
+
+#[test]
+fn circuits_and_budgets_are_told() {
+    // R040, R077, R276
+    let registry = registry(Tier::Control);
+    let rulebook = registry.active().load_full();
+    let (worker, tally) = WorkerTally::new(1_000);
+    let mut ticker = Ticker::default();
+    let at = |tick: u64| arrival().at.plus_nanos(tick * TICK_NS);
+    for _ in 0..300 {
+        serve(&rulebook, &worker, known(0), 1_000);
+    }
+    tick(&rulebook, &mut ticker, at(0));
+    let board = rulebook.board();
+    let totals = board.touch(0, 0).expect("route 0 is there");
+    for _ in 0..6 {
+        totals.note_outcome(1_000, false, true, false);
+    }
+    let circuit = rulebook.route(0).circuit(Mode::Real);
+    let backoff = Backoff {
+        first: Millis::new(1_000),
+        longest: Millis::new(60_000),
+    };
+    assert!(circuit.trip(0, at(1).monotonic_ns, backoff));
+    tick(&rulebook, &mut ticker, at(1));
+    let text = telemetry(vec![tally]).render(&rulebook, &ledger());
+    let of = |metric: &str, more: &str| {
+        value(
+            &text,
+            &format!("{metric}{{contract=\"deploy_get_v1\"{more}}}"),
+        )
+    };
+    assert_eq!(of("tidegate_circuit_state", ""), 1.0);
+    let changes = "tidegate_circuit_transitions_total";
+    assert_eq!(of(changes, ",to=\"open\""), 1.0);
+    assert_eq!(of(changes, ",to=\"closed\""), 0.0);
+    // 6 of 306 failed, and 2 % may.
+    let burn = "tidegate_error_budget_burn_rate";
+    for window in BURN_WINDOW_NAMES {
+        let rate = of(burn, &format!(",window=\"{window}\""));
+        assert!((rate - 6.0 / 306.0 / 0.02).abs() < 0.01, "{window}: {rate}");
+    }
+    let remaining = of("tidegate_error_budget_remaining_ratio", "");
+    assert!(
+        (remaining - (1.0 - 6.0 / 6.12)).abs() < 0.001,
+        "{remaining}"
+    );
 }
 
 #[test]

@@ -121,6 +121,11 @@ impl WorkerTally {
         }
     }
 
+    /// An upstream asked for fewer requests: 429, or 503 with Retry-After.
+    pub fn pushed_back(&self, route: usize) {
+        self.writer.add(Key::of(Family::Pushback, route), 1);
+    }
+
     /// A head was refused before it could be judged; `reason` is its place in the table of names
     /// given to [`crate::telemetry::Telemetry`]. Not a decision.
     pub fn refused(&self, reason: u16) {

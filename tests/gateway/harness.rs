@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::script::Script;
 pub(crate) use crate::wire::{Client, OK, PATIENCE, Upstream, eventually, nobody, reset};
@@ -102,6 +103,8 @@ pub(crate) fn forward() -> Forward {
     Forward {
         upstream: 0,
         path: None,
+        hold: Duration::ZERO,
+        case: None,
         timeout: PATIENCE,
         may_retry: false,
         may_upgrade: true,

@@ -8,14 +8,20 @@
     clippy::panic
 )]
 
+mod answers;
+mod apart;
 mod bodies;
 mod connections;
 mod failures;
 mod forwarding;
+mod governed;
 mod harness;
 mod http2;
+mod permits;
 mod refusals;
+mod retries;
 mod script;
 mod stopping;
+mod waiting;
 #[path = "../support/wire.rs"]
 mod wire;

@@ -1,7 +1,7 @@
 //! A governor that does what a function says, and remembers what it was told.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub(crate) struct Script {
     rule: Rule,
     admitted: AtomicU64,
     abandoned: AtomicU64,
+    turns: AtomicU64,
+    broke: AtomicBool,
+    pushed: Mutex<Vec<Duration>>,
     completions: Mutex<Vec<Completion>>,
     refusals: Mutex<Vec<RefusedHead>>,
 }
@@ -29,6 +32,8 @@ impl Script {
             Course::Forward(Forward {
                 upstream: 0,
                 path: None,
+                hold: Duration::ZERO,
+                case: None,
                 timeout: Duration::from_secs(30),
                 may_retry: false,
                 may_upgrade: true,
@@ -43,6 +48,9 @@ impl Script {
             rule,
             admitted: AtomicU64::default(),
             abandoned: AtomicU64::default(),
+            turns: AtomicU64::default(),
+            broke: AtomicBool::default(),
+            pushed: Mutex::default(),
             completions: Mutex::default(),
             refusals: Mutex::default(),
         })
@@ -56,6 +64,24 @@ impl Script {
     /// Exchanges that did not come to their end.
     pub(crate) fn dropped(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose turn came.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// From now on there is no budget for retries.
+    pub(crate) fn go_broke(&self) {
+        self.broke.store(true, Ordering::Relaxed);
+    }
+
+    /// For how long upstreams asked for fewer requests.
+    pub(crate) fn pushed_back(&self) -> Vec<Duration> {
+        self.pushed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// All completions so far.
@@ -79,6 +105,19 @@ impl Governor for Script {
     fn admit(&self, facts: &HeadFacts<'_>) -> Exchange {
         let n = self.admitted.fetch_add(1, Ordering::Relaxed);
         Exchange::new((self.rule)(facts), id_of(facts.worker, n), n)
+    }
+
+    fn turn_came(&self, _exchange: &Exchange, _at: Moment) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn may_retry(&self, _exchange: &Exchange, _at: Moment) -> bool {
+        !self.broke.load(Ordering::Relaxed)
+    }
+
+    fn pushed_back(&self, _exchange: &Exchange, _at: Moment, quiet: Duration) {
+        let mut pushed = self.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        pushed.push(quiet);
     }
 
     fn body_read(&self, _exchange: &Exchange, _at: Moment) {}

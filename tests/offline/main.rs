@@ -12,5 +12,6 @@ mod documents;
 mod explained;
 mod forged;
 mod place;
+mod readiness;
 mod replayed;
 mod simulated;

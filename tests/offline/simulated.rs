@@ -71,10 +71,10 @@ fn the_flag_replaces_the_tier_of_the_file() {
         dropped.filter(|line| line.contains(&taken)).count()
     };
     let controlled = place.run("simulate traffic.jsonl --tier control").out;
-    assert_eq!(drops(&controlled, "\"drop\",\"log\""), 100);
+    assert_eq!(drops(&controlled, "\"drop\",\"log\""), 50);
     assert!(controlled.contains("\"phase\":5,"));
     let observed = place.run("simulate traffic.jsonl --tier observe_only").out;
-    assert_eq!(drops(&observed, "\"log\""), 100);
+    assert_eq!(drops(&observed, "\"log\""), 50);
     assert!(!observed.contains("\"phase\":5,"));
 }
 

@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod answering;
 mod clients;
 mod controlling;
 mod installation;
@@ -15,8 +16,10 @@ mod leaving;
 mod observing;
 mod process;
 mod recording;
+mod restarting;
 mod starting;
 mod stopping;
+mod tiers;
 mod upstreams;
 #[path = "../support/wire.rs"]
 mod wire;

@@ -201,7 +201,10 @@ impl Account<'_> {
             Ending::Quiet {
                 answer: Some(status),
                 ..
-            } => format!("would be refused with {status}"),
+            } if *status > 0 => format!("would be refused with {status}"),
+            Ending::Quiet {
+                answer: Some(_), ..
+            } => "would be refused by closing its connection".into(),
             Ending::Quiet { upstream, .. } => format!("would be forwarded to {upstream}"),
             Ending::Recorded { record, outcome } => recorded_outcome(record, *outcome),
         }

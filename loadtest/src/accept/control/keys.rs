@@ -1,5 +1,7 @@
 //! Client keys without end: memory is bounded, and who shares a slot is counted.
 
+use std::time::Duration;
+
 use super::super::{Context, Verdict};
 use crate::drive;
 use crate::process::rss_kib;
@@ -8,6 +10,8 @@ use crate::upstream::Upstream;
 
 /// Six a minute each: a slot is busy for ten seconds, so a hundred thousand keys cannot all have one.
 const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: keyed_v1, owner: me, endpoint: \"GET /keyed\", per_client: {key: \"header:x-api-key\", rate_limit_rpm: 6, burst: 2}}\n";
+/// What waits in the rings is written meanwhile, and its memory given back.
+const REST: Duration = Duration::from_secs(2);
 const GROWTH_KIB_MAX: u64 = 10 * 1024;
 
 // R194
@@ -29,10 +33,12 @@ pub(super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
         drive::run(&load)?;
         site.metrics()?;
     }
+    std::thread::sleep(REST);
     let before = rss_kib(gateway.id())?;
     let series = site.metrics()?.series();
     let tally = drive::run(&drive::Options::new(site.listen, "keys", keys))?;
     let metrics = site.metrics()?;
+    std::thread::sleep(REST);
     let after = rss_kib(gateway.id())?;
     gateway.stop(PATIENCE)?;
     let growth = after.saturating_sub(before);

@@ -1,0 +1,199 @@
+//! `tidegate readiness`: what CONTROL would have done in the recorded period, per contract.
+//!
+//! For whoever only observes and wants to know what changes when the gateway acts. The ledger is
+//! read as a stream, and each decision is judged again from its own inputs. What other rules would
+//! have decided is the question of `replay -c`; whether the chain is whole, that of `ledger verify`.
+
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::cli::offline::{
+    ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
+};
+use crate::ledger::{Record, Tail};
+use crate::replay::{Readiness, Replay};
+use report::Gathered;
+
+/// Where the newest decision is looked for before the whole ledger is.
+const LAST_LINES: u64 = 1_000;
+
+/// Says what CONTROL would have done with recorded requests.
+#[derive(Debug, Args)]
+pub struct ReadinessArgs {
+    /// The folder of the ledger, or one of its segments; without it, the one of the configuration.
+    #[arg(value_name = "LEDGER_DIR")]
+    pub ledger: Option<PathBuf>,
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArg,
+    /// How far to look back from the newest decision, such as 12h or 7d.
+    #[arg(long, env = "TIDEGATE_SINCE", value_name = "TIME", default_value = "7d", value_parser = period_us)]
+    pub since: u64,
+    /// How the result is written to stdout.
+    // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
+    #[arg(long, env = "TIDEGATE_READINESS_FORMAT", value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// The form of the report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Runs the verb; the result is the exit code: 0 whatever the verdicts, 1 where there is no
+/// ledger, 65 where records or rulebooks cannot be read or a decision does not follow from its own
+/// record, 78 where the configuration is not valid.
+#[must_use]
+pub fn run(args: &ReadinessArgs) -> u8 {
+    let dir = match &args.ledger {
+        Some(dir) => dir.clone(),
+        None => match load_or_tell(&args.config.config) {
+            Ok(loaded) => loaded.settings.ledger.dir,
+            Err(code) => return code,
+        },
+    };
+    let gathered = match gather(&dir, args.since) {
+        Ok(gathered) => gathered,
+        Err(error) => return tell(&error, FAILED),
+    };
+    match args.format {
+        ReportFormat::Text => put(&gathered.text()),
+        ReportFormat::Json => match gathered.json() {
+            Ok(text) => put(&(text + "\n")),
+            Err(error) => return tell(&error.into(), FAILED),
+        },
+    }
+    if gathered.unreadable > 0 {
+        INTEGRITY
+    } else {
+        OK
+    }
+}
+
+/// A number and its unit, in microseconds.
+fn period_us(text: &str) -> Result<u64, String> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+        number.checked_mul(seconds * 1_000_000)
+    });
+    parsed
+        .filter(|period_us| *period_us > 0)
+        .ok_or_else(|| "give seconds, minutes, hours or days, such as 90s, 30m, 12h or 7d".into())
+}
+
+fn gather(path: &Path, since_us: u64) -> Result<Gathered> {
+    let earliest_us = newest_decision(path)?.saturating_sub(since_us);
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    let mut replay = Replay::of(folder.unwrap_or(Path::new("")));
+    let mut gathered = Gathered::default();
+    let mut lines = open_ledger(path)?;
+    let mut buffer = Vec::new();
+    let mut any = false;
+    while let Some((segment, line)) = lines.next()? {
+        any = true;
+        let at = || format!("{} at byte {}", segment.path.display(), line.offset);
+        if !line.complete {
+            let note = "the last line is unfinished and was passed over";
+            gathered.note(format!("{}: {note}", at()));
+            continue;
+        }
+        match Record::check(line.bytes, &mut buffer) {
+            Ok(record) => take(&mut gathered, &mut replay, &record, earliest_us),
+            Err(fault) => gathered.unreadable(format!("{}: {}", at(), fault.rule())),
+        }
+    }
+    if !any {
+        let path = path.display();
+        bail!("{path} holds no ledger record; name the folder where 'seg-*.jsonl' lies");
+    }
+    Ok(gathered)
+}
+
+fn take(gathered: &mut Gathered, replay: &mut Replay, record: &Record<'_>, earliest_us: u64) {
+    if record.uint("ts_us").unwrap_or(0) < earliest_us {
+        return;
+    }
+    if record.kind != "decision" {
+        gathered.lost += unwritten(record);
+        return;
+    }
+    if let Err(fault) = add(&mut gathered.readiness, replay, record) {
+        gathered.unreadable(fault);
+    }
+}
+
+fn add(readiness: &mut Readiness, replay: &mut Replay, record: &Record<'_>) -> Result<(), String> {
+    let (line, judged) = replay.judge(record).map_err(|error| error.to_string())?;
+    let rules = replay
+        .rule_set(line.policy_hash)
+        .map_err(|error| error.to_string())?;
+    let added = readiness.add(&line, &judged.decision, rules);
+    added.map_err(|error| format!("record {}: {error}", record.seq))
+}
+
+/// When the newest decision was made. Records of other kinds are no measure: a simulation's tell
+/// the time of the host, and its decisions a virtual one. What cannot be read is passed over: the
+/// pass that counts will tell.
+fn newest_decision(path: &Path) -> Result<u64> {
+    let mut buffer = Vec::new();
+    let mut made_us = |line: &[u8]| {
+        let record = Record::check(line, &mut buffer).ok();
+        let decision = record.filter(|record| record.kind == "decision");
+        decision.and_then(|record| record.uint("ts_us"))
+    };
+    let mut newest = None;
+    if let Ok(mut tail) = Tail::open(path, LAST_LINES) {
+        while let Some(line) = tail.next_line()? {
+            newest = newest.max(made_us(&line));
+        }
+    }
+    if let Some(newest) = newest {
+        return Ok(newest);
+    }
+    let mut lines = open_ledger(path)?;
+    while let Some((_, line)) = lines.next()? {
+        newest = newest.max(made_us(line.bytes));
+    }
+    Ok(newest.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::period_us;
+
+    #[test]
+    fn periods_are_numbers_with_a_unit() {
+        let check = |text, expected| assert_eq!(period_us(text).ok(), expected, "{text}");
+        check("90s", Some(90_000_000));
+        check("30m", Some(1_800_000_000));
+        check("12h", Some(43_200_000_000));
+        check("7d", Some(604_800_000_000));
+        for wrong in [
+            "",
+            "7",
+            "d",
+            "0d",
+            "-1d",
+            "1.5d",
+            "7 d",
+            "7w",
+            "99999999999999d",
+        ] {
+            check(wrong, None);
+        }
+    }
+}

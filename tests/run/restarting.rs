@@ -1,0 +1,65 @@
+//! What a restart keeps of each contract, and what it does not believe.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::installation::Installation;
+use crate::process::Process;
+use crate::wire::eventually;
+
+fn circuits(process: &Process) -> Value {
+    let answer = process.ask("/v1/circuits");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+fn said(process: &Process, event: &str) -> Option<Value> {
+    let log = process.log();
+    log.into_iter().find(|entry| entry["event"] == event)
+}
+
+#[test]
+fn an_open_circuit_outlives_a_restart_and_a_bad_snapshot_does_not() {
+    // R074
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let installation = Installation::in_front_of(address).controlling();
+    let process = Process::start(&installation);
+    assert_eq!(circuits(&process)["circuits"], Value::Array(vec![]));
+    for _ in 0..5 {
+        assert_eq!(process.get("/api/v1/status").status(), 502);
+    }
+    eventually("the line of the circuit", || {
+        said(&process, "circuit_opened").is_some()
+    });
+    let line = said(&process, "circuit_opened").unwrap();
+    assert_eq!(line["contract"], "status_v1");
+    assert_eq!((&line["mode"], &line["epoch"]), (&"real".into(), &1.into()));
+    assert!(process.metric("tidegate_circuit_transitions_total", "to=\"open\"") >= 1.0);
+    process.stop();
+    assert!(installation.path("state/snapshot.json").exists());
+
+    let process = Process::start_again(&installation);
+    assert!(said(&process, "snapshot_restored").is_some());
+    let kept = circuits(&process);
+    let row = &kept["circuits"][0];
+    assert_eq!(
+        (&row["contract"], &row["epoch"]),
+        (&"status_v1".into(), &1.into())
+    );
+    // Its time may be over by now, but nobody has probed it.
+    assert!(row["state"] != "closed", "{row}");
+    assert_eq!(kept["summary"]["closed"], 3, "{kept}");
+    process.stop();
+
+    std::fs::write(installation.path("state/snapshot.json"), "{").unwrap();
+    let process = Process::start_again(&installation);
+    let ignored = said(&process, "snapshot_ignored").unwrap();
+    assert!(
+        ignored["why"].as_str().unwrap().contains("cannot be read"),
+        "{ignored}"
+    );
+    assert_eq!(circuits(&process)["circuits"], Value::Array(vec![]));
+}
