@@ -47,7 +47,11 @@ fn personas() -> Vec<Persona> {
         }),
         persona(14, 60, |n| post("/api/v1/orders", n)),
         // Payments: their upstream fails for a while, and is slow for a while.
-        persona(15, 25, |n| post("/api/v1/payments", n)),
+        persona(15, 25, |n| {
+            let request = post("/api/v1/payments", n);
+            // A shop for many merchants, each of whom has a limit of its own.
+            request.replacen("\r\n", &format!("\r\nX-Merchant-Id: m{}\r\n", n % 40), 1)
+        }),
         persona(16, 25, |n| get(&format!("/api/v1/payments/p{}", n % 90))),
         // One who looks for things that are not there, and one who uses wrong methods.
         persona(21, 90, |n| get(&format!("/admin/backup-{n}.zip"))),
