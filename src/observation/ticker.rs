@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums};
+use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums, OBSERVED_MAX};
 use crate::observation::load::Load;
 use crate::observation::route_windows::{RouteWindows, SETTLED_MINUTES};
 use crate::observation::snapshot::{RouteSnapshot, Snapshot};
@@ -200,7 +200,7 @@ impl Ticker {
             };
             restored += 1;
             restore_words(state, saved, age_us, now.monotonic_ns);
-            slot.observed_before = saved.burn.observed_minutes;
+            slot.observed_before = saved.burn.observed_minutes.min(OBSERVED_MAX);
             if saved.is_used() {
                 let mut windows = RouteWindows::restored(saved, self.minute, slot.first_whole);
                 windows.rest_until(self.minute, state.published());
