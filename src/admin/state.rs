@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::admin::activation::Levers;
 use crate::ledger::Ledger;
-use crate::observation::{RouteView, Ticker};
+use crate::observation::{Board, RouteView, Ticker};
 use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
 
@@ -26,6 +27,10 @@ pub struct AdminParts {
     pub ticker: Arc<Mutex<Ticker>>,
     /// Whether the gateway takes no new connections any more.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// How many workers serve.
+    pub workers: usize,
+    /// What it may change.
+    pub levers: Levers,
 }
 
 /// What all handlers share.
@@ -80,13 +85,16 @@ impl AdminState {
             .collect()
     }
 
-    pub(super) fn view(&self, route: usize) -> RouteView {
+    /// What was seen of a route of that board; nothing in the moment in which the windows have not
+    /// followed to it yet.
+    pub(super) fn view(&self, board: &Board, route: usize) -> RouteView {
         // A tick that panicked leaves whole counts behind; they are only shown here.
         let ticker = self
             .parts
             .ticker
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        ticker.view(route).unwrap_or_default()
+        let view = ticker.knows(board).then(|| ticker.view(route));
+        view.flatten().unwrap_or_default()
     }
 }

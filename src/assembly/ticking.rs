@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::assembly::StartError;
 use crate::gateway::clock;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
@@ -55,10 +55,13 @@ impl Ticking {
             .name("ticker".to_owned())
             .spawn(move || {
                 let mut health = Health::default();
+                let mut leaving = Leaving::default();
                 while !end.load(Ordering::Acquire) {
+                    registry.hand_marks_on();
                     let rulebook = registry.active().load_full();
                     pipeline::tick(&rulebook, &mut seen.lock(), clock::now());
                     health.watch(&ledger);
+                    leaving.look_after(&registry, &ledger);
                     std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                 }
             })
@@ -77,6 +80,28 @@ impl Ticking {
     #[must_use]
     pub fn views(&self) -> Views {
         self.views.clone()
+    }
+}
+
+/// Older rulebooks that no worker holds any more, each with how far the rings were filled then: when
+/// the ledger's writer is past that, no event names it.
+#[derive(Default)]
+struct Leaving(Vec<(u32, RingMark)>);
+
+impl Leaving {
+    fn look_after(&mut self, registry: &Registry, ledger: &Ledger) {
+        self.0.retain(|(serial, mark)| {
+            let named = !ledger.has_taken(mark);
+            if !named {
+                registry.forget(*serial);
+            }
+            named
+        });
+        for serial in registry.unused() {
+            if self.0.iter().all(|(known, _)| *known != serial) {
+                self.0.push((serial, ledger.mark()));
+            }
+        }
     }
 }
 

@@ -43,9 +43,8 @@ pub fn run(args: &RunArgs) -> u8 {
         eprintln!("tidegate: {error}");
         return FAILED;
     }
-    let tier = loaded.settings.tier;
     let contracts = loaded.catalogue.len();
-    let mut assembly = match Assembly::open(loaded) {
+    let assembly = match Assembly::open(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {
             eprintln!("tidegate: {error}");
@@ -54,6 +53,7 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     tell_what_was_found(assembly.parts());
     let rulebook = assembly.parts().registry.active().load_full();
+    let tier = rulebook.tier();
     tracing::info!(event = "admin_listening", address = %assembly.admin_address());
     let settings = std::sync::Arc::clone(&assembly.parts().settings);
     for (address, listener) in assembly.addresses().iter().zip(&settings.listeners) {
@@ -62,14 +62,6 @@ pub fn run(args: &RunArgs) -> u8 {
         tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
             policy_hash = rulebook.digest_hex());
     }
-    let telemetry = std::sync::Arc::clone(&assembly.parts().telemetry);
-    assembly.on_reload(move || {
-        telemetry.note_reload(false);
-        tracing::warn!(
-            event = "reload_unavailable",
-            "this version takes new contracts and policy at a restart; the old ones stay"
-        );
-    });
     match assembly.run(true) {
         Ok(ended) if ended.cut_off == 0 && ended.workers_died == 0 => {
             tracing::info!(event = "stopped");

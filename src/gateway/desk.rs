@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
+use super::books::Books;
 use super::governor::{
     Completion, Course, DecisionId, Exchange, Exposed, Failure, Forward, HeadFacts, RefusedHead,
 };
@@ -58,8 +58,7 @@ pub struct Desk {
     worker: usize,
     boot: u32,
     settings: Arc<DeskSettings>,
-    registry: Arc<Registry>,
-    active: Cache<Arc<ArcSwap<Rulebook>>, Arc<Rulebook>>,
+    books: Books,
     upstreams: UpstreamNumbers,
     producer: Producer<Event>,
     open: OpenRequests<Pending>,
@@ -73,7 +72,7 @@ impl Desk {
         worker: usize,
         boot: u32,
         settings: Arc<DeskSettings>,
-        registry: Arc<Registry>,
+        registry: &Registry,
         producer: Producer<Event>,
         tally: WorkerTally,
     ) -> Self {
@@ -81,8 +80,7 @@ impl Desk {
             worker,
             boot,
             settings,
-            active: Cache::new(Arc::clone(registry.active())),
-            registry,
+            books: Books::new(Arc::clone(registry.active())),
             upstreams: UpstreamNumbers::default(),
             producer,
             open: OpenRequests::with_capacity(256),
@@ -107,14 +105,14 @@ impl Desk {
             worker,
             boot,
             settings,
-            active,
+            books,
             upstreams,
             producer,
             open,
             tally,
             ..
         } = self;
-        let rulebook: &Rulebook = active.load();
+        let rulebook: &Rulebook = books.active();
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
         let path = canonicalise(raw_path);
@@ -128,7 +126,7 @@ impl Desk {
             .map_or(raw_path, |path| path.as_str().as_bytes());
         arrival.request = RequestKey::of(arrival.client, method, same, query);
         let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
-        tally.decision(&admission);
+        tally.decision(rulebook.route(admission.route).number(), &admission);
 
         let n = producer.next_number();
         let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
@@ -165,19 +163,19 @@ impl Desk {
             },
         });
         let exposed = settings.expose.then(|| exposed(rulebook, &admission));
+        books.opened();
         Exchange::new(course, id_of(*boot, *worker, n), token.number()).exposing(exposed)
     }
 
     /// Notes the end of the request's body: from here on the upstream's time counts.
     pub fn body_read(&mut self, token: OpenToken, at: Moment) {
-        let rulebook: &Rulebook = self.active.load();
         let Some(request) = self.open.get_mut(token) else {
             return;
         };
         request.about.body_read_at = Some(at);
+        let rulebook = self.books.of(request.about.event.rulebook);
         let contract = rulebook.contract_of(request.route);
-        let same = rulebook.serial() == request.about.event.rulebook;
-        if let Some(contract) = contract.filter(|_| same && request.about.head_at.is_none()) {
+        if let Some(contract) = contract.filter(|_| request.about.head_at.is_none()) {
             request.overdue_at_ns = pipeline::overdue_at(contract.terms(), at);
         }
     }
@@ -198,8 +196,7 @@ impl Desk {
     pub fn complete(&mut self, token: OpenToken, completion: &Completion) {
         let Self {
             worker,
-            registry,
-            active,
+            books,
             producer,
             open,
             tally,
@@ -210,26 +207,22 @@ impl Desk {
             return;
         };
         let pending = &request.about;
-        let older;
-        let mut rulebook: &Rulebook = active.load();
-        if rulebook.serial() != pending.event.rulebook
-            && let Some(found) = registry.by_serial(pending.event.rulebook)
-        {
-            older = found;
-            rulebook = &older;
-        }
+        let serial = pending.event.rulebook;
+        let rulebook = books.of(serial);
         let observed = observed(rulebook, request, completion);
         let overdue = request.overdue;
         pipeline::complete(rulebook, *worker, &pending.admission, overdue, &observed);
-        let (route, method) = (request.route, pending.event.method);
+        let (number, method) = (rulebook.route(request.route).number(), pending.event.method);
         let whole_us = completion.at.micros_since(request.since);
-        tally.ended(&pending.admission, method, completion.status_sent, whole_us);
+        let status = completion.status_sent;
+        tally.ended(number, &pending.admission, method, status, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
         let never_sent = u64::from(completion.never_sent);
         let unanswered = u64::from(completion.unanswered);
-        tally.attempts(route, retries, never_sent, unanswered);
+        tally.attempts(number, retries, never_sent, unanswered);
         write_end(producer, request, &observed);
         open.forget(token);
+        books.ended(serial);
     }
 
     /// Ends a request whose connection, hook or process broke off.
@@ -237,9 +230,11 @@ impl Desk {
         let Some(mut request) = self.open.close(token) else {
             return;
         };
-        let rulebook = self.rulebook(request.about.event.rulebook);
+        let serial = request.about.event.rulebook;
+        let rulebook = self.books.of(serial);
+        let number = rulebook.route(request.route).number();
         pipeline::abandon(
-            &rulebook,
+            rulebook,
             self.worker,
             &request.about.admission,
             request.overdue,
@@ -252,15 +247,17 @@ impl Desk {
             ending: Ending::ClientAbort,
         };
         let (admission, method) = (&request.about.admission, request.about.event.method);
-        self.tally.ended(admission, method, 0, observed.latency_us);
+        let latency_us = observed.latency_us;
+        self.tally.ended(number, admission, method, 0, latency_us);
         write_end(&mut self.producer, &mut request, &observed);
+        self.books.ended(serial);
     }
 
     /// Records a head that could not be read.
     pub fn refused_in_parsing(&mut self, refused: &RefusedHead) -> DecisionId {
-        let rulebook = Arc::clone(self.active.load());
         let tier = self.listener_tier(refused.listener);
-        let (signals, judgement) = pipeline::judge_malformed(&rulebook, tier);
+        let rulebook = self.books.active();
+        let (signals, judgement) = pipeline::judge_malformed(rulebook, tier);
         let n = self.producer.next_number();
         let client = refused
             .peer
@@ -269,7 +266,7 @@ impl Desk {
         let event = DecisionEvent::unread(
             n,
             refused.at.wall_us,
-            &rulebook,
+            rulebook,
             client,
             signals,
             judgement,
@@ -285,16 +282,17 @@ impl Desk {
         let Self {
             open,
             producer,
-            registry,
+            books,
             worker,
             ..
         } = self;
+        // A worker without traffic must not keep an old rulebook from being forgotten.
+        books.active();
         for request in open.iter_mut() {
             if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
                 request.overdue = true;
-                if let Some(rulebook) = registry.by_serial(request.about.event.rulebook) {
-                    pipeline::note_overdue(&rulebook, *worker, request.route);
-                }
+                let rulebook = books.of(request.about.event.rulebook);
+                pipeline::note_overdue(rulebook, *worker, request.route);
             }
             if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
                 request.written = true;
@@ -303,15 +301,6 @@ impl Desk {
             }
         }
         producer.settle();
-    }
-
-    fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
-        let active = self.active.load();
-        if active.serial() == serial {
-            return Arc::clone(active);
-        }
-        let active = Arc::clone(active);
-        self.registry.by_serial(serial).unwrap_or(active)
     }
 
     fn listener_tier(&self, listener: u16) -> Tier {

@@ -4,6 +4,8 @@
 //! The ticker has no clock: the shell calls it every 100 ms, a simulation with virtual time.
 //! It judges nothing: how bad the published numbers are it is told by its caller.
 
+use std::collections::HashMap;
+
 use crate::observation::totals::TotalsReading;
 use crate::observation::{
     Board, CircuitReading, CircuitState, Counts, Histogram, RouteState, SecondWindow, Share,
@@ -66,6 +68,9 @@ pub struct RouteView {
 pub struct Ticker {
     routes: Vec<Option<Box<RouteWindows>>>,
     active: Vec<usize>,
+    /// The numbers of the routes on the board that the windows belong to.
+    numbers: Vec<u32>,
+    generation: Option<u32>,
 }
 
 impl Ticker {
@@ -79,7 +84,7 @@ impl Ticker {
     ) {
         let second = now.monotonic_ns / NANOS_PER_SECOND;
         self.activate_touched(board, second / SECONDS_PER_MINUTE);
-        let Self { routes, active } = self;
+        let Self { routes, active, .. } = self;
         active.retain(|&route| {
             let windows = routes.get_mut(route).and_then(Option::as_mut);
             let (Some(windows), Some(state)) = (windows, board.route(route)) else {
@@ -107,6 +112,34 @@ impl Ticker {
         });
     }
 
+    /// Whether the windows are those of that board; they follow it at the next tick.
+    #[must_use]
+    pub fn knows(&self, board: &Board) -> bool {
+        self.generation == Some(board.generation())
+    }
+
+    /// The windows go with their contracts to a new board; those of removed ones are dropped.
+    fn follow(&mut self, board: &Board) {
+        if self.knows(board) {
+            return;
+        }
+        let left = self.numbers.drain(..).zip(self.routes.drain(..));
+        let mut left: HashMap<u32, _> = left.collect();
+        self.numbers.extend(board.numbers());
+        let numbers = self.numbers.iter();
+        self.routes = numbers
+            .map(|number| left.remove(number).flatten())
+            .collect();
+        let is_active = |windows: &Option<Box<RouteWindows>>| {
+            windows.as_ref().is_some_and(|windows| windows.active)
+        };
+        let routes = self.routes.iter().enumerate();
+        self.active = routes
+            .filter_map(|(route, windows)| is_active(windows).then_some(route))
+            .collect();
+        self.generation = Some(board.generation());
+    }
+
     /// Whether nothing is left to move on: then time may pass without a tick.
     #[must_use]
     pub const fn is_idle(&self) -> bool {
@@ -125,7 +158,7 @@ impl Ticker {
     }
 
     fn activate_touched(&mut self, board: &Board, minute: u64) {
-        self.routes.resize_with(board.routes(), || None);
+        self.follow(board);
         for word in 0..board.routes().div_ceil(64) {
             let mut bits = board.take_touched(word);
             while bits != 0 {
@@ -286,6 +319,26 @@ mod tests {
         assert_eq!(shared.slow(), Share::default());
         ticker.tick(&board, at(10 + 612), &Bands::default(), calm);
         assert!(ticker.active.is_empty(), "a silent route costs nothing");
+    }
+
+    #[test]
+    fn windows_go_with_their_contract_to_a_new_board() {
+        let before = Board::new(["a", "b"], 1);
+        let mut ticker = Ticker::default();
+        for route in [0, 1, 1] {
+            let totals = before.touch(0, route).expect("there");
+            totals.note_offered(Offered::Ordinary);
+        }
+        ticker.tick(&before, at(10), &Bands::default(), calm);
+        let after = before.successor(["b", "c"]);
+        assert!(ticker.knows(&before) && !ticker.knows(&after));
+        ticker.tick(&after, at(11), &Bands::default(), calm);
+        let offered = |ticker: &Ticker, route| ticker.view(route).map(|view| view.short.offered);
+        assert_eq!(offered(&ticker, 0), Some(2), "b");
+        assert_eq!(offered(&ticker, 1), None, "c was never asked for");
+        assert_eq!(ticker.active, [0]);
+        ticker.tick(&after, at(11 + 700), &Bands::default(), calm);
+        assert_eq!(offered(&ticker, 0), Some(0), "its windows move on");
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn scrape(tier: Tier) -> String {
     for _ in 0..40 {
         serve(&rulebook, &worker, Pairing::Unknown, 700);
     }
-    worker.attempts(0, 2, 1, 1);
+    worker.attempts(rulebook.route(0).number(), 2, 1, 1);
     worker.refused(1);
     worker.refused(1);
     let mut ticker = Ticker::default();
@@ -185,7 +185,7 @@ fn a_full_table_loses_no_count_and_says_so() {
     let (worker, tally) = WorkerTally::new(48);
     let (admission, _) = serve(&rulebook, &worker, known(0), 700);
     for status in 200..300 {
-        worker.ended(&admission, crate::contract::Method::Get, status, 700);
+        worker.ended(1, &admission, crate::contract::Method::Get, status, 700);
     }
     let text = telemetry(vec![tally.clone()]).render(&rulebook, &ledger());
     let other = "http_route=\"_other\"";
