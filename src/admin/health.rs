@@ -60,6 +60,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
         "last_reload": last.map(Activation::to_json),
         "needs_restart": last.map_or(&[][..], |last| &last.needs_restart),
         "workers": parts.workers,
+        "rulebooks_kept": parts.registry.kept_count(),
         "policy_hash": rulebook.digest_hex(),
         "policy_version": &*rulebook.rules().version,
         "contracts": rulebook.catalogue().len(),

@@ -15,6 +15,7 @@ mod leaving;
 mod observing;
 mod process;
 mod recording;
+mod reloading;
 mod starting;
 mod stopping;
 mod upstreams;

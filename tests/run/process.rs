@@ -123,6 +123,28 @@ impl Process {
         client.response()
     }
 
+    /// Posts JSON to the admin listener.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Message {
+        let mut client = Client::connect(self.admin);
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.admin,
+            body.len()
+        ));
+        client.response()
+    }
+
+    /// What `/v1/status` says.
+    pub(crate) fn status(&self) -> Value {
+        serde_json::from_slice(&self.ask("/v1/status").body).unwrap()
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The lines of the scrape that are series.
     pub(crate) fn series(&self) -> Vec<String> {
         let scrape = self.ask("/metrics");
