@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -23,9 +24,10 @@ pub(super) const BODY_BYTES_MAX: usize = 4_096;
 pub(super) async fn reload(
     State(state): State<Arc<AdminState>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     check_content_type(&headers)?;
+    let body = body.map_err(unreadable)?;
     let nothing = body.is_empty() || parse(&body)?.as_object().is_some_and(|map| map.is_empty());
     if !nothing {
         return Err(bad("a reload takes no body, or {}"));
@@ -41,9 +43,10 @@ pub(super) async fn reload(
 pub(super) async fn tier(
     State(state): State<Arc<AdminState>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Value>, Problem> {
     check_content_type(&headers)?;
+    let body = body.map_err(unreadable)?;
     let wanted = wanted_tier(&parse(&body)?)?;
     let lowering = (state.parts.levers.lower)(wanted).await;
     match lowering.map_err(|_| gone())? {
@@ -93,6 +96,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let detail = "send Content-Type: application/json";
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     Err(Problem::new(status, "content-type", detail))
+}
+
+fn unreadable(rejection: BytesRejection) -> Problem {
+    Problem::new(rejection.status(), "body", rejection.body_text())
 }
 
 fn bad(detail: impl Into<String>) -> Problem {

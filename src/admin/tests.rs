@@ -468,7 +468,7 @@ fn changes_are_answered_and_guarded() {
         "POST /v1/tier HTTP/1.1\r\nHost: localhost\r\n{json}\r\nContent-Length: 5000\r\n\
          Connection: close\r\n\r\n{long}"
     );
-    assert_eq!(bench.send(&head).status, 413);
+    bench.send(&head).check_problem(413, "body");
     let status = bench.get("/v1/status").json();
     assert_eq!(status["kill_switch"]["tier"], "CONTROL");
     assert_eq!(status["last_reload"]["result"], "refused");

@@ -163,6 +163,8 @@ impl Assembly {
             convert::connection_reader(&control),
             clock::now(),
         ));
+        // It may be replaced before the first scrape.
+        telemetry.announce(&registry.active().load());
         let ticking = Ticking::start(Arc::clone(&registry), Arc::clone(&ledger))?;
         let reloader = Reloader::start(ReloadParts {
             registry: Arc::clone(&registry),
