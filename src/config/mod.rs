@@ -321,3 +321,34 @@ fn report_collision(
         sheet.error(place, code, message);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::addressed;
+
+    #[test]
+    fn a_gateway_is_found_whatever_else_is_wrong_in_its_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tidegate.yaml");
+        let around = |admin: &str| {
+            let text = format!("version: 1\nlisteners: 7\nnonsense: {{}}\n{admin}");
+            std::fs::write(&path, text).expect("written");
+            addressed(&path).map(|found| (found.admin.to_string(), found.state_dir))
+        };
+        let state = folder.path().join("state");
+        let default = ("127.0.0.1:9901".to_owned(), state.clone());
+        assert_eq!(around(""), Ok(default));
+        let named = ("127.0.0.1:7".to_owned(), folder.path().join("s"));
+        assert_eq!(
+            around("admin: {bind: \"127.0.0.1:7\"}\nstate_dir: s\n"),
+            Ok(named)
+        );
+        for unusable in [
+            "admin: {bind: \"0.0.0.0:7\"}\n",
+            "state_dir: []\n",
+            "admin: [\n",
+        ] {
+            assert!(around(unusable).is_err(), "{unusable}");
+        }
+    }
+}
