@@ -164,6 +164,8 @@ mod tests {
     use std::fs;
 
     use super::{FILE, KillSwitch, reset_kill_switch};
+    use crate::admin::Lowering;
+    use crate::telemetry::fixture::registry;
     use crate::units::Tier;
 
     #[test]
@@ -190,6 +192,27 @@ mod tests {
         let switch = KillSwitch::open(folder.path());
         assert_eq!(switch.ceiling(), Tier::Autonomous);
         assert_eq!(switch.state(), super::KillSwitchState::default());
+    }
+
+    #[test]
+    fn it_holds_even_where_it_cannot_be_written_down() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let registry = registry(Tier::Control);
+        let switch = KillSwitch::open(folder.path());
+        let refused = switch.lower(Tier::Autonomous, &registry);
+        assert_eq!(refused, Lowering::NotLower(Tier::Control));
+        // A folder where the file would be written.
+        let unfinished = folder.path().join(FILE).with_extension("new");
+        fs::create_dir(&unfinished).expect("a folder");
+        let lowering = switch.lower(Tier::ObserveOnly, &registry);
+        assert!(matches!(lowering, Lowering::NotKept(Tier::ObserveOnly, _)));
+        assert_eq!(registry.active().load().tier(), Tier::ObserveOnly);
+        assert_eq!(switch.reread(|ceiling| ceiling), Tier::ObserveOnly);
+        fs::remove_dir(&unfinished).expect("removed");
+        assert_eq!(switch.reread(|ceiling| ceiling), Tier::ObserveOnly);
+        assert_eq!(switch.state().trouble, None, "written down at last");
+        let again = KillSwitch::open(folder.path());
+        assert_eq!(again.ceiling(), Tier::ObserveOnly);
     }
 
     #[test]
