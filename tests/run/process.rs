@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::wire::{Client, Message, eventually};
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
@@ -57,7 +59,7 @@ impl Process {
         let log: Arc<Mutex<Vec<Value>>> = Arc::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let notes = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 // A message of a start that failed is no JSON.
                 let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
@@ -68,6 +70,7 @@ impl Process {
         let mut process = Self {
             child,
             log,
+            reader: Some(reader),
             addresses: Vec::new(),
             admin: none,
         };
@@ -184,6 +187,8 @@ impl Process {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // What it said last may not have been read yet.
+        self.reader.take().unwrap().join().unwrap();
         (status.unwrap(), self.log())
     }
 
