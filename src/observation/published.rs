@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 
 use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums, burn_pair, burn_pair_known};
-use crate::observation::{BurnPair, CircuitReading, CircuitState, Regression, Share, Signals, Traffic};
+use crate::observation::{
+    BurnPair, CircuitReading, CircuitState, Regression, Share, Signals, Traffic,
+};
 use crate::units::{Band, BasisPoints, Factor, FactorSet};
 
 /// What the ticker published about a route.
