@@ -13,7 +13,7 @@ fn add(criterion: &mut Criterion) {
     // 16 series are what a worker touches over and over; 10,000 spread over the whole table.
     for series in [16, 1_000, 10_000] {
         let (_, writer) = Tally::new(SERIES_MAX);
-        let mut number = 0_usize;
+        let mut number = 0_u32;
         group.bench_function(format!("add, {series} series"), |bencher| {
             bencher.iter(|| {
                 number = if number + 1 < series { number + 1 } else { 0 };
@@ -26,7 +26,7 @@ fn add(criterion: &mut Criterion) {
 
 fn read(criterion: &mut Criterion) {
     let (tally, writer) = Tally::new(SERIES_MAX);
-    for route in 0..SERIES_MAX / 2 {
+    for route in 0..SERIES_MAX as u32 / 2 {
         writer.add(Key::of(Family::Request, route), 1);
     }
     criterion.bench_function("tally/read 25,000 series", |bencher| {

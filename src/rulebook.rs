@@ -3,15 +3,18 @@
 //! A request loads the active rulebook once and keeps it to its end; its record names it. Whoever
 //! has the record and the file of that digest can judge the request again.
 
-use std::sync::Arc;
+mod registry;
 
-use arc_swap::ArcSwap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::contract::{Catalogue, Contract};
 use crate::observation::{Board, Limit, RouteState};
 use crate::policy::rules::Rules;
 use crate::risk;
 use crate::units::{PerMinute, Tier};
+
+pub use registry::Registry;
 
 /// One compiled policy with its contracts, never changed after it was made.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Rulebook {
     stray: RouteState,
     canary: bool,
     board: Arc<Board>,
+    instances: NonZeroU32,
 }
 
 /// The limits of single clients of a contract.
@@ -42,19 +46,27 @@ pub struct ClientLimits {
 impl ClientLimits {
     const ADDRESS_FACTOR: u32 = 10;
 
-    fn of(contract: &Contract) -> Option<Self> {
+    fn of(contract: &Contract, instances: NonZeroU32) -> Option<Self> {
         let terms = contract.terms();
         let rate = terms.client_rate_limit?;
         let times = |value: u32| value.saturating_mul(Self::ADDRESS_FACTOR);
         let address_rate = PerMinute::new(times(rate.get())).unwrap_or(rate);
         let address_burst = terms
             .client_burst
-            .map(|burst| std::num::NonZeroU32::new(times(burst.get())).unwrap_or(burst));
+            .map(|burst| NonZeroU32::new(times(burst.get())).unwrap_or(burst));
         Some(Self {
-            own: Limit::new(rate, terms.client_burst),
-            address: Limit::new(address_rate, address_burst),
+            own: share(rate, terms.client_burst, instances),
+            address: share(address_rate, address_burst, instances),
         })
     }
+}
+
+/// One instance's share of a limit, rounded up, so that it is never nothing.
+fn share(rate: PerMinute, burst: Option<NonZeroU32>, instances: NonZeroU32) -> Limit {
+    let part = |whole: u32| whole.div_ceil(instances.get());
+    let rate = PerMinute::new(part(rate.get())).unwrap_or(rate);
+    let burst = burst.map(|burst| NonZeroU32::new(part(burst.get())).unwrap_or(burst));
+    Limit::new(rate, burst)
 }
 
 /// What a rulebook is made of.
@@ -78,9 +90,16 @@ impl Rulebook {
     /// Puts the parts together. `serial` is its place in the [`Registry`].
     #[must_use]
     pub fn new(serial: u32, parts: RulebookParts) -> Self {
+        Self::for_instances(serial, parts, NonZeroU32::MIN)
+    }
+
+    /// The same for one of several gateways that share the limits of rate: each holds its part,
+    /// rounded up. Limits of requests in flight are each instance's own.
+    #[must_use]
+    pub fn for_instances(serial: u32, parts: RulebookParts, instances: NonZeroU32) -> Self {
         let names = parts.catalogue.contracts().iter();
         let board = Board::new(names.map(|c| c.id().as_str()), parts.workers);
-        Self::on_board(serial, parts, board)
+        Self::on_board(serial, parts, board, instances)
     }
 
     /// The rulebook that follows this one: contracts that stay keep their state.
@@ -88,14 +107,35 @@ impl Rulebook {
     pub fn successor(&self, serial: u32, parts: RulebookParts) -> Self {
         let names = parts.catalogue.contracts().iter();
         let board = self.board.successor(names.map(|c| c.id().as_str()));
-        Self::on_board(serial, parts, board)
+        Self::on_board(serial, parts, board, self.instances)
     }
 
-    fn on_board(serial: u32, parts: RulebookParts, board: Board) -> Self {
+    /// The same content under another tier. It stands on the same board.
+    fn in_tier(&self, serial: u32, tier: Tier) -> Self {
+        Self {
+            serial,
+            digest_hex: self.digest_hex.clone(),
+            catalogue: self.catalogue.clone(),
+            rules: self.rules.clone(),
+            tier,
+            default_upstream: self.default_upstream.clone(),
+            limits: self.limits.clone(),
+            client_limits: self.client_limits.clone(),
+            unknown_limit: self.unknown_limit,
+            stray: RouteState::new("", 0),
+            canary: self.canary,
+            board: Arc::clone(&self.board),
+            instances: self.instances,
+        }
+    }
+
+    fn on_board(serial: u32, parts: RulebookParts, board: Board, instances: NonZeroU32) -> Self {
         let limit_of = |contract: &Contract| {
             let terms = contract.terms();
-            terms.rate_limit.map(|rate| Limit::new(rate, terms.burst))
+            let rate = terms.rate_limit?;
+            Some(share(rate, terms.burst, instances))
         };
+        let client_limits = |contract: &Contract| ClientLimits::of(contract, instances);
         Self {
             serial,
             digest_hex: hex::encode(parts.content_digest).into(),
@@ -104,15 +144,17 @@ impl Rulebook {
                 .catalogue
                 .contracts()
                 .iter()
-                .map(ClientLimits::of)
+                .map(client_limits)
                 .collect(),
-            unknown_limit: Limit::new(
+            unknown_limit: share(
                 parts.rules.unknown_endpoint.rate_limit,
                 Some(parts.rules.unknown_endpoint.burst),
+                instances,
             ),
             canary: risk::canary_hash_needed(&parts.rules),
             stray: RouteState::new("", 0),
             board: Arc::new(board),
+            instances,
             catalogue: parts.catalogue,
             rules: parts.rules,
             tier: parts.tier,
@@ -213,36 +255,6 @@ impl Rulebook {
     }
 }
 
-/// All rulebooks of this process by serial, and which one is active.
-///
-/// The ledger writer names a rulebook by the serial in an event; an entry is never removed, so an
-/// event that waited in its ring still finds its own.
-#[derive(Debug)]
-pub struct Registry {
-    active: Arc<ArcSwap<Rulebook>>,
-    all: ArcSwap<Vec<Arc<Rulebook>>>,
-}
-
-impl Registry {
-    /// A registry whose first and active rulebook is this one, serial 0.
-    #[must_use]
-    pub fn new(parts: RulebookParts) -> Self {
-        let first = Arc::new(Rulebook::new(0, parts));
-        Self {
-            active: Arc::new(ArcSwap::new(Arc::clone(&first))),
-            all: ArcSwap::from_pointee(vec![first]),
-        }
-    }
-
-    /// The active rulebook.
-    #[must_use]
-    pub const fn active(&self) -> &Arc<ArcSwap<Rulebook>> {
-        &self.active
-    }
-
-    /// The rulebook of a serial.
-    #[must_use]
-    pub fn by_serial(&self, serial: u32) -> Option<Arc<Rulebook>> {
-        self.all.load().get(serial as usize).cloned()
-    }
-}
+#[cfg(test)]
+#[path = "rulebook/registry_tests.rs"]
+mod registry_tests;

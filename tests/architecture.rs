@@ -176,6 +176,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pipeline",
             // The canonical content is kept beside the ledger.
             "policy",
+            // Says why files could not be put in force.
+            "diagnostic",
             "record",
             "rulebook",
             "config",

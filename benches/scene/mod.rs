@@ -222,7 +222,7 @@ pub(crate) fn office(tier: Tier) -> Office {
     let mut paths = paths();
     paths.truncate(BUSY_ROUTES);
     Office {
-        desk: Desk::new(0, 1, settings, Arc::clone(&registry), producer, tally),
+        desk: Desk::new(0, 1, settings, &registry, producer, tally),
         consumer,
         registry,
         headers: headers(),

@@ -26,7 +26,7 @@ pub(super) async fn baselines(State(state): State<Arc<AdminState>>) -> Json<Valu
     let ticked = state.ticked();
     let contracts = rulebook.catalogue().contracts().iter().enumerate();
     let rows: Vec<Value> = contracts
-        .map(|(route, contract)| row(contract, &state.view(route), ticked))
+        .map(|(route, contract)| row(contract, &state.view(rulebook.board(), route), ticked))
         .collect();
     Json(json!({ "policy_hash": rulebook.digest_hex(), "baselines": rows }))
 }
@@ -43,7 +43,11 @@ pub(super) async fn baseline(
         let status = StatusCode::NOT_FOUND;
         return Err(Problem::new(status, "no-such-contract", detail));
     };
-    Ok(Json(row(contract, &state.view(route), state.ticked())))
+    Ok(Json(row(
+        contract,
+        &state.view(rulebook.board(), route),
+        state.ticked(),
+    )))
 }
 
 fn row(contract: &Contract, view: &RouteView, ticked: Moment) -> Value {

@@ -23,7 +23,7 @@ pub(super) async fn contracts(State(state): State<Arc<AdminState>>) -> Json<Valu
 fn row(state: &AdminState, rulebook: &Rulebook, route: usize) -> Value {
     let contract = rulebook.contract_of(route);
     let board = rulebook.board();
-    let view = state.view(route);
+    let view = state.view(board, route);
     let totals = board.totals(route);
     let (distress, band) = board
         .published(route)

@@ -8,9 +8,11 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::admin::activation::Activation;
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
 use crate::telemetry::CONTENT_TYPE;
+use crate::units::Tier;
 
 /// The process answers; nothing more is claimed.
 pub(super) async fn livez() -> &'static str {
@@ -40,6 +42,8 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
     let ledger = parts.ledger.snapshot();
     let connections = parts.telemetry.connections();
     let unready = state.unready_reasons();
+    let standing = (parts.levers.standing)();
+    let last = standing.last_reload.as_ref();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "started_unix_s": parts.telemetry.started().wall_us / 1_000_000,
@@ -47,6 +51,16 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
         "unready_reasons": unready,
         "environment": parts.environment,
         "tier": rulebook.tier().name(),
+        "kill_switch": {
+            "tier": standing.kill_switch.ceiling.map(Tier::name),
+            "trouble": standing.kill_switch.trouble,
+        },
+        "serial": rulebook.serial(),
+        "active_since_unix_ms": standing.active_since_us / 1_000,
+        "last_reload": last.map(Activation::to_json),
+        "needs_restart": last.map_or(&[][..], |last| &last.needs_restart),
+        "workers": parts.workers,
+        "rulebooks_kept": parts.registry.kept_count(),
         "policy_hash": rulebook.digest_hex(),
         "policy_version": &*rulebook.rules().version,
         "contracts": rulebook.catalogue().len(),

@@ -1,10 +1,12 @@
 //! The admin listener: health, metrics, status and explanations, for operators on this host.
 //!
 //! It listens on loopback only (nothing here asks who is calling), on a thread of its own, so it
-//! answers while workers are busy. Every route is a GET and changes nothing. Requests that a web
-//! page could have made are refused, see `guard`.
+//! answers while workers are busy. A GET changes nothing; two POSTs load the files and lower the
+//! tier. Requests that a web page could have made are refused, see `guard` and `change`.
 
+mod activation;
 mod baselines;
+mod change;
 mod circuits;
 mod contracts;
 mod decision;
@@ -18,5 +20,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use activation::{
+    Activation, Finding, KillSwitchState, Later, Levers, Lowering, Standing, Trigger,
+};
 pub use server::{Admin, AdminError, AdminPort};
 pub use state::{AdminParts, AdminState};

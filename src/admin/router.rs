@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::admin::{baselines, circuits, contracts, decision, guard, health};
+use crate::admin::{baselines, change, circuits, contracts, decision, guard, health};
 
 /// The description of all routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
-/// All routes; each answers GET only.
-pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 10] {
+/// Routes that change something; each answers POST only, all others GET only.
+pub(super) const CHANGING: [&str; 2] = ["/v1/reload", "/v1/tier"];
+
+/// All routes.
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 12] {
+    let [reload, tier] = CHANGING;
     [
         ("/livez", get(health::livez)),
         ("/readyz", get(health::readyz)),
@@ -27,6 +32,8 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 10] {
         ("/v1/baselines/{contract}", get(baselines::baseline)),
         ("/v1/decisions/{id}", get(decision::decision)),
         ("/openapi.json", get(openapi)),
+        (reload, post(change::reload)),
+        (tier, post(change::tier)),
     ]
 }
 
@@ -39,6 +46,7 @@ pub(super) fn router(state: Arc<AdminState>) -> Router {
         })
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(change::BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&state),
             guard::guard,
@@ -55,9 +63,14 @@ async fn unknown_path(uri: Uri) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", detail)
 }
 
-async fn wrong_method(method: Method) -> impl IntoResponse {
-    let detail = format!("{method} is not served; every route is a GET");
+async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
+    let allowed = if CHANGING.contains(&uri.path()) {
+        "POST"
+    } else {
+        "GET, HEAD"
+    };
+    let detail = format!("{method} is not served here; allowed: {allowed}");
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let problem = Problem::new(status, "method-not-allowed", detail);
-    ([(header::ALLOW, "GET, HEAD")], problem)
+    ([(header::ALLOW, allowed)], problem)
 }

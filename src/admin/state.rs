@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::admin::activation::Levers;
 use crate::ledger::Ledger;
-use crate::observation::{RouteView, Ticker};
+use crate::observation::{Board, RouteView, Ticker};
 use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
 use crate::units::Moment;
@@ -27,6 +28,10 @@ pub struct AdminParts {
     pub ticker: Arc<Mutex<Ticker>>,
     /// Whether the gateway takes no new connections any more.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// How many workers serve.
+    pub workers: usize,
+    /// What it may change.
+    pub levers: Levers,
 }
 
 /// What all handlers share.
@@ -81,8 +86,12 @@ impl AdminState {
             .collect()
     }
 
-    pub(super) fn view(&self, route: usize) -> RouteView {
-        self.ticker().view(route).unwrap_or_default()
+    /// What was seen of a route of that board; nothing in the moment in which the windows have not
+    /// followed to it yet.
+    pub(super) fn view(&self, board: &Board, route: usize) -> RouteView {
+        let ticker = self.ticker();
+        let view = ticker.knows(board).then(|| ticker.view(route));
+        view.flatten().unwrap_or_default()
     }
 
     /// When the ticker last ran: what is shown is as of then.

@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::admin::router::{OPENAPI, routes};
-use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState};
+use crate::admin::router::{CHANGING, OPENAPI, routes};
+use crate::admin::{
+    Activation, Admin, AdminError, AdminParts, AdminPort, AdminState, Finding, KillSwitchState,
+    Later, Levers, Lowering, Standing, Trigger,
+};
 use crate::contract::Pairing;
 use crate::ledger::{BootId, Ledger, OpenFacts, Producer, Settings, Source, ring};
 use crate::observation::{Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::record::{DecisionEvent, Encoder, Event, OutcomeEvent};
 use crate::rulebook::Registry;
-use crate::telemetry::WorkerTally;
 use crate::telemetry::fixture::{arrival, content, known, registry, serve, telemetry};
+use crate::telemetry::{Reload, WorkerTally};
 use crate::units::{Millis, Tier};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +65,51 @@ fn ledger_in(dir: &Path, registry: &Arc<Registry>) -> (Arc<Ledger>, Producer<Eve
     (Arc::new(ledger), producer)
 }
 
+/// A reload that is refused, a tier that may only become OBSERVE_ONLY.
+fn levers() -> Levers {
+    fn now<T: std::fmt::Debug>(value: T) -> Later<T> {
+        let (answer, later) = tokio::sync::oneshot::channel();
+        answer.send(value).expect("the other end is here");
+        later
+    }
+    let refused = || Activation {
+        result: Reload::Refused,
+        trigger: Trigger::Admin,
+        at_us: 7_000,
+        serial: 3,
+        digest: "d".to_owned(),
+        tier: Tier::Control,
+        findings: vec![Finding {
+            severity: "error",
+            code: "C004",
+            file: "a.yaml".to_owned(),
+            line: 2,
+            column: 1,
+            message: "no".to_owned(),
+            remedy: "mend".to_owned(),
+        }],
+        needs_restart: vec!["threads"],
+    };
+    Levers {
+        reload: Box::new(move || now(refused())),
+        lower: Box::new(|tier| {
+            now(match tier {
+                Tier::ObserveOnly => Lowering::Lowered(tier),
+                Tier::Control => Lowering::NotLower(Tier::ObserveOnly),
+                Tier::Autonomous => Lowering::NotKept(tier, "full".to_owned()),
+            })
+        }),
+        standing: Box::new(move || Standing {
+            active_since_us: 5_000,
+            last_reload: Some(refused()),
+            kill_switch: KillSwitchState {
+                ceiling: Some(Tier::Control),
+                trouble: None,
+            },
+        }),
+    }
+}
+
 impl Bench {
     fn start(tier: Tier) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
@@ -79,6 +127,8 @@ impl Bench {
             telemetry: Arc::new(telemetry(vec![tally])),
             ticker: Arc::clone(&ticker),
             draining: Box::new(move || drains.load(Ordering::Relaxed)),
+            workers: 1,
+            levers: levers(),
         });
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let port = AdminPort::open(loopback).expect("a free port");
@@ -455,6 +505,67 @@ fn pages_of_a_browser_are_refused() {
 }
 
 #[test]
+fn changes_are_answered_and_guarded() {
+    let bench = Bench::start(Tier::Control);
+    let json = "Content-Type: application/json";
+    let table = [
+        ("/v1/reload", json, "", 422),
+        ("/v1/reload", json, "{}", 422),
+        ("/v1/reload", json, "{\"force\":true}", 400),
+        ("/v1/reload", json, "x", 400),
+        ("/v1/reload", "Accept: */*", "", 415),
+        ("/v1/reload", "Content-Type: text/plain", "{}", 415),
+        (
+            "/v1/reload",
+            "Content-Type: application/json\r\nOrigin: null",
+            "",
+            403,
+        ),
+        ("/v1/tier", json, "{\"tier\":\"observe_only\"}", 200),
+        ("/v1/tier", json, "{\"tier\":\"control\"}", 409),
+        ("/v1/tier", json, "{\"tier\":\"autonomous\"}", 500),
+        ("/v1/tier", json, "{\"tier\":\"OBSERVE_ONLY\"}", 400),
+        (
+            "/v1/tier",
+            json,
+            "{\"tier\":\"observe_only\",\"for\":1}",
+            400,
+        ),
+        ("/v1/tier", json, "{}", 400),
+        ("/v1/tier", json, "", 400),
+        (
+            "/v1/tier",
+            "Content-Type: text/plain",
+            "{\"tier\":\"observe_only\"}",
+            415,
+        ),
+    ];
+    for (path, field, body, want) in table {
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\n{field}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        let reply = bench.send(&head);
+        assert_eq!(reply.status, want, "{path} {field} {body}: {reply:?}");
+        if want == 422 {
+            assert_eq!(reply.json()["findings"][0]["line"], 2);
+        }
+    }
+    let long = " ".repeat(5_000);
+    let head = format!(
+        "POST /v1/tier HTTP/1.1\r\nHost: localhost\r\n{json}\r\nContent-Length: 5000\r\n\
+         Connection: close\r\n\r\n{long}"
+    );
+    bench.send(&head).check_problem(413, "body");
+    let status = bench.get("/v1/status").json();
+    assert_eq!(status["kill_switch"]["tier"], "CONTROL");
+    assert_eq!(status["last_reload"]["result"], "refused");
+    assert_eq!(status["needs_restart"][0], "threads");
+    assert_eq!(status["active_since_unix_ms"], 5);
+}
+
+#[test]
 fn only_get_is_served_and_unknown_paths_are_problems() {
     let bench = Bench::start(Tier::ObserveOnly);
     for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
@@ -462,6 +573,11 @@ fn only_get_is_served_and_unknown_paths_are_problems() {
         reply.check_problem(405, "method-not-allowed");
         assert!(reply.head.contains("\r\nallow: get"), "{reply:?}");
         assert_eq!(reply.head.matches("\r\nallow:").count(), 1, "{reply:?}");
+    }
+    for path in CHANGING {
+        let reply = bench.get(path);
+        reply.check_problem(405, "method-not-allowed");
+        assert!(reply.head.contains("\r\nallow: post"), "{reply:?}");
     }
     for path in ["/", "/v1", "/v1/status/", "/v2/status", "/metrics/x"] {
         bench.get(path).check_problem(404, "unknown-path");
@@ -481,13 +597,21 @@ fn the_description_names_every_route_and_no_other() {
     for path in &routed {
         assert!(paths.contains_key(*path), "{path} is not described");
         let operations = paths[*path].as_object().expect("operations");
+        let method = if CHANGING.contains(path) {
+            "post"
+        } else {
+            "get"
+        };
         assert!(
-            operations.keys().eq(["get"]),
-            "{path} is described as more than a GET"
+            operations.keys().eq([method]),
+            "{path} is more than {method}"
         );
     }
     assert_eq!(paths.len(), routed.len());
     for (path, item) in paths {
+        if CHANGING.contains(&path.as_str()) {
+            continue;
+        }
         let reply = bench.get(&path.replace("{id}", "0000000000000000000000"));
         let described = &item["get"]["responses"][reply.status.to_string()];
         assert!(described.is_object(), "{path} answers {}", reply.status);

@@ -17,9 +17,10 @@ pub(super) fn workers(settings: &Settings) -> usize {
     settings.threads.map_or(cores, std::num::NonZeroUsize::get)
 }
 
-/// What each listener may do, by its number.
+/// What each listener may do, by its number: what it says itself. The tier of the process may change
+/// while it runs, and the lower one of both holds.
 pub(super) fn listener_tiers(settings: &Settings) -> Vec<Tier> {
-    let tier = |listener: &crate::config::Listener| listener.tier.unwrap_or(settings.tier);
+    let tier = |listener: &crate::config::Listener| listener.tier.unwrap_or(Tier::Autonomous);
     settings.listeners.iter().map(tier).collect()
 }
 

@@ -8,6 +8,9 @@ mod circuit_log;
 mod client_key;
 mod convert;
 mod descriptors;
+mod kill_switch;
+mod reload;
+mod restart;
 mod snapshot;
 mod ticking;
 
@@ -28,8 +31,11 @@ use crate::record::{Encoder, Event};
 use crate::rulebook::{Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
 use client_key::ClientKeyFile;
+use kill_switch::KillSwitch;
+use reload::{ReloadParts, Reloader};
 
 pub use client_key::ClientKeyError;
+pub use kill_switch::reset_kill_switch;
 pub use ticking::{Ticking, Views};
 
 /// Events that one worker may have waiting for the ledger's writer: about a tenth of a second of
@@ -85,6 +91,7 @@ pub struct Assembly {
     state: Arc<AdminState>,
     parts: Parts,
     ticking: Ticking,
+    reloader: Reloader,
 }
 
 /// What others may look at while the gateway runs.
@@ -119,18 +126,22 @@ impl Assembly {
         descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let boot = BootId::random().map_err(StartError::Random)?;
-        let registry = Arc::new(Registry::new(RulebookParts {
+        let kill_switch = KillSwitch::open(&settings.state_dir);
+        let rulebook = RulebookParts {
             catalogue: loaded.catalogue,
             rules: loaded.rules,
             tier: settings.tier,
             content_digest: *loaded.content.digest(),
             default_upstream: settings.default_upstream.clone(),
             workers,
-        }));
+        };
+        let ceiling = kill_switch.ceiling();
+        let registry = Registry::for_instances(rulebook, settings.instances, ceiling);
+        let registry = Arc::new(registry);
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
         let connections_max = descriptors::connections_max(&settings);
         let gateway_settings = convert::gateway_settings(&settings, connections_max);
-        let gateway = Gateway::bind(gateway_settings, desks.clerks)?;
+        let mut gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;
         let facts = OpenFacts {
             boot,
@@ -154,11 +165,24 @@ impl Assembly {
             convert::connection_reader(&control),
             clock::now(),
         ));
+        // It may be replaced before the first scrape.
+        telemetry.announce(&registry.active().load());
         let ticking = Ticking::start(
             Arc::clone(&registry),
             Arc::clone(&ledger),
             &settings.state_dir,
         )?;
+        let reloader = Reloader::start(ReloadParts {
+            registry: Arc::clone(&registry),
+            ledger: Arc::clone(&ledger),
+            telemetry: Arc::clone(&telemetry),
+            settings: Arc::clone(&settings),
+            kill_switch,
+            workers,
+            sources: loaded.sources,
+            stamp: loaded.stamp,
+        })?;
+        gateway.on_reload(reloader.on_signal());
         let state = AdminState::new(AdminParts {
             registry: Arc::clone(&registry),
             ledger: Arc::clone(&ledger),
@@ -170,6 +194,8 @@ impl Assembly {
                 let control = control.clone();
                 Box::new(move || control.is_draining())
             },
+            workers,
+            levers: reloader.levers(),
         });
         let admin = Admin::start(admin_port, Arc::clone(&state))?;
         let parts = Parts {
@@ -187,6 +213,7 @@ impl Assembly {
             state,
             parts,
             ticking,
+            reloader,
         })
     }
 
@@ -208,11 +235,6 @@ impl Assembly {
         self.admin.address()
     }
 
-    /// Sets what a HUP signal calls.
-    pub fn on_reload(&mut self, reload: impl Fn() + Send + Sync + 'static) {
-        self.gateway.on_reload(reload);
-    }
-
     /// Serves until a signal or [`Control::stop`], then writes the ledger to its end.
     ///
     /// # Errors
@@ -227,6 +249,7 @@ impl Assembly {
         };
         self.state.set_ready(false);
         self.admin.stop(ADMIN_PATIENCE);
+        drop(self.reloader);
         drop(self.ticking);
         let closed = self.parts.ledger.close();
         let ended = ended.map_err(|error| StartError::Thread {
@@ -274,7 +297,7 @@ impl Desks {
                 worker,
                 boot.as_u32(),
                 Arc::clone(&desk_settings),
-                Arc::clone(registry),
+                registry,
                 producer,
                 tally,
             );

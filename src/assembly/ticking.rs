@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::assembly::snapshot::Keeper;
 use crate::assembly::{StartError, circuit_log};
 use crate::gateway::clock;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
@@ -66,8 +66,10 @@ impl Ticking {
             .spawn(move || {
                 let mut health = Health::default();
                 let mut changes = Vec::new();
+                let mut leaving = Leaving::default();
                 let mut rulebook = registry.active().load_full();
                 while !end.load(Ordering::Acquire) {
+                    registry.hand_marks_on();
                     rulebook = registry.active().load_full();
                     let now = clock::now();
                     let mut ticker = seen.lock();
@@ -76,6 +78,7 @@ impl Ticking {
                     keeper.after_tick(rulebook.board(), &ticker, now);
                     drop(ticker);
                     health.watch(&ledger);
+                    leaving.look_after(&registry, &ledger);
                     std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                 }
                 // The rulebook of the last tick: the windows are those of its board.
@@ -96,6 +99,28 @@ impl Ticking {
     #[must_use]
     pub fn views(&self) -> Views {
         self.views.clone()
+    }
+}
+
+/// Older rulebooks that no worker holds any more, each with how far the rings were filled then: when
+/// the ledger's writer is past that, no event names it.
+#[derive(Default)]
+struct Leaving(Vec<(u32, RingMark)>);
+
+impl Leaving {
+    fn look_after(&mut self, registry: &Registry, ledger: &Ledger) {
+        self.0.retain(|(serial, mark)| {
+            let named = !ledger.has_taken(mark);
+            if !named {
+                registry.forget(*serial);
+            }
+            named
+        });
+        for serial in registry.unused() {
+            if self.0.iter().all(|(known, _)| *known != serial) {
+                self.0.push((serial, ledger.mark()));
+            }
+        }
     }
 }
 
@@ -132,5 +157,70 @@ impl Drop for Ticking {
             // A ticker that panicked has nothing left to say; the panic was printed.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::Leaving;
+    use crate::ledger::{BootId, Ledger, OpenFacts, Settings, Source, ring};
+    use crate::telemetry::fixture::{content, registry};
+    use crate::units::Tier;
+
+    #[test]
+    fn a_rulebook_is_kept_until_what_names_it_has_been_written() {
+        let registry = registry(Tier::Control);
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = Source {
+            boot: BootId::from_u32(1),
+            worker: 0,
+        };
+        let facts = OpenFacts {
+            boot: source.boot,
+            instance: "test".to_owned(),
+            version: "0".to_owned(),
+            policy_hash: content().digest_hex(),
+            client_key_id: None,
+        };
+        let (mut producer, consumer) = ring::<u32>(source, 8);
+        let (open, gate) = mpsc::channel::<()>();
+        let found = Arc::new(AtomicBool::new(false));
+        let (seen, known) = (Arc::clone(&found), Arc::clone(&registry));
+        let settings = Settings::new(folder.path());
+        let bytes = content();
+        let ledger = Ledger::start(
+            &settings,
+            &facts,
+            bytes.bytes(),
+            vec![consumer],
+            move |line, _, serial: &u32| {
+                gate.recv().expect("the test lives");
+                let rulebook = known.by_serial(*serial);
+                seen.store(rulebook.is_some(), Ordering::Release);
+                line.text("kind", "decision");
+                line.uint("ts_us", 0);
+            },
+        );
+        let ledger = ledger.expect("a new ledger");
+        let number = producer.next_number();
+        assert!(producer.push(Some(number), 0));
+        // Another content follows, and nobody works under the first one any more.
+        registry.set_ceiling(Tier::ObserveOnly);
+        assert_eq!(registry.unused(), [0]);
+        let mut leaving = Leaving::default();
+        for _ in 0..100 {
+            leaving.look_after(&registry, &ledger);
+        }
+        assert!(registry.by_serial(0).is_some(), "an event names it");
+        open.send(()).expect("the writer waits");
+        ledger.flush(Duration::from_secs(20)).expect("written");
+        assert!(found.load(Ordering::Acquire), "the writer found it");
+        leaving.look_after(&registry, &ledger);
+        assert!(registry.by_serial(0).is_none(), "nothing names it");
+        assert_eq!(registry.kept_count(), 1);
     }
 }

@@ -4,18 +4,23 @@ use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Format, render};
 
+pub mod admin;
 pub mod check;
 pub mod demo;
 pub mod exit;
 pub mod explain;
+pub mod healthcheck;
 pub mod ledger;
 pub mod match_route;
 pub mod offline;
 pub mod readiness;
 pub mod reasons;
+pub mod reload;
 pub mod replay;
 pub mod run;
 pub mod simulate;
+pub mod status;
+pub mod tier;
 pub mod version;
 
 /// An inline governance gateway for HTTP APIs.
@@ -35,6 +40,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     /// Explain one decision: of a ledger, or of a method and a path.
     Explain(explain::ExplainArgs),
+    /// Ask the running gateway whether it is ready.
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Verify or read a ledger.
     Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
@@ -43,12 +50,18 @@ enum Verb {
     Readiness(readiness::ReadinessArgs),
     /// List all reason codes.
     Reasons,
+    /// Have the running gateway load its files.
+    Reload(reload::ReloadArgs),
     /// Judge every decision of a ledger again.
     Replay(replay::ReplayArgs),
     /// Run the gateway.
     Run(run::RunArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
     Simulate(simulate::SimulateArgs),
+    /// Say what the running gateway has in force.
+    Status(status::StatusArgs),
+    /// Lower the tier of the running gateway, or reset that.
+    Tier(tier::TierArgs),
     /// Print the version.
     Version(version::VersionArgs),
 }
@@ -61,13 +74,17 @@ impl Cli {
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Explain(args) => explain::run(&args),
+            Verb::Healthcheck(args) => healthcheck::run(&args),
             Verb::Ledger(args) => ledger::run(&args),
             Verb::Match(args) => match_route::run(&args),
             Verb::Readiness(args) => readiness::run(&args),
             Verb::Reasons => reasons::run(),
+            Verb::Reload(args) => reload::run(&args),
             Verb::Replay(args) => replay::run(&args),
             Verb::Run(args) => run::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
+            Verb::Status(args) => status::run(&args),
+            Verb::Tier(args) => tier::run(&args),
             Verb::Version(args) => version::run(&args),
         }
     }

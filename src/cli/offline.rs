@@ -46,14 +46,16 @@ pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
 
 /// The registry of a loaded configuration for one worker, and the bytes that its digest names.
 pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>, CanonicalContent) {
-    let registry = Registry::new(RulebookParts {
+    let parts = RulebookParts {
         catalogue: loaded.catalogue,
         rules: loaded.rules,
         tier: tier.unwrap_or(loaded.settings.tier),
         content_digest: *loaded.content.digest(),
         default_upstream: loaded.settings.default_upstream,
         workers: 1,
-    });
+    };
+    let instances = loaded.settings.instances;
+    let registry = Registry::for_instances(parts, instances, Tier::Autonomous);
     (Arc::new(registry), loaded.content)
 }
 

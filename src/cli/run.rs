@@ -43,9 +43,7 @@ pub fn run(args: &RunArgs) -> u8 {
         eprintln!("tidegate: {error}");
         return FAILED;
     }
-    let tier = loaded.settings.tier;
-    let contracts = loaded.catalogue.len();
-    let mut assembly = match Assembly::open(loaded) {
+    let assembly = match Assembly::open(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {
             eprintln!("tidegate: {error}");
@@ -53,23 +51,7 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     tell_what_was_found(assembly.parts());
-    let rulebook = assembly.parts().registry.active().load_full();
-    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
-    let settings = std::sync::Arc::clone(&assembly.parts().settings);
-    for (address, listener) in assembly.addresses().iter().zip(&settings.listeners) {
-        // A listener may lower the tier of the process, never raise it.
-        let tier = listener.tier.unwrap_or(tier).min(tier);
-        tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
-            policy_hash = rulebook.digest_hex());
-    }
-    let telemetry = std::sync::Arc::clone(&assembly.parts().telemetry);
-    assembly.on_reload(move || {
-        telemetry.note_reload(false);
-        tracing::warn!(
-            event = "reload_unavailable",
-            "this version takes new contracts and policy at a restart; the old ones stay"
-        );
-    });
+    tell_where_it_listens(&assembly);
     match assembly.run(true) {
         Ok(ended) if ended.cut_off == 0 && ended.workers_died == 0 => {
             tracing::info!(event = "stopped");
@@ -95,6 +77,21 @@ const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
         _ => FAILED,
+    }
+}
+
+/// One line for each listener.
+fn tell_where_it_listens(assembly: &Assembly) {
+    let parts = assembly.parts();
+    let rulebook = parts.registry.active().load_full();
+    let contracts = rulebook.catalogue().len();
+    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
+    for (address, listener) in assembly.addresses().iter().zip(&parts.settings.listeners) {
+        // A listener may lower the tier of the process, never raise it.
+        let tier = rulebook.tier();
+        let tier = listener.tier.unwrap_or(tier).min(tier);
+        tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
+            policy_hash = rulebook.digest_hex());
     }
 }
 

@@ -4,6 +4,8 @@ mod bounds;
 mod listeners;
 mod upstreams;
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::config::address::read_network;
@@ -21,6 +23,8 @@ const FILE_KEYS: Keys = Keys {
         "version",
         "tier",
         "environment",
+        "instances",
+        "watch",
         "threads",
         "listeners",
         "upstreams",
@@ -44,12 +48,17 @@ const LEDGER_KEYS: Keys = Keys::plain("'ledger'", &["dir"]);
 
 const PATH_CHARS_MAX: usize = 4_096;
 const THREADS_MAX: u64 = 255;
+const INSTANCES_MAX: u64 = 10_000;
 
 /// What the configuration file says.
 #[derive(Debug)]
 pub(super) struct Main {
     /// The settings; `None` where a part of them had a fault.
     pub(super) settings: Option<Settings>,
+    /// Where the gateway of this file can be asked; also where other parts have faults.
+    pub(super) admin: Option<SocketAddr>,
+    /// Where it keeps its state; also where other parts have faults.
+    pub(super) state_dir: Option<PathBuf>,
     /// The names of the upstreams, for contracts.
     pub(super) upstreams: Vec<Box<str>>,
     /// Whether unnamed traffic has an upstream.
@@ -77,9 +86,23 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
         Some(node) => read_tier(sheet, node, "'tier'"),
         None => Some(Tier::ObserveOnly),
     };
-    let settings = read_settings(sheet, fields, folder, tier, (upstreams, default_upstream));
+    let admin = read_admin(sheet, fields);
+    let state_dir = match fields.get("state_dir") {
+        Some(node) => path_at(sheet, node, "'state_dir'", folder).map(|(path, _)| path),
+        None => Some(folder.join("state")),
+    };
+    let known = Known {
+        tier,
+        admin,
+        state_dir: state_dir.clone(),
+        upstreams,
+        default_upstream,
+    };
+    let settings = read_settings(sheet, fields, folder, known);
     Some(Main {
         settings,
+        admin,
+        state_dir,
         upstreams: names,
         has_default_upstream,
         tier,
@@ -88,14 +111,40 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     })
 }
 
+/// What is read before the rest, because others ask for it too.
+struct Known {
+    tier: Option<Tier>,
+    admin: Option<SocketAddr>,
+    state_dir: Option<PathBuf>,
+    upstreams: Vec<Upstream>,
+    default_upstream: Option<Box<str>>,
+}
+
 /// The settings; every part is read before any is judged, so that every fault is reported.
 fn read_settings(
     sheet: &mut Sheet<'_>,
     fields: Fields<'_>,
     folder: &Path,
-    tier: Option<Tier>,
-    (upstreams, default_upstream): (Vec<Upstream>, Option<Box<str>>),
+    known: Known,
 ) -> Option<Settings> {
+    let Known {
+        tier,
+        admin,
+        state_dir,
+        upstreams,
+        default_upstream,
+    } = known;
+    let instances = match fields.get("instances") {
+        Some(node) => {
+            let count = sheet.integer(node, "'instances'", 1, INSTANCES_MAX);
+            count.and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?))
+        }
+        None => Some(NonZeroU32::MIN),
+    };
+    let watch = match fields.get("watch") {
+        Some(node) => sheet.boolean(node, "'watch'"),
+        None => Some(true),
+    };
     let environment = match fields.get("environment") {
         Some(node) => read_environment(sheet, node),
         None => Some(Environment::default()),
@@ -104,13 +153,8 @@ fn read_settings(
         let count = sheet.integer(node, "'threads'", 1, THREADS_MAX);
         count.and_then(|count| usize::try_from(count).ok())
     });
-    let admin = read_admin(sheet, fields);
     let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin);
     let trusted_proxies = read_trusted(sheet, fields);
-    let state_dir = match fields.get("state_dir") {
-        Some(node) => path_at(sheet, node, "'state_dir'", folder).map(|(path, _)| path),
-        None => Some(folder.join("state")),
-    };
     let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref());
     let series_max = read_series_max(sheet, fields);
     let expose_headers = match fields.get("expose_headers") {
@@ -122,6 +166,8 @@ fn read_settings(
     Some(Settings {
         tier: tier?,
         environment: environment?,
+        instances: instances?,
+        watch: watch?,
         threads: match threads {
             Some(count) => Some(std::num::NonZeroUsize::new(count?)?),
             None => None,

@@ -9,8 +9,10 @@ mod file;
 mod named;
 mod settings;
 mod sources;
+mod stamp;
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use crate::contract::file::{Draft, Surroundings, read_contracts};
 use crate::contract::{Catalogue, Collision, Contract, ContractId};
@@ -26,6 +28,7 @@ use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 pub use settings::{
     Environment, LedgerSettings, Limits, Listener, Server, Settings, Timeouts, Upstream,
 };
+pub use stamp::{Sources, Stamp};
 
 /// The most contracts of one gateway.
 pub const CONTRACTS_MAX: usize = 100_000;
@@ -48,6 +51,36 @@ pub struct Loaded {
     pub contract_files: usize,
     /// Findings that are no errors.
     pub warnings: Vec<Diagnostic>,
+    /// The files that it was read from.
+    pub sources: Sources,
+    /// What they looked like before they were read.
+    pub stamp: Stamp,
+}
+
+/// Where a gateway of these files can be asked and keeps its state, whatever else is wrong in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressed {
+    /// Its admin listener.
+    pub admin: SocketAddr,
+    /// Its state.
+    pub state_dir: PathBuf,
+}
+
+/// Reads of a configuration only where its gateway is found.
+///
+/// # Errors
+/// The findings of the file where it does not say so.
+pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let main = load_main(path, &mut found);
+    let known = main.and_then(|main| {
+        Some(Addressed {
+            admin: main.admin?,
+            state_dir: main.state_dir?,
+        })
+    });
+    found.sort();
+    known.ok_or(found)
 }
 
 /// Loads a configuration and all it names.
@@ -69,7 +102,16 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 }
 
 fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
+    // Taken before the files are read: what changes meanwhile will be seen as a change.
+    let first = Stamp::of_file(path);
     let main = load_main(path, found)?;
+    let named = |named: &Option<(PathBuf, Place)>| named.as_ref().map(|(path, _)| path.clone());
+    let watched = Sources {
+        main: path.to_owned(),
+        policy: named(&main.policy),
+        contracts: named(&main.contracts),
+    };
+    let stamp = watched.stamp_after(first);
     let rules = load_rules(&main, found);
     let sources = read_sources(&main, found);
     let mut sheets: Vec<Sheet<'_>> = sources
@@ -105,6 +147,8 @@ fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
         content,
         contract_files: sources.len(),
         warnings: Vec::new(),
+        sources: watched,
+        stamp,
     })
 }
 
@@ -276,5 +320,36 @@ fn report_collision(
     };
     if let Some(sheet) = sheets.get_mut(number) {
         sheet.error(place, code, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addressed;
+
+    #[test]
+    fn a_gateway_is_found_whatever_else_is_wrong_in_its_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tidegate.yaml");
+        let around = |admin: &str| {
+            let text = format!("version: 1\nlisteners: 7\nnonsense: {{}}\n{admin}");
+            std::fs::write(&path, text).expect("written");
+            addressed(&path).map(|found| (found.admin.to_string(), found.state_dir))
+        };
+        let state = folder.path().join("state");
+        let default = ("127.0.0.1:9901".to_owned(), state.clone());
+        assert_eq!(around(""), Ok(default));
+        let named = ("127.0.0.1:7".to_owned(), folder.path().join("s"));
+        assert_eq!(
+            around("admin: {bind: \"127.0.0.1:7\"}\nstate_dir: s\n"),
+            Ok(named)
+        );
+        for unusable in [
+            "admin: {bind: \"0.0.0.0:7\"}\n",
+            "state_dir: []\n",
+            "admin: [\n",
+        ] {
+            assert!(around(unusable).is_err(), "{unusable}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What one gateway needs to know besides contracts and rules: valid values, no file types.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -15,6 +15,10 @@ pub struct Settings {
     pub tier: Tier,
     /// Where it runs.
     pub environment: Environment,
+    /// How many gateways share the limits of rate, this one included.
+    pub instances: NonZeroU32,
+    /// Whether a change of the files is taken by itself.
+    pub watch: bool,
     /// Worker threads; `None` = one per core.
     pub threads: Option<NonZeroUsize>,
     /// Where requests come in; at least one, addresses do not overlap (but for port 0).

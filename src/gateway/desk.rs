@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Cache};
 use bytes::Bytes;
 
+use super::books::Books;
 use super::forwarding::{canonical_target, forward};
 use super::governor::{
     Completion, Course, DecisionId, Exchange, Exposed, Failure, HeadFacts, RefusedHead,
@@ -66,8 +66,7 @@ pub struct Desk {
     worker: usize,
     boot: u32,
     settings: Arc<DeskSettings>,
-    registry: Arc<Registry>,
-    active: Cache<Arc<ArcSwap<Rulebook>>, Arc<Rulebook>>,
+    books: Books,
     upstreams: UpstreamNumbers,
     producer: Producer<Event>,
     open: OpenRequests<Pending>,
@@ -82,7 +81,7 @@ impl Desk {
         worker: usize,
         boot: u32,
         settings: Arc<DeskSettings>,
-        registry: Arc<Registry>,
+        registry: &Registry,
         producer: Producer<Event>,
         tally: WorkerTally,
     ) -> Self {
@@ -91,8 +90,7 @@ impl Desk {
             worker,
             boot,
             settings,
-            active: Cache::new(Arc::clone(registry.active())),
-            registry,
+            books: Books::new(Arc::clone(registry.active())),
             budgets: RetryBudgets::new(settings_groups),
             upstreams: UpstreamNumbers::default(),
             producer,
@@ -118,7 +116,7 @@ impl Desk {
             worker,
             boot,
             settings,
-            active,
+            books,
             upstreams,
             producer,
             open,
@@ -126,7 +124,7 @@ impl Desk {
             tally,
             ..
         } = self;
-        let rulebook: &Rulebook = active.load();
+        let rulebook: &Rulebook = books.active();
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
         let path = canonicalise(raw_path);
@@ -140,7 +138,7 @@ impl Desk {
         let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         arrival.request = RequestKey::of(arrival.client, method, same, query);
         let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
-        tally.decision(&admission);
+        tally.decision(rulebook.route(admission.route).number(), &admission);
 
         let n = producer.next_number();
         let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
@@ -197,6 +195,7 @@ impl Desk {
             },
         });
         let exposed = settings.expose.then(|| exposed(rulebook, &admission));
+        books.opened();
         Exchange::new(course, id_of(*boot, *worker, n), token.number())
             .exposing(exposed)
             .telling(quotas)
@@ -204,18 +203,12 @@ impl Desk {
 
     /// A request that waited is sent on: from here on the upstream's time counts.
     pub fn turn_came(&mut self, token: OpenToken, at: Moment) {
-        let Self {
-            registry,
-            active,
-            open,
-            ..
-        } = self;
-        let Some(request) = open.get_mut(token) else {
+        let Some(request) = self.open.get_mut(token) else {
             return;
         };
         let pending = &mut request.about;
-        let rulebook = rulebook_of(active.load(), registry, pending.event.rulebook);
-        pipeline::turn_came(&rulebook, &mut pending.admission);
+        let rulebook = self.books.of(pending.event.rulebook);
+        pipeline::turn_came(rulebook, &mut pending.admission);
         pending.waits = false;
         pending.turn_at = Some(at);
         if request.overdue_at_ns != u64::MAX
@@ -228,7 +221,7 @@ impl Desk {
     /// Takes one more attempt from the budget of the request's upstream. The budget is that of the
     /// active rulebook: it protects the upstream as it is now, whoever the request was judged by.
     pub fn may_retry(&mut self, token: OpenToken, at: Moment) -> bool {
-        let share = self.active.load().rules().retry.budget;
+        let share = self.books.active().rules().retry.budget;
         let Some(request) = self.open.get_mut(token) else {
             return false;
         };
@@ -239,20 +232,21 @@ impl Desk {
     pub fn pushed_back(&mut self, token: OpenToken, at: Moment, quiet: Duration) {
         if let Some(request) = self.open.get_mut(token) {
             self.budgets.pushed_back(request.about.upstream, at, quiet);
-            self.tally.pushed_back(request.route);
+            let rulebook = self.books.of(request.about.event.rulebook);
+            self.tally
+                .pushed_back(rulebook.route(request.route).number());
         }
     }
 
     /// Notes the end of the request's body: from here on the upstream's time counts.
     pub fn body_read(&mut self, token: OpenToken, at: Moment) {
-        let rulebook: &Rulebook = self.active.load();
         let Some(request) = self.open.get_mut(token) else {
             return;
         };
         request.about.body_read_at = Some(at);
+        let rulebook = self.books.of(request.about.event.rulebook);
         let contract = rulebook.contract_of(request.route);
-        let same = rulebook.serial() == request.about.event.rulebook;
-        if let Some(contract) = contract.filter(|_| same && request.about.head_at.is_none()) {
+        if let Some(contract) = contract.filter(|_| request.about.head_at.is_none()) {
             request.overdue_at_ns = pipeline::overdue_at(contract.terms(), at);
         }
     }
@@ -273,8 +267,7 @@ impl Desk {
     pub fn complete(&mut self, token: OpenToken, completion: &Completion) {
         let Self {
             worker,
-            registry,
-            active,
+            books,
             producer,
             open,
             tally,
@@ -285,26 +278,22 @@ impl Desk {
             return;
         };
         let pending = &request.about;
-        let older;
-        let mut rulebook: &Rulebook = active.load();
-        if rulebook.serial() != pending.event.rulebook
-            && let Some(found) = registry.by_serial(pending.event.rulebook)
-        {
-            older = found;
-            rulebook = &older;
-        }
+        let serial = pending.event.rulebook;
+        let rulebook = books.of(serial);
         let observed = observed(rulebook, request, completion);
         let overdue = request.overdue;
         pipeline::complete(rulebook, *worker, &pending.admission, overdue, &observed);
-        let (route, method) = (request.route, pending.event.method);
+        let (number, method) = (rulebook.route(request.route).number(), pending.event.method);
         let whole_us = completion.at.micros_since(request.since);
-        tally.ended(&pending.admission, method, completion.status_sent, whole_us);
+        let status = completion.status_sent;
+        tally.ended(number, &pending.admission, method, status, whole_us);
         let retries = u64::from(completion.attempts.saturating_sub(1));
         let never_sent = u64::from(completion.never_sent) + u64::from(pending.waits);
         let unanswered = u64::from(completion.unanswered);
-        tally.attempts(route, retries, never_sent, unanswered);
+        tally.attempts(number, retries, never_sent, unanswered);
         write_end(producer, request, &observed);
         open.forget(token);
+        books.ended(serial);
     }
 
     /// Ends a request whose connection, hook or process broke off.
@@ -312,9 +301,11 @@ impl Desk {
         let Some(mut request) = self.open.close(token) else {
             return;
         };
-        let rulebook = self.rulebook(request.about.event.rulebook);
+        let serial = request.about.event.rulebook;
+        let rulebook = self.books.of(serial);
+        let number = rulebook.route(request.route).number();
         pipeline::abandon(
-            &rulebook,
+            rulebook,
             self.worker,
             &request.about.admission,
             request.overdue,
@@ -327,18 +318,20 @@ impl Desk {
             ending: Ending::ClientAbort,
         };
         let (admission, method) = (&request.about.admission, request.about.event.method);
-        self.tally.ended(admission, method, 0, observed.latency_us);
+        let latency_us = observed.latency_us;
+        self.tally.ended(number, admission, method, 0, latency_us);
         if request.about.waits {
-            self.tally.attempts(request.route, 0, 1, 0);
+            self.tally.attempts(number, 0, 1, 0);
         }
         write_end(&mut self.producer, &mut request, &observed);
+        self.books.ended(serial);
     }
 
     /// Records a head that could not be read.
     pub fn refused_in_parsing(&mut self, refused: &RefusedHead) -> DecisionId {
-        let rulebook = Arc::clone(self.active.load());
         let tier = self.listener_tier(refused.listener);
-        let (signals, judgement) = pipeline::judge_malformed(&rulebook, tier);
+        let rulebook = self.books.active();
+        let (signals, judgement) = pipeline::judge_malformed(rulebook, tier);
         let n = self.producer.next_number();
         let client = refused
             .peer
@@ -347,7 +340,7 @@ impl Desk {
         let event = DecisionEvent::unread(
             n,
             refused.at.wall_us,
-            &rulebook,
+            rulebook,
             client,
             signals,
             judgement,
@@ -363,16 +356,17 @@ impl Desk {
         let Self {
             open,
             producer,
-            registry,
+            books,
             worker,
             ..
         } = self;
+        // A worker without traffic must not keep an old rulebook from being forgotten.
+        books.active();
         for request in open.iter_mut() {
             if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
                 request.overdue = true;
-                if let Some(rulebook) = registry.by_serial(request.about.event.rulebook) {
-                    pipeline::note_overdue(&rulebook, *worker, request.route);
-                }
+                let rulebook = books.of(request.about.event.rulebook);
+                pipeline::note_overdue(rulebook, *worker, request.route);
             }
             if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
                 request.written = true;
@@ -383,10 +377,6 @@ impl Desk {
         producer.settle();
     }
 
-    fn rulebook(&mut self, serial: u32) -> Arc<Rulebook> {
-        rulebook_of(self.active.load(), &self.registry, serial)
-    }
-
     fn listener_tier(&self, listener: u16) -> Tier {
         let tiers = &self.settings.listener_tiers;
         tiers
@@ -394,15 +384,6 @@ impl Desk {
             .copied()
             .unwrap_or(Tier::ObserveOnly)
     }
-}
-
-/// The rulebook of a serial; the active one where there is no such one.
-fn rulebook_of(active: &Arc<Rulebook>, registry: &Registry, serial: u32) -> Arc<Rulebook> {
-    if active.serial() == serial {
-        return Arc::clone(active);
-    }
-    let found = registry.by_serial(serial);
-    found.unwrap_or_else(|| Arc::clone(active))
 }
 
 /// The contract that claims the path, whatever the method.

@@ -7,6 +7,7 @@
 
 mod arrival;
 mod bind;
+mod books;
 mod clerk;
 pub mod clock;
 pub mod desk;

@@ -21,7 +21,7 @@ use super::recovery::{Found, TornTail, find};
 use super::ring::{Consumer, Source};
 use super::rulebooks;
 use super::segment::{Disk, Segment};
-use super::stats::{Snapshot, Stats};
+use super::stats::{RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
 
@@ -162,6 +162,18 @@ impl Ledger {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.stats.snapshot()
+    }
+
+    /// How far the rings are filled now.
+    #[must_use]
+    pub fn mark(&self) -> RingMark {
+        self.stats.mark()
+    }
+
+    /// Whether every event that was in a ring at that moment has been encoded.
+    #[must_use]
+    pub fn has_taken(&self, mark: &RingMark) -> bool {
+        self.stats.has_taken(mark)
     }
 
     /// Chains a record that is not a request's (`kind` and `ts_us` included) and waits until it

@@ -44,6 +44,6 @@ pub use reader::{DirectoryLines, Line, Lines};
 pub use recovery::TornTail;
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
-pub use stats::Snapshot;
+pub use stats::{RingMark, Snapshot};
 pub use tail::Tail;
 pub use verify::{Damage, Report, Verdict, verify};

@@ -56,9 +56,15 @@ impl Counts {
     pub(super) fn lost(&self) -> u64 {
         self.lost_numbered() + self.lost_others() + self.stranded.load(Relaxed)
     }
+    pub(super) fn pushed(&self) -> u64 {
+        self.pushed.load(Relaxed)
+    }
+    /// Taken by the writer, or lost with it.
+    pub(super) fn gone(&self) -> u64 {
+        self.popped.load(Relaxed) + self.stranded.load(Relaxed)
+    }
     pub(super) fn queued(&self) -> u64 {
-        let gone = self.popped.load(Relaxed) + self.stranded.load(Relaxed);
-        self.pushed.load(Relaxed).saturating_sub(gone)
+        self.pushed().saturating_sub(self.gone())
     }
     pub(super) fn note_popped(&self, events: u64) {
         self.popped

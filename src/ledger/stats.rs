@@ -31,6 +31,10 @@ pub struct Snapshot {
     pub error: String,
 }
 
+/// How far the workers had filled their rings at some moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RingMark(Box<[u64]>);
+
 /// Shared between the writer thread and everyone who asks.
 #[derive(Debug)]
 pub(super) struct Stats {
@@ -77,6 +81,15 @@ impl Stats {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         text.1.clear();
         text.1.push_str(trouble.unwrap_or_default());
+    }
+
+    pub(super) fn mark(&self) -> RingMark {
+        RingMark(self.rings.iter().map(|ring| ring.pushed()).collect())
+    }
+
+    pub(super) fn has_taken(&self, mark: &RingMark) -> bool {
+        let mut rings = self.rings.iter().zip(&mark.0);
+        rings.all(|(ring, pushed)| ring.gone() >= *pushed)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {

@@ -21,6 +21,10 @@ pub struct Board {
     routes: Box<[Arc<RouteState>]>,
     touched: Box<[Touched]>,
     clients: Arc<Clients>,
+    /// How many boards came before it.
+    generation: u32,
+    /// The number of the next route that is new.
+    next_number: u32,
 }
 
 /// One bit per route, of one worker.
@@ -31,10 +35,17 @@ impl Board {
     /// A board for these contracts and so many workers, nothing seen yet.
     #[must_use]
     pub fn new<'n>(contracts: impl IntoIterator<Item = &'n str>, workers: usize) -> Self {
-        let clients = Arc::new(Clients::default());
-        Self::assemble(contracts, workers, clients, |name| {
-            Arc::new(RouteState::new(name, workers))
-        })
+        let blank = Self {
+            routes: Box::default(),
+            touched: (0..workers).map(|_| Touched(Box::default())).collect(),
+            clients: Arc::new(Clients::default()),
+            generation: 0,
+            next_number: 1,
+        };
+        Self {
+            generation: 0,
+            ..blank.successor(contracts)
+        }
     }
 
     /// A board for these contracts that takes over the state of those that `self` knows.
@@ -48,28 +59,60 @@ impl Board {
             .iter()
             .map(|route| (route.name(), route))
             .collect();
-        Self::assemble(contracts, workers, Arc::clone(&self.clients), |name| {
-            known.get(name).map_or_else(
-                || Arc::new(RouteState::new(name, workers)),
-                |route| Arc::clone(route),
-            )
-        })
-    }
-
-    fn assemble<'n>(
-        contracts: impl IntoIterator<Item = &'n str>,
-        workers: usize,
-        clients: Arc<Clients>,
-        route: impl FnMut(&str) -> Arc<RouteState>,
-    ) -> Self {
+        let mut next_number = self.next_number;
+        let mut new = |name: &str| {
+            if name == UNMATCHED {
+                return Arc::new(RouteState::numbered(name, workers, 0));
+            }
+            let number = next_number;
+            next_number = next_number.saturating_add(1);
+            Arc::new(RouteState::numbered(name, workers, number))
+        };
         let names = contracts.into_iter().chain([UNMATCHED]);
-        let routes: Box<[_]> = names.map(route).collect();
+        let routes: Box<[_]> = names
+            .map(|name| {
+                known
+                    .get(name)
+                    .map_or_else(|| new(name), |&kept| Arc::clone(kept))
+            })
+            .collect();
         let words = routes.len().div_ceil(64);
         let touched = || Touched((0..words).map(|_| AtomicU64::new(0)).collect());
         Self {
             touched: (0..workers).map(|_| touched()).collect(),
             routes,
-            clients,
+            clients: Arc::clone(&self.clients),
+            generation: self.generation.saturating_add(1),
+            next_number,
+        }
+    }
+
+    /// How many boards came before it: tells the boards of one process apart.
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The numbers of its routes, in their order.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.routes.iter().map(|route| route.number())
+    }
+
+    /// Passes on the marks of what ended here since, to the board that is ticked now. Marks of
+    /// contracts that it does not have any more fall away.
+    pub fn hand_marks_to(&self, newer: &Self) {
+        let mut places: Option<HashMap<u32, usize>> = None;
+        for word in 0..self.routes.len().div_ceil(64) {
+            let mut bits = self.take_touched(word);
+            while bits != 0 {
+                let route = word * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let places = places.get_or_insert_with(|| newer.numbers().zip(0..).collect());
+                let number = self.routes.get(route).map(|route| route.number());
+                if let Some(place) = number.and_then(|number| places.get(&number)) {
+                    let _ = newer.touch(0, *place);
+                }
+            }
         }
     }
 
@@ -190,6 +233,32 @@ mod tests {
             before.route(before.unmatched()).expect("there"),
             after.route(after.unmatched()).expect("there"),
         ));
+    }
+
+    #[test]
+    fn what_ends_under_an_older_rulebook_is_told_to_the_newer_one() {
+        let before = Board::new(["a", "b", "c"], 2);
+        let after = before.successor(["b", "c", "d"]);
+        for route in 0..3 {
+            before.touch(1, route).expect("there");
+        }
+        before.hand_marks_to(&after);
+        assert_eq!(after.take_touched(0), 0b011, "b and c; a is gone, d is new");
+        before.hand_marks_to(&after);
+        assert_eq!(after.take_touched(0), 0, "told once");
+    }
+
+    #[test]
+    fn a_number_is_never_given_to_another_contract() {
+        let numbers = |board: &Board| board.numbers().collect::<Vec<_>>();
+        let first = Board::new(["a", "b"], 1);
+        assert_eq!(numbers(&first), [1, 2, 0]);
+        let second = first.successor(["b", "c"]);
+        assert_eq!(numbers(&second), [2, 3, 0]);
+        let third = second.successor(["a", "b"]);
+        assert_eq!(numbers(&third), [4, 2, 0], "a is another one now");
+        let generations = [&first, &second, &third].map(Board::generation);
+        assert_eq!(generations, [0, 1, 2]);
     }
 
     #[test]

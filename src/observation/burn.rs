@@ -23,6 +23,9 @@ const PAIRS: [(usize, usize); 3] = [(0, 2), (1, 3), (3, 4)];
 /// After so long without a request every window is empty.
 pub(super) const LONGEST_MINUTES: u64 = 3 * 24 * 60;
 
+/// More than anybody observes: a forged snapshot must not overflow.
+pub(super) const OBSERVED_MAX: u64 = u32::MAX as u64;
+
 const MINUTE_BUCKETS: usize = 60;
 const FIVE_BUCKETS: usize = 72;
 const HOUR_BUCKETS: usize = 72;
@@ -264,7 +267,7 @@ impl BurnWindows {
         let [minute, five, hour] = saved.current;
         let mut windows = Self {
             sums: Default::default(),
-            observed_minutes: saved.observed_minutes,
+            observed_minutes: saved.observed_minutes.min(OBSERVED_MAX),
             phase: saved.phase % HOUR,
             minutes: Ring::restored(&saved.minutes, minute),
             fives: Ring::restored(&saved.fives, five),

@@ -54,6 +54,7 @@ const TIME_UNIT_SHIFT: u32 = 26;
 #[derive(Debug)]
 pub struct RouteState {
     name: Box<str>,
+    number: u32,
     salt: u64,
     published: CachePadded<RouteShared>,
     places: CachePadded<Places>,
@@ -66,8 +67,15 @@ impl RouteState {
     /// The state of a route of which nothing was seen.
     #[must_use]
     pub fn new(name: &str, workers: usize) -> Self {
+        Self::numbered(name, workers, 0)
+    }
+
+    /// The same with its number among all routes that a process has had.
+    #[must_use]
+    pub(super) fn numbered(name: &str, workers: usize, number: u32) -> Self {
         Self {
             name: name.into(),
+            number,
             salt: {
                 let mut hasher = SipHasher24::new();
                 hasher.write(name.as_bytes());
@@ -85,6 +93,14 @@ impl RouteState {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its number: the same on the boards of all rulebooks that have its contract, and never that
+    /// of another one, also not after its contract was removed. 0 is the unmatched route.
+    #[must_use]
+    #[inline]
+    pub const fn number(&self) -> u32 {
+        self.number
     }
 
     /// A number of its own among all contracts, for tables that several share.

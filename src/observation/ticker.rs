@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums};
+use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums, OBSERVED_MAX};
 use crate::observation::load::Load;
 use crate::observation::route_windows::{RouteWindows, SETTLED_MINUTES};
 use crate::observation::snapshot::{RouteSnapshot, Snapshot};
@@ -75,6 +75,9 @@ struct Slot {
 pub struct Ticker {
     slots: Vec<Slot>,
     active: Vec<usize>,
+    /// The numbers of the routes on the board that the windows belong to.
+    numbers: Vec<u32>,
+    generation: Option<u32>,
     ticked: Moment,
     minute: u64,
     /// The last minute in which any route was active.
@@ -142,6 +145,12 @@ impl Ticker {
         Some((self.minute + 1) * NANOS_PER_MINUTE)
     }
 
+    /// Whether the windows are those of that board; they follow it at the next tick.
+    #[must_use]
+    pub fn knows(&self, board: &Board) -> bool {
+        self.generation == Some(board.generation())
+    }
+
     /// When the last tick was.
     #[must_use]
     pub const fn ticked(&self) -> Moment {
@@ -200,7 +209,7 @@ impl Ticker {
             };
             restored += 1;
             restore_words(state, saved, age_us, now.monotonic_ns);
-            slot.observed_before = saved.burn.observed_minutes;
+            slot.observed_before = saved.burn.observed_minutes.min(OBSERVED_MAX);
             if saved.is_used() {
                 let mut windows = RouteWindows::restored(saved, self.minute, slot.first_whole);
                 windows.rest_until(self.minute, state.published());
@@ -238,7 +247,25 @@ impl Ticker {
             self.minute = now.monotonic_ns / NANOS_PER_MINUTE;
             self.busy_minute = self.minute;
         }
-        self.slots.resize_with(board.routes(), || Slot::new(now));
+        self.follow(board, now);
+    }
+
+    /// The windows go with their contracts to a new board; those of removed ones are dropped.
+    fn follow(&mut self, board: &Board, now: Moment) {
+        if self.knows(board) {
+            return;
+        }
+        let left = self.numbers.drain(..).zip(self.slots.drain(..));
+        let mut left: HashMap<u32, Slot> = left.collect();
+        self.numbers.extend(board.numbers());
+        let slot = |number| left.remove(number).unwrap_or_else(|| Slot::new(now));
+        self.slots = self.numbers.iter().map(slot).collect();
+        let is_active = |slot: &Slot| slot.windows.as_ref().is_some_and(|windows| windows.active);
+        let slots = self.slots.iter().enumerate();
+        self.active = slots
+            .filter_map(|(route, slot)| is_active(slot).then_some(route))
+            .collect();
+        self.generation = Some(board.generation());
     }
 
     /// A route about which something was said is looked at again: its distress may have changed.
@@ -367,6 +394,26 @@ mod tests {
 
     fn at(tick: u64) -> Moment {
         Moment::default().plus_nanos(tick * TICK_NS)
+    }
+
+    #[test]
+    fn windows_go_with_their_contract_to_a_new_board() {
+        let before = Board::new(["a", "b"], 1);
+        let mut ticker = Ticker::default();
+        for route in [0, 1, 1] {
+            let totals = before.touch(0, route).expect("there");
+            totals.note_offered(Offered::Ordinary);
+        }
+        ticker.tick(&before, at(10), &Bands::default(), calm);
+        let after = before.successor(["b", "c"]);
+        assert!(ticker.knows(&before) && !ticker.knows(&after));
+        ticker.tick(&after, at(11), &Bands::default(), calm);
+        let offered = |ticker: &Ticker, route| ticker.view(route).map(|view| view.short.offered);
+        assert_eq!(offered(&ticker, 0), Some(2), "b");
+        assert_eq!(offered(&ticker, 1), None, "c was never asked for");
+        assert_eq!(ticker.active, [0]);
+        ticker.tick(&after, at(11 + 700), &Bands::default(), calm);
+        assert_eq!(offered(&ticker, 0), Some(0), "its windows move on");
     }
 
     #[test]

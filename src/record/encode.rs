@@ -46,6 +46,7 @@ impl Encoder {
     pub fn encode(&mut self, line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &Event) {
         match event {
             Event::Decision(decision) => {
+                // Always found: a rulebook is kept until no event in a ring can name it.
                 if self.current.serial() != decision.rulebook
                     && let Some(rulebook) = self.registry.by_serial(decision.rulebook)
                 {

@@ -106,7 +106,8 @@ pub(crate) fn serve(
 ) -> (Admission, Completion) {
     let timed = worker.times_next();
     let admission = admit(rulebook, 0, pairing, &arrival());
-    worker.decision(&admission);
+    let number = rulebook.route(admission.route).number();
+    worker.decision(number, &admission);
     if timed {
         worker.decision_took(240);
     }
@@ -124,6 +125,6 @@ pub(crate) fn serve(
         },
     };
     complete(rulebook, 0, &admission, false, &completion);
-    worker.ended(&admission, Method::Get, status, latency_us);
+    worker.ended(number, &admission, Method::Get, status, latency_us);
     (admission, completion)
 }

@@ -1,8 +1,8 @@
 //! The name of one counted series, packed into a word so that a table can compare it at once.
 //!
-//! 5 bits family, 24 bits route, then three small label values of 10, 8 and 8 bits. The upper 9
-//! bits are 0: they are where the serial of a rulebook goes once rulebooks can change, because
-//! routes mean something in one rulebook only. A key is never 0, for 0 marks an empty slot.
+//! 5 bits family, 24 bits number of the route, then three small label values of 10, 8 and 8 bits.
+//! The number is the one that a route keeps from rulebook to rulebook and that no other one ever
+//! gets. The upper 9 bits are 0. A key is never 0, for 0 marks an empty slot.
 
 const ROUTE_SHIFT: u32 = 5;
 const A_SHIFT: u32 = 29;
@@ -52,7 +52,7 @@ impl Family {
 }
 
 /// A route that stands for all routes for which there was no room.
-pub const OTHER_ROUTE: usize = ROUTE_MASK as usize;
+pub const OTHER_ROUTE: u32 = ROUTE_MASK as u32;
 
 /// One series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +64,7 @@ impl Key {
     /// A route beyond 24 bits is counted with [`OTHER_ROUTE`].
     #[must_use]
     #[inline]
-    pub const fn of(family: Family, route: usize) -> Self {
+    pub const fn of(family: Family, route: u32) -> Self {
         let route = if route < OTHER_ROUTE {
             route
         } else {
@@ -127,10 +127,10 @@ impl Key {
             .find(|family| *family as u64 == number)
     }
 
-    /// The route.
+    /// The number of the route.
     #[must_use]
-    pub const fn route(self) -> usize {
-        (self.0 >> ROUTE_SHIFT & ROUTE_MASK) as usize
+    pub const fn route(self) -> u32 {
+        (self.0 >> ROUTE_SHIFT & ROUTE_MASK) as u32
     }
 
     /// The first label value.
@@ -172,10 +172,10 @@ mod tests {
                 assert_eq!(key.family(), Some(family));
                 assert_eq!((key.route(), key.first()), (route, a));
                 assert_eq!((key.second(), key.third()), (b, c));
-                assert_eq!(key.word() >> 55, 0, "kept free for the rulebook's serial");
+                assert_eq!(key.word() >> 55, 0, "not used");
             }
         }
-        assert_eq!(Key::of(Family::Retry, usize::MAX).route(), OTHER_ROUTE);
+        assert_eq!(Key::of(Family::Retry, u32::MAX).route(), OTHER_ROUTE);
         assert_eq!(Key::of(Family::Retry, 7).overflow().route(), OTHER_ROUTE);
         assert_eq!(Key::unrouted(Family::Refused).overflow().route(), 0);
     }

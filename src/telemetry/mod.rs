@@ -14,6 +14,7 @@ mod log_limit;
 pub mod names;
 mod process;
 mod render;
+mod route_names;
 mod routes;
 mod series;
 mod tally;
@@ -23,7 +24,7 @@ mod worker;
 
 pub use exposition::CONTENT_TYPE;
 pub use key::{Family, Key, OTHER_ROUTE};
-pub use render::{ConnectionCounts, ConnectionReader, Telemetry};
+pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};
 pub use series::OTHER;
 pub use tally::{Fill, Tally, TallyWriter};
 pub use worker::{DECISIONS_PER_TIMING, WorkerTally};

@@ -120,6 +120,10 @@ metrics! {
         "Always 1; content digest and serial of the rules in force. Serial 0 = unsigned local files.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",
         "1 when the newest attempt to load the configuration succeeded.";
+    RELOAD_SUCCEEDED = Gauge "tidegate_config_last_reload_success_timestamp_seconds" [] "seconds since 1970",
+        "When the configuration was last loaded with success.";
+    ACTIVATIONS = Counter "tidegate_bundle_activations_total" ["result"] "attempts",
+        "Attempts to put other rules in force: activated, unchanged, or refused because the files cannot be used.";
     TIER = Gauge "tidegate_tier" ["tier"] "1 or 0",
         "1 for the tier of the process, 0 for the others.";
     CLIENT_OVERFLOWS = Counter "tidegate_client_slots_overflow_total" [] "requests",

@@ -5,12 +5,13 @@
 //! registry and reading them back would add a lock and a copy, and no information.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ledger::Snapshot;
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
+use crate::telemetry::route_names::RouteNames;
 use crate::telemetry::routes::Named;
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
@@ -39,8 +40,42 @@ pub struct Telemetry {
     refusals: &'static [&'static str],
     connections: ConnectionReader,
     started: Moment,
-    reload_failed: AtomicBool,
+    reloads: Reloads,
+    names: Mutex<RouteNames>,
     named: Mutex<Named>,
+}
+
+/// How the attempts to load the configuration ended.
+#[derive(Debug, Default)]
+struct Reloads {
+    failed: AtomicBool,
+    ended: [AtomicU64; Reload::ALL.len()],
+    succeeded_us: AtomicU64,
+}
+
+/// How an attempt to load the configuration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// Other rules are in force.
+    Activated,
+    /// The files say what is in force already.
+    Unchanged,
+    /// The files cannot be used; the old rules stay.
+    Refused,
+}
+
+impl Reload {
+    const ALL: [Self; 3] = [Self::Activated, Self::Unchanged, Self::Refused];
+
+    /// The name in metrics, the log and status.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Activated => "activated",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl fmt::Debug for Telemetry {
@@ -69,7 +104,11 @@ impl Telemetry {
             refusals,
             connections,
             started,
-            reload_failed: AtomicBool::new(false),
+            reloads: Reloads {
+                succeeded_us: AtomicU64::new(started.wall_us),
+                ..Reloads::default()
+            },
+            names: Mutex::default(),
             named: Mutex::default(),
         }
     }
@@ -86,9 +125,27 @@ impl Telemetry {
         (self.connections)()
     }
 
-    /// The newest attempt to load the configuration succeeded, or did not.
-    pub fn note_reload(&self, succeeded: bool) {
-        self.reload_failed.store(!succeeded, Ordering::Relaxed);
+    /// An attempt to load the configuration ended.
+    pub fn note_reload(&self, ended: Reload, at: Moment) {
+        let failed = ended == Reload::Refused;
+        self.reloads.failed.store(failed, Ordering::Relaxed);
+        if !failed {
+            let at_us = at.wall_us;
+            self.reloads.succeeded_us.store(at_us, Ordering::Relaxed);
+        }
+        if let Some(count) = self.reloads.ended.get(ended as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A rulebook is about to be put in force: what is counted under it will have names.
+    pub fn announce(&self, rulebook: &Rulebook) {
+        self.names().learn(rulebook, &self.tallies);
+    }
+
+    fn names(&self) -> MutexGuard<'_, RouteNames> {
+        // Whoever panicked while it learned left names behind that are true.
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The text of a scrape. Costs time in proportion to the series; call it off the workers.
@@ -98,7 +155,10 @@ impl Telemetry {
         text.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         let started = self.started.wall_us as f64 / 1e6;
         text.sample(&names::START_TIME, &[], started);
-        Series::read(&self.tallies, rulebook, self.refusals).write(&mut text);
+        let mut names = self.names();
+        names.learn(rulebook, &self.tallies);
+        Series::read(&self.tallies, &names, self.refusals).write(&mut text);
+        drop(names);
         self.write_routes(&mut text, rulebook);
         write_ledger(&mut text, ledger);
         self.write_state(&mut text, rulebook);
@@ -119,8 +179,7 @@ impl Telemetry {
         // Rules from local files carry no serial of a bundle.
         let labels = [rulebook.digest_hex(), "0"];
         text.sample(&names::BUNDLE_INFO, &labels, 1.0);
-        let succeeded = !self.reload_failed.load(Ordering::Relaxed);
-        text.sample(&names::RELOAD_OK, &[], truth(succeeded));
+        self.reloads.write(text);
         for tier in Tier::ALL {
             let labels = [tier.name()];
             text.sample(&names::TIER, &labels, truth(tier == rulebook.tier()));
@@ -139,6 +198,19 @@ impl Telemetry {
         ];
         for (limit, number) in refused {
             text.sample(&names::CONNECTIONS_REFUSED, &[limit], number as f64);
+        }
+    }
+}
+
+impl Reloads {
+    fn write(&self, text: &mut Exposition) {
+        let succeeded = !self.failed.load(Ordering::Relaxed);
+        text.sample(&names::RELOAD_OK, &[], truth(succeeded));
+        let at_s = self.succeeded_us.load(Ordering::Relaxed) as f64 / 1e6;
+        text.sample(&names::RELOAD_SUCCEEDED, &[], at_s);
+        for (ended, count) in Reload::ALL.into_iter().zip(&self.ended) {
+            let count = count.load(Ordering::Relaxed);
+            text.sample(&names::ACTIVATIONS, &[ended.name()], count as f64);
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::pipeline;
 use crate::risk::{Reading, Subject, TABLE, budget_remaining_bp, burn_thousandths};
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
-use crate::telemetry::key::OTHER_ROUTE;
+use crate::telemetry::key;
 use crate::telemetry::names;
-use crate::telemetry::series::contract_label;
+use crate::telemetry::route_names::contract_label;
 use crate::units::BasisPoints;
 
 /// Upper bounds of upstream durations: 256 us, doubled up to 33.6 s.
@@ -23,6 +23,9 @@ const UPSTREAM_BOUNDS_US: [u64; 18] = [
     1_048_576, 2_097_152, 4_194_304, 8_388_608, 16_777_216, 33_554_432,
 ];
 
+/// Stands for all routes without a name of their own.
+const OTHER_ROUTE: usize = key::OTHER_ROUTE as usize;
+
 /// The most samples that one route has here: 21 of the histogram, seven factors, three changes and
 /// the state of its circuit, five burn rates, and four more.
 const SAMPLES_PER_ROUTE: u64 = 41;
@@ -32,26 +35,25 @@ const SAMPLES_PER_ROUTE: u64 = 41;
 /// A route keeps its name once it has it, or its counters would fall.
 #[derive(Debug, Default)]
 pub(super) struct Named {
-    serial: u32,
-    routes: BTreeSet<usize>,
+    generation: u32,
+    numbers: BTreeSet<u32>,
 }
 
 impl Named {
-    /// Adds routes as long as their samples fit into `series_max`.
-    fn extend(&mut self, serial: u32, used: impl Iterator<Item = usize>, series_max: u64) {
-        if self.serial != serial {
-            // Routes mean something in one rulebook only.
-            *self = Self {
-                serial,
-                routes: BTreeSet::new(),
-            };
+    /// Adds routes, by number, as long as their samples fit into `series_max`.
+    fn extend(&mut self, generation: u32, used: impl Iterator<Item = u32>, series_max: u64) {
+        let used: BTreeSet<u32> = used.collect();
+        if self.generation != generation {
+            // Removed contracts make room.
+            self.generation = generation;
+            self.numbers.retain(|number| used.contains(number));
         }
         let most = usize::try_from(series_max / SAMPLES_PER_ROUTE).unwrap_or(usize::MAX);
-        for route in used {
-            if self.routes.len() >= most {
+        for number in used {
+            if self.numbers.len() >= most {
                 break;
             }
-            self.routes.insert(route);
+            self.numbers.insert(number);
         }
     }
 }
@@ -89,11 +91,12 @@ pub(super) fn write(
         .map(|route| (route, board.totals(route)))
         .filter(|(_, totals)| *totals != TotalsReading::default())
         .collect();
-    let routes = used.iter().map(|(route, _)| *route);
-    named.extend(rulebook.serial(), routes, series_max);
+    let number = |route: usize| rulebook.route(route).number();
+    let numbers = used.iter().map(|(route, _)| number(*route));
+    named.extend(board.generation(), numbers, series_max);
     let mut sums: BTreeMap<usize, Sums> = BTreeMap::new();
     for (route, totals) in &used {
-        let own = named.routes.contains(route);
+        let own = named.numbers.contains(&number(*route));
         let place = if own { *route } else { OTHER_ROUTE };
         sums.entry(place).or_default().add(board, *route, totals);
     }
@@ -246,9 +249,9 @@ mod tests {
         let room = 3 * SAMPLES_PER_ROUTE;
         named.extend(0, [5, 9].into_iter(), room);
         named.extend(0, [1, 2, 5, 9].into_iter(), room);
-        assert_eq!(named.routes, [1, 5, 9].into());
-        named.extend(1, [2, 3].into_iter(), room);
-        assert_eq!(named.routes, [2, 3].into(), "another rulebook");
+        assert_eq!(named.numbers, [1, 5, 9].into());
+        named.extend(1, [2, 3, 9].into_iter(), room);
+        assert_eq!(named.numbers, [2, 3, 9].into(), "1 and 5 were removed");
     }
 
     #[test]

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::contract::{Contract, Method};
+use crate::contract::Method;
 use crate::decision::Reason;
-use crate::observation::UNMATCHED;
 use crate::policy::rules::Severity;
-use crate::rulebook::Rulebook;
 use crate::telemetry::buckets::{DECISION_BOUNDS_NS, REQUEST_BOUNDS_US, SUM};
 use crate::telemetry::exposition::Exposition;
-use crate::telemetry::key::{Family, Key, OTHER_ROUTE};
+use crate::telemetry::key::{Family, Key};
 use crate::telemetry::names::{self, Metric};
+use crate::telemetry::route_names::RouteNames;
 use crate::telemetry::tally::{Fill, Tally};
 use crate::telemetry::worker::{CONTRACTED, FORWARDED};
 use crate::units::{Action, Tier};
@@ -48,7 +47,7 @@ impl<'a> Series<'a> {
     /// Sums the tables of all workers.
     pub(super) fn read(
         tallies: &[Arc<Tally>],
-        rulebook: &'a Rulebook,
+        names: &'a RouteNames,
         refusals: &'a [&'static str],
     ) -> Self {
         let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
@@ -64,13 +63,13 @@ impl<'a> Series<'a> {
             series.room += tally.room();
         }
         for (key, count) in sums {
-            series.take(rulebook, refusals, key, count);
+            series.take(names, refusals, key, count);
         }
         series
     }
 
-    fn take(&mut self, rulebook: &'a Rulebook, refusals: &'a [&'static str], key: Key, count: u64) {
-        let contract = contract_label(rulebook, key.route());
+    fn take(&mut self, names: &'a RouteNames, refusals: &'a [&'static str], key: Key, count: u64) {
+        let contract = names.contract(key.route());
         let alone = [contract, "", "", ""];
         match key.family() {
             Some(Family::Decision) => self.take_decision(contract, key, count),
@@ -84,8 +83,7 @@ impl<'a> Series<'a> {
                 add(&mut self.requests, labels, count);
             }
             Some(Family::Duration) => {
-                let route = route_label(rulebook, key.route());
-                let labels = (route, method_label(key), key.first());
+                let labels = (names.template(key.route()), method_label(key), key.first());
                 add_bucket(self.durations.entry(labels).or_default(), key, count);
             }
             Some(Family::DecisionDuration) => add_bucket(&mut self.timings, key, count),
@@ -206,23 +204,6 @@ fn write_histogram(
 ) {
     if let Some((sum, buckets)) = counts.split_last() {
         text.histogram(metric, values, bounds, buckets, *sum, per_second);
-    }
-}
-
-/// The name of a route: its contract's, or one of two that no contract can have.
-pub(super) fn contract_label(rulebook: &Rulebook, route: usize) -> &str {
-    match rulebook.contract_of(route) {
-        Some(contract) => contract.id().as_str(),
-        None if route == OTHER_ROUTE => OTHER,
-        None => UNMATCHED,
-    }
-}
-
-/// The template of a route; it never holds anything that a client sent.
-fn route_label(rulebook: &Rulebook, route: usize) -> &str {
-    match rulebook.contract_of(route).map(Contract::template) {
-        Some(template) => template,
-        None => contract_label(rulebook, route),
     }
 }
 

@@ -4,11 +4,13 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::contract::Pairing;
+use crate::contract::{Catalogue, Pairing};
 use crate::ledger::Snapshot;
 use crate::observation::{BURN_WINDOW_NAMES, Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
-use crate::telemetry::fixture::{arrival, content, known, registry, serve, telemetry};
+use crate::policy::rules::Rules;
+use crate::rulebook::RulebookParts;
+use crate::telemetry::fixture::{arrival, content, contracts, known, registry, serve, telemetry};
 use crate::telemetry::{WorkerTally, names};
 use crate::units::{Millis, Tier};
 
@@ -36,8 +38,8 @@ fn scrape(tier: Tier) -> String {
     for _ in 0..40 {
         serve(&rulebook, &worker, Pairing::Unknown, 700);
     }
-    worker.attempts(0, 2, 1, 1);
-    worker.pushed_back(0);
+    worker.attempts(rulebook.route(0).number(), 2, 1, 1);
+    worker.pushed_back(rulebook.route(0).number());
     worker.refused(1);
     worker.refused(1);
     let mut ticker = Ticker::default();
@@ -256,7 +258,7 @@ fn a_full_table_loses_no_count_and_says_so() {
     let (worker, tally) = WorkerTally::new(48);
     let (admission, _) = serve(&rulebook, &worker, known(0), 700);
     for status in 200..300 {
-        worker.ended(&admission, crate::contract::Method::Get, status, 700);
+        worker.ended(1, &admission, crate::contract::Method::Get, status, 700);
     }
     let text = telemetry(vec![tally.clone()]).render(&rulebook, &ledger());
     let other = "http_route=\"_other\"";
@@ -276,6 +278,67 @@ fn a_full_table_loses_no_count_and_says_so() {
         assert_eq!(value(&text, &series), want as f64, "{result}");
         assert!(want > 0, "{result}");
     }
+}
+
+#[test]
+fn samples_stay_with_their_contract_when_the_rules_change() {
+    let registry = registry(Tier::Control);
+    let before = registry.active().load_full();
+    let (worker, tally) = WorkerTally::new(1_000);
+    let telemetry = telemetry(vec![tally]);
+    for route in [0, 1, 1] {
+        serve(&before, &worker, known(route), 700);
+    }
+    telemetry.announce(&before);
+    // Only the second contract stays, and takes the place of the first.
+    let swap = |keep: &str| {
+        let mut contracts = contracts();
+        contracts.retain(|contract| contract.id().as_str() == keep);
+        let parts = RulebookParts {
+            catalogue: Catalogue::build(contracts).expect("no collision"),
+            rules: Rules::default(),
+            tier: Tier::Control,
+            content_digest: [1; 32],
+            default_upstream: "orders".into(),
+            workers: 1,
+        };
+        registry.swap_under(parts, None, |rulebook| telemetry.announce(rulebook))
+    };
+    let after = swap("status_v1");
+    serve(&after, &worker, known(0), 700);
+    // Ended under the older rules, late.
+    serve(&before, &worker, known(0), 700);
+    let text = telemetry.render(&after, &ledger());
+    let count = |text: &str, metric: &str, contract: &str| {
+        value(text, &format!("{metric}{{contract=\"{contract}\"}}"))
+    };
+    assert_eq!(count(&text, "tidegate_forwarded_total", "status_v1"), 3.0);
+    assert_eq!(
+        count(&text, "tidegate_forwarded_total", "deploy_get_v1"),
+        2.0
+    );
+    let upstream = "tidegate_upstream_request_duration_seconds_count";
+    assert_eq!(count(&text, upstream, "status_v1"), 3.0);
+    assert!(!text.contains(&format!("{upstream}{{contract=\"deploy_get_v1\"")));
+    let template = "http_route=\"/api/v1/deployments/{id}\"";
+    assert_eq!(
+        sum(
+            &text,
+            "http_server_request_duration_seconds_count",
+            template
+        ),
+        2.0
+    );
+    // Back again, it goes on under its old name although it is another route.
+    let again = swap("deploy_get_v1");
+    serve(&again, &worker, known(0), 700);
+    let text = telemetry.render(&again, &ledger());
+    assert_eq!(
+        count(&text, "tidegate_forwarded_total", "deploy_get_v1"),
+        3.0
+    );
+    assert_eq!(count(&text, "tidegate_forwarded_total", "status_v1"), 3.0);
+    assert!(!text.contains("\"_other\",method"), "everything has a name");
 }
 
 #[test]

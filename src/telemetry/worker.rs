@@ -45,9 +45,11 @@ impl WorkerTally {
         self.decisions.get().is_multiple_of(DECISIONS_PER_TIMING)
     }
 
-    /// A decision was made: once per admission, when it is made.
+    /// A decision was made: once per admission, when it is made. `number` is that of its route
+    /// ([`crate::observation::RouteState::number`]): its place on the board means something under
+    /// one rulebook only.
     #[inline]
-    pub fn decision(&self, admission: &Admission) {
+    pub fn decision(&self, number: u32, admission: &Admission) {
         self.decisions.set(self.decisions.get().wrapping_add(1));
         let (decision, permit) = (&admission.judgement.decision, &admission.judgement.permit);
         let mut facts = permit.tier() as u8;
@@ -57,7 +59,7 @@ impl WorkerTally {
         if admission.contracted {
             facts |= CONTRACTED;
         }
-        let key = Key::of(Family::Decision, admission.route)
+        let key = Key::of(Family::Decision, number)
             .a(decision.deciding() as u16)
             .b(decision.severity() as u8)
             .c(facts);
@@ -89,16 +91,21 @@ impl WorkerTally {
     ///
     /// `duration_us` is from the complete head to the last byte of the answer.
     #[inline]
-    pub fn ended(&self, admission: &Admission, method: Method, status: u16, duration_us: u64) {
+    pub fn ended(
+        &self,
+        number: u32,
+        admission: &Admission,
+        method: Method,
+        status: u16,
+        duration_us: u64,
+    ) {
         let status = if status < 1_000 { status } else { 0 };
-        let key = Key::of(Family::Request, admission.route)
+        let key = Key::of(Family::Request, number)
             .a(status / 100)
             .b(method as u8)
             .c(admission.judgement.decision.severity() as u8);
         self.writer.add(key, 1);
-        let key = Key::of(Family::Duration, admission.route)
-            .a(status)
-            .b(method as u8);
+        let key = Key::of(Family::Duration, number).a(status).b(method as u8);
         let place = bucket(&REQUEST_BOUNDS_US, duration_us);
         self.writer.add(key.c(place), 1);
         self.writer.add(key.c(SUM), duration_us);
@@ -107,23 +114,23 @@ impl WorkerTally {
     /// What it took to reach the upstream: further attempts, attempts that no upstream got, and
     /// those of which nobody knows.
     #[inline]
-    pub fn attempts(&self, route: usize, retries: u64, never_sent: u64, unanswered: u64) {
+    pub fn attempts(&self, number: u32, retries: u64, never_sent: u64, unanswered: u64) {
         if retries > 0 {
-            self.writer.add(Key::of(Family::Retry, route), retries);
+            self.writer.add(Key::of(Family::Retry, number), retries);
         }
         if never_sent > 0 {
             self.writer
-                .add(Key::of(Family::NeverSent, route), never_sent);
+                .add(Key::of(Family::NeverSent, number), never_sent);
         }
         if unanswered > 0 {
             self.writer
-                .add(Key::of(Family::Unanswered, route), unanswered);
+                .add(Key::of(Family::Unanswered, number), unanswered);
         }
     }
 
     /// An upstream asked for fewer requests: 429, or 503 with Retry-After.
-    pub fn pushed_back(&self, route: usize) {
-        self.writer.add(Key::of(Family::Pushback, route), 1);
+    pub fn pushed_back(&self, number: u32) {
+        self.writer.add(Key::of(Family::Pushback, number), 1);
     }
 
     /// A head was refused before it could be judged; `reason` is its place in the table of names

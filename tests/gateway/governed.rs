@@ -144,7 +144,7 @@ impl Governed {
             0,
             BOOT,
             Arc::new(desk_settings),
-            Arc::clone(&registry),
+            &registry,
             producer,
             tally,
         );

@@ -16,6 +16,7 @@ mod leaving;
 mod observing;
 mod process;
 mod recording;
+mod reloading;
 mod restarting;
 mod starting;
 mod stopping;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use crate::wire::{Client, Message, eventually};
 pub(crate) struct Process {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
@@ -57,7 +59,7 @@ impl Process {
         let log: Arc<Mutex<Vec<Value>>> = Arc::default();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let notes = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 // A message of a start that failed is no JSON.
                 let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
@@ -68,6 +70,7 @@ impl Process {
         let mut process = Self {
             child,
             log,
+            reader: Some(reader),
             addresses: Vec::new(),
             admin: none,
         };
@@ -123,6 +126,28 @@ impl Process {
         client.response()
     }
 
+    /// Posts JSON to the admin listener.
+    pub(crate) fn post(&self, path: &str, body: &str) -> Message {
+        let mut client = Client::connect(self.admin);
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.admin,
+            body.len()
+        ));
+        client.response()
+    }
+
+    /// What `/v1/status` says.
+    pub(crate) fn status(&self) -> Value {
+        serde_json::from_slice(&self.ask("/v1/status").body).unwrap()
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The lines of the scrape that are series.
     pub(crate) fn series(&self) -> Vec<String> {
         let scrape = self.ask("/metrics");
@@ -162,6 +187,8 @@ impl Process {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // What it said last may not have been read yet.
+        self.reader.take().unwrap().join().unwrap();
         (status.unwrap(), self.log())
     }
 

@@ -139,7 +139,7 @@ fn hup_does_not_end_the_process() {
     let reloads = |process: &Process| {
         let log = process.log();
         log.iter()
-            .filter(|entry| entry["event"] == "reload_unavailable")
+            .filter(|entry| entry["event"] == "reload_unchanged")
             .count()
     };
     for count in 1..=3 {
@@ -150,7 +150,7 @@ fn hup_does_not_end_the_process() {
     }
     assert_eq!(
         process.metric("tidegate_config_last_reload_successful", ""),
-        0.0
+        1.0
     );
     process.stop();
 }

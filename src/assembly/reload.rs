@@ -1,0 +1,188 @@
+//! The one path by which other contracts and rules come into force, whatever asked for it.
+//!
+//! A thread of its own reads, checks and compiles the files, writes the content beside the ledger,
+//! and only then swaps one pointer. All or nothing: where anything is wrong the old rulebook stays,
+//! and status, log and metrics say why until it is mended. What takes a restart is named, and the
+//! rest still comes into force. Deliberately not here: how the files are read.
+
+mod loader;
+mod telling;
+mod watch;
+
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::admin::{Activation, Later, Levers, Lowering, Standing, Trigger};
+use crate::assembly::StartError;
+use crate::assembly::kill_switch::KillSwitch;
+use crate::config::{Settings, Sources, Stamp};
+use crate::gateway::clock;
+use crate::ledger::Ledger;
+use crate::rulebook::Registry;
+use crate::telemetry::Telemetry;
+use crate::units::Tier;
+use loader::Loader;
+use watch::Watch;
+
+/// What a reload works on.
+pub(super) struct ReloadParts {
+    pub(super) registry: Arc<Registry>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) kill_switch: KillSwitch,
+    pub(super) workers: usize,
+    pub(super) sources: Sources,
+    pub(super) stamp: Stamp,
+}
+
+enum Ask {
+    Load(Trigger, Option<oneshot::Sender<Activation>>),
+    End,
+}
+
+/// What the thread and those who ask have in common.
+struct Shared {
+    registry: Arc<Registry>,
+    kill_switch: KillSwitch,
+    last: Mutex<Last>,
+}
+
+struct Last {
+    active_since_us: u64,
+    reload: Option<Activation>,
+}
+
+impl Shared {
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self) -> Standing {
+        let last = self.last();
+        Standing {
+            active_since_us: last.active_since_us,
+            last_reload: last.reload.clone(),
+            kill_switch: self.kill_switch.state(),
+        }
+    }
+
+    fn lower(&self, tier: Tier) -> Lowering {
+        let before = self.registry.active().load().serial();
+        let lowering = self.kill_switch.lower(tier, &self.registry);
+        let active = self.registry.active().load_full();
+        if active.serial() != before {
+            self.last().active_since_us = clock::now().wall_us;
+        }
+        match &lowering {
+            Lowering::Lowered(tier) => {
+                tracing::warn!(event = "tier_lowered", tier = tier.name());
+            }
+            Lowering::NotKept(tier, error) => {
+                tracing::error!(event = "tier_lowered_not_kept", tier = tier.name(), error);
+            }
+            Lowering::NotLower(now) => {
+                tracing::warn!(event = "tier_not_lowered", tier = now.name());
+            }
+        }
+        lowering
+    }
+}
+
+/// The handle of the thread that reloads; the thread ends when this is dropped.
+pub(super) struct Reloader {
+    asks: Sender<Ask>,
+    shared: Arc<Shared>,
+}
+
+impl Reloader {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// [`StartError::Thread`].
+    pub(super) fn start(parts: ReloadParts) -> Result<Self, StartError> {
+        let (asks, inbox) = channel();
+        let kill_switch = parts.kill_switch;
+        tell_kill_switch(&kill_switch);
+        let shared = Arc::new(Shared {
+            registry: parts.registry,
+            kill_switch,
+            last: Mutex::new(Last {
+                active_since_us: clock::now().wall_us,
+                reload: None,
+            }),
+        });
+        let loader = Loader {
+            shared: Arc::clone(&shared),
+            ledger: parts.ledger,
+            telemetry: parts.telemetry,
+            settings: parts.settings,
+            workers: parts.workers,
+            needs_restart: Vec::new(),
+            watch: Watch::new(parts.sources, parts.stamp),
+        };
+        std::thread::Builder::new()
+            .name("reloader".to_owned())
+            .spawn(move || loader.run(&inbox))
+            .map_err(|error| StartError::Thread {
+                name: "reloader",
+                error,
+            })?;
+        Ok(Self { asks, shared })
+    }
+
+    /// What a HUP signal calls: asks, and does not wait.
+    pub(super) fn on_signal(&self) -> impl Fn() + Send + Sync + 'static {
+        let asks = self.asks.clone();
+        move || {
+            // Nobody listens any more only when the gateway ends.
+            let _ = asks.send(Ask::Load(Trigger::Signal, None));
+        }
+    }
+
+    /// What the admin listener may pull.
+    pub(super) fn levers(&self) -> Levers {
+        let asks = self.asks.clone();
+        let (lowered, told) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        Levers {
+            reload: Box::new(move || {
+                let (answer, later) = oneshot::channel();
+                let _ = asks.send(Ask::Load(Trigger::Admin, Some(answer)));
+                later
+            }),
+            lower: Box::new(move |tier| lower_aside(Arc::clone(&lowered), tier)),
+            standing: Box::new(move || told.standing()),
+        }
+    }
+}
+
+impl Drop for Reloader {
+    fn drop(&mut self) {
+        // It may be compiling; nobody has to wait for that.
+        let _ = self.asks.send(Ask::End);
+    }
+}
+
+/// On a thread of its own: it writes a file, and must not wait behind a reload.
+fn lower_aside(shared: Arc<Shared>, tier: Tier) -> Later<Lowering> {
+    let (answer, later) = oneshot::channel();
+    let spawned = std::thread::Builder::new()
+        .name("tier".to_owned())
+        .spawn(move || answer.send(shared.lower(tier)));
+    if let Err(error) = spawned {
+        tracing::error!(event = "tier_not_lowered", %error);
+    }
+    later
+}
+
+fn tell_kill_switch(kill_switch: &KillSwitch) {
+    let state = kill_switch.state();
+    if let Some(error) = &state.trouble {
+        tracing::error!(event = "kill_switch_unreadable", error);
+    }
+    if let Some(tier) = state.ceiling {
+        tracing::warn!(event = "kill_switch_holds", tier = tier.name());
+    }
+}

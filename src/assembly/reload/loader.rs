@@ -1,0 +1,177 @@
+//! The thread that loads the files and puts them in force.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+
+use super::telling::{about, finding, tell};
+use super::watch::Watch;
+use super::{Ask, Shared};
+use crate::admin::{Activation, Trigger};
+use crate::assembly::restart;
+use crate::config::{Loaded, Settings, load};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::gateway::clock;
+use crate::ledger::Ledger;
+use crate::rulebook::{Rulebook, RulebookParts};
+use crate::telemetry::{Reload, Telemetry};
+
+/// What the thread works with.
+pub(super) struct Loader {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) workers: usize,
+    pub(super) watch: Watch,
+    /// What the newest files that could be read say otherwise than what runs.
+    pub(super) needs_restart: Vec<&'static str>,
+}
+
+impl Loader {
+    /// The thread's life.
+    pub(super) fn run(mut self, inbox: &Receiver<Ask>) {
+        loop {
+            let asked = if self.settings.watch {
+                inbox.recv_timeout(self.watch.look_every())
+            } else {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            let (trigger, mut answers) = match asked {
+                Ok(Ask::Load(trigger, answer)) => (trigger, Vec::from_iter(answer)),
+                Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if self.watch.look() => (Trigger::Watch, Vec::new()),
+                Err(RecvTimeoutError::Timeout) => continue,
+            };
+            // Whoever asked before the files are read is served by this reading.
+            for more in inbox.try_iter() {
+                match more {
+                    Ask::Load(_, answer) => answers.extend(answer),
+                    Ask::End => return,
+                }
+            }
+            let activation = self.reload(trigger);
+            for answer in answers {
+                // Whoever asked may have left.
+                let _ = answer.send(activation.clone());
+            }
+        }
+    }
+
+    fn reload(&mut self, trigger: Trigger) -> Activation {
+        let before = self.watch.stamp();
+        let ended = self.load().and_then(|loaded| self.activate(loaded));
+        let (result, found) = match ended {
+            Ok(ended) => ended,
+            Err(found) => {
+                self.watch.refused(&found, &before);
+                (Reload::Refused, found)
+            }
+        };
+        self.conclude(result, trigger, &found)
+    }
+
+    fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
+        let main = self.watch.main();
+        // A file that brings a reader down must not bring down those who will read the next one.
+        let loaded = catch_unwind(AssertUnwindSafe(|| load(main))).unwrap_or_else(|_| {
+            let message = "reading it ended in a panic, which is a fault of this program";
+            Err(vec![about(main, Code::Unreadable, message.to_owned())])
+        })?;
+        self.needs_restart = restart::needed(&self.settings, &loaded.settings);
+        let missing = self.missing_upstreams(&loaded);
+        if missing.is_empty() {
+            return Ok(loaded);
+        }
+        Err(missing)
+    }
+
+    /// Contracts whose upstream this process does not have.
+    fn missing_upstreams(&self, loaded: &Loaded) -> Vec<Diagnostic> {
+        let runs = |name: &str| self.settings.upstreams.iter().any(|u| *u.name == *name);
+        let mut found = Vec::new();
+        for contract in loaded.catalogue.contracts() {
+            let named = [contract.upstream(), contract.divert_upstream()];
+            for upstream in named.into_iter().flatten().filter(|name| !runs(name)) {
+                let id = contract.id().as_str();
+                let message = format!(
+                    "contract '{id}' names the upstream '{upstream}', which this process does not \
+                     run; new upstreams take a restart"
+                );
+                found.push(about(self.watch.main(), Code::UnknownUpstream, message));
+            }
+        }
+        found
+    }
+
+    /// Puts in force what was loaded, where it is something else than what is.
+    fn activate(&mut self, loaded: Loaded) -> Result<(Reload, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let Loaded {
+            settings,
+            catalogue,
+            rules,
+            content,
+            warnings,
+            sources,
+            stamp,
+            ..
+        } = loaded;
+        let digest = content.digest_hex();
+        if let Err(error) = self.ledger.persist_rulebook(&digest, content.bytes()) {
+            let message = format!("its content cannot be kept beside the ledger: {error}");
+            return Err(vec![about(self.watch.main(), Code::Unreadable, message)]);
+        }
+        let parts = RulebookParts {
+            catalogue,
+            rules,
+            tier: settings.tier,
+            content_digest: *content.digest(),
+            default_upstream: self.settings.default_upstream.clone(),
+            workers: self.workers,
+        };
+        let registry = &self.shared.registry;
+        let activated = self.shared.kill_switch.reread(|ceiling| {
+            let active = registry.active().load_full();
+            let tier = settings.tier.min(ceiling);
+            if active.digest_hex() == digest && active.tier() == tier {
+                // The same rules, perhaps with another reason for their tier.
+                registry.note_tiers(settings.tier, ceiling);
+                return false;
+            }
+            let announce = |rulebook: &Rulebook| self.telemetry.announce(rulebook);
+            registry.swap_under(parts, Some(ceiling), announce);
+            true
+        });
+        self.watch.loaded(sources, stamp);
+        let result = if activated {
+            Reload::Activated
+        } else {
+            Reload::Unchanged
+        };
+        Ok((result, warnings))
+    }
+
+    fn conclude(&self, result: Reload, trigger: Trigger, found: &[Diagnostic]) -> Activation {
+        let now = clock::now();
+        self.telemetry.note_reload(result, now);
+        let active = self.shared.registry.active().load_full();
+        let activation = Activation {
+            result,
+            trigger,
+            at_us: now.wall_us,
+            serial: active.serial(),
+            digest: active.digest_hex().to_owned(),
+            tier: active.tier(),
+            findings: found.iter().map(finding).collect(),
+            needs_restart: self.needs_restart.clone(),
+        };
+        let mut last = self.shared.last();
+        if result == Reload::Activated {
+            last.active_since_us = now.wall_us;
+        }
+        last.reload = Some(activation.clone());
+        drop(last);
+        tell(&activation, active.catalogue().len());
+        activation
+    }
+}

@@ -1,0 +1,204 @@
+//! `tidegate status`: what is in force, since when, and what is wrong.
+
+use std::fmt::Write;
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::cli::admin::{AdminArgs, Request};
+use crate::cli::exit::{OK, Outcome};
+use crate::cli::reload::summary;
+use crate::gateway::clock;
+
+/// Says what the running gateway has in force.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Which gateway.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// How it is written to stdout.
+    #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
+    pub format: StatusFormat,
+}
+
+/// The form of the status.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum StatusFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// As the admin listener tells it.
+    Json,
+}
+
+/// Runs the verb; the result is the exit code: 0, 69 where no gateway answers.
+#[must_use]
+pub fn run(args: &StatusArgs) -> u8 {
+    let outcome = match args.admin.ask(Request::Get("/v1/status")) {
+        Ok(answer) if answer.status == 200 => Outcome {
+            stdout: match args.format {
+                StatusFormat::Text => text(&answer.body, clock::now().wall_us / 1_000),
+                StatusFormat::Json => format!("{:#}\n", answer.body),
+            },
+            stderr: String::new(),
+            code: OK,
+        },
+        Ok(answer) => answer.refused(),
+        Err(outcome) => outcome,
+    };
+    outcome.print()
+}
+
+/// One line per subject.
+fn text(status: &Value, now_ms: u64) -> String {
+    let word = |path| status.pointer(path).and_then(Value::as_str);
+    let number = |path| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let since = |at_ms: u64| age(now_ms.saturating_sub(at_ms) / 1_000);
+    let mut out = String::new();
+    let mut line = |subject: &str, said: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{subject:<13} {said}");
+    };
+    line("tier", word("/tier").unwrap_or("?").to_owned());
+    line("kill switch", kill_switch(status));
+    line(
+        "rulebook",
+        format!(
+            "serial {}, digest {}, for {}",
+            number("/serial"),
+            word("/policy_hash").unwrap_or("?"),
+            since(number("/active_since_unix_ms")),
+        ),
+    );
+    line("contracts", number("/contracts").to_string());
+    line("last reload", last_reload(status, &since));
+    let keys = status.pointer("/needs_restart").and_then(Value::as_array);
+    let keys = keys.into_iter().flatten().filter_map(Value::as_str);
+    let keys: Vec<&str> = keys.collect();
+    if !keys.is_empty() {
+        line("restart for", keys.join(", "));
+    }
+    line("ready", ready(status));
+    line("ledger", ledger(status));
+    line(
+        "workers",
+        format!(
+            "{}, up for {}, version {}",
+            number("/workers"),
+            since(number("/started_unix_s") * 1_000),
+            word("/version").unwrap_or("?"),
+        ),
+    );
+    out
+}
+
+fn kill_switch(status: &Value) -> String {
+    let word = |path| status.pointer(path).and_then(Value::as_str);
+    let said = match word("/kill_switch/tier") {
+        Some(tier) => format!("{tier} at most, until 'tidegate tier reset'"),
+        None => "not used".to_owned(),
+    };
+    match word("/kill_switch/trouble") {
+        Some(trouble) => format!("{said}; {trouble}"),
+        None => said,
+    }
+}
+
+fn last_reload(status: &Value, since: &impl Fn(u64) -> String) -> String {
+    let Some(last) = status.get("last_reload").filter(|last| last.is_object()) else {
+        return "none since the start".to_owned();
+    };
+    let word = |key| last.get(key).and_then(Value::as_str).unwrap_or("?");
+    let at_ms = last.get("at_unix_ms").and_then(Value::as_u64);
+    let mut said = format!(
+        "{}, by {}, {} ago",
+        word("result"),
+        word("trigger"),
+        since(at_ms.unwrap_or_default())
+    );
+    let (_, findings) = summary(last);
+    for finding in findings.lines() {
+        said += "\n  ";
+        said += finding;
+    }
+    said
+}
+
+fn ready(status: &Value) -> String {
+    let reasons = status.get("unready_reasons").and_then(Value::as_array);
+    let reasons = reasons.into_iter().flatten().filter_map(Value::as_str);
+    let reasons: Vec<&str> = reasons.collect();
+    if reasons.is_empty() {
+        return "yes".to_owned();
+    }
+    format!("no: {}", reasons.join("; "))
+}
+
+fn ledger(status: &Value) -> String {
+    let number = |path| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let ok = status.pointer("/ledger/ok").and_then(Value::as_bool);
+    let error = status.pointer("/ledger/error").and_then(Value::as_str);
+    format!(
+        "{}, {} records, {} lost, {} waiting{}",
+        if ok == Some(true) { "ok" } else { "NOT OK" },
+        number("/ledger/records"),
+        number("/ledger/lost"),
+        number("/ledger/queued"),
+        match error {
+            Some(error) if !error.is_empty() => format!("; {error}"),
+            _ => String::new(),
+        }
+    )
+}
+
+/// A time span in its two largest units.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{age, text};
+
+    #[test]
+    fn a_status_is_told_in_lines() {
+        let status = json!({
+            "tier": "OBSERVE_ONLY", "policy_hash": "abc", "serial": 4, "contracts": 2,
+            "active_since_unix_ms": 940_000, "started_unix_s": 0, "workers": 2, "version": "1",
+            "kill_switch": {"tier": "OBSERVE_ONLY", "trouble": null},
+            "needs_restart": ["listeners", "threads"], "unready_reasons": [],
+            "last_reload": {"result": "refused", "trigger": "watch", "at_unix_ms": 995_000,
+                "findings": [{"severity": "error", "code": "C004", "file": "a.yaml", "line": 3,
+                    "column": 1, "message": "no YAML", "remedy": "mend it"}]},
+            "ledger": {"ok": true, "records": 7, "lost": 0, "queued": 1, "error": ""},
+        });
+        let want = "\
+tier          OBSERVE_ONLY
+kill switch   OBSERVE_ONLY at most, until 'tidegate tier reset'
+rulebook      serial 4, digest abc, for 1 min 0 s
+contracts     2
+last reload   refused, by watch, 5 s ago
+  a.yaml:3:1: error C004: no YAML
+    remedy: mend it
+restart for   listeners, threads
+ready         yes
+ledger        ok, 7 records, 0 lost, 1 waiting
+workers       2, up for 16 min 40 s, version 1
+";
+        assert_eq!(text(&status, 1_000_000), want);
+    }
+
+    #[test]
+    fn ages_have_two_units() {
+        for (seconds, want) in [(59, "59 s"), (3_599, "59 min 59 s"), (90_061, "1 d 1 h")] {
+            assert_eq!(age(seconds), want);
+        }
+    }
+}
