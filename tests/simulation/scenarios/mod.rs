@@ -5,6 +5,7 @@ mod clock;
 mod failure;
 mod flash_crowd;
 mod limits;
+mod long;
 mod moved;
 mod push_back;
 mod quiet;
