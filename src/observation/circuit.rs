@@ -145,10 +145,13 @@ impl Circuit {
         })
     }
 
-    /// A probe of this epoch ended.
+    /// A probe of this epoch ended. One that was given up before is not counted a second time.
     pub fn probe_ended(&self, epoch: u32, failed: bool, now_ns: u64, backoff: Backoff) {
         self.change(|mut word| {
-            if word.state != CircuitState::HalfOpen || word.epoch != u64::from(epoch) {
+            if word.state != CircuitState::HalfOpen
+                || word.epoch != u64::from(epoch)
+                || word.issued <= word.succeeded + word.failed
+            {
                 return (word, ());
             }
             if failed {
@@ -539,6 +542,24 @@ mod tests {
         assert_eq!(circuit.read(late).state, CircuitState::Open);
         circuit.probe_ended(1, false, late, BACKOFF);
         assert_eq!(circuit.read(late).epoch, 2, "an older epoch says nothing");
+    }
+
+    #[test]
+    fn a_probe_that_was_given_up_fails_once() {
+        // R076: two failures open it again, and this is one.
+        let start = 100 * SECOND;
+        let circuit = opened_at(start);
+        let now = half_open(&circuit, start);
+        assert_eq!(ask(&circuit, now), Passage::Probe);
+        let late = now + STALE + 2 * NANOS_PER_CS;
+        circuit.expire(late, STALE, BACKOFF);
+        circuit.probe_ended(1, true, late, BACKOFF);
+        assert_eq!(circuit.read(late).state, CircuitState::HalfOpen);
+        for _ in 0..4 {
+            assert_eq!(ask(&circuit, late), Passage::Probe);
+            circuit.probe_ended(1, false, late, BACKOFF);
+        }
+        assert_eq!(circuit.read(late).state, CircuitState::Closed);
     }
 
     #[test]

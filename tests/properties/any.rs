@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tidegate::contract::{Quarantine, Refusal, Terms, Throttle};
 use tidegate::observation::{
-    BurnPair, CircuitState, Regression, RetryKind, Share, Signals, Standing, Take, Traffic,
+    BurnPair, CircuitState, Regression, RetryKind, SLOW_START_MAX_BP, Share, Signals, Standing,
+    Take, Traffic,
 };
 use tidegate::policy::rules::{
     Band, Bands, CircuitRules, PerFactor, RetryRules, Rules, Severity, Stage, UnknownEndpoint,
@@ -81,9 +82,10 @@ prop_compose! {
         offered in 0..1_000_000_u32,
         (mean_1024, variance_1024) in (0..1_u64 << 40, 0..1_u64 << 50),
         burn in [burn(), burn(), burn()],
+        slow_start_bp in 0..=SLOW_START_MAX_BP,
     ) -> Signals {
         Signals {
-            slow, failed, retries, in_flight, overdue, route_band, circuit, circuit_epoch, burn,
+            slow_start_bp, slow, failed, retries, in_flight, overdue, route_band, circuit, circuit_epoch, burn,
             regression: Regression { p95_us, baseline_us },
             traffic: Traffic { offered, mean_1024, variance_1024 },
             ..of_request

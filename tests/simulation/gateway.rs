@@ -1,240 +1,314 @@
-//! The shell of this world: calls the pipeline as a worker's desk does, and keeps the accounts.
+//! The shell of a world: calls the pipeline as a worker's desk does, and keeps the accounts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate::contract::{
-    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Pairing, Terms, canonicalise,
-};
-use tidegate::enforcement::Measure;
-use tidegate::ledger::{Chain, Record};
+use tidegate::contract::{Contract, Method, Pairing, canonicalise};
 use tidegate::observation::{
-    Arrival, ClientKey, Completion, Ending, Mode, RequestKey, Ticker, UpstreamError,
+    Arrival, CircuitState, ClientKey, Completion, Ending, RequestKey, Take, Ticker, UpstreamError,
 };
-use tidegate::pipeline::{self, Admission};
-use tidegate::policy::rules::Rules;
-use tidegate::record::{Comparison, DecisionEvent, DecisionLine, Encoder, Event};
-use tidegate::replay::RuleSet;
-use tidegate::rulebook::{Registry, Rulebook, RulebookParts};
-use tidegate::units::{Millis, PerMinute, Tier};
+use tidegate::pipeline::{self, Admission, mode_at_rest};
+use tidegate::policy::rules::{Rules, Severity};
+use tidegate::record::DecisionEvent;
+use tidegate::units::{Millis, Moment, Tier};
 
-use crate::world::{PLACES, Report, WORKERS, moment};
+use crate::era::{Era, WORKERS};
+use crate::judge::Judge;
+use crate::report::Report;
+use crate::scenario::Scenario;
+use crate::upstream::Outcome;
+
+/// One half-open time: which contract's, whether it is a dry one, and its epoch.
+type Probing = (String, bool, u32);
 
 struct Open {
+    era: usize,
     worker: usize,
     since_us: u64,
     overdue: bool,
+    probe: Option<Probing>,
     admission: Admission,
     event: DecisionEvent,
 }
 
+/// Who asks for what.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub(crate) client: u64,
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) declared_retries: u8,
+}
+
+impl Default for Ask<'_> {
+    fn default() -> Self {
+        Self {
+            client: 1,
+            method: Method::Get,
+            path: "/",
+            declared_retries: 0,
+        }
+    }
+}
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Course {
+    pub(crate) forwarded: bool,
+    /// How long it waits before it is sent.
+    pub(crate) hold_us: u64,
+    /// What a refusal asks the client to wait, whole seconds.
+    pub(crate) retry_after_us: Option<u64>,
+    /// How long the gateway waits for the upstream.
+    pub(crate) timeout_us: Option<u64>,
+    pub(crate) severity: Severity,
+    pub(crate) take: Take,
+}
+
 pub(crate) struct Gateway {
     tier: Tier,
-    registry: Arc<Registry>,
-    rulebook: Arc<Rulebook>,
-    rule_set: RuleSet,
+    rules: Rules,
+    eras: Vec<Era>,
     ticker: Ticker,
     open: BTreeMap<u64, Open>,
     numbers: [u64; WORKERS],
-    encoder: Encoder,
-    chain: Chain,
-    comparison: Comparison,
+    wall_step_us: i64,
+    /// Per route, mode and epoch: probes let pass, and given back unjudged.
+    probes: BTreeMap<Probing, (u32, u32)>,
+    last_circuits: BTreeMap<String, (CircuitState, u32)>,
+    judge: Judge,
     report: Report,
 }
 
-fn contracts() -> Vec<Contract> {
-    let contract = |id: &str, endpoint: &str, terms| {
-        let methods = MethodSet::EMPTY.with(Method::Get);
-        let id = ContractId::new(id).unwrap();
-        Contract::new(ContractParts::new(id, endpoint, methods, terms))
-    };
-    let api = Terms {
-        max_latency: Millis::new(60),
-        max_in_flight: std::num::NonZeroU32::new(PLACES),
-        rate_limit: PerMinute::new(9_000),
-        ..Terms::default()
-    };
-    let observed = Terms {
-        tier: Some(Tier::ObserveOnly),
-        ..api
-    };
-    vec![
-        contract("api", "GET /api/{id}", api),
-        contract("observed", "GET /observed", observed),
-    ]
+const fn hold_ns(admission: &Admission) -> u64 {
+    admission.hold_ns
 }
 
 impl Gateway {
-    pub(crate) fn new(tier: Tier) -> Self {
-        let registry = Arc::new(Registry::new(RulebookParts {
-            catalogue: Catalogue::build(contracts()).unwrap(),
-            rules: Rules::default(),
-            tier,
-            content_digest: [7; 32],
-            default_upstream: "api".into(),
-            workers: WORKERS,
-        }));
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let (rules, tier) = (scenario.rules.clone(), scenario.tier);
         Self {
             tier,
-            rulebook: registry.active().load_full(),
-            rule_set: RuleSet::new(Rules::default(), contracts()),
+            eras: vec![Era::new(None, &scenario.contracts, &rules, tier)],
+            rules,
             ticker: Ticker::default(),
             open: BTreeMap::new(),
             numbers: [0; WORKERS],
-            encoder: Encoder::new(Arc::clone(&registry), "simulation"),
-            registry,
-            chain: Chain::genesis(),
-            comparison: Comparison::default(),
+            wall_step_us: 0,
+            probes: BTreeMap::new(),
+            last_circuits: BTreeMap::new(),
+            judge: Judge::new(scenario.records_every),
             report: Report::default(),
         }
     }
 
-    /// Judges a request; true where it goes to the upstream.
-    pub(crate) fn admit(
-        &mut self,
-        request: u64,
-        (method, path): (Method, &str),
-        client: u64,
-        retries: u8,
-        now: u64,
-    ) -> bool {
-        let worker = client as usize % WORKERS;
+    /// New contracts; what is under way ends under the old ones.
+    pub(crate) fn swap(&mut self, contracts: &[Contract]) {
+        let before = &self.era().rulebook;
+        let era = Era::new(Some(before), contracts, &self.rules, self.tier);
+        self.eras.push(era);
+    }
+
+    /// The wall clock jumps.
+    pub(crate) const fn step(&mut self, by_us: i64) {
+        self.wall_step_us += by_us;
+    }
+
+    fn era(&self) -> &Era {
+        self.eras.last().unwrap()
+    }
+
+    const fn moment(&self, now_us: u64) -> Moment {
+        let wall_us = 1_767_225_600_000_000 + now_us;
+        Moment {
+            monotonic_ns: 1_000_000_000_000 + now_us * 1_000,
+            wall_us: wall_us.saturating_add_signed(self.wall_step_us),
+        }
+    }
+
+    /// Judges a request.
+    pub(crate) fn admit(&mut self, request: u64, ask: &Ask<'_>, now: u64) -> Course {
+        let worker = ask.client as usize % WORKERS;
+        let client = ClientKey(ask.client.wrapping_mul(0x5851_f42d_4c95_7f2d));
         let arrival = Arrival {
-            method,
-            client: ClientKey(client),
-            at: moment(now),
+            method: ask.method,
+            client,
+            at: self.moment(now),
             listener_tier: Tier::Autonomous,
             address: None,
-            request: RequestKey::of(ClientKey(client), method, path.as_bytes(), None),
+            request: RequestKey::of(client, ask.method, ask.path.as_bytes(), None),
             privileged: false,
-            declared_retries: retries,
+            declared_retries: ask.declared_retries,
             has_body: false,
         };
-        let path = canonicalise(path.as_bytes());
+        let path = canonicalise(ask.path.as_bytes());
         let path = path.as_ref().map_err(|fault| *fault);
-        let pairing: Pairing = self.rulebook.catalogue().pair(method, path);
-        let admission = pipeline::admit(&self.rulebook, worker, pairing, &arrival);
+        let rulebook = &self.eras.last().unwrap().rulebook;
+        let pairing: Pairing = rulebook.catalogue().pair(ask.method, path);
+        let admission = pipeline::admit(rulebook, worker, pairing, &arrival);
         let number = self.numbers[worker];
         self.numbers[worker] += 1;
-        let serial = self.rulebook.serial();
+        let serial = rulebook.serial();
         let mut event = DecisionEvent::of(number, arrival.at.wall_us, serial, &admission);
-        event.method = method;
+        event.method = ask.method;
         event.client = arrival.client;
         let open = Open {
+            era: self.eras.len() - 1,
             worker,
             since_us: now,
             overdue: false,
+            probe: self.note_probe(&admission),
             admission,
             event,
         };
-        let forwarded = self.note_decision(&open, now);
+        let course = self.course(&open.admission);
+        let rulebook = &self.eras[open.era].rulebook;
+        let (tier, admission) = (self.tier, &open.admission);
+        self.report.note_decision(tier, rulebook, admission, now);
         self.open.insert(request, open);
-        if !forwarded {
+        if !course.forwarded {
             self.end(request, now, 503, 0, Ending::Refused);
         }
-        forwarded
+        course
     }
 
-    fn note_decision(&mut self, open: &Open, now: u64) -> bool {
-        let permit = &open.admission.judgement.permit;
-        let forwarded = permit.measure() == Measure::Forward;
-        let report = &mut self.report;
-        report.decisions += 1;
-        report.forwarded += u64::from(forwarded);
-        report.refused += u64::from(!forwarded);
-        report.withheld += u64::from(!permit.withheld().is_empty());
-        report.acts_above_tier += u64::from(
-            !forwarded && (permit.tier() == Tier::ObserveOnly || self.tier == Tier::ObserveOnly),
-        );
-        let calm = now > crate::world::CALM_FROM_US;
-        report.refused_in_the_calm += u64::from(
-            calm && !forwarded
-                && open.admission.contracted
-                && open.admission.judgement.assessment.abuse().get() == 0,
-        );
-        let board = self.rulebook.board();
-        let most = (0..board.routes())
-            .map(|route| board.in_flight(route, Mode::Real))
-            .max();
-        report.most_in_flight = report.most_in_flight.max(most.unwrap_or(0));
-        forwarded
-    }
-
-    /// The upstream has answered, if the client is still there; status 0 = it broke off.
-    pub(crate) fn answered(&mut self, request: u64, now: u64, status: u16) -> bool {
-        let ending = match status {
-            0 => Ending::Upstream(UpstreamError::Reset),
-            _ => Ending::Answered,
-        };
-        let sent = if status == 0 { 502 } else { status };
-        self.end(request, now, sent, status, ending)
-    }
-
-    /// The client has given up, if it was still waiting.
-    pub(crate) fn aborted(&mut self, request: u64, now: u64) -> bool {
-        self.end(request, now, 0, 0, Ending::ClientAbort)
-    }
-
-    fn end(&mut self, request: u64, now: u64, status: u16, upstream: u16, ending: Ending) -> bool {
-        let Some(open) = self.open.remove(&request) else {
-            return false;
-        };
-        let completion = Completion {
-            at: moment(now),
-            status,
-            upstream_status: upstream,
-            latency_us: now - open.since_us,
-            ending,
-        };
-        let (rulebook, worker) = (&self.rulebook, open.worker);
-        pipeline::complete(rulebook, worker, &open.admission, open.overdue, &completion);
-        self.write(open.worker, &Event::Decision(open.event.ended(&completion)));
-        true
-    }
-
-    fn write(&mut self, worker: usize, event: &Event) {
-        let (mut line, mut scratch) = (Vec::new(), Vec::new());
-        let encoder = &mut self.encoder;
-        self.chain.append(&mut line, |entry| {
-            encoder.encode(entry, 1, worker as u8, event)
-        });
-        let record = Record::check(line.trim_ascii_end(), &mut scratch).unwrap();
-        let read = DecisionLine::read(&record).unwrap();
-        let judged = self.rule_set.judge(&read).unwrap();
-        for difference in self.comparison.differences(&read, &judged) {
-            self.report
-                .differences
-                .push(format!("record {}: {difference:?}", record.seq));
+    fn course(&self, admission: &Admission) -> Course {
+        let rulebook = &self.era().rulebook;
+        let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+        let acts = admission.judgement.permit.tier() > Tier::ObserveOnly;
+        let timeout = terms.map(|terms| terms.timeout).filter(|_| acts);
+        // A client that insists is refused by its score, before its limit is asked; it is told
+        // the time of that limit all the same.
+        let own = rulebook.client_limits_of(admission.route);
+        let signals = &admission.signals;
+        let own_ns = own.map_or(0, |limits| limits.own.wait_ns(signals.client_tat_ns));
+        let wait_s = admission.wait_ns.max(own_ns).div_ceil(1_000_000_000);
+        Course {
+            forwarded: admission.is_forwarded(),
+            hold_us: hold_ns(admission) / 1_000,
+            retry_after_us: (wait_s > 0).then_some(wait_s * 1_000_000),
+            timeout_us: timeout.map(Millis::as_micros),
+            severity: admission.judgement.decision.severity(),
+            take: admission.signals.take,
         }
     }
 
-    pub(crate) fn tick(&mut self, now: u64) {
-        let now = moment(now);
+    fn note_probe(&mut self, admission: &Admission) -> Option<Probing> {
+        let signals = &admission.signals;
+        let passed = signals.take == Take::Granted || hold_ns(admission) > 0;
+        if signals.circuit != CircuitState::HalfOpen || !passed {
+            return None;
+        }
+        let dry = signals.tier == Tier::ObserveOnly;
+        let name = self.era().rulebook.route(admission.route).name();
+        let key = (name.to_owned(), dry, signals.circuit_epoch);
+        let (issued, given_back) = self.probes.entry(key.clone()).or_default();
+        *issued += 1;
+        let most = *issued - *given_back;
+        self.report.most_probes = self.report.most_probes.max(most);
+        Some(key)
+    }
+
+    /// A request that was held is sent now.
+    pub(crate) fn turn_came(&mut self, request: u64) {
+        if let Some(open) = self.open.get_mut(&request) {
+            let rulebook = &self.eras[open.era].rulebook;
+            pipeline::turn_came(rulebook, &mut open.admission);
+        }
+    }
+
+    /// The upstream is done with the request, if the client is still there.
+    pub(crate) fn answered(&mut self, request: u64, now: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Answer(status) => self.end(request, now, status, status, Ending::Answered),
+            Outcome::Broken(error) => self.end(request, now, 502, 0, Ending::Upstream(error)),
+        }
+    }
+
+    /// The upstream was silent for too long.
+    pub(crate) fn timed_out(&mut self, request: u64, now: u64) {
+        let ending = Ending::Upstream(UpstreamError::Timeout);
+        self.end(request, now, 504, 0, ending);
+    }
+
+    /// The client has given up.
+    pub(crate) fn aborted(&mut self, request: u64, now: u64) {
+        self.end(request, now, 0, 0, Ending::ClientAbort);
+    }
+
+    fn end(&mut self, request: u64, now: u64, status: u16, upstream: u16, ending: Ending) {
+        let Some(open) = self.open.remove(&request) else {
+            return;
+        };
+        let completion = Completion {
+            at: self.moment(now),
+            status,
+            upstream_status: upstream,
+            // From forwarding: what a request waited for its turn is not the route's time.
+            latency_us: now.saturating_sub(open.since_us + hold_ns(&open.admission) / 1_000),
+            ending,
+        };
+        if let Some(key) = open
+            .probe
+            .clone()
+            .filter(|_| !completion.speaks_about_route())
+        {
+            self.probes.entry(key).or_default().1 += 1;
+        }
+        let rulebook = &self.eras[open.era].rulebook;
+        let admission = &open.admission;
+        pipeline::complete(rulebook, open.worker, admission, open.overdue, &completion);
+        let era = &mut self.eras[open.era];
+        let event = open.event.ended(&completion);
+        let differences = self.judge.check(era, open.worker, event);
+        self.report.differences.extend(differences);
+    }
+
+    pub(crate) fn tick(&mut self, now_us: u64) {
+        let now = self.moment(now_us);
         for open in self.open.values_mut() {
             if !open.overdue && open.admission.overdue_at_ns < now.monotonic_ns {
                 open.overdue = true;
-                pipeline::note_overdue(&self.rulebook, open.worker, open.admission.route);
+                let rulebook = &self.eras[open.era].rulebook;
+                pipeline::note_overdue(rulebook, open.worker, open.admission.route);
             }
         }
-        pipeline::tick(&self.rulebook, &mut self.ticker, now);
+        let rulebook = &self.eras.last().unwrap().rulebook;
+        pipeline::tick(rulebook, &mut self.ticker, now);
+        for (route, contract) in rulebook.catalogue().contracts().iter().enumerate() {
+            let mode = mode_at_rest(rulebook, Some(contract.terms()));
+            let circuit = rulebook.route(route).circuit(mode).read(now.monotonic_ns);
+            let seen = (circuit.state, circuit.epoch);
+            let name = contract.id().as_str().to_owned();
+            let before = self.last_circuits.insert(name.clone(), seen);
+            if before.unwrap_or_default() != seen {
+                let change = (now_us, name, circuit.state, circuit.epoch);
+                self.report.circuits.push(change);
+            }
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    pub(crate) fn report(self) -> Report {
-        let board = self.rulebook.board();
-        let mut report = self.report;
-        for route in 0..board.routes() {
-            let left = [Mode::Dry, Mode::Real].map(|mode| board.in_flight(route, mode));
-            report.left_in_flight += left.iter().sum::<u32>();
-            let totals = board.totals(route);
-            report.offered += u64::from(totals.offered);
-            report.left_overdue += totals.overdue_began.wrapping_sub(totals.overdue_ended);
+    pub(crate) fn report(mut self, now_us: u64) -> Report {
+        let now = self.moment(now_us);
+        let report = &mut self.report;
+        for (place, era) in self.eras.iter().enumerate() {
+            let (board, later) = (era.rulebook.board(), self.eras.get(place + 1));
+            for number in 0..board.routes() {
+                let route = board.route(number).unwrap();
+                let lives_on = later.is_some_and(|later| {
+                    let board = later.rulebook.board();
+                    (0..board.routes()).any(|at| Arc::ptr_eq(route, board.route(at).unwrap()))
+                });
+                if !lives_on {
+                    report.note_left(route, board.totals(number), now.monotonic_ns);
+                }
+            }
         }
-        report.head = String::from_utf8_lossy(self.chain.head()).into_owned();
-        drop(self.registry);
-        report
+        report.head = self.judge.head();
+        self.report
     }
 }

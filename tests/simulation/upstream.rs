@@ -1,91 +1,164 @@
 //! An upstream with a few servers and a queue, that has good and bad times.
+//!
+//! It goes on with the work of clients that have left, unless its model says otherwise: that is
+//! what makes an overload outlive its cause.
 
 use std::collections::VecDeque;
 
-use crate::random::Random;
-use crate::world::{SECOND_US, TROUBLE_ENDS_US};
+use tidegate::observation::UpstreamError;
 
-const SERVERS: usize = 12;
+use crate::random::Random;
+
+/// How the upstream ends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Answer(u16),
+    Broken(UpstreamError),
+}
+
+impl Outcome {
+    pub(crate) const WELL: Self = Self::Answer(200);
+}
 
 /// What the upstream is like for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mood {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mood {
     Well,
-    Slow,
-    Failing,
+    /// So many times slower.
+    Slow(u64),
+    /// So many of a hundred end like this; of all crowds or of one.
+    Failing(u64, Outcome, Option<usize>),
+    /// Work that begins now ends when this is over.
     Stalled,
+    /// Nobody gets a connection.
+    Refusing,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) servers: usize,
+    pub(crate) service_us: (u64, u64),
+    pub(crate) queue_max: usize,
+    /// What one gets where the queue is full.
+    pub(crate) push_back: Outcome,
+    pub(crate) works_for_the_gone: bool,
+    /// When each mood begins, in order; before the first it is well.
+    pub(crate) moods: Vec<(u64, Mood)>,
+}
+
+impl Default for Model {
+    /// A hundred requests a second.
+    fn default() -> Self {
+        Self {
+            servers: 10,
+            service_us: (50_000, 150_000),
+            queue_max: usize::MAX,
+            push_back: Outcome::Answer(503),
+            works_for_the_gone: true,
+            moods: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) request: u64,
+    pub(crate) crowd: usize,
+}
+
+/// A request that is being served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Service {
+    pub(crate) request: u64,
+    pub(crate) until_us: u64,
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) enum Taken {
+    Started(Service),
+    Queued,
+    Ended(Outcome),
 }
 
 pub(crate) struct Upstream {
-    /// When each mood begins, in order.
-    moods: Vec<(u64, Mood)>,
+    model: Model,
+    random: Random,
     busy: usize,
-    queue: VecDeque<u64>,
+    queue: VecDeque<Job>,
 }
 
-/// A request that is being served: which, until when, with what status (0 = reset).
-pub(crate) type Service = (u64, u64, u16);
-
 impl Upstream {
-    pub(crate) fn new(random: &mut Random) -> Self {
-        let mut moods = vec![(0, Mood::Well)];
-        let mut at = 5 * SECOND_US;
-        while at < TROUBLE_ENDS_US {
-            let mood = [Mood::Slow, Mood::Failing, Mood::Stalled, Mood::Well]
-                [random.between(0, 4) as usize];
-            moods.push((at, mood));
-            at += random.between(2, 9) * SECOND_US;
-        }
-        // Every world has a failing time, so that there is something to refuse.
-        moods.push((TROUBLE_ENDS_US, Mood::Failing));
-        moods.push((TROUBLE_ENDS_US + 4 * SECOND_US, Mood::Well));
+    pub(crate) const fn new(model: Model, random: Random) -> Self {
         Self {
-            moods,
+            model,
+            random,
             busy: 0,
             queue: VecDeque::new(),
         }
     }
 
     /// Takes a request; the service begins at once where a server is free.
-    pub(crate) fn take(&mut self, request: u64, now: u64, random: &mut Random) -> Option<Service> {
-        if self.busy == SERVERS {
-            self.queue.push_back(request);
-            return None;
+    pub(crate) fn take(&mut self, job: Job, now: u64) -> Taken {
+        if matches!(self.mood(now).0, Mood::Refusing) {
+            return Taken::Ended(Outcome::Broken(UpstreamError::Connect));
         }
-        self.busy += 1;
-        Some(self.serve(request, now, random))
+        if self.busy < self.model.servers {
+            self.busy += 1;
+            return Taken::Started(self.serve(job, now));
+        }
+        if self.queue.len() >= self.model.queue_max {
+            return Taken::Ended(self.model.push_back);
+        }
+        self.queue.push_back(job);
+        Taken::Queued
     }
 
     /// A server has become free; the longest waiting request is next.
-    pub(crate) fn release(&mut self, now: u64, random: &mut Random) -> Option<Service> {
+    pub(crate) fn release(&mut self, now: u64) -> Option<Service> {
         let Some(next) = self.queue.pop_front() else {
             self.busy -= 1;
             return None;
         };
-        Some(self.serve(next, now, random))
+        Some(self.serve(next, now))
     }
 
-    fn serve(&self, request: u64, now: u64, random: &mut Random) -> Service {
-        let place = self
-            .moods
-            .iter()
-            .rposition(|(from, _)| *from <= now)
-            .unwrap_or(0);
-        let next_mood = self
-            .moods
-            .get(place + 1)
-            .map_or(u64::MAX, |(from, _)| *from);
-        let quick = random.between(2_000, 15_000);
-        let failure = if random.chance(20) { 0 } else { 503 };
-        match self.moods[place].1 {
-            Mood::Well => (
-                request,
-                now + quick,
-                if random.chance(1) { 500 } else { 200 },
-            ),
-            Mood::Slow => (request, now + 12 * quick, 200),
-            Mood::Failing => (request, now + quick, failure),
-            Mood::Stalled => (request, next_mood + quick, 200),
+    /// Nobody waits for the request any more.
+    pub(crate) fn left(&mut self, request: u64) {
+        if !self.model.works_for_the_gone {
+            self.queue.retain(|job| job.request != request);
+        }
+    }
+
+    /// The mood, and when the next one begins.
+    fn mood(&self, now: u64) -> (Mood, u64) {
+        let moods = &self.model.moods;
+        let begun = moods.partition_point(|(from, _)| *from <= now);
+        let next = moods.get(begun).map_or(u64::MAX, |(from, _)| *from);
+        match begun.checked_sub(1) {
+            Some(last) => (moods[last].1, next),
+            None => (Mood::Well, next),
+        }
+    }
+
+    fn serve(&mut self, job: Job, now: u64) -> Service {
+        let (mood, next_mood) = self.mood(now);
+        let (low, high) = self.model.service_us;
+        let quick = self.random.between(low, high);
+        let unlucky = self.random.between(0, 100);
+        let (until_us, outcome) = match mood {
+            Mood::Failing(percent, outcome, whom)
+                if unlucky < percent && whom.is_none_or(|crowd| crowd == job.crowd) =>
+            {
+                (now + quick, outcome)
+            }
+            Mood::Well | Mood::Failing(..) | Mood::Refusing => (now + quick, Outcome::WELL),
+            Mood::Slow(times) => (now + times * quick, Outcome::WELL),
+            Mood::Stalled => (next_mood + quick, Outcome::WELL),
+        };
+        Service {
+            request: job.request,
+            until_us,
+            outcome,
         }
     }
 }

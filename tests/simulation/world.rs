@@ -1,165 +1,325 @@
-//! Clients, time, and what was counted.
+//! Virtual time: what happens next, and what it leads to.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
-use tidegate::contract::Method;
-use tidegate::units::{Moment, Tier};
-
-use crate::gateway::Gateway;
+use crate::gateway::{Ask, Gateway};
 use crate::random::Random;
-use crate::upstream::Upstream;
+use crate::report::{Report, Seen};
+use crate::scenario::{Arrivals, Crowd, Scenario};
+use crate::upstream::{Job, Outcome, Service, Taken, Upstream};
 
-pub(crate) const SECOND_US: u64 = 1_000_000;
-/// When the last bad time begins.
-pub(crate) const TROUBLE_ENDS_US: u64 = 30 * SECOND_US;
-/// From then on nobody may be refused for the route's sake: the last bad time is over for longer
-/// than the longest window (60 s) and the hold of a band (10 s).
-pub(crate) const CALM_FROM_US: u64 = TROUBLE_ENDS_US + 80 * SECOND_US;
-const END_US: u64 = CALM_FROM_US + 10 * SECOND_US;
-
-/// The places in flight of each contract.
-pub(crate) const PLACES: u32 = 10;
-pub(crate) const WORKERS: usize = 2;
-const CLIENTS: u64 = 16;
-const RETRIES_MAX: u8 = 2;
-
-/// The instant on both clocks.
-pub(crate) const fn moment(now_us: u64) -> Moment {
-    Moment {
-        monotonic_ns: 1_000_000_000_000 + now_us * 1_000,
-        wall_us: 1_767_225_600_000_000 + now_us,
-    }
-}
-
-/// What was counted in one world.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) decisions: u64,
-    pub(crate) forwarded: u64,
-    pub(crate) refused: u64,
-    pub(crate) withheld: u64,
-    pub(crate) offered: u64,
-    pub(crate) acts_above_tier: u64,
-    pub(crate) refused_in_the_calm: u64,
-    pub(crate) most_in_flight: u32,
-    pub(crate) left_in_flight: u32,
-    pub(crate) left_overdue: u32,
-    pub(crate) differences: Vec<String>,
-    /// The hash of the last record: of all of them.
-    pub(crate) head: String,
-}
-
-/// What happens at an instant; the order of the variants is the order at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 enum Happening {
     Tick,
-    Served { request: u64, status: u16 },
-    GaveUp { request: u64 },
-    Asks { client: u64, retries: u8 },
+    Steps(i64),
+    Swaps(usize),
+    /// The next request of a crowd begins; or, by chance, does not.
+    Begins(usize),
+    Attempt(usize),
+    IsSent(u64),
+    Served(usize, Service),
+    TimedOut(u64),
+    GaveUp(u64),
 }
 
-/// Who waits for a request.
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
+/// One request of a client, with all its attempts.
+struct Errand {
+    crowd: usize,
     client: u64,
-    retries: u8,
+    path: String,
+    began_us: u64,
+    attempts: u8,
+    random: Random,
+}
+
+struct Attempt {
+    errand: usize,
+    waits: bool,
+}
+
+struct CrowdState {
+    crowd: Crowd,
+    random: Random,
+    begun: usize,
 }
 
 pub(crate) struct World {
-    random: Random,
-    gateway: Gateway,
-    upstream: Upstream,
-    agenda: BinaryHeap<Reverse<(u64, Happening)>>,
-    waiting: Vec<Waiting>,
+    scenario: Scenario,
+    gateway: Option<Gateway>,
+    upstreams: Vec<Upstream>,
+    crowds: Vec<CrowdState>,
+    agenda: BTreeMap<(u64, u64), Happening>,
+    planned: u64,
+    errands: Vec<Errand>,
+    attempts: Vec<Attempt>,
+    seen: Vec<Seen>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, tier: Tier) -> Self {
-        let mut random = Random::new(seed);
-        let upstream = Upstream::new(&mut random);
-        let mut agenda = BinaryHeap::from([Reverse((0, Happening::Tick))]);
-        for client in 0..CLIENTS {
-            let retries = 0;
-            let asks = Happening::Asks { client, retries };
-            agenda.push(Reverse((random.between(0, SECOND_US), asks)));
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        let seed = scenario.seed;
+        let upstreams = scenario.upstreams.iter().enumerate();
+        let crowds = scenario.crowds.iter().enumerate();
+        let mut world = Self {
+            gateway: scenario.governed.then(|| Gateway::new(&scenario)),
+            upstreams: upstreams
+                .map(|(at, model)| {
+                    Upstream::new(model.clone(), Random::of(seed, 1_000 + at as u64))
+                })
+                .collect(),
+            crowds: crowds
+                .map(|(at, crowd)| CrowdState {
+                    crowd: crowd.clone(),
+                    random: Random::of(seed, 2_000 + at as u64),
+                    begun: 0,
+                })
+                .collect(),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            errands: Vec::new(),
+            attempts: Vec::new(),
+            seen: vec![Seen::default(); scenario.crowds.len()],
+            scenario,
+        };
+        world.at(0, Happening::Tick);
+        for (when, by) in world.scenario.steps.clone() {
+            world.at(when, Happening::Steps(by));
         }
-        Self {
-            random,
-            gateway: Gateway::new(tier),
-            upstream,
-            agenda,
-            waiting: Vec::new(),
+        for number in 0..world.scenario.swaps.len() {
+            let when = world.scenario.swaps[number].0;
+            world.at(when, Happening::Swaps(number));
         }
+        for crowd in 0..world.crowds.len() {
+            world.plan_next(crowd, 0);
+        }
+        world
     }
 
     pub(crate) fn run(mut self) -> Report {
-        while let Some(Reverse((now, happening))) = self.agenda.pop() {
-            match happening {
-                Happening::Tick => {
-                    self.gateway.tick(now);
-                    if now < END_US || !self.gateway.is_empty() {
-                        self.at(now + SECOND_US / 10, Happening::Tick);
-                    }
+        let mut now = 0;
+        while let Some(((at, _), happening)) = self.agenda.pop_first() {
+            now = at;
+            self.happens(happening, now);
+        }
+        let mut report = self.gateway.map(|gateway| gateway.report(now));
+        let report = report.get_or_insert_default();
+        report.crowds = self.seen;
+        std::mem::take(report)
+    }
+
+    fn happens(&mut self, happening: Happening, now: u64) {
+        match happening {
+            Happening::Tick => {
+                let Some(gateway) = &mut self.gateway else {
+                    return;
+                };
+                gateway.tick(now);
+                if now < self.scenario.ends_us || !gateway.is_empty() {
+                    self.at(now + self.scenario.tick_us, Happening::Tick);
                 }
-                Happening::Asks { client, retries } => self.ask(client, retries, now),
-                Happening::Served { request, status } => self.served(request, status, now),
-                Happening::GaveUp { request } => {
-                    if self.gateway.aborted(request, now) {
-                        self.again(request, false, now);
+            }
+            Happening::Steps(by_us) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.step(by_us);
+                }
+            }
+            Happening::Swaps(number) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.swap(&self.scenario.swaps[number].1);
+                }
+            }
+            Happening::Begins(crowd) => self.begin(crowd, now),
+            Happening::Attempt(errand) => self.attempt(errand, now),
+            Happening::IsSent(request) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.turn_came(request);
+                }
+                self.send(request, now);
+            }
+            Happening::Served(upstream, service) => self.served(upstream, service, now),
+            Happening::TimedOut(request) => {
+                if let Some(gateway) = self
+                    .gateway
+                    .as_mut()
+                    .filter(|_| self.attempts[request as usize].waits)
+                {
+                    gateway.timed_out(request, now);
+                    self.left(request, now);
+                }
+            }
+            Happening::GaveUp(request) => {
+                if self.attempts[request as usize].waits {
+                    if let Some(gateway) = &mut self.gateway {
+                        gateway.aborted(request, now);
                     }
+                    self.left(request, now);
                 }
             }
         }
-        self.gateway.report()
     }
 
     fn at(&mut self, when: u64, happening: Happening) {
-        self.agenda.push(Reverse((when, happening)));
+        self.planned += 1;
+        self.agenda.insert((when, self.planned), happening);
     }
 
-    fn ask(&mut self, client: u64, retries: u8, now: u64) {
-        if now >= END_US {
+    fn plan_next(&mut self, crowd: usize, now: u64) {
+        let state = &mut self.crowds[crowd];
+        let next = match &state.crowd.arrivals {
+            Arrivals::At(instants) => instants.get(state.begun).copied(),
+            Arrivals::Poisson(most, _) => {
+                // A thousand seconds in microseconds, over the most of them.
+                let gap = 1_000_000_000 * state.random.exponential_16() / most.max(&1);
+                Some(now + (gap >> 16))
+            }
+        };
+        state.begun += 1;
+        if let Some(next) = next.filter(|next| *next < self.scenario.ends_us) {
+            self.at(next, Happening::Begins(crowd));
+        }
+    }
+
+    fn begin(&mut self, crowd: usize, now: u64) {
+        self.plan_next(crowd, now);
+        let state = &mut self.crowds[crowd];
+        if let Arrivals::Poisson(most, rate) = &state.crowd.arrivals
+            && state.random.between(0, *most) >= rate(now)
+        {
             return;
         }
-        let request = self.waiting.len() as u64;
-        self.waiting.push(Waiting { client, retries });
-        let target = match self.random.between(0, 100) {
-            0 => (Method::Get, "/nothing/here"),
-            1 => (Method::Delete, "/api/1"),
-            2 => (Method::Get, "/api/../1"),
-            3..30 => (Method::Get, "/observed"),
-            _ => (Method::Get, "/api/17"),
-        };
-        if !self.gateway.admit(request, target, client, retries, now) {
-            return self.again(request, false, now);
-        }
-        if let Some((request, until, status)) = self.upstream.take(request, now, &mut self.random) {
-            self.at(until, Happening::Served { request, status });
-        }
-        // Few clients have the patience to wait for a stalled upstream.
-        let patience = self.random.between(SECOND_US, 8 * SECOND_US);
-        self.at(now + patience, Happening::GaveUp { request });
-    }
-
-    fn served(&mut self, request: u64, status: u16, now: u64) {
-        if let Some((next, until, status)) = self.upstream.release(now, &mut self.random) {
-            let request = next;
-            self.at(until, Happening::Served { request, status });
-        }
-        if self.gateway.answered(request, now, status) {
-            self.again(request, status == 200, now);
-        }
-    }
-
-    /// A client thinks before it asks for something else, and retries what failed sooner.
-    fn again(&mut self, request: u64, well: bool, now: u64) {
-        let Waiting { client, retries } = self.waiting[request as usize];
-        let (pause, retries) = if !well && retries < RETRIES_MAX {
-            (self.random.between(10_000, 60_000), retries + 1)
+        let Crowd {
+            first_client,
+            clients,
+            path,
+            ..
+        } = state.crowd;
+        let number = self.errands.len();
+        let own = if path.ends_with('/') {
+            format!("{path}{number}")
         } else {
-            (self.random.between(100_000, 400_000), 0)
+            path.to_owned()
         };
-        self.at(now + pause, Happening::Asks { client, retries });
+        let client = first_client + state.random.between(0, clients);
+        self.errands.push(Errand {
+            crowd,
+            client,
+            path: own,
+            began_us: now,
+            attempts: 0,
+            random: Random::of(self.scenario.seed, 10_000 + number as u64),
+        });
+        self.seen[crowd].begun.note(now);
+        self.attempt(number, now);
+    }
+
+    fn attempt(&mut self, number: usize, now: u64) {
+        let errand = &mut self.errands[number];
+        let crowd = &self.crowds[errand.crowd].crowd;
+        let seen = &mut self.seen[errand.crowd];
+        let before = errand.attempts;
+        errand.attempts += 1;
+        let (low, high) = crowd.patience_us;
+        let patience_us = errand.random.between(low, high);
+        seen.attempts.note(now);
+        let request = self.attempts.len() as u64;
+        self.attempts.push(Attempt {
+            errand: number,
+            waits: true,
+        });
+        let Some(gateway) = &mut self.gateway else {
+            self.at(now + patience_us, Happening::GaveUp(request));
+            return self.send(request, now);
+        };
+        let ask = Ask {
+            client: errand.client,
+            method: crowd.method,
+            path: &errand.path,
+            declared_retries: if crowd.declares { before } else { 0 },
+        };
+        let course = gateway.admit(request, &ask, now);
+        if !course.forwarded {
+            seen.refused.note(now);
+            self.attempts[request as usize].waits = false;
+            return self.again(number, course.retry_after_us, now);
+        }
+        self.at(now + patience_us, Happening::GaveUp(request));
+        if let Some(timeout_us) = course.timeout_us {
+            let at = now + course.hold_us + timeout_us;
+            self.at(at, Happening::TimedOut(request));
+        }
+        if course.hold_us > 0 {
+            self.at(now + course.hold_us, Happening::IsSent(request));
+        } else {
+            self.send(request, now);
+        }
+    }
+
+    fn send(&mut self, request: u64, now: u64) {
+        let attempt = &self.attempts[request as usize];
+        if !attempt.waits {
+            return;
+        }
+        let crowd = self.errands[attempt.errand].crowd;
+        let upstream = self.crowds[crowd].crowd.upstream;
+        match self.upstreams[upstream].take(Job { request, crowd }, now) {
+            Taken::Started(service) => self.plan_end(upstream, service),
+            Taken::Queued => {}
+            Taken::Ended(outcome) => self.ended(request, outcome, now),
+        }
+    }
+
+    fn plan_end(&mut self, upstream: usize, service: Service) {
+        self.at(service.until_us, Happening::Served(upstream, service));
+    }
+
+    fn served(&mut self, upstream: usize, service: Service, now: u64) {
+        if let Some(next) = self.upstreams[upstream].release(now) {
+            self.plan_end(upstream, next);
+        }
+        self.ended(service.request, service.outcome, now);
+    }
+
+    /// The upstream is done; the client hears of it if it is still there.
+    fn ended(&mut self, request: u64, outcome: Outcome, now: u64) {
+        let attempt = &mut self.attempts[request as usize];
+        if !std::mem::take(&mut attempt.waits) {
+            return;
+        }
+        let number = attempt.errand;
+        if let Some(gateway) = &mut self.gateway {
+            gateway.answered(request, now, outcome);
+        }
+        if outcome != Outcome::WELL {
+            return self.again(number, None, now);
+        }
+        let errand = &self.errands[number];
+        let seen = &mut self.seen[errand.crowd];
+        seen.well.note(now);
+        seen.begun_well.note(errand.began_us);
+    }
+
+    /// Nobody waits for the upstream any more.
+    fn left(&mut self, request: u64, now: u64) {
+        let attempt = &mut self.attempts[request as usize];
+        attempt.waits = false;
+        let number = attempt.errand;
+        let crowd = self.errands[number].crowd;
+        let upstream = self.crowds[crowd].crowd.upstream;
+        self.upstreams[upstream].left(request);
+        self.again(number, None, now);
+    }
+
+    /// A client tries again, later and later, until it has had enough.
+    fn again(&mut self, number: usize, retry_after_us: Option<u64>, now: u64) {
+        let errand = &mut self.errands[number];
+        let crowd = &self.crowds[errand.crowd].crowd;
+        if errand.attempts > crowd.retries {
+            return;
+        }
+        let longest = crowd.backoff_us << (errand.attempts - 1).min(16);
+        let backoff_us = errand.random.between(longest / 2, longest + 1);
+        let asked = retry_after_us.filter(|_| crowd.obeys_retry_after);
+        let pause_us = backoff_us.max(asked.unwrap_or(0));
+        self.at(now + pause_us, Happening::Attempt(number));
     }
 }
