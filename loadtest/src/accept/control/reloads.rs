@@ -17,6 +17,7 @@ use crate::site::{PATIENCE, Site, post, said};
 use crate::upstream::Upstream;
 
 const FILE: &str = "contracts/own.yaml";
+const BETWEEN: Duration = Duration::from_millis(20);
 const GROWTH_KIB_MAX: u64 = 10 * 1024;
 
 fn whole(version: u32) -> String {
@@ -227,6 +228,8 @@ fn round(context: &Context, name: &str, count: u32, triggers: &[Trigger]) -> any
             for n in 1..=count {
                 let trigger = triggers.get(n as usize % triggers.len());
                 bench.reload(n, *trigger.context("a trigger")?)?;
+                // Requests have to meet these rules before the next ones come.
+                std::thread::sleep(BETWEEN);
                 if n == count.div_ceil(4) {
                     rss[0] = rss_kib(bench.gateway.id())?;
                 }
