@@ -140,14 +140,7 @@ impl Governed {
         };
         let (producer, consumer) = ring::<Event>(source, 4_096);
         let (tally, _) = WorkerTally::new(1_000);
-        let desk = Desk::new(
-            0,
-            BOOT,
-            Arc::new(desk_settings),
-            &registry,
-            producer,
-            tally,
-        );
+        let desk = Desk::new(0, BOOT, Arc::new(desk_settings), &registry, producer, tally);
         let groups = plan.upstreams.iter().map(|(name, servers)| UpstreamGroup {
             name: (*name).to_owned(),
             servers: servers.iter().map(ToString::to_string).collect(),
