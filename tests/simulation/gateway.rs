@@ -81,7 +81,7 @@ pub(crate) struct Gateway {
 }
 
 const fn hold_ns(admission: &Admission) -> u64 {
-    admission.hold_ns
+    admission.hold_ns()
 }
 
 impl Gateway {
