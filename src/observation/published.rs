@@ -76,8 +76,9 @@ pub struct ShortView {
     pub slow_short: Share,
     /// Requests overdue now.
     pub overdue: u32,
-    /// The circuit as it was at the last tick: the outcomes counted here are those of its epoch.
-    pub as_of: CircuitReading,
+    /// The circuits, dry and real, as they were when last looked at: the outcomes counted here are
+    /// those of the epoch of the one that most requests met.
+    pub as_of: [CircuitReading; 2],
 }
 
 /// Of a route that nobody asks for.

@@ -32,7 +32,9 @@ pub struct TickVerdict {
     pub distress: BasisPoints,
     /// Nothing is wrong with its latency and its errors.
     pub healthy: bool,
-    /// Its circuit, after what was published has been judged.
+    /// The mode of the circuit that most requests meet.
+    pub mode: Mode,
+    /// That circuit, after what was published has been judged.
     pub circuit: CircuitReading,
 }
 
@@ -120,7 +122,7 @@ impl Ticker {
             shared.publish_distress(verdict.distress, held);
             let changes = windows.follow(&verdict);
             if changes != [0; 3] {
-                note_changes(transitions, route, state, &verdict.circuit, changes);
+                note_changes(transitions, route, state, &verdict, changes);
             }
             let busy = advanced.overdue > 0
                 || held > Band::Low
@@ -337,7 +339,7 @@ fn note_changes(
     transitions: &mut Transitions,
     route: usize,
     state: &RouteState,
-    circuit: &CircuitReading,
+    TickVerdict { mode, circuit, .. }: &TickVerdict,
     [closed, open, half_open]: [u32; 3],
 ) {
     for (to, count) in [
@@ -351,6 +353,7 @@ fn note_changes(
         if count > 0 && (is_last || to == CircuitState::Open) {
             transitions.push(Transition {
                 route,
+                mode: *mode,
                 to,
                 epoch: circuit.epoch,
                 wait_ns: if to == circuit.state {
