@@ -7,7 +7,7 @@
 mod takes;
 
 use crate::contract::{Contract, Pairing, Quarantine, Terms};
-use crate::decision::{Decision, decide, numbered_hash, shed_hash};
+use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
     ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientKey,
@@ -158,7 +158,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         }
     }
     let way = way_of(&judgement.permit, terms, &signals);
-    let overdue_at_ns = note_arrival(&site, worker, &signals, way);
+    let overdue_at_ns = note_arrival(&site, worker, &judgement.assessment, &signals, way);
     // Built where it is returned: it is too large to be moved about.
     Admission {
         route: index,
@@ -209,12 +209,21 @@ pub const fn way_of(permit: &Permit, terms: Option<&Terms>, signals: &Signals) -
 }
 
 /// Counts the arrival, and says from when on the request is overdue.
-fn note_arrival(site: &Site<'_>, worker: usize, signals: &Signals, way: Way) -> u64 {
+fn note_arrival(
+    site: &Site<'_>,
+    worker: usize,
+    assessment: &Assessment,
+    signals: &Signals,
+    way: Way,
+) -> u64 {
     let arrival = site.arrival;
     let board = site.rulebook.board();
     let forwarded = !matches!(way, Way::Refuse);
     if let Some(totals) = board.touch(worker, site.index) {
         totals.note_offered(offered_as(site, signals));
+        if only_shedding_refuses(site.rulebook.rules(), assessment, signals) {
+            totals.note_class(signals.class);
+        }
         if forwarded {
             totals.note_forwarded();
             site.route.note_served(site.mode);
@@ -230,10 +239,9 @@ fn note_arrival(site: &Site<'_>, worker: usize, signals: &Signals, way: Way) -> 
 }
 
 fn offered_as(site: &Site<'_>, signals: &Signals) -> Offered {
-    match (signals.retry, signals.class) {
-        (RetryKind::First, CLASS_PRIVILEGED) => Offered::Privileged,
-        (RetryKind::First, _) => Offered::Ordinary,
-        (RetryKind::Declared | RetryKind::Seen, _) => {
+    match signals.retry {
+        RetryKind::First => Offered::Ordinary,
+        RetryKind::Declared | RetryKind::Seen => {
             let (arrival, counted) = (site.arrival, site.route.published().retries().part);
             let slot = site.slot(arrival.client);
             Offered::Retry {

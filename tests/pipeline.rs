@@ -51,7 +51,12 @@ fn parts(terms: Terms) -> RulebookParts {
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
-    let arrival = Arrival {
+    let arrival = arrival(listener_tier);
+    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+}
+
+fn arrival(listener_tier: Tier) -> Arrival {
+    Arrival {
         method: Method::Get,
         client: ClientKey(1),
         at: AT,
@@ -61,8 +66,7 @@ fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
         privileged: false,
         declared_retries: 0,
         has_body: false,
-    };
-    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+    }
 }
 
 // R056
@@ -146,5 +150,42 @@ fn the_circuit_that_opens_is_the_one_that_the_traffic_meets() {
         assert_eq!(ticker.take_transitions(&mut told), 0);
         let told: Vec<_> = told.iter().map(|told| (told.mode, told.to)).collect();
         assert_eq!(told, [(mode, CircuitState::Open)]);
+    }
+}
+
+// R050
+#[test]
+fn a_client_that_is_refused_takes_no_share_from_a_class() {
+    // Two of ten ordinary requests pass the limit of each; four times as many say they are retries.
+    let terms = Terms {
+        client_rate_limit: PerMinute::new(60),
+        client_burst: std::num::NonZeroU32::new(20),
+        ..Terms::default()
+    };
+    let of_method = Pairing::MethodNotAllowed(ContractIndex(0));
+    let of_contract = Pairing::Contracted(ContractIndex(0));
+    // How the retries come, and what is then the share of their class.
+    for (pairing, declared, want) in [
+        (of_method, 2, [0, 10_000, 0]),
+        (of_contract, 2, [5_000, 5_000, 0]),
+        (of_contract, 0, [0, 10_000, 0]),
+    ] {
+        let rulebook = Rulebook::new(0, parts(terms.clone()));
+        let mut ticker = Ticker::default();
+        for _ in 0..20 {
+            let _ = arrive(&rulebook, Tier::Control);
+        }
+        for _ in 0..80 {
+            let again = Arrival {
+                client: ClientKey(2),
+                declared_retries: declared,
+                ..arrival(Tier::Control)
+            };
+            let _ = admit(&rulebook, 0, pairing, &again);
+        }
+        tick(&rulebook, &mut ticker, AT);
+        let published = rulebook.route(0).published();
+        assert_eq!(published.class_share_bp(), want, "{pairing:?} {declared}");
+        assert_eq!(published.retries().whole, 100, "all were offered");
     }
 }

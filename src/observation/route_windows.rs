@@ -10,8 +10,8 @@ use crate::observation::snapshot::RouteSnapshot;
 use crate::observation::totals::TotalsReading;
 use crate::observation::transitions::changes;
 use crate::observation::{
-    Board, CircuitReading, CircuitState, Counts, Histogram, Mode, Regression, RouteShared,
-    RouteView, SecondWindow, Share, ShortView, TickVerdict, Traffic,
+    Board, CLASS_COUNT, CircuitReading, CircuitState, Counts, Histogram, Mode, Regression,
+    RouteShared, RouteView, SecondWindow, Share, ShortView, TickVerdict, Traffic,
 };
 use crate::units::{Band, Bands, BasisPoints};
 
@@ -367,9 +367,8 @@ impl RouteWindows {
 fn rise(now: &TotalsReading, seen: &TotalsReading) -> Counts {
     Counts {
         offered: now.offered.wrapping_sub(seen.offered),
-        retries: now.retries.wrapping_sub(seen.retries),
         retries_counted: now.retries_counted.wrapping_sub(seen.retries_counted),
-        privileged: now.privileged.wrapping_sub(seen.privileged),
+        classes: rise_of_each(&now.classes, &seen.classes),
         outcomes: now.outcomes.wrapping_sub(seen.outcomes),
         completed: now.completed.wrapping_sub(seen.completed),
         failed: now.failed.wrapping_sub(seen.failed),
@@ -377,13 +376,19 @@ fn rise(now: &TotalsReading, seen: &TotalsReading) -> Counts {
     }
 }
 
-/// Retries, ordinary and privileged requests of the offered, basis points.
-fn class_shares(counts: &Counts) -> [u16; 3] {
-    let share = |part: u32| {
-        let share = u64::from(part) * 10_000 / u64::from(counts.offered.max(1));
-        BasisPoints::saturating(share)
-    };
-    let (retries, privileged) = (share(counts.retries), share(counts.privileged));
+fn rise_of_each(
+    [a, b, c]: &[u32; CLASS_COUNT],
+    [d, e, f]: &[u32; CLASS_COUNT],
+) -> [u32; CLASS_COUNT] {
+    [a.wrapping_sub(*d), b.wrapping_sub(*e), c.wrapping_sub(*f)]
+}
+
+/// Retries, ordinary and privileged requests of all that shedding could meet, basis points.
+fn class_shares(counts: &Counts) -> [u16; CLASS_COUNT] {
+    let [retries, ordinary, privileged] = counts.classes.map(u64::from);
+    let all = (retries + ordinary + privileged).max(1);
+    let share = |part: u64| BasisPoints::saturating(part * 10_000 / all);
+    let (retries, privileged) = (share(retries), share(privileged));
     let others = BasisPoints::saturating(retries.wide() + privileged.wide()).complement();
     [retries.get(), others.get(), privileged.get()]
 }
