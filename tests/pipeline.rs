@@ -170,7 +170,7 @@ fn a_client_that_is_refused_takes_no_share_from_a_class() {
         (of_contract, 2, [5_000, 5_000, 0]),
         (of_contract, 0, [0, 10_000, 0]),
     ] {
-        let rulebook = Rulebook::new(0, parts(terms.clone()));
+        let rulebook = Rulebook::new(0, parts(terms));
         let mut ticker = Ticker::default();
         for _ in 0..20 {
             let _ = arrive(&rulebook, Tier::Control);
