@@ -7,7 +7,7 @@
 mod takes;
 
 use crate::contract::{Contract, Pairing, Quarantine, Terms};
-use crate::decision::{Decision, decide, numbered_hash, shed_hash};
+use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
     ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientKey,
@@ -158,7 +158,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         }
     }
     let way = way_of(&judgement.permit, terms, &signals);
-    let overdue_at_ns = note_arrival(&site, worker, &signals, way);
+    let overdue_at_ns = note_arrival(&site, worker, &judgement.assessment, &signals, way);
     // Built where it is returned: it is too large to be moved about.
     Admission {
         route: index,
@@ -209,14 +209,24 @@ pub const fn way_of(permit: &Permit, terms: Option<&Terms>, signals: &Signals) -
 }
 
 /// Counts the arrival, and says from when on the request is overdue.
-fn note_arrival(site: &Site<'_>, worker: usize, signals: &Signals, way: Way) -> u64 {
+fn note_arrival(
+    site: &Site<'_>,
+    worker: usize,
+    assessment: &Assessment,
+    signals: &Signals,
+    way: Way,
+) -> u64 {
     let arrival = site.arrival;
     let board = site.rulebook.board();
     let forwarded = !matches!(way, Way::Refuse);
     if let Some(totals) = board.touch(worker, site.index) {
         totals.note_offered(offered_as(site, signals));
+        if only_shedding_refuses(site.rulebook.rules(), assessment, signals) {
+            totals.note_class(signals.class);
+        }
         if forwarded {
             totals.note_forwarded();
+            site.route.note_served(site.mode);
         }
     }
     // A body is the client's time: the clock of the route starts when it has been sent.
@@ -229,10 +239,9 @@ fn note_arrival(site: &Site<'_>, worker: usize, signals: &Signals, way: Way) -> 
 }
 
 fn offered_as(site: &Site<'_>, signals: &Signals) -> Offered {
-    match (signals.retry, signals.class) {
-        (RetryKind::First, CLASS_PRIVILEGED) => Offered::Privileged,
-        (RetryKind::First, _) => Offered::Ordinary,
-        (RetryKind::Declared | RetryKind::Seen, _) => {
+    match signals.retry {
+        RetryKind::First => Offered::Ordinary,
+        RetryKind::Declared | RetryKind::Seen => {
             let (arrival, counted) = (site.arrival, site.route.published().retries().part);
             let slot = site.slot(arrival.client);
             Offered::Retry {
@@ -382,20 +391,20 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
     ticker.tick(rulebook.board(), now, &rules.bands, |index, route, view| {
         if let Some(contract) = rulebook.contract_of(index) {
             let terms = contract.terms();
-            let main = mode_at_rest(rulebook, Some(terms));
+            let main = mode_at_rest(rulebook, index);
             watch_circuits(rules, terms, route, main, view, now);
         }
         let (signals, terms) = signals_at_rest(rulebook, index, route, now.monotonic_ns);
         let assessment = assess(rules, terms, &signals);
         let calm = |factor| assessment.reading(factor) == BasisPoints::ZERO;
+        let mode = mode_at_rest(rulebook, index);
         TickVerdict {
             distress: assessment.distress(),
             healthy: signals.circuit == CircuitState::Closed
                 && calm(Factor::Latency)
                 && calm(Factor::ErrorRate),
-            circuit: route
-                .circuit(mode_at_rest(rulebook, terms))
-                .read(now.monotonic_ns),
+            mode,
+            circuit: route.circuit(mode).read(now.monotonic_ns),
         }
     });
 }
@@ -423,8 +432,9 @@ fn watch_circuits(
     // Only the circuit that most requests see: the other one would wait for probes that never come.
     let circuit = route.circuit(main);
     let reading = circuit.read(now_ns);
+    let as_of = main.of(&view.as_of);
     // Closed since the last tick: what was counted made it open before, and is forgotten next.
-    let is_stale = view.as_of.state != CircuitState::Closed || view.as_of.epoch != reading.epoch;
+    let is_stale = as_of.state != CircuitState::Closed || as_of.epoch != reading.epoch;
     if trips && !is_stale && reading.state == CircuitState::Closed {
         circuit.trip(reading.epoch, now_ns, backoff);
     }
@@ -441,7 +451,7 @@ pub fn signals_at_rest<'r>(
     now_ns: u64,
 ) -> (Signals, Option<&'r Terms>) {
     let terms = rulebook.contract_of(index).map(Contract::terms);
-    let mode = mode_at_rest(rulebook, terms);
+    let mode = mode_at_rest(rulebook, index);
     let mut signals = at_rest();
     read_route(route.published(), &mut signals);
     read_circuit(
@@ -454,10 +464,15 @@ pub fn signals_at_rest<'r>(
     (signals, terms)
 }
 
-/// The mode that most requests of a route count in.
+/// The mode that most requests of a route count in: that of the last one that was sent on, for a
+/// listener may only observe what process and contract would control.
 #[must_use]
-pub fn mode_at_rest(rulebook: &Rulebook, terms: Option<&Terms>) -> Mode {
-    mode_of(rulebook.tier().min(tier_of(terms)))
+pub fn mode_at_rest(rulebook: &Rulebook, index: usize) -> Mode {
+    let terms = rulebook.contract_of(index).map(Contract::terms);
+    match mode_of(rulebook.tier().min(tier_of(terms))) {
+        Mode::Real => rulebook.route(index).served(),
+        Mode::Dry => Mode::Dry,
+    }
 }
 
 /// The judgement of a head that could not be read: it has no route, and its tier is the process's.

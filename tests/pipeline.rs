@@ -8,11 +8,20 @@ use tidegate::contract::{
 };
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
-use tidegate::observation::{Arrival, ClientKey, Mode, Take};
-use tidegate::pipeline::{Admission, abandon, admit, judge_malformed};
+use tidegate::observation::{
+    Arrival, CircuitState, ClientKey, Completion, Ending, Mode, Take, Ticker,
+};
+use tidegate::pipeline::{
+    Admission, abandon, admit, complete, judge_malformed, mode_at_rest, tick,
+};
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
 use tidegate::units::{Moment, PerMinute, Tier};
+
+const AT: Moment = Moment {
+    monotonic_ns: 1_000_000_000_000,
+    wall_us: 1_767_225_600_000_000,
+};
 
 fn rulebook() -> Rulebook {
     let terms = Terms {
@@ -21,39 +30,43 @@ fn rulebook() -> Rulebook {
         max_in_flight: std::num::NonZeroU32::new(100),
         ..Terms::default()
     };
+    Rulebook::new(0, parts(terms))
+}
+
+fn parts(terms: Terms) -> RulebookParts {
     let contract = Contract::new(ContractParts::new(
         ContractId::new("api").unwrap(),
         "GET /api",
         MethodSet::EMPTY.with(Method::Get),
         terms,
     ));
-    let parts = RulebookParts {
+    RulebookParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
         rules: Rules::default(),
         tier: Tier::Control,
         content_digest: [0; 32],
         default_upstream: "api".into(),
         workers: 1,
-    };
-    Rulebook::new(0, parts)
+    }
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
-    let arrival = Arrival {
+    let arrival = arrival(listener_tier);
+    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+}
+
+fn arrival(listener_tier: Tier) -> Arrival {
+    Arrival {
         method: Method::Get,
         client: ClientKey(1),
-        at: Moment {
-            monotonic_ns: 1_000_000_000_000,
-            wall_us: 1_767_225_600_000_000,
-        },
+        at: AT,
         listener_tier,
         address: None,
         request: tidegate::observation::RequestKey::default(),
         privileged: false,
         declared_retries: 0,
         has_body: false,
-    };
-    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+    }
 }
 
 // R056
@@ -101,5 +114,78 @@ fn a_head_that_is_no_request_is_dropped_for_that_reason_alone() {
             "nobody is judged by it"
         );
         assert_eq!(judgement.permit.measure(), measure);
+    }
+}
+
+// R074
+#[test]
+fn the_circuit_that_opens_is_the_one_that_the_traffic_meets() {
+    for (listener_tier, mode, other) in [
+        (Tier::ObserveOnly, Mode::Dry, Mode::Real),
+        (Tier::Control, Mode::Real, Mode::Dry),
+    ] {
+        let rulebook = Rulebook::new(0, parts(Terms::default()));
+        let mut ticker = Ticker::default();
+        assert_eq!(mode_at_rest(&rulebook, 0), Mode::Real, "nothing came yet");
+        let at = AT.plus_nanos(50_000_000);
+        for request in 0..30 {
+            let admission = arrive(&rulebook, listener_tier);
+            // Never five broken ones in a row: it is the share that opens the circuit.
+            let status = if request % 4 == 0 { 200 } else { 502 };
+            let completion = Completion {
+                at,
+                status,
+                upstream_status: status,
+                latency_us: 50_000,
+                ending: Ending::Answered,
+            };
+            complete(&rulebook, 0, &admission, false, &completion);
+        }
+        tick(&rulebook, &mut ticker, at);
+        let state = |mode| rulebook.route(0).circuit(mode).read(at.monotonic_ns).state;
+        assert_eq!(mode_at_rest(&rulebook, 0), mode);
+        assert_eq!(state(mode), CircuitState::Open, "{listener_tier:?}");
+        assert_eq!(state(other), CircuitState::Closed, "{listener_tier:?}");
+        let mut told = Vec::new();
+        assert_eq!(ticker.take_transitions(&mut told), 0);
+        let told: Vec<_> = told.iter().map(|told| (told.mode, told.to)).collect();
+        assert_eq!(told, [(mode, CircuitState::Open)]);
+    }
+}
+
+// R050
+#[test]
+fn a_client_that_is_refused_takes_no_share_from_a_class() {
+    // Two of ten ordinary requests pass the limit of each; four times as many say they are retries.
+    let terms = Terms {
+        client_rate_limit: PerMinute::new(60),
+        client_burst: std::num::NonZeroU32::new(20),
+        ..Terms::default()
+    };
+    let of_method = Pairing::MethodNotAllowed(ContractIndex(0));
+    let of_contract = Pairing::Contracted(ContractIndex(0));
+    // How the retries come, and what is then the share of their class.
+    for (pairing, declared, want) in [
+        (of_method, 2, [0, 10_000, 0]),
+        (of_contract, 2, [5_000, 5_000, 0]),
+        (of_contract, 0, [0, 10_000, 0]),
+    ] {
+        let rulebook = Rulebook::new(0, parts(terms));
+        let mut ticker = Ticker::default();
+        for _ in 0..20 {
+            let _ = arrive(&rulebook, Tier::Control);
+        }
+        for _ in 0..80 {
+            let again = Arrival {
+                client: ClientKey(2),
+                declared_retries: declared,
+                ..arrival(Tier::Control)
+            };
+            let _ = admit(&rulebook, 0, pairing, &again);
+        }
+        tick(&rulebook, &mut ticker, AT);
+        let published = rulebook.route(0).published();
+        assert_eq!(published.class_share_bp(), want, "{pairing:?} {declared}");
+        assert_eq!(published.retries().whole, 100, "all were offered");
     }
 }

@@ -19,8 +19,8 @@ pub(super) async fn circuits(State(state): State<Arc<AdminState>>) -> Json<Value
     let mut counts = [0_u32; 3];
     let mut never_opened = 0_u32;
     let mut rows = Vec::new();
-    for (route, contract) in rulebook.catalogue().contracts().iter().enumerate() {
-        let at_rest = pipeline::mode_at_rest(&rulebook, Some(contract.terms()));
+    for route in 0..rulebook.catalogue().contracts().len() {
+        let at_rest = pipeline::mode_at_rest(&rulebook, route);
         for mode in [Mode::Dry, Mode::Real] {
             let reading = rulebook.route(route).circuit(mode).read(now_ns);
             let is_pristine = reading == CircuitReading::default();

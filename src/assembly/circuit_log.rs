@@ -1,7 +1,6 @@
 //! Says when a circuit becomes something else: one line for each change that the ticker saw.
 
 use crate::observation::{CircuitState, Mode, Ticker, Transition};
-use crate::pipeline;
 use crate::rulebook::Rulebook;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -20,8 +19,7 @@ pub(super) fn say(rulebook: &Rulebook, ticker: &mut Ticker, taken: &mut Vec<Tran
 
 fn say_one(rulebook: &Rulebook, transition: &Transition) {
     let contract = rulebook.route(transition.route).name();
-    let terms = rulebook.contract_of(transition.route);
-    let mode = match pipeline::mode_at_rest(rulebook, terms.map(|found| found.terms())) {
+    let mode = match transition.mode {
         Mode::Dry => "dry",
         Mode::Real => "real",
     };

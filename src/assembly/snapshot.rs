@@ -17,6 +17,7 @@ use crate::observation::{
     BASELINE_MINUTES, BaselineSnapshot, Board, BurnSnapshot, CircuitState, Load, RouteSnapshot,
     SavedCircuit, Share, Snapshot, Ticker,
 };
+use crate::rulebook::Rulebook;
 use crate::units::Moment;
 
 const FORMAT: u32 = 1;
@@ -24,10 +25,9 @@ const EVERY_NS: u64 = 30_000_000_000;
 const AGE_MAX_US: u64 = 60_000_000;
 /// Ten times what ten thousand busy contracts write.
 const BYTES_MAX: u64 = 256 << 20;
-/// The furthest that a rate limit can have been used up in advance: an hour.
-const TAT_MAX_NS: u64 = 3_600_000_000_000;
-/// The furthest that an instant of a circuit can be away: a year, in centiseconds.
-const CIRCUIT_MAX_CS: u64 = 365 * 24 * 3_600 * 100;
+/// For how long a circuit can still be open: an hour, in centiseconds, six times what a policy can
+/// say.
+const CIRCUIT_AHEAD_MAX_CS: i64 = 3_600 * 100;
 
 /// Why a snapshot is not used.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +44,22 @@ enum Unusable {
     Old(u64),
     #[error("it is from the future: the clock of this host was set back")]
     Future,
-    #[error("{member} of {contract} is out of its range")]
-    Range {
-        contract: String,
-        member: &'static str,
-    },
+}
+
+/// Why a route of a snapshot is not used: what it holds would mislead its risk, or keep it closed.
+#[derive(Debug, thiserror::Error)]
+#[error("{member} of {contract} is out of its range")]
+struct OutOfRange {
+    contract: String,
+    member: &'static str,
+}
+
+/// A file that can be believed, and the first of its routes that cannot.
+#[derive(Debug)]
+struct Believed {
+    snapshot: Snapshot,
+    first_bad: Option<OutOfRange>,
+    bad: usize,
 }
 
 /// Keeps the file of one state directory up to date.
@@ -70,13 +81,24 @@ impl Keeper {
     }
 
     /// Lets the ticker go on from the file, where there is one that can be believed.
-    pub(super) fn restore(&mut self, board: &Board, ticker: &mut Ticker, now: Moment) {
+    pub(super) fn restore(&mut self, rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
         self.due_ns = now.monotonic_ns + EVERY_NS;
         match read(&self.path, now) {
-            Ok(snapshot) => {
-                let contracts = ticker.restore(board, &snapshot, now);
+            Ok(believed) => {
+                let (board, snapshot) = (rulebook.board(), believed.snapshot);
+                let limit_of = |route| {
+                    if route == board.unmatched() {
+                        return Some(*rulebook.unknown_limit());
+                    }
+                    rulebook.limit_of(route).copied()
+                };
+                let contracts = ticker.restore(board, &snapshot, now, limit_of);
                 let age_ms = now.wall_us.saturating_sub(snapshot.wall_us) / 1_000;
                 tracing::info!(event = "snapshot_restored", contracts, age_ms);
+                if let Some(first) = believed.first_bad {
+                    let routes = believed.bad;
+                    tracing::warn!(event = "snapshot_routes_ignored", routes, %first);
+                }
             }
             Err(Unusable::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Err(why) => {
@@ -139,7 +161,7 @@ fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-fn read(path: &Path, now: Moment) -> Result<Snapshot, Unusable> {
+fn read(path: &Path, now: Moment) -> Result<Believed, Unusable> {
     let length = fs::metadata(path)?.len();
     if length > BYTES_MAX {
         return Err(Unusable::TooLong(length));
@@ -157,7 +179,7 @@ fn read(path: &Path, now: Moment) -> Result<Snapshot, Unusable> {
     if age_us > AGE_MAX_US {
         return Err(Unusable::Old(age_us / 1_000_000));
     }
-    Snapshot::try_from(file)
+    Ok(Believed::from(file))
 }
 
 /// What every format has.
@@ -296,26 +318,34 @@ impl From<CircuitFile> for SavedCircuit {
     }
 }
 
-impl TryFrom<SnapshotFile> for Snapshot {
-    type Error = Unusable;
-
-    fn try_from(file: SnapshotFile) -> Result<Self, Unusable> {
-        let routes: Result<_, _> = file
-            .routes
-            .into_iter()
-            .map(RouteSnapshot::try_from)
-            .collect();
-        Ok(Self {
-            wall_us: file.wall_us,
-            routes: routes?,
-        })
+/// A route that cannot be believed begins with nothing; the others lose nothing by it.
+impl From<SnapshotFile> for Believed {
+    fn from(file: SnapshotFile) -> Self {
+        let mut believed = Self {
+            snapshot: Snapshot {
+                wall_us: file.wall_us,
+                routes: Vec::with_capacity(file.routes.len()),
+            },
+            first_bad: None,
+            bad: 0,
+        };
+        for route in file.routes {
+            match RouteSnapshot::try_from(route) {
+                Ok(route) => believed.snapshot.routes.push(route),
+                Err(bad) => {
+                    believed.bad += 1;
+                    believed.first_bad.get_or_insert(bad);
+                }
+            }
+        }
+        believed
     }
 }
 
 impl TryFrom<RouteFile> for RouteSnapshot {
-    type Error = Unusable;
+    type Error = OutOfRange;
 
-    fn try_from(file: RouteFile) -> Result<Self, Unusable> {
+    fn try_from(file: RouteFile) -> Result<Self, OutOfRange> {
         file.check()?;
         let shares = |pairs: Vec<(u32, u32)>| pairs.into_iter().map(share).collect();
         let (minutes, mean_1024, variance_1024) = file.load;
@@ -345,23 +375,22 @@ impl TryFrom<RouteFile> for RouteSnapshot {
 }
 
 impl RouteFile {
-    /// What would otherwise keep a contract closed, or mislead its risk, for long.
-    fn check(&self) -> Result<(), Unusable> {
+    /// What would otherwise keep a contract closed, or mislead its risk, for long. How far a rate
+    /// limit can be used up only the limit itself knows.
+    fn check(&self) -> Result<(), OutOfRange> {
         let circuits_are_near = self
             .circuits
             .iter()
             .flatten()
-            .all(|circuit| circuit.at_cs.unsigned_abs() <= CIRCUIT_MAX_CS);
-        let rates_are_near = self.rate_tat_ns.iter().all(|ahead| *ahead <= TAT_MAX_NS);
+            .all(|circuit| circuit.at_cs <= CIRCUIT_AHEAD_MAX_CS);
         let rules = [
             ("learning_us", self.learning_us.len() < BASELINE_MINUTES),
             ("circuits", circuits_are_near),
-            ("rate_tat_ns", rates_are_near),
         ];
         for (member, holds) in rules {
             if !holds {
                 let contract = self.contract.clone();
-                return Err(Unusable::Range { contract, member });
+                return Err(OutOfRange { contract, member });
             }
         }
         Ok(())
@@ -438,7 +467,8 @@ mod tests {
         write(&path, &snapshot()).expect("written");
         for age_us in [0, 1, AGE_MAX_US] {
             let found = read(&path, at(WALL_US + age_us)).expect("a young file");
-            assert_eq!(found, snapshot(), "{age_us} us");
+            assert_eq!(found.snapshot, snapshot(), "{age_us} us");
+            assert_eq!(found.bad, 0);
         }
         let old = read(&path, at(WALL_US + AGE_MAX_US + 1));
         assert!(matches!(old, Err(Unusable::Old(60))), "{old:?}");
@@ -462,13 +492,6 @@ mod tests {
             ("\"wall_us\"", "\"wall\"", "unknown field"),
             ("]}", "", "cannot be read"),
             ("half_open", "ajar", "cannot be read"),
-            ("1500000000", "3600000000001", "rate_tat_ns of orders"),
-            ("-150", "-3153600001", "circuits of orders"),
-            (
-                "[1000,2000]",
-                "[1,2,3,4,5,6,7,8,9,10,11,12]",
-                "learning_us of orders",
-            ),
         ];
         for (good, bad, want) in table {
             assert!(text.contains(good), "{good} is in {text}");
@@ -478,5 +501,35 @@ mod tests {
         }
         let missing = read(&dir.path().join("other.json"), at(WALL_US));
         assert!(matches!(missing, Err(Unusable::Io(_))));
+    }
+
+    #[test]
+    fn a_route_that_cannot_be_believed_takes_no_other_one_with_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("snapshot.json");
+        write(&path, &snapshot()).expect("written");
+        let text = std::fs::read_to_string(&path).expect("text");
+        let twelve = "[1,2,3,4,5,6,7,8,9,10,11,12]";
+        let table = [
+            ("-150", "360001", Some("circuits of orders")),
+            ("-150", "-3153600001", None),
+            ("[1000,2000]", twelve, Some("learning_us of orders")),
+            // The burst of a limit may be a day's worth, or many.
+            ("1500000000", "864000000000000", None),
+        ];
+        for (good, bad, want) in table {
+            assert!(text.contains(good), "{good} is in {text}");
+            std::fs::write(&path, text.replace(good, bad)).expect("written");
+            let found = read(&path, at(WALL_US)).expect("the file is good");
+            let names = found.snapshot.routes.iter().map(|route| &*route.contract);
+            let kept: &[&str] = match want {
+                Some(_) => &["never_used"],
+                None => &["never_used", "orders"],
+            };
+            assert_eq!(names.collect::<Vec<_>>(), kept, "{bad}");
+            let told = found.first_bad.map(|bad| bad.to_string());
+            let want = want.map(|want| format!("{want} is out of its range"));
+            assert_eq!(told, want, "{bad}");
+        }
     }
 }

@@ -57,8 +57,9 @@ impl Ticking {
     ) -> Result<Self, StartError> {
         let views = Views::default();
         let mut keeper = Keeper::new(state_dir);
-        let board = Arc::clone(registry.active().load().board());
-        keeper.restore(&board, &mut views.lock(), clock::now());
+        let rulebook = registry.active().load_full();
+        keeper.restore(&rulebook, &mut views.lock(), clock::now());
+        drop(rulebook);
         let ending = Arc::new(AtomicBool::new(false));
         let (seen, end) = (views.clone(), Arc::clone(&ending));
         let thread = std::thread::Builder::new()

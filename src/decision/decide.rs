@@ -123,7 +123,7 @@ fn decide_in_full(rules: &Rules, assessment: &Assessment, signals: &Signals) -> 
         severity: verdict.severity,
         reasons: verdict.reasons,
         deciding: verdict.deciding,
-        recommended: recommend(verdict.severity, band),
+        recommended: recommend(&verdict, band),
     }
 }
 
@@ -181,9 +181,13 @@ fn takes(signals: &Signals, verdict: &mut Verdict) {
     }
 }
 
-const fn recommend(severity: Severity, band: Band) -> ActionSet {
+/// An open circuit is kept open by refusing: both actions are asked for, and `drop` is what refuses.
+fn recommend(verdict: &Verdict, band: Band) -> ActionSet {
     let log = ActionSet::EMPTY.with(Action::Log);
-    match (severity, band) {
+    match (verdict.severity, band) {
+        (Severity::Drop, _) if verdict.deciding == Reason::CircuitOpen => {
+            log.with(Action::Drop).with(Action::CircuitOpen)
+        }
         (Severity::Allow, Band::Low) => log,
         (Severity::Allow, _) => log.with(Action::Report),
         (Severity::Throttle, _) => log.with(Action::Throttle),
@@ -199,7 +203,7 @@ mod tests {
     use crate::observation::{CircuitState, RetryKind, Share, Signals, Standing, Take};
     use crate::policy::rules::{Rules, Severity};
     use crate::risk::assess;
-    use crate::units::{Band, FACTOR_COUNT, FactorSet};
+    use crate::units::{Action, ActionSet, Band, FACTOR_COUNT, FactorSet};
 
     fn judge(signals: Signals) -> Decision {
         let signals = Signals {
@@ -360,6 +364,8 @@ mod tests {
         };
         let reasons = [Reason::CircuitOpen, Reason::CriticalRiskScore];
         check(signals, Severity::Drop, Reason::CircuitOpen, &reasons);
+        let actions = [Action::Log, Action::Drop, Action::CircuitOpen];
+        assert_eq!(judge(signals).recommended(), ActionSet::of(&actions));
     }
 
     #[test]
@@ -388,6 +394,8 @@ mod tests {
                 take,
                 ..Signals::default()
             });
+            let opens = decision.recommended().contains(Action::CircuitOpen);
+            assert_eq!(opens, deciding == Reason::CircuitOpen, "{take:?}");
             assert_eq!(
                 (decision.severity(), decision.deciding()),
                 (severity, deciding)

@@ -9,4 +9,4 @@ mod shed;
 
 pub use decide::{Decision, decide};
 pub use reason::{Reason, ReasonSet};
-pub use shed::{SHED_SHARE_MAX_BP, numbered_hash, shed_hash, shed_share};
+pub use shed::{SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, shed_hash, shed_share};

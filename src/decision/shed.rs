@@ -6,7 +6,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::observation::{ClientKey, Signals};
+use crate::observation::{CircuitState, ClientKey, Signals, Standing, Take};
+use crate::policy::rules::Rules;
+use crate::risk::Assessment;
 use crate::units::{Bands, BasisPoints, ramp};
 
 /// The most that is ever shed: recovery must stay observable.
@@ -15,7 +17,8 @@ pub const SHED_SHARE_MAX_BP: u64 = 9_000;
 /// The share of this request's class that is shed at this distress.
 ///
 /// The share of the whole grows from `medium` to `critical` and is taken from the lowest class
-/// first: class c gives `(share - sum of lower classes) / f_c`, with f_c its share of the offered.
+/// first: class c gives `(share - sum of lower classes) / f_c`, with f_c its share of the requests
+/// that [`only_shedding_refuses`].
 #[must_use]
 pub fn shed_share(bands: &Bands, distress: BasisPoints, signals: &Signals) -> BasisPoints {
     let (from, to) = (bands.medium().wide(), bands.critical().wide());
@@ -33,6 +36,23 @@ pub fn shed_share(bands: &Bands, distress: BasisPoints, signals: &Signals) -> Ba
         left = left.saturating_sub(offered);
     }
     BasisPoints::ZERO
+}
+
+/// Whether nothing but shedding refuses the request, or would have. Only such requests can be shed:
+/// if those that are refused anyway had a share of their class, a client that is refused could
+/// switch shedding off by declaring retries.
+#[must_use]
+pub fn only_shedding_refuses(rules: &Rules, assessment: &Assessment, signals: &Signals) -> bool {
+    let is_limited = match signals.take {
+        Take::Granted => false,
+        // Shed, or else refused without a limit: one that would refuse is known of the client's.
+        Take::NotAsked => signals.client_over,
+        _ => signals.hold_ns == 0,
+    };
+    signals.standing == Standing::Contracted
+        && signals.circuit != CircuitState::Open
+        && assessment.abuse() < rules.bands.medium()
+        && !is_limited
 }
 
 /// Where in 0..10000 a client's requests to a contract fall in this minute.
@@ -65,9 +85,11 @@ fn hash(client: ClientKey, turn: u64, contract: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{shed_hash, shed_share};
-    use crate::observation::{ClientKey, Signals};
-    use crate::units::{Bands, BasisPoints};
+    use super::{only_shedding_refuses, shed_hash, shed_share};
+    use crate::observation::{CircuitState, ClientKey, Signals, Standing, Take};
+    use crate::policy::rules::Rules;
+    use crate::risk::assess;
+    use crate::units::{Bands, BasisPoints, FactorSet};
 
     #[test]
     fn the_lowest_class_is_shed_first() {
@@ -93,6 +115,40 @@ mod tests {
         assert_eq!(share(6_500, 0, mixed), 9_000);
         assert_eq!(share(6_500, 1, mixed), 3_333);
         assert_eq!(share(6_500, 2, mixed), 0);
+    }
+
+    #[test]
+    fn what_is_refused_anyway_is_no_part_of_what_can_be_shed() {
+        let calm = Signals {
+            known: FactorSet::ALL,
+            ..Signals::default()
+        };
+        let of_take = |take, hold_ns, client_over| Signals {
+            take,
+            hold_ns,
+            client_over,
+            ..calm
+        };
+        let table = [
+            (of_take(Take::Granted, 0, false), true),
+            (of_take(Take::NotAsked, 0, false), true),
+            (of_take(Take::NotAsked, 0, true), false),
+            (of_take(Take::ClientRate, 0, true), false),
+            (of_take(Take::ContractRate, 0, false), false),
+            (of_take(Take::ContractRate, 5, false), true),
+            (of_take(Take::Concurrency, 0, false), false),
+            (of_take(Take::Probe, 0, false), false),
+        ];
+        let standings = [Standing::MethodNotAllowed, Standing::Unknown];
+        let standings = standings.map(|standing| (Signals { standing, ..calm }, false));
+        let circuit = CircuitState::Open;
+        let open = (Signals { circuit, ..calm }, false);
+        let rules = Rules::default();
+        for (signals, want) in table.into_iter().chain(standings).chain([open]) {
+            let assessment = assess(&rules, None, &signals);
+            let found = only_shedding_refuses(&rules, &assessment, &signals);
+            assert_eq!(found, want, "{signals:?}");
+        }
     }
 
     #[test]

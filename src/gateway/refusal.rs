@@ -10,7 +10,7 @@ use super::respond::Answer;
 use crate::contract::{Contract, MethodSet, Pairing, Refusal};
 use crate::decision::Reason;
 use crate::enforcement::Measure;
-use crate::observation::{Standing, Take};
+use crate::observation::{ClientKey, Standing, Take};
 use crate::pipeline::Admission;
 use crate::record::{DecisionEvent, case_of};
 use crate::rulebook::Rulebook;
@@ -20,6 +20,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const MICROS_PER_MINUTE: u64 = 60_000_000;
 /// How long a client that behaves unusually is asked to stay away at least.
 const ABNORMAL_S: u32 = 10;
+/// Over how many seconds the clients of one minute come again.
+const RETURN_SPREAD_S: u64 = 10;
 
 /// Why a request is refused, as its client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,7 @@ pub(super) fn course(
     let mut answer = match kind_of(rulebook, admission) {
         Kind::Quota => Answer::quota_exceeded(quota_s(rulebook, admission, event, at)),
         Kind::Abnormal => Answer::abnormal_usage(abnormal_s(rulebook, admission)),
-        Kind::Capacity => Answer::reduced_capacity(minute_left_s(event.wall_us)),
+        Kind::Capacity => Answer::reduced_capacity(next_draw_s(event.client, event.wall_us)),
         Kind::Circuit => Answer::circuit_open(seconds(admission.wait_ns)),
         Kind::Apart => {
             let contract = rulebook.contract_of(admission.route);
@@ -159,10 +161,12 @@ fn abnormal_s(rulebook: &Rulebook, admission: &Admission) -> u32 {
     seconds(wait_ns).max(ABNORMAL_S)
 }
 
-/// The hash by which requests are shed is drawn again with the next minute.
-fn minute_left_s(wall_us: u64) -> u32 {
+/// The hash by which requests are shed is drawn again with the next minute. Not all clients are
+/// asked to come at once then, or they would be the next overload.
+fn next_draw_s(client: ClientKey, wall_us: u64) -> u32 {
     let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
-    left_us.div_ceil(1_000_000) as u32
+    let spread_s = client.0 % RETURN_SPREAD_S;
+    u32::try_from(left_us.div_ceil(1_000_000) + spread_s).unwrap_or(u32::MAX)
 }
 
 /// Rounded up, at least one.
@@ -187,4 +191,23 @@ fn allow(rulebook: &Rulebook, pairing: Pairing) -> String {
     };
     let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{MICROS_PER_MINUTE, next_draw_s};
+    use crate::observation::ClientKey;
+
+    #[test]
+    fn whoever_is_shed_comes_after_the_minute_and_not_with_all_others() {
+        // R050
+        for (into_minute_us, left_s) in [(0, 60), (1, 60), (59_000_000, 1), (59_999_999, 1)] {
+            let wall_us = 29_453_760 * MICROS_PER_MINUTE + into_minute_us;
+            let waits = (0..100).map(|client| next_draw_s(ClientKey(client), wall_us));
+            let waits: BTreeSet<u32> = waits.collect();
+            assert_eq!(waits, (left_s..left_s + 10).collect(), "{into_minute_us}");
+        }
+    }
 }

@@ -241,11 +241,16 @@ impl Circuit {
         }
     }
 
-    /// Takes over a snapshot that is `age_ms` old. A half-open circuit starts its probes anew.
+    /// Takes over a snapshot that is `age_ms` old. A half-open circuit starts its probes anew; one
+    /// that closed before this clock began is as if it had never opened, or it would have closed
+    /// only just now.
     pub fn restore(&self, saved: SavedCircuit, age_ms: u64, now_ns: u64) {
         let now = i64::try_from(now_ns / NANOS_PER_CS).unwrap_or(0);
         let age = i64::try_from(age_ms / 10).unwrap_or(i64::MAX);
-        let at = now.saturating_add(saved.at_cs).saturating_sub(age).max(0);
+        let at = now.saturating_add(saved.at_cs).saturating_sub(age);
+        if saved.epoch == 0 || at < 0 && saved.state == CircuitState::Closed {
+            return;
+        }
         let state = match saved.state {
             CircuitState::HalfOpen => CircuitState::Open,
             state => state,
@@ -257,9 +262,7 @@ impl Circuit {
             at: u64::try_from(at).unwrap_or(0),
             ..Word::default()
         };
-        if saved.epoch > 0 {
-            self.word.store(word.pack(), Ordering::Relaxed);
-        }
+        self.word.store(word.pack(), Ordering::Relaxed);
     }
 
     fn change<T>(&self, next: impl Fn(Word) -> (Word, T)) -> T {
@@ -603,6 +606,38 @@ mod tests {
         let (before, after) = (circuit.read(100 * SECOND), restored.read(7 * SECOND));
         assert_eq!((after.state, after.epoch), (before.state, before.epoch));
         assert_eq!(after.wait_ns, before.wait_ns - 400_000_000);
+    }
+
+    #[test]
+    fn a_restart_does_not_make_a_circuit_close_anew() {
+        // Closed for 50 s or an hour; the new clock is at 5 s or at an hour and 5 s.
+        let table = [
+            (50, 3_605, Some(50), 2_000),
+            (100, 3_605, Some(100), 1_000),
+            (3_600, 3_605, Some(3_600), 1_000),
+            (7_200, 3_605, None, 1_000),
+            (50, 5, None, 1_000),
+        ];
+        for (peace, clock, closed_for, next_ms) in table {
+            let circuit = opened_at(100 * SECOND);
+            let now = half_open(&circuit, 100 * SECOND);
+            for _ in 0..4 {
+                assert_eq!(ask(&circuit, now), Passage::Probe);
+                circuit.probe_ended(1, false, now, BACKOFF);
+            }
+            let restored = Circuit::new("orders");
+            let clock = clock * SECOND;
+            restored.restore(circuit.saved(now + peace * SECOND), 0, clock);
+            let reading = restored.read(clock);
+            let found = reading.closed_for_ns.map(|ns| (ns + SECOND / 2) / SECOND);
+            assert_eq!(found, closed_for, "{peace} s of peace");
+            assert!(restored.trip(reading.epoch, clock, BACKOFF));
+            let wait_ms = restored.read(clock).wait_ns / 1_000_000;
+            assert!(
+                (next_ms - 10..=next_ms * 11 / 10 + 10).contains(&wait_ms),
+                "{peace} s of peace: {wait_ms} ms"
+            );
+        }
     }
 
     #[test]

@@ -36,6 +36,12 @@ impl Limit {
         self.period_ns
     }
 
+    /// How far ahead of now its TAT can be, nanoseconds, where nobody waits for a turn.
+    #[must_use]
+    pub const fn furthest_ns(&self) -> u64 {
+        self.tolerance_ns.saturating_add(self.period_ns)
+    }
+
     /// How many requests conform at once, now. `tat_ns` is relative to now.
     #[must_use]
     pub fn remaining(&self, tat_ns: i64) -> u64 {

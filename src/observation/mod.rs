@@ -49,6 +49,6 @@ pub use signals::{
 };
 pub use snapshot::{RouteSnapshot, Snapshot};
 pub use ticker::{RouteView, TICK_NS, TickVerdict, Ticker};
-pub use totals::{Offered, RouteTotals, TotalsReading};
+pub use totals::{CLASS_COUNT, Offered, RouteTotals, TotalsReading};
 pub use transitions::{TRANSITIONS_MAX, Transition};
 pub use window::{Counts, SecondWindow};

@@ -70,14 +70,15 @@ pub struct ShortView {
     pub failed: Share,
     /// Retries that count of offered, 10 s.
     pub retries: Share,
-    /// Shares of the offered per class, 10 s, basis points.
+    /// Shares of what shedding could meet per class, 10 s, basis points.
     pub class_share_bp: [u16; 3],
     /// Slow of completed, 10 s; not published, it only opens circuits.
     pub slow_short: Share,
     /// Requests overdue now.
     pub overdue: u32,
-    /// The circuit as it was at the last tick: the outcomes counted here are those of its epoch.
-    pub as_of: CircuitReading,
+    /// The circuits, dry and real, as they were when last looked at: the outcomes counted here are
+    /// those of the epoch of the one that most requests met.
+    pub as_of: [CircuitReading; 2],
 }
 
 /// Of a route that nobody asks for.
@@ -108,7 +109,7 @@ impl RouteShared {
         unpack(self.retries.load(Ordering::Relaxed))
     }
 
-    /// Shares of the offered per class, 10 s, basis points.
+    /// Shares of what shedding could meet per class, 10 s, basis points.
     #[inline]
     pub fn class_share_bp(&self) -> [u16; 3] {
         let word = self.class_shares.load(Ordering::Relaxed);

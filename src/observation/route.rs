@@ -5,7 +5,7 @@
 //! counts there), and the words that are mostly read (rate, circuit).
 
 use std::hash::Hasher;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam::utils::CachePadded;
 use siphasher::sip::SipHasher24;
@@ -16,9 +16,10 @@ use crate::observation::{Circuit, ClientKey, GcraWord, RouteShared, RouteTotals}
 ///
 /// A gateway that only observes must not let requests that it would have refused use up the
 /// limits that it reports on, and its words must not be the ones a controlling listener obeys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// Would have.
+    #[default]
     Dry,
     /// Did.
     Real,
@@ -26,8 +27,9 @@ pub enum Mode {
 
 impl Mode {
     /// The one of a pair.
+    #[must_use]
     #[inline]
-    pub(super) const fn of<T>(self, [dry, real]: &[T; 2]) -> &T {
+    pub const fn of<T>(self, [dry, real]: &[T; 2]) -> &T {
         match self {
             Self::Dry => dry,
             Self::Real => real,
@@ -56,6 +58,8 @@ pub struct RouteState {
     name: Box<str>,
     number: u32,
     salt: u64,
+    /// The last request that was sent on counted as dry.
+    last_dry: AtomicBool,
     published: CachePadded<RouteShared>,
     places: CachePadded<Places>,
     rate: CachePadded<[GcraWord; 2]>,
@@ -81,6 +85,7 @@ impl RouteState {
                 hasher.write(name.as_bytes());
                 hasher.finish()
             },
+            last_dry: AtomicBool::new(false),
             published: CachePadded::default(),
             places: CachePadded::default(),
             rate: CachePadded::default(),
@@ -115,6 +120,25 @@ impl RouteState {
     #[inline]
     pub fn published(&self) -> &RouteShared {
         &self.published
+    }
+
+    /// A request that counts in `mode` was sent on. Mostly it is the mode of the one before.
+    #[inline]
+    pub fn note_served(&self, mode: Mode) {
+        let dry = mode == Mode::Dry;
+        if self.last_dry.load(Ordering::Relaxed) != dry {
+            self.last_dry.store(dry, Ordering::Relaxed);
+        }
+    }
+
+    /// The mode of the last request that was sent on; real where none was.
+    #[must_use]
+    pub fn served(&self) -> Mode {
+        if self.last_dry.load(Ordering::Relaxed) {
+            Mode::Dry
+        } else {
+            Mode::Real
+        }
     }
 
     /// The totals of each worker.

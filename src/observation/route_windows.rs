@@ -10,8 +10,8 @@ use crate::observation::snapshot::RouteSnapshot;
 use crate::observation::totals::TotalsReading;
 use crate::observation::transitions::changes;
 use crate::observation::{
-    Board, CircuitReading, CircuitState, Counts, Histogram, Regression, RouteShared, RouteView,
-    SecondWindow, Share, ShortView, TickVerdict, Traffic,
+    Board, CLASS_COUNT, CircuitReading, CircuitState, Counts, Histogram, Mode, Regression,
+    RouteShared, RouteView, SecondWindow, Share, ShortView, TickVerdict, Traffic,
 };
 use crate::units::{Band, Bands, BasisPoints};
 
@@ -39,8 +39,11 @@ pub(super) struct RouteWindows {
     healthy: bool,
     /// The circuit was closed at every tick of the current minute, and never open in between.
     closed: bool,
-    /// `None`: whatever the circuit is was so before these windows began.
-    circuit: Option<CircuitReading>,
+    /// The mode of the circuit that most requests met at the last tick.
+    mode: Mode,
+    /// Dry and real, each as of the last tick at which most requests met it. `None`: whatever it is
+    /// was so before these windows began.
+    circuits: [Option<CircuitReading>; 2],
     idle_ticks: u32,
     calm_ticks: u32,
     minute: u64,
@@ -84,7 +87,8 @@ impl RouteWindows {
             active: false,
             healthy: true,
             closed: true,
-            circuit: Some(CircuitReading::default()),
+            mode: Mode::default(),
+            circuits: [Some(CircuitReading::default()); 2],
             idle_ticks: 0,
             calm_ticks: 0,
             minute,
@@ -108,7 +112,7 @@ impl RouteWindows {
     pub(super) fn restored(saved: &RouteSnapshot, minute: u64, first_whole: u64) -> Self {
         let load = Load::restored(&saved.load);
         Self {
-            circuit: None,
+            circuits: [None; 2],
             burn: BurnWindows::restored(&saved.burn),
             last_load: load.is_known().then(Traffic::default),
             load,
@@ -136,7 +140,7 @@ impl RouteWindows {
             baseline_us: self.baseline.p95_us(),
             healthy_minutes: self.baseline.learned(),
             load: self.load,
-            circuit: self.circuit.unwrap_or_default(),
+            circuit: self.mode.of(&self.circuits).unwrap_or_default(),
         }
     }
 
@@ -264,7 +268,7 @@ impl RouteWindows {
             self.last_latencies = Histogram::default();
         }
         let is_closed = |circuit: CircuitReading| circuit.state == CircuitState::Closed;
-        let learns = self.circuit.is_none_or(is_closed);
+        let learns = self.mode.of(&self.circuits).is_none_or(is_closed);
         let first = minute - (minute - self.minute).min(SETTLED_MINUTES);
         self.burn.skip(first - self.minute);
         for passing in first..minute {
@@ -308,7 +312,7 @@ impl RouteWindows {
                 whole: short.completed,
             },
             overdue,
-            as_of: self.circuit.unwrap_or_default(),
+            as_of: self.circuits.map(Option::unwrap_or_default),
         }
     }
 
@@ -318,7 +322,13 @@ impl RouteWindows {
     /// budget does not: what was spent stays spent.
     pub(super) fn follow(&mut self, verdict: &TickVerdict) -> [u32; 3] {
         let circuit = verdict.circuit;
-        let before = self.circuit.replace(circuit).unwrap_or(circuit);
+        self.mode = verdict.mode;
+        let [dry, real] = &mut self.circuits;
+        let seen = match verdict.mode {
+            Mode::Dry => dry,
+            Mode::Real => real,
+        };
+        let before = seen.replace(circuit).unwrap_or(circuit);
         let changes = changes(&before, &circuit);
         let is_closed = circuit.state == CircuitState::Closed;
         let changed = changes != [0; 3];
@@ -357,9 +367,8 @@ impl RouteWindows {
 fn rise(now: &TotalsReading, seen: &TotalsReading) -> Counts {
     Counts {
         offered: now.offered.wrapping_sub(seen.offered),
-        retries: now.retries.wrapping_sub(seen.retries),
         retries_counted: now.retries_counted.wrapping_sub(seen.retries_counted),
-        privileged: now.privileged.wrapping_sub(seen.privileged),
+        classes: rise_of_each(&now.classes, &seen.classes),
         outcomes: now.outcomes.wrapping_sub(seen.outcomes),
         completed: now.completed.wrapping_sub(seen.completed),
         failed: now.failed.wrapping_sub(seen.failed),
@@ -367,13 +376,19 @@ fn rise(now: &TotalsReading, seen: &TotalsReading) -> Counts {
     }
 }
 
-/// Retries, ordinary and privileged requests of the offered, basis points.
-fn class_shares(counts: &Counts) -> [u16; 3] {
-    let share = |part: u32| {
-        let share = u64::from(part) * 10_000 / u64::from(counts.offered.max(1));
-        BasisPoints::saturating(share)
-    };
-    let (retries, privileged) = (share(counts.retries), share(counts.privileged));
+fn rise_of_each(
+    [a, b, c]: &[u32; CLASS_COUNT],
+    [d, e, f]: &[u32; CLASS_COUNT],
+) -> [u32; CLASS_COUNT] {
+    [a.wrapping_sub(*d), b.wrapping_sub(*e), c.wrapping_sub(*f)]
+}
+
+/// Retries, ordinary and privileged requests of all that shedding could meet, basis points.
+fn class_shares(counts: &Counts) -> [u16; CLASS_COUNT] {
+    let [retries, ordinary, privileged] = counts.classes.map(u64::from);
+    let all = (retries + ordinary + privileged).max(1);
+    let share = |part: u64| BasisPoints::saturating(part * 10_000 / all);
+    let (retries, privileged) = (share(retries), share(privileged));
     let others = BasisPoints::saturating(retries.wide() + privileged.wide()).complement();
     [retries.get(), others.get(), privileged.get()]
 }

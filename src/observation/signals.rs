@@ -147,7 +147,7 @@ pub struct Signals {
     pub in_flight: u32,
     /// Overdue now.
     pub overdue: u32,
-    /// Shares of the offered requests of 10 s per class, basis points.
+    /// Shares per class of the requests of 10 s that shedding could meet, basis points.
     pub class_share_bp: [u16; 3],
     /// Whether and how the request is a retry.
     pub retry: RetryKind,

@@ -13,7 +13,8 @@ use crate::observation::route_windows::{RouteWindows, SETTLED_MINUTES};
 use crate::observation::snapshot::{RouteSnapshot, Snapshot};
 use crate::observation::transitions::{Transition, Transitions};
 use crate::observation::{
-    Board, CircuitReading, CircuitState, Counts, Histogram, Mode, RouteState, Share, ShortView,
+    Board, CircuitReading, CircuitState, Counts, Histogram, Limit, Mode, RouteState, Share,
+    ShortView,
 };
 use crate::units::{Band, Bands, BasisPoints, Moment};
 
@@ -31,7 +32,9 @@ pub struct TickVerdict {
     pub distress: BasisPoints,
     /// Nothing is wrong with its latency and its errors.
     pub healthy: bool,
-    /// Its circuit, after what was published has been judged.
+    /// The mode of the circuit that most requests meet.
+    pub mode: Mode,
+    /// That circuit, after what was published has been judged.
     pub circuit: CircuitReading,
 }
 
@@ -119,7 +122,7 @@ impl Ticker {
             shared.publish_distress(verdict.distress, held);
             let changes = windows.follow(&verdict);
             if changes != [0; 3] {
-                note_changes(transitions, route, state, &verdict.circuit, changes);
+                note_changes(transitions, route, state, &verdict, changes);
             }
             let busy = advanced.overdue > 0
                 || held > Band::Low
@@ -189,9 +192,16 @@ impl Ticker {
     }
 
     /// Takes over a snapshot of an earlier process, before the first tick. Routes that the
-    /// snapshot does not know begin with nothing; routes that are no more are forgotten. Returns
-    /// how many were taken over.
-    pub fn restore(&mut self, board: &Board, snapshot: &Snapshot, now: Moment) -> usize {
+    /// snapshot does not know begin with nothing; routes that are no more are forgotten. Of a rate
+    /// limit no more is taken over than `limit_of` the route can be used up now. Returns how many
+    /// routes were taken over.
+    pub fn restore(
+        &mut self,
+        board: &Board,
+        snapshot: &Snapshot,
+        now: Moment,
+        limit_of: impl Fn(usize) -> Option<Limit>,
+    ) -> usize {
         let age_us = now.wall_us.saturating_sub(snapshot.wall_us);
         let known: HashMap<&str, &RouteSnapshot> = snapshot
             .routes
@@ -208,7 +218,9 @@ impl Ticker {
                 continue;
             };
             restored += 1;
-            restore_words(state, saved, age_us, now.monotonic_ns);
+            let furthest_ns = limit_of(route).map_or(0, |limit| limit.furthest_ns());
+            let saved_at = (age_us, now.monotonic_ns);
+            restore_words(state, saved, furthest_ns, saved_at);
             slot.observed_before = saved.burn.observed_minutes.min(OBSERVED_MAX);
             if saved.is_used() {
                 let mut windows = RouteWindows::restored(saved, self.minute, slot.first_whole);
@@ -327,7 +339,7 @@ fn note_changes(
     transitions: &mut Transitions,
     route: usize,
     state: &RouteState,
-    circuit: &CircuitReading,
+    TickVerdict { mode, circuit, .. }: &TickVerdict,
     [closed, open, half_open]: [u32; 3],
 ) {
     for (to, count) in [
@@ -341,6 +353,7 @@ fn note_changes(
         if count > 0 && (is_last || to == CircuitState::Open) {
             transitions.push(Transition {
                 route,
+                mode: *mode,
                 to,
                 epoch: circuit.epoch,
                 wait_ns: if to == circuit.state {
@@ -364,7 +377,12 @@ fn saved_words(state: &RouteState, now_ns: u64) -> RouteSnapshot {
     }
 }
 
-fn restore_words(state: &RouteState, saved: &RouteSnapshot, age_us: u64, now_ns: u64) {
+fn restore_words(
+    state: &RouteState,
+    saved: &RouteSnapshot,
+    furthest_ns: u64,
+    (age_us, now_ns): (u64, u64),
+) {
     let words = saved.circuits.iter().zip(saved.rate_tat_ns);
     for (mode, (circuit, tat_ns)) in [Mode::Dry, Mode::Real].into_iter().zip(words) {
         if let Some(circuit) = circuit {
@@ -373,6 +391,7 @@ fn restore_words(state: &RouteState, saved: &RouteSnapshot, age_us: u64, now_ns:
                 .restore(*circuit, age_us / 1_000, now_ns);
         }
         let ahead_ns = tat_ns.saturating_sub(age_us.saturating_mul(1_000));
+        let ahead_ns = ahead_ns.min(furthest_ns);
         state.rate(mode).restore(ahead_ns, now_ns);
     }
 }
@@ -669,7 +688,8 @@ mod tests {
             wall_us: now.wall_us + 500_000,
         };
         assert_eq!(
-            ticker.restore(&board, &snapshot, then),
+            ticker.restore(&board, &snapshot, then, |route| (route == 1)
+                .then_some(limit)),
             2,
             "a and the unmatched"
         );
@@ -701,6 +721,33 @@ mod tests {
         let known = board.published(0).expect("there").known();
         assert!(!known.contains(Factor::ErrorBudgetBurn), "a new contract");
         assert_eq!(ticker.snapshot(&board, then).routes.len(), 3);
+    }
+
+    #[test]
+    fn a_restart_uses_up_no_more_of_a_limit_than_it_has() {
+        // A burst of 3000 in 60 a minute, all used up, and what the contract says after the start.
+        let limit = |burst| {
+            let rate = PerMinute::new(60).expect("a rate");
+            Limit::new(rate, NonZeroU32::new(burst))
+        };
+        let table = [
+            (Some(3_000), 3_000_000_000_000),
+            (Some(20), 20_000_000_000),
+            (None, 0),
+        ];
+        let used = Board::new(["a"], 1);
+        let mut ticker = Ticker::default();
+        ticker.tick(&used, at(0), &Bands::default(), calm);
+        let rate = used.route(0).expect("there").rate(Mode::Real);
+        while rate.take(&limit(3_000), 0) {}
+        let snapshot = ticker.snapshot(&used, at(0));
+        for (burst, ahead_ns) in table {
+            let board = Board::new(["a"], 1);
+            let mut ticker = Ticker::default();
+            ticker.restore(&board, &snapshot, at(0), |_| burst.map(limit));
+            let rate = board.route(0).expect("there").rate(Mode::Real);
+            assert_eq!(rate.peek(0), ahead_ns, "{burst:?}");
+        }
     }
 
     #[test]

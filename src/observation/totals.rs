@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::observation::{BUCKETS, Histogram, bucket_of};
 
+/// The classes by which requests are shed: retries, ordinary ones, privileged ones.
+pub const CLASS_COUNT: usize = 3;
+
 /// The totals of one route on one worker.
 #[derive(Debug)]
 pub struct RouteTotals {
     offered: AtomicU32,
-    retries: AtomicU32,
     retries_counted: AtomicU32,
-    privileged: AtomicU32,
+    classes: [AtomicU32; CLASS_COUNT],
     outcomes: AtomicU32,
     forwarded: AtomicU32,
     ended: AtomicU32,
@@ -31,8 +33,6 @@ pub struct RouteTotals {
 pub enum Offered {
     /// As any other.
     Ordinary,
-    /// Of the high class.
-    Privileged,
     /// A retry; whether it counts as part of a storm depends on its client.
     Retry {
         /// It does.
@@ -45,12 +45,10 @@ pub enum Offered {
 pub struct TotalsReading {
     /// Requests that asked for the route.
     pub offered: u32,
-    /// Retries among them.
-    pub retries: u32,
-    /// Retries that count as a storm: one client gives at most a tenth of them.
+    /// Retries among them that count as a storm: one client gives at most a tenth of them.
     pub retries_counted: u32,
-    /// Requests of the high class among them.
-    pub privileged: u32,
+    /// Requests that shedding could meet, of each class, the lowest first.
+    pub classes: [u32; CLASS_COUNT],
     /// Requests that ended with an outcome that speaks about the route.
     pub outcomes: u32,
     /// Requests sent on to the upstream.
@@ -73,9 +71,8 @@ impl Default for RouteTotals {
     fn default() -> Self {
         Self {
             offered: AtomicU32::new(0),
-            retries: AtomicU32::new(0),
             retries_counted: AtomicU32::new(0),
-            privileged: AtomicU32::new(0),
+            classes: [const { AtomicU32::new(0) }; CLASS_COUNT],
             outcomes: AtomicU32::new(0),
             forwarded: AtomicU32::new(0),
             ended: AtomicU32::new(0),
@@ -104,15 +101,17 @@ impl RouteTotals {
     #[inline]
     pub fn note_offered(&self, kind: Offered) {
         bump(&self.offered);
-        match kind {
-            Offered::Ordinary => {}
-            Offered::Privileged => bump(&self.privileged),
-            Offered::Retry { counts } => {
-                bump(&self.retries);
-                if counts {
-                    bump(&self.retries_counted);
-                }
-            }
+        if kind == (Offered::Retry { counts: true }) {
+            bump(&self.retries_counted);
+        }
+    }
+
+    /// Nothing but shedding would refuse the request: it is part of what can be shed, as one of
+    /// its class. What is refused anyway takes no share from the others.
+    #[inline]
+    pub fn note_class(&self, class: u8) {
+        if let Some(cell) = self.classes.get(usize::from(class)) {
+            bump(cell);
         }
     }
 
@@ -171,9 +170,10 @@ impl RouteTotals {
             *sum = sum.wrapping_add(cell.load(Ordering::Relaxed));
         };
         add(&mut reading.offered, &self.offered);
-        add(&mut reading.retries, &self.retries);
         add(&mut reading.retries_counted, &self.retries_counted);
-        add(&mut reading.privileged, &self.privileged);
+        for (sum, cell) in reading.classes.iter_mut().zip(&self.classes) {
+            add(sum, cell);
+        }
         add(&mut reading.outcomes, &self.outcomes);
         add(&mut reading.forwarded, &self.forwarded);
         add(&mut reading.ended, &self.ended);

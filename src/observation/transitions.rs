@@ -3,7 +3,7 @@
 //! A circuit may open and close again between two ticks: its epoch tells. What is certain is
 //! counted: to open again or to close, it was half open before.
 
-use crate::observation::{CircuitReading, CircuitState};
+use crate::observation::{CircuitReading, CircuitState, Mode};
 
 /// Changes that wait to be taken away; of more the number is kept.
 pub const TRANSITIONS_MAX: usize = 1_024;
@@ -13,6 +13,8 @@ pub const TRANSITIONS_MAX: usize = 1_024;
 pub struct Transition {
     /// Its route on the board.
     pub route: usize,
+    /// Which of its circuits.
+    pub mode: Mode,
     /// What it became.
     pub to: CircuitState,
     /// Times it has opened, modulo 2^16.
@@ -78,8 +80,8 @@ const fn times_opened(before: u32, after: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::{TRANSITIONS_MAX, Transition, Transitions, changes};
-    use crate::observation::CircuitReading;
     use crate::observation::CircuitState::{self, Closed, HalfOpen, Open};
+    use crate::observation::{CircuitReading, Mode};
 
     const fn reading(state: CircuitState, epoch: u32) -> CircuitReading {
         CircuitReading {
@@ -123,6 +125,7 @@ mod tests {
         let mut waiting = Transitions::default();
         let transition = Transition {
             route: 1,
+            mode: Mode::Real,
             to: Open,
             epoch: 1,
             wait_ns: 5,

@@ -1,16 +1,16 @@
 //! Sixty closed seconds and the current one, with running sums over 10 s and 60 s.
 
+use crate::observation::CLASS_COUNT;
+
 /// What is counted in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Requests that asked for the route.
     pub offered: u32,
-    /// Retries among them.
-    pub retries: u32,
-    /// Retries that count as a storm.
+    /// Retries among them that count as a storm.
     pub retries_counted: u32,
-    /// Requests of the high class.
-    pub privileged: u32,
+    /// Requests that shedding could meet, of each class, the lowest first.
+    pub classes: [u32; CLASS_COUNT],
     /// Requests that ended with an outcome.
     pub outcomes: u32,
     /// Requests with an outcome or overdue.
@@ -25,9 +25,8 @@ impl Counts {
     const fn plus(self, other: Self) -> Self {
         Self {
             offered: self.offered.saturating_add(other.offered),
-            retries: self.retries.saturating_add(other.retries),
             retries_counted: self.retries_counted.saturating_add(other.retries_counted),
-            privileged: self.privileged.saturating_add(other.privileged),
+            classes: plus_each(self.classes, other.classes),
             outcomes: self.outcomes.saturating_add(other.outcomes),
             completed: self.completed.saturating_add(other.completed),
             failed: self.failed.saturating_add(other.failed),
@@ -38,9 +37,8 @@ impl Counts {
     const fn minus(self, other: Self) -> Self {
         Self {
             offered: self.offered.saturating_sub(other.offered),
-            retries: self.retries.saturating_sub(other.retries),
             retries_counted: self.retries_counted.saturating_sub(other.retries_counted),
-            privileged: self.privileged.saturating_sub(other.privileged),
+            classes: minus_each(self.classes, other.classes),
             outcomes: self.outcomes.saturating_sub(other.outcomes),
             completed: self.completed.saturating_sub(other.completed),
             failed: self.failed.saturating_sub(other.failed),
@@ -53,6 +51,28 @@ impl Counts {
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
+}
+
+const fn plus_each(
+    [a, b, c]: [u32; CLASS_COUNT],
+    [d, e, f]: [u32; CLASS_COUNT],
+) -> [u32; CLASS_COUNT] {
+    [
+        a.saturating_add(d),
+        b.saturating_add(e),
+        c.saturating_add(f),
+    ]
+}
+
+const fn minus_each(
+    [a, b, c]: [u32; CLASS_COUNT],
+    [d, e, f]: [u32; CLASS_COUNT],
+) -> [u32; CLASS_COUNT] {
+    [
+        a.saturating_sub(d),
+        b.saturating_sub(e),
+        c.saturating_sub(f),
+    ]
 }
 
 const SLOTS: u64 = 64;

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::installation::Installation;
 use crate::process::Process;
@@ -62,4 +62,44 @@ fn an_open_circuit_outlives_a_restart_and_a_bad_snapshot_does_not() {
         "{ignored}"
     );
     assert_eq!(circuits(&process)["circuits"], Value::Array(vec![]));
+}
+
+#[test]
+fn a_restart_does_not_shed_for_a_circuit_that_closed_long_ago() {
+    // R074
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let installation = Installation::in_front_of(address).controlling();
+    let process = Process::start(&installation);
+    assert_eq!(process.get("/api/v1/status").status(), 502);
+    process.stop();
+
+    let path = installation.path("state/snapshot.json");
+    let mut snapshot: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let routes = snapshot["routes"].as_array_mut().unwrap();
+    let used = routes
+        .iter_mut()
+        .find(|route| route["contract"] == "status_v1");
+    // Half an hour ago, and beside it a limit that is used up for a day and a route that is wrong.
+    let closed = json!({ "state": "closed", "epoch": 7, "step": 3, "at_cs": -180_000 });
+    let used = used.unwrap();
+    used["circuits"] = json!([null, closed]);
+    used["rate_tat_ns"] = json!([0, 86_400_000_000_000_u64]);
+    routes.push(json!({ "contract": "wrong", "learning_us": vec![1; 12] }));
+    std::fs::write(&path, snapshot.to_string()).unwrap();
+
+    let process = Process::start_again(&installation);
+    assert!(said(&process, "snapshot_restored").is_some());
+    let ignored = said(&process, "snapshot_routes_ignored").unwrap();
+    assert_eq!(ignored["routes"], 1, "{ignored}");
+    let row = &circuits(&process)["circuits"][0];
+    assert_eq!(
+        (&row["state"], &row["epoch"]),
+        (&"closed".into(), &7.into())
+    );
+    for _ in 0..4 {
+        assert_eq!(process.get("/api/v1/status").status(), 502, "sent on");
+    }
+    process.stop();
 }

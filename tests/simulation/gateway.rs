@@ -276,7 +276,7 @@ impl Gateway {
         let rulebook = &self.eras.last().unwrap().rulebook;
         pipeline::tick(rulebook, &mut self.ticker, now);
         for (route, contract) in rulebook.catalogue().contracts().iter().enumerate() {
-            let mode = mode_at_rest(rulebook, Some(contract.terms()));
+            let mode = mode_at_rest(rulebook, route);
             let circuit = rulebook.route(route).circuit(mode).read(now.monotonic_ns);
             let seen = (circuit.state, circuit.epoch);
             let name = contract.id().as_str().to_owned();
