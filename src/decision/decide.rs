@@ -186,7 +186,7 @@ fn recommend(verdict: &Verdict, band: Band) -> ActionSet {
     let log = ActionSet::EMPTY.with(Action::Log);
     match (verdict.severity, band) {
         (Severity::Drop, _) if verdict.deciding == Reason::CircuitOpen => {
-            log.with(Action::Drop).with(Action::CircuitOpen)
+            log.with(Action::CircuitOpen)
         }
         (Severity::Allow, Band::Low) => log,
         (Severity::Allow, _) => log.with(Action::Report),
@@ -364,7 +364,7 @@ mod tests {
         };
         let reasons = [Reason::CircuitOpen, Reason::CriticalRiskScore];
         check(signals, Severity::Drop, Reason::CircuitOpen, &reasons);
-        let actions = [Action::Log, Action::Drop, Action::CircuitOpen];
+        let actions = [Action::Log, Action::CircuitOpen];
         assert_eq!(judge(signals).recommended(), ActionSet::of(&actions));
     }
 

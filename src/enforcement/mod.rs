@@ -97,7 +97,8 @@ impl Permit {
     /// What is done to the request.
     #[must_use]
     pub const fn measure(&self) -> Measure {
-        if self.taken.contains(Action::Drop) {
+        // An open circuit refuses by an action of its own: who allows no drops may want it still.
+        if self.taken.contains(Action::Drop) || self.taken.contains(Action::CircuitOpen) {
             Measure::Drop
         } else if self.taken.contains(Action::Quarantine) {
             Measure::Quarantine

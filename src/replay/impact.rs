@@ -16,7 +16,7 @@ use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
 use crate::replay::limits::ask;
-use crate::units::Tier;
+use crate::units::{Action, Tier};
 
 /// Rules, contracts and the process's tier of a configuration that is not in force.
 #[derive(Debug)]
@@ -184,7 +184,8 @@ fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
     let taken = line.member("actions_taken");
     let is_taken = std::str::from_utf8(taken).is_ok_and(|taken| {
         let mut names = taken.split('"');
-        names.any(|name| name == severity.key())
+        let opens = |name| severity == Severity::Drop && name == Action::CircuitOpen.name();
+        names.any(|name| name == severity.key() || opens(name))
     });
     course(severity, is_taken)
 }
