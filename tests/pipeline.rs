@@ -8,7 +8,7 @@ use tidegate::contract::{
 };
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
-use tidegate::observation::{Arrival, ClientKey, Mode, Take};
+use tidegate::observation::{Arrival, ClientKey, Lateness, Mode, Take};
 use tidegate::pipeline::{Admission, abandon, admit, judge_malformed};
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
@@ -79,7 +79,7 @@ fn an_observing_listener_uses_up_nothing_of_a_controlling_one() {
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (2, 2));
 
     for admission in observed.iter().chain(&controlled) {
-        abandon(&rulebook, 0, admission, false);
+        abandon(&rulebook, 0, admission, Lateness::InTime);
     }
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (0, 0));
 }
