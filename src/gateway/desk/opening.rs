@@ -9,7 +9,6 @@ use super::{Desk, Pending, id_of};
 use crate::contract::{
     CanonicalPath, Contract, Method, Pairing, PathFault, canonicalise, split_query,
 };
-use crate::gateway::arrival::Declared;
 use crate::gateway::forwarding::{canonical_target, forward};
 use crate::gateway::governor::{Course, DecisionId, Exchange, Exposed, HeadFacts};
 use crate::gateway::quota::Quotas;
@@ -17,7 +16,7 @@ use crate::gateway::respond::Answer;
 use crate::gateway::{arrival, forwarding, quota, refusal};
 use crate::observation::{Arrival, Lateness, OpenRequest, OpenToken, RequestKey};
 use crate::pipeline::{self, Admission};
-use crate::record::{DecisionEvent, InlineText, unmatched_shape};
+use crate::record::{DecisionEvent, InlineText, SHAPE_BYTES_MAX, unmatched_shape};
 use crate::rulebook::Rulebook;
 
 /// What a request asks for.
@@ -57,18 +56,17 @@ impl<'a> Target<'a> {
         RequestKey::of(arrival.client, self.method, same, self.query)
     }
 
-    /// Adds to the event of a decision what only its shell knows.
+    /// The token of a method that is not one of the known ones.
     #[inline]
-    fn describe(&self, event: &mut DecisionEvent, facts: &HeadFacts<'_>, declared: &Declared) {
-        event.method = self.method;
-        if self.method == Method::Other {
-            event.other_method = InlineText::new(facts.method);
-        }
-        event.retry_count = declared.retries;
-        event.trace_id = declared.trace_id;
-        if let (false, Ok(path)) = (event.contracted, &self.path) {
-            event.shape = unmatched_shape(path.as_str());
-        }
+    fn other_method(&self, facts: &HeadFacts<'_>) -> Option<InlineText<23>> {
+        (self.method == Method::Other).then(|| InlineText::new(facts.method))
+    }
+
+    /// The shape of a path that no contract claims.
+    #[inline]
+    fn shape(&self, contract: Option<&Contract>) -> Option<InlineText<SHAPE_BYTES_MAX>> {
+        let path = self.path.as_ref().ok().filter(|_| contract.is_none())?;
+        Some(unmatched_shape(path.as_str()))
     }
 }
 
@@ -76,17 +74,13 @@ impl Desk {
     #[inline]
     pub(super) fn decide(&mut self, facts: &HeadFacts<'_>) -> Exchange {
         let target = Target::of(facts, self.books.active());
-        let (token, declared) = self.judge(facts, &target);
-        self.course(token, facts, &target, &declared)
+        let token = self.judge(facts, &target);
+        self.course(token, facts, &target)
     }
 
     /// Judges a request and notes it. From here on it is open, until somebody ends it.
     #[inline]
-    pub(super) fn judge(
-        &mut self,
-        facts: &HeadFacts<'_>,
-        target: &Target<'_>,
-    ) -> (OpenToken, Declared) {
+    pub(super) fn judge(&mut self, facts: &HeadFacts<'_>, target: &Target<'_>) -> OpenToken {
         // Borrowed and not cloned: the count of references is one cache line for all workers.
         let rulebook: &Rulebook = self.books.current();
         let settings = &self.settings;
@@ -95,10 +89,21 @@ impl Desk {
         let contract = contract_of(rulebook, target.pairing);
         arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
         arrival.request = target.request_of(&arrival);
+        // All that takes any work comes before: a panic behind the judgement would keep its takes.
+        let (other_method, shape) = (target.other_method(facts), target.shape(contract));
         let admission = pipeline::admit(rulebook, self.worker, target.pairing, &arrival);
         let n = self.producer.next_number();
         let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
+        event.method = target.method;
+        if let Some(token) = other_method {
+            event.other_method = token;
+        }
         event.client = arrival.client;
+        event.retry_count = declared.retries;
+        event.trace_id = declared.trace_id;
+        if let Some(shape) = shape {
+            event.shape = shape;
+        }
         let token = self.open.open(OpenRequest {
             route: admission.route,
             since: arrival.at,
@@ -118,18 +123,12 @@ impl Desk {
         });
         self.books.opened();
         self.opening = Some(token);
-        (token, declared)
+        token
     }
 
     /// What becomes of an open request.
     #[inline]
-    fn course(
-        &mut self,
-        token: OpenToken,
-        facts: &HeadFacts<'_>,
-        target: &Target<'_>,
-        declared: &Declared,
-    ) -> Exchange {
+    fn course(&mut self, token: OpenToken, facts: &HeadFacts<'_>, target: &Target<'_>) -> Exchange {
         let rulebook: &Rulebook = self.books.current();
         let Some(request) = self.open.get_mut(token) else {
             return nowhere(token);
@@ -140,7 +139,6 @@ impl Desk {
         } = pending;
         let number = rulebook.route(admission.route).number();
         self.tally.decision(number, admission);
-        target.describe(event, facts, declared);
         let course = if admission.is_forwarded() {
             let names = &self.settings.upstream_names;
             let upstream = forwarding::upstream(rulebook, admission, &mut self.upstreams, names);
