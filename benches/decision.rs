@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tidegate::contract::{Method, Terms, canonicalise};
 use tidegate::ledger::{BootId, Chain, Source, entry_hash, ring};
-use tidegate::observation::{BurnPair, RetryKind, Share, Signals, Standing};
+use tidegate::observation::{BurnPair, Lateness, RetryKind, Share, Signals, Standing};
 use tidegate::pipeline;
 use tidegate::policy::rules::Rules;
 use tidegate::record::{Encoder, Event};
@@ -93,7 +93,7 @@ fn complete(criterion: &mut Criterion) {
                 &rulebook,
                 0,
                 black_box(admission),
-                false,
+                Lateness::InTime,
                 black_box(&completion),
             );
         });

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use scene::Office;
 use tidegate::contract::{CanonicalPath, Method, canonicalise};
 use tidegate::ledger::{BootId, Chain, EntryBuilder, Producer, Source, ring};
-use tidegate::observation::Completion;
+use tidegate::observation::{Completion, Lateness};
 use tidegate::pipeline::{self, Admission};
 use tidegate::record::{Encoder, Event};
 use tidegate::rulebook::Rulebook;
@@ -110,7 +110,7 @@ fn complete_answered(rulebook: &Rulebook, admissions: &[Admission], completion: 
             rulebook,
             0,
             black_box(admission),
-            false,
+            Lateness::InTime,
             black_box(completion),
         );
     }

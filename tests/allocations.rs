@@ -18,7 +18,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use tidegate::contract::Method;
-use tidegate::observation::{Offered, OpenToken, TICK_NS, Ticker};
+use tidegate::observation::{Lateness, Offered, OpenToken, TICK_NS, Ticker};
 use tidegate::pipeline;
 use tidegate::units::Tier;
 
@@ -100,7 +100,7 @@ fn the_pipeline_does_not_allocate() {
                     let arrival = scene::arrival(number);
                     let admission = scene::admit(&rulebook, method, path, &arrival);
                     let completion = scene::answered(arrival.at, 200);
-                    pipeline::complete(&rulebook, 0, &admission, false, &completion);
+                    pipeline::complete(&rulebook, 0, &admission, Lateness::InTime, &completion);
                 }
             });
             assert_eq!(found, 0, "{what} under {tier:?}");

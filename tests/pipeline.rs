@@ -9,7 +9,7 @@ use tidegate::contract::{
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
 use tidegate::observation::{
-    Arrival, CircuitState, ClientKey, Completion, Ending, Mode, Take, Ticker,
+    Arrival, CircuitState, ClientKey, Completion, Ending, Lateness, Mode, Take, Ticker,
 };
 use tidegate::pipeline::{
     Admission, abandon, admit, complete, judge_malformed, mode_at_rest, tick,
@@ -92,7 +92,7 @@ fn an_observing_listener_uses_up_nothing_of_a_controlling_one() {
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (2, 2));
 
     for admission in observed.iter().chain(&controlled) {
-        abandon(&rulebook, 0, admission, false);
+        abandon(&rulebook, 0, admission, Lateness::InTime);
     }
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (0, 0));
 }
@@ -139,7 +139,7 @@ fn the_circuit_that_opens_is_the_one_that_the_traffic_meets() {
                 latency_us: 50_000,
                 ending: Ending::Answered,
             };
-            complete(&rulebook, 0, &admission, false, &completion);
+            complete(&rulebook, 0, &admission, Lateness::InTime, &completion);
         }
         tick(&rulebook, &mut ticker, at);
         let state = |mode| rulebook.route(0).circuit(mode).read(at.monotonic_ns).state;

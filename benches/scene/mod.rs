@@ -23,7 +23,7 @@ use tidegate::gateway::desk::{Desk, DeskSettings};
 use tidegate::gateway::governor::{self, HeadFacts};
 use tidegate::ledger::{BootId, Consumer, Source, ring};
 use tidegate::observation::{
-    Arrival, ClientHasher, ClientKey, Completion, Ending, OpenToken, RequestKey, Ticker,
+    Arrival, ClientHasher, ClientKey, Completion, Ending, Lateness, OpenToken, RequestKey, Ticker,
 };
 use tidegate::pipeline::{self, Admission};
 use tidegate::policy::rules::Rules;
@@ -123,10 +123,22 @@ fn see_traffic(rulebook: &Rulebook) {
             let at = now.plus_nanos(sample * REQUEST_EVERY_NS);
             for path in paths.iter().take(BUSY_ROUTES) {
                 let admission = admit(rulebook, Method::Get, path, &arrival_at(at));
-                pipeline::complete(rulebook, 0, &admission, false, &answered(at, 200));
+                pipeline::complete(
+                    rulebook,
+                    0,
+                    &admission,
+                    Lateness::InTime,
+                    &answered(at, 200),
+                );
             }
             let admission = admit(rulebook, Method::Get, &failing, &arrival_at(at));
-            pipeline::complete(rulebook, 0, &admission, false, &answered(at, 503));
+            pipeline::complete(
+                rulebook,
+                0,
+                &admission,
+                Lateness::InTime,
+                &answered(at, 503),
+            );
         }
         for tick in 0..10 {
             let now = now.plus_nanos(tick * 100_000_000);

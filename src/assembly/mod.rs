@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState};
+use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
 use crate::config::{Loaded, Settings};
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
@@ -113,6 +113,24 @@ pub struct Parts {
     pub boot: BootId,
 }
 
+impl Parts {
+    /// What the admin interface needs of them.
+    fn for_admin(&self, workers: usize, levers: Levers) -> AdminParts {
+        let control = self.control.clone();
+        AdminParts {
+            registry: Arc::clone(&self.registry),
+            ledger: Arc::clone(&self.ledger),
+            environment: self.settings.environment.key(),
+            ledger_dir: self.settings.ledger.dir.clone(),
+            telemetry: Arc::clone(&self.telemetry),
+            ticker: self.views.shared(),
+            draining: Box::new(move || control.is_draining()),
+            workers,
+            levers,
+        }
+    }
+}
+
 impl Assembly {
     /// Opens everything that a gateway needs; connections wait in the kernel until
     /// [`Assembly::run`].
@@ -135,69 +153,27 @@ impl Assembly {
             default_upstream: settings.default_upstream.clone(),
             workers,
         };
-        let ceiling = kill_switch.ceiling();
-        let registry = Registry::for_instances(rulebook, settings.instances, ceiling);
-        let registry = Arc::new(registry);
+        let registry = Arc::new(Registry::for_instances(
+            rulebook,
+            settings.instances,
+            kill_switch.ceiling(),
+        ));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
         let connections_max = descriptors::connections_max(&settings);
         let gateway_settings = convert::gateway_settings(&settings, connections_max);
         let mut gateway = Gateway::bind(gateway_settings, desks.clerks)?;
         let admin_port = AdminPort::open(settings.admin)?;
-        let facts = OpenFacts {
-            boot,
-            instance: instance_name(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy_hash: loaded.content.digest_hex(),
-            client_key_id: Some(key.id()),
-        };
-        let ledger = open_ledger(
-            &settings,
-            &facts,
-            loaded.content.bytes(),
-            consumers,
-            &registry,
-        )?;
+        let content = &loaded.content;
+        let facts = opening_facts(boot, content.digest_hex(), &key);
+        let ledger = open_ledger(&settings, &facts, content.bytes(), consumers, &registry)?;
 
         let control = gateway.control();
-        let telemetry = Arc::new(Telemetry::new(
-            desks.tallies,
-            ParseRefusal::NAMES,
-            convert::connection_reader(&control),
-            clock::now(),
-        ));
-        // It may be replaced before the first scrape.
-        telemetry.announce(&registry.active().load());
+        let telemetry = open_telemetry(desks.tallies, &control, &registry);
         let ticking = Ticking::start(
             Arc::clone(&registry),
             Arc::clone(&ledger),
             &settings.state_dir,
         )?;
-        let reloader = Reloader::start(ReloadParts {
-            registry: Arc::clone(&registry),
-            ledger: Arc::clone(&ledger),
-            telemetry: Arc::clone(&telemetry),
-            settings: Arc::clone(&settings),
-            kill_switch,
-            workers,
-            sources: loaded.sources,
-            stamp: loaded.stamp,
-        })?;
-        gateway.on_reload(reloader.on_signal());
-        let state = AdminState::new(AdminParts {
-            registry: Arc::clone(&registry),
-            ledger: Arc::clone(&ledger),
-            environment: settings.environment.key(),
-            ledger_dir: settings.ledger.dir.clone(),
-            telemetry: Arc::clone(&telemetry),
-            ticker: ticking.views().shared(),
-            draining: {
-                let control = control.clone();
-                Box::new(move || control.is_draining())
-            },
-            workers,
-            levers: reloader.levers(),
-        });
-        let admin = Admin::start(admin_port, Arc::clone(&state))?;
         let parts = Parts {
             registry,
             ledger,
@@ -207,6 +183,19 @@ impl Assembly {
             settings,
             boot,
         };
+        let reloader = Reloader::start(ReloadParts {
+            registry: Arc::clone(&parts.registry),
+            ledger: Arc::clone(&parts.ledger),
+            telemetry: Arc::clone(&parts.telemetry),
+            settings: Arc::clone(&parts.settings),
+            kill_switch,
+            workers,
+            sources: loaded.sources,
+            stamp: loaded.stamp,
+        })?;
+        gateway.on_reload(reloader.on_signal());
+        let state = AdminState::new(parts.for_admin(workers, reloader.levers()));
+        let admin = Admin::start(admin_port, Arc::clone(&state))?;
         Ok(Self {
             gateway,
             admin,
@@ -316,6 +305,33 @@ fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
         error,
     })?;
     Ok(ClientKeyFile::open(&path.join("client.key"))?)
+}
+
+/// What the first record of this start says.
+fn opening_facts(boot: BootId, policy_hash: String, key: &ClientKeyFile) -> OpenFacts {
+    OpenFacts {
+        boot,
+        instance: instance_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        policy_hash,
+        client_key_id: Some(key.id()),
+    }
+}
+
+fn open_telemetry(
+    tallies: Vec<Arc<Tally>>,
+    control: &Control,
+    registry: &Registry,
+) -> Arc<Telemetry> {
+    let telemetry = Telemetry::new(
+        tallies,
+        ParseRefusal::NAMES,
+        convert::connection_reader(control),
+        clock::now(),
+    );
+    // It may be replaced before the first scrape.
+    telemetry.announce(&registry.active().load());
+    Arc::new(telemetry)
 }
 
 fn open_ledger(

@@ -47,6 +47,12 @@ impl Books {
         &self.current.rulebook
     }
 
+    /// The rulebook that [`Self::active`] gave last.
+    #[inline]
+    pub(super) fn current(&self) -> &Rulebook {
+        &self.current.rulebook
+    }
+
     /// A request was opened under the rulebook that [`Self::active`] gave last.
     #[inline]
     pub(super) const fn opened(&mut self) {

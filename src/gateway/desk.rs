@@ -4,33 +4,25 @@
 //! the pipeline, hands finished events to the ring, and looks every 100 ms after the requests
 //! that take long.
 
+mod ending;
+mod opening;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::books::Books;
-use super::forwarding::{canonical_target, forward};
-use super::governor::{
-    Completion, Course, DecisionId, Exchange, Exposed, Failure, HeadFacts, RefusedHead,
-};
-use super::quota::Quotas;
+use super::clock;
+use super::governor::{Completion, DecisionId, Exchange, HeadFacts, RefusedHead};
 use super::retry_budget::RetryBudgets;
 use super::routes::UpstreamNumbers;
-use super::{arrival, clock, forwarding, quota, refusal};
-use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::ledger::Producer;
-use crate::observation::{
-    self, ClientHasher, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey, UpstreamError,
-    WRITE_OPEN_AFTER_NS,
-};
+use crate::observation::{ClientHasher, Lateness, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
 use crate::pipeline::{self, Admission};
-use crate::record::{
-    self, DecisionEvent, Event, EventEnding, InlineText, OutcomeEvent, unmatched_shape,
-};
-use crate::rulebook::{Registry, Rulebook};
+use crate::record::{self, DecisionEvent, Event};
+use crate::rulebook::Registry;
 use crate::telemetry::WorkerTally;
 use crate::units::{Moment, Tier};
+use ending::{observed, write_end};
 
 /// What waits for the end of a request.
 struct Pending {
@@ -70,6 +62,8 @@ pub struct Desk {
     upstreams: UpstreamNumbers,
     producer: Producer<Event>,
     open: OpenRequests<Pending>,
+    /// The request that is being opened: nobody but the desk knows of it yet.
+    opening: Option<OpenToken>,
     budgets: RetryBudgets,
     tally: WorkerTally,
 }
@@ -95,12 +89,14 @@ impl Desk {
             upstreams: UpstreamNumbers::default(),
             producer,
             open: OpenRequests::with_capacity(256),
+            opening: None,
             tally,
         }
     }
 
     /// Judges one request; the ticket of the exchange is its place among the open ones.
     pub fn admit(&mut self, facts: &HeadFacts<'_>) -> Exchange {
+        self.clear_up(facts.at);
         if !self.tally.times_next() {
             return self.decide(facts);
         }
@@ -108,97 +104,6 @@ impl Desk {
         let exchange = self.decide(facts);
         self.tally.decision_took(clock::now().nanos_since(started));
         exchange
-    }
-
-    fn decide(&mut self, facts: &HeadFacts<'_>) -> Exchange {
-        // Borrowed and not cloned: the count of references is one cache line for all workers.
-        let Self {
-            worker,
-            boot,
-            settings,
-            books,
-            upstreams,
-            producer,
-            open,
-            budgets,
-            tally,
-            ..
-        } = self;
-        let rulebook: &Rulebook = books.active();
-        let method = Method::from_token(facts.method);
-        let (raw_path, query) = split_query(facts.raw_target);
-        let path = canonicalise(raw_path);
-        let pairing = rulebook
-            .catalogue()
-            .pair(method, path.as_ref().map_err(|fault| *fault));
-        let declared = arrival::declared(facts.headers, &rulebook.rules().retry.headers);
-        let mut arrival = arrival::of(facts, method, &declared, settings);
-        let contract = contract_of(rulebook, pairing);
-        arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
-        let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
-        arrival.request = RequestKey::of(arrival.client, method, same, query);
-        let admission = pipeline::admit(rulebook, *worker, pairing, &arrival);
-        tally.decision(rulebook.route(admission.route).number(), &admission);
-
-        let n = producer.next_number();
-        let mut event = DecisionEvent::of(n, arrival.at.wall_us, rulebook.serial(), &admission);
-        event.method = method;
-        if method == Method::Other {
-            event.other_method = InlineText::new(facts.method);
-        }
-        event.client = arrival.client;
-        event.retry_count = arrival.declared_retries;
-        event.trace_id = declared.trace_id;
-        if let (false, Ok(path)) = (admission.contracted, &path) {
-            event.shape = unmatched_shape(path.as_str());
-        }
-        let mut upstream = 0;
-        let course = if admission.is_forwarded() {
-            let names = &settings.upstream_names;
-            upstream = forwarding::upstream(rulebook, &admission, upstreams, names);
-            let target = canonical_target(rulebook, &admission, pairing, &path, raw_path, query)
-                .or_else(|| (!facts.origin_form).then(|| Bytes::copy_from_slice(facts.raw_target)));
-            let mut forward = forward(rulebook, &admission, upstream, target);
-            forward.case = forwarding::case(rulebook, &admission, &event);
-            if forward.may_retry {
-                budgets.note_first(upstream, arrival.at);
-            }
-            Course::Forward(forward)
-        } else {
-            refusal::course(rulebook, &admission, pairing, &event, arrival.at)
-        };
-        let (told, waits) = match &course {
-            Course::Forward(forward) => (true, !forward.hold.is_zero()),
-            Course::Answer(answer) => (answer.tells_of_limits(), false),
-            Course::Close => (false, false),
-        };
-        let quotas = if told {
-            quota::quotas(rulebook, &admission, arrival.at)
-        } else {
-            Quotas::default()
-        };
-        let token = open.open(OpenRequest {
-            route: admission.route,
-            since: arrival.at,
-            overdue_at_ns: admission.overdue_at_ns,
-            overdue: false,
-            written: false,
-            about: Pending {
-                admission,
-                event,
-                upstream,
-                waits,
-                turn_at: None,
-                body_read_at: None,
-                head_at: None,
-                upstream_status: 0,
-            },
-        });
-        let exposed = settings.expose.then(|| exposed(rulebook, &admission));
-        books.opened();
-        Exchange::new(course, id_of(*boot, *worker, n), token.number())
-            .exposing(exposed)
-            .telling(quotas)
     }
 
     /// A request that waited is sent on: from here on the upstream's time counts.
@@ -253,13 +158,19 @@ impl Desk {
 
     /// Notes the head of the upstream's answer: a streamed answer is never overdue after it.
     pub fn head_received(&mut self, token: OpenToken, at: Moment, status: u16) {
-        if let Some(request) = self.open.get_mut(token) {
-            request.about.head_at = Some(at);
-            request.about.upstream_status = status;
-            if !request.overdue {
-                // Overdue is for a request without a response head.
-                request.overdue_at_ns = u64::MAX;
-            }
+        let Some(request) = self.open.get_mut(token) else {
+            return;
+        };
+        let pending = &mut request.about;
+        pending.head_at = Some(at);
+        pending.upstream_status = status;
+        let rulebook = self.books.of(pending.event.rulebook);
+        let overdue_at_ns = std::mem::replace(&mut request.overdue_at_ns, u64::MAX);
+        pipeline::head_came(rulebook, &mut pending.admission, overdue_at_ns, status, at);
+        if request.lateness == Lateness::Overdue {
+            // What follows may take as long as it wants: overdue is who has no head.
+            request.lateness = Lateness::HeadCame;
+            pipeline::note_overdue_ended(rulebook, self.worker, request.route);
         }
     }
 
@@ -281,8 +192,8 @@ impl Desk {
         let serial = pending.event.rulebook;
         let rulebook = books.of(serial);
         let observed = observed(rulebook, request, completion);
-        let overdue = request.overdue;
-        pipeline::complete(rulebook, *worker, &pending.admission, overdue, &observed);
+        let lateness = request.lateness;
+        pipeline::complete(rulebook, *worker, &pending.admission, lateness, &observed);
         let (number, method) = (rulebook.route(request.route).number(), pending.event.method);
         let whole_us = completion.at.micros_since(request.since);
         let status = completion.status_sent;
@@ -308,18 +219,12 @@ impl Desk {
             rulebook,
             self.worker,
             &request.about.admission,
-            request.overdue,
+            request.lateness,
         );
-        let observed = observation::Completion {
-            at,
-            status: 0,
-            upstream_status: request.about.upstream_status,
-            latency_us: at.micros_since(request.since),
-            ending: Ending::ClientAbort,
-        };
+        let observed = ending::broken_off(&request, at);
         let (admission, method) = (&request.about.admission, request.about.event.method);
-        let latency_us = observed.latency_us;
-        self.tally.ended(number, admission, method, 0, latency_us);
+        let whole_us = at.micros_since(request.since);
+        self.tally.ended(number, admission, method, 0, whole_us);
         if request.about.waits {
             self.tally.attempts(number, 0, 1, 0);
         }
@@ -353,6 +258,7 @@ impl Desk {
 
     /// Writes decisions that have waited long enough, and counts the overdue ones.
     pub fn tick(&mut self, now: Moment) {
+        self.clear_up(now);
         let Self {
             open,
             producer,
@@ -363,10 +269,15 @@ impl Desk {
         // A worker without traffic must not keep an old rulebook from being forgotten.
         books.active();
         for request in open.iter_mut() {
-            if !request.overdue && request.overdue_at_ns < now.monotonic_ns {
-                request.overdue = true;
-                let rulebook = books.of(request.about.event.rulebook);
-                pipeline::note_overdue(rulebook, *worker, request.route);
+            if request.overdue_at_ns < now.monotonic_ns {
+                let pending = &mut request.about;
+                let rulebook = books.of(pending.event.rulebook);
+                if request.lateness == Lateness::InTime {
+                    request.lateness = Lateness::Overdue;
+                    pipeline::note_overdue(rulebook, *worker, request.route);
+                }
+                let overdue_at_ns = request.overdue_at_ns;
+                pipeline::watch_overdue(rulebook, &mut pending.admission, overdue_at_ns, now);
             }
             if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
                 request.written = true;
@@ -375,6 +286,14 @@ impl Desk {
             }
         }
         producer.settle();
+    }
+
+    /// Ends the request that a panic broke off while it was being opened, if there is one.
+    #[inline]
+    fn clear_up(&mut self, now: Moment) {
+        if let Some(token) = self.opening.take() {
+            self.abandon(token, now);
+        }
     }
 
     fn listener_tier(&self, listener: u16) -> Tier {
@@ -386,108 +305,10 @@ impl Desk {
     }
 }
 
-/// The contract that claims the path, whatever the method.
-fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
-    match pairing {
-        Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
-            rulebook.contract_of(index.get())
-        }
-        Pairing::Unknown | Pairing::Ambiguous(_) => None,
-    }
-}
-
 fn id_of(boot: u32, worker: usize, n: u64) -> DecisionId {
     let worker = worker as u8;
     DecisionId::new(record::DecisionId { boot, worker, n }.digits())
 }
 
-/// The end that a completion tells, in the words of the pipeline.
-fn observed(
-    rulebook: &Rulebook,
-    request: &OpenRequest<Pending>,
-    completion: &Completion,
-) -> observation::Completion {
-    const SWITCHING_PROTOCOLS: u16 = 101;
-    let streams = completion.upstream_status == SWITCHING_PROTOCOLS
-        || rulebook
-            .contract_of(request.route)
-            .is_some_and(|contract| contract.terms().stream);
-    let end = match request.about.head_at {
-        Some(head_at) if streams => head_at,
-        _ => completion.upstream_ended_at.unwrap_or(completion.at),
-    };
-    // The route is not to blame for a client that takes its time, neither with its own body nor
-    // in reading the answer. An answer before the body's end counts from the head.
-    let start = match request.about.body_read_at {
-        Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
-        _ => request.about.turn_at.unwrap_or(request.since),
-    };
-    let forwarded = request.about.event.is_forwarded();
-    observation::Completion {
-        at: completion.at,
-        status: completion.status_sent,
-        upstream_status: completion.upstream_status,
-        latency_us: if forwarded {
-            end.micros_since(start)
-        } else {
-            0
-        },
-        ending: ending_of(completion, forwarded),
-    }
-}
-
-fn write_end(
-    producer: &mut Producer<Event>,
-    request: &mut OpenRequest<Pending>,
-    observed: &observation::Completion,
-) {
-    let event = &mut request.about.event;
-    if request.written {
-        let outcome = OutcomeEvent {
-            n: event.n,
-            wall_us: observed.at.wall_us,
-            ending: EventEnding::of(observed),
-        };
-        producer.push(None, Event::Outcome(outcome));
-    } else {
-        event.end(observed);
-        producer.push(Some(event.n), Event::Decision(*event));
-    }
-}
-
-fn exposed(rulebook: &Rulebook, admission: &Admission) -> Box<Exposed> {
-    let contract = rulebook.contract_of(admission.route);
-    Box::new(Exposed {
-        contract: contract.map(|contract| contract.id().as_str().to_owned()),
-        decision: admission.judgement.decision.severity().name(),
-        risk_bp: admission.judgement.assessment.risk().get(),
-    })
-}
-
-fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
-    let Some(failure) = completion.failure else {
-        return if forwarded {
-            Ending::Answered
-        } else {
-            Ending::Refused
-        };
-    };
-    match failure {
-        Failure::NoAddress | Failure::Connect => Ending::Upstream(UpstreamError::Connect),
-        Failure::Tls => Ending::Upstream(UpstreamError::Tls),
-        Failure::ConnectTimeout | Failure::Timeout => Ending::Upstream(UpstreamError::Timeout),
-        Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
-        Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
-        // None of these says anything about the upstream.
-        Failure::ClientAbort
-        | Failure::BodyMalformed
-        | Failure::NotForwardable
-        | Failure::Internal => {
-            if forwarded {
-                Ending::ClientAbort
-            } else {
-                Ending::Refused
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -200,79 +200,7 @@ impl Answer {
     /// The answer to a head that was refused in parsing; it ends the connection.
     #[must_use]
     pub fn to_refusal(refusal: ParseRefusal) -> Self {
-        let (status, title, detail) = match refusal {
-            ParseRefusal::HeadTimeout => (
-                408,
-                "Request timeout",
-                "The request head was not complete in time.",
-            ),
-            ParseRefusal::HeadTooLarge => (
-                431,
-                "Request head too large",
-                "The request head has too many bytes.",
-            ),
-            ParseRefusal::TooManyFields => (
-                431,
-                "Too many header fields",
-                "The request has too many header fields.",
-            ),
-            ParseRefusal::TargetTooLong => (
-                414,
-                "Request target too long",
-                "The request target has too many bytes.",
-            ),
-            ParseRefusal::Connect => (405, "Method not allowed", "This is no tunnel."),
-            ParseRefusal::Version => (
-                400,
-                "Malformed request",
-                "The request is not HTTP/1.0 or HTTP/1.1.",
-            ),
-            ParseRefusal::RequestLine => (
-                400,
-                "Malformed request",
-                "The first line is not method, target and version with one space between them.",
-            ),
-            ParseRefusal::Field => (
-                400,
-                "Malformed request",
-                "A header field has bytes that may not be there.",
-            ),
-            ParseRefusal::LineEnd => (
-                400,
-                "Malformed request",
-                "Lines of a request head end with CRLF.",
-            ),
-            ParseRefusal::Host => (
-                400,
-                "Malformed request",
-                "A request has exactly one Host field, and it names a host.",
-            ),
-            ParseRefusal::ContentLength => (
-                400,
-                "Malformed request",
-                "A request has at most one Content-Length, and it is a number.",
-            ),
-            ParseRefusal::TransferEncoding => (
-                400,
-                "Malformed request",
-                "The only transfer encoding of a request is chunked.",
-            ),
-            ParseRefusal::LengthAndEncoding => (
-                400,
-                "Malformed request",
-                "A request has either Content-Length or Transfer-Encoding.",
-            ),
-            ParseRefusal::TargetBytes => (
-                400,
-                "Malformed request",
-                "The request target has bytes that must be percent-encoded.",
-            ),
-            ParseRefusal::TargetForm => (
-                400,
-                "Malformed request",
-                "The request target is neither a path nor an address that agrees with Host.",
-            ),
-        };
+        let (status, title, detail) = in_words(refusal);
         let mut answer = Self::plain(
             status,
             "urn:tidegate:problem:malformed-request",
@@ -407,6 +335,72 @@ impl Answer {
         };
         // Text and numbers always serialise; an empty body is still a valid answer.
         serde_json::to_vec(&problem).unwrap_or_default().into()
+    }
+}
+
+/// Status, title and detail of a head that was refused in parsing.
+const fn in_words(refusal: ParseRefusal) -> (u16, &'static str, &'static str) {
+    match refusal {
+        ParseRefusal::HeadTimeout => (
+            408,
+            "Request timeout",
+            "The request head was not complete in time.",
+        ),
+        ParseRefusal::HeadTooLarge => (
+            431,
+            "Request head too large",
+            "The request head has too many bytes.",
+        ),
+        ParseRefusal::TooManyFields => (
+            431,
+            "Too many header fields",
+            "The request has too many header fields.",
+        ),
+        ParseRefusal::TargetTooLong => (
+            414,
+            "Request target too long",
+            "The request target has too many bytes.",
+        ),
+        ParseRefusal::Connect => (405, "Method not allowed", "This is no tunnel."),
+        ParseRefusal::Version
+        | ParseRefusal::RequestLine
+        | ParseRefusal::Field
+        | ParseRefusal::LineEnd
+        | ParseRefusal::Host
+        | ParseRefusal::ContentLength
+        | ParseRefusal::TransferEncoding
+        | ParseRefusal::LengthAndEncoding
+        | ParseRefusal::TargetBytes
+        | ParseRefusal::TargetForm => (400, "Malformed request", malformed(refusal)),
+    }
+}
+
+/// What is wrong with a head that is answered with 400.
+const fn malformed(refusal: ParseRefusal) -> &'static str {
+    match refusal {
+        ParseRefusal::Version => "The request is not HTTP/1.0 or HTTP/1.1.",
+        ParseRefusal::RequestLine => {
+            "The first line is not method, target and version with one space between them."
+        }
+        ParseRefusal::Field => "A header field has bytes that may not be there.",
+        ParseRefusal::LineEnd => "Lines of a request head end with CRLF.",
+        ParseRefusal::Host => "A request has exactly one Host field, and it names a host.",
+        ParseRefusal::ContentLength => {
+            "A request has at most one Content-Length, and it is a number."
+        }
+        ParseRefusal::TransferEncoding => "The only transfer encoding of a request is chunked.",
+        ParseRefusal::LengthAndEncoding => {
+            "A request has either Content-Length or Transfer-Encoding."
+        }
+        ParseRefusal::TargetBytes => "The request target has bytes that must be percent-encoded.",
+        ParseRefusal::TargetForm => {
+            "The request target is neither a path nor an address that agrees with Host."
+        }
+        ParseRefusal::HeadTimeout
+        | ParseRefusal::HeadTooLarge
+        | ParseRefusal::TooManyFields
+        | ParseRefusal::TargetTooLong
+        | ParseRefusal::Connect => "The request head is not acceptable.",
     }
 }
 

@@ -104,18 +104,18 @@ impl Circuit {
         }
     }
 
-    /// Asks to pass. A probe of which nothing was heard for `stale_ns` has failed.
+    /// Asks to pass. Probes of which nothing was heard for `lost_ns` are lost, see [`Self::expire`].
     #[inline]
-    pub fn ask(&self, now_ns: u64, stale_ns: u64, backoff: Backoff) -> Passage {
+    pub fn ask(&self, now_ns: u64, lost_ns: u64) -> Passage {
         if self.word.load(Ordering::Relaxed) == 0 {
             return Passage::Free;
         }
-        self.ask_word(now_ns, stale_ns, backoff)
+        self.ask_word(now_ns, lost_ns)
     }
 
-    fn ask_word(&self, now_ns: u64, stale_ns: u64, backoff: Backoff) -> Passage {
+    fn ask_word(&self, now_ns: u64, lost_ns: u64) -> Passage {
         self.change(|word| {
-            let mut word = self.expired(word, now_ns, stale_ns, backoff);
+            let mut word = word.without_lost(now_ns, lost_ns);
             let now = now_ns / NANOS_PER_CS;
             let passage = match word.state {
                 CircuitState::Closed => Passage::Free,
@@ -183,10 +183,14 @@ impl Circuit {
         });
     }
 
-    /// Counts probes of which nothing was heard for too long as failed.
-    pub fn expire(&self, now_ns: u64, stale_ns: u64, backoff: Backoff) {
+    /// Lets other probes take the places of those of which nothing was heard for `lost_ns`.
+    ///
+    /// This is a backstop, so that a circuit never waits for ever. Whoever carries a probe knows
+    /// when the upstream's time began, and calls it failed when that is over; one that is lost
+    /// says nothing about the upstream, or a client could open the circuit with a slow body.
+    pub fn expire(&self, now_ns: u64, lost_ns: u64) {
         if self.word.load(Ordering::Relaxed) != 0 {
-            self.change(|word| (self.expired(word, now_ns, stale_ns, backoff), ()));
+            self.change(|word| (word.without_lost(now_ns, lost_ns), ()));
         }
     }
 
@@ -285,22 +289,6 @@ impl Circuit {
         }
     }
 
-    fn expired(&self, mut word: Word, now_ns: u64, stale_ns: u64, backoff: Backoff) -> Word {
-        let running = word.issued.saturating_sub(word.succeeded + word.failed);
-        let age_cs = (now_ns / NANOS_PER_CS).saturating_sub(word.at);
-        if word.state != CircuitState::HalfOpen
-            || running == 0
-            || age_cs <= stale_ns.div_ceil(NANOS_PER_CS)
-        {
-            return word;
-        }
-        word.failed = (word.failed + running).min(FAILURES_TO_OPEN);
-        if word.failed >= FAILURES_TO_OPEN {
-            return self.opened(word, now_ns, backoff);
-        }
-        word
-    }
-
     fn opened(&self, word: Word, now_ns: u64, backoff: Backoff) -> Word {
         let now = now_ns / NANOS_PER_CS;
         let forgiven = word.state == CircuitState::Closed
@@ -382,6 +370,15 @@ impl Word {
             | self.at << 30
     }
 
+    /// Without the probes that run, where the last one was let pass too long ago.
+    fn without_lost(mut self, now_ns: u64, lost_ns: u64) -> Self {
+        let age_cs = (now_ns / NANOS_PER_CS).saturating_sub(self.at);
+        if self.state == CircuitState::HalfOpen && age_cs > lost_ns.div_ceil(NANOS_PER_CS) {
+            self.issued = self.issued.min(self.succeeded + self.failed);
+        }
+        self
+    }
+
     const fn half_open(self) -> Self {
         Self {
             state: CircuitState::HalfOpen,
@@ -436,7 +433,7 @@ mod tests {
     use crate::units::Millis;
 
     const SECOND: u64 = 1_000_000_000;
-    const STALE: u64 = 2 * SECOND;
+    const LOST: u64 = 2 * SECOND;
     const BACKOFF: Backoff = Backoff {
         first: Millis::new(1_000),
         longest: Millis::new(60_000),
@@ -449,7 +446,7 @@ mod tests {
     }
 
     fn ask(circuit: &Circuit, now: u64) -> Passage {
-        circuit.ask(now, STALE, BACKOFF)
+        circuit.ask(now, LOST)
     }
 
     /// Lets time pass until the circuit is half open, and returns that instant.
@@ -532,37 +529,29 @@ mod tests {
     }
 
     #[test]
-    fn probes_that_never_end_have_failed() {
+    fn lost_probes_say_nothing_and_make_room_for_others() {
         let start = 100 * SECOND;
         let circuit = opened_at(start);
         let now = half_open(&circuit, start);
-        assert_eq!(ask(&circuit, now), Passage::Probe);
-        assert_eq!(ask(&circuit, now), Passage::Probe);
-        circuit.expire(now + STALE, STALE, BACKOFF);
-        assert_eq!(circuit.read(now + STALE).state, CircuitState::HalfOpen);
-        let late = now + STALE + 2 * NANOS_PER_CS;
-        assert_eq!(ask(&circuit, late), Passage::Refused);
-        assert_eq!(circuit.read(late).state, CircuitState::Open);
-        circuit.probe_ended(1, false, late, BACKOFF);
-        assert_eq!(circuit.read(late).epoch, 2, "an older epoch says nothing");
-    }
-
-    #[test]
-    fn a_probe_that_was_given_up_fails_once() {
-        // R076: two failures open it again, and this is one.
-        let start = 100 * SECOND;
-        let circuit = opened_at(start);
-        let now = half_open(&circuit, start);
-        assert_eq!(ask(&circuit, now), Passage::Probe);
-        let late = now + STALE + 2 * NANOS_PER_CS;
-        circuit.expire(late, STALE, BACKOFF);
-        circuit.probe_ended(1, true, late, BACKOFF);
-        assert_eq!(circuit.read(late).state, CircuitState::HalfOpen);
+        for _ in 0..5 {
+            assert_eq!(ask(&circuit, now), Passage::Probe);
+        }
+        circuit.probe_ended(1, true, now, BACKOFF);
+        circuit.expire(now + LOST, LOST);
+        assert_eq!(ask(&circuit, now + LOST), Passage::Refused, "not yet lost");
+        let late = now + LOST + 2 * NANOS_PER_CS;
         for _ in 0..4 {
             assert_eq!(ask(&circuit, late), Passage::Probe);
-            circuit.probe_ended(1, false, late, BACKOFF);
         }
-        assert_eq!(circuit.read(late).state, CircuitState::Closed);
+        assert_eq!(ask(&circuit, late), Passage::Refused, "the failure is kept");
+        circuit.probe_ended(1, true, late, BACKOFF);
+        assert_eq!(circuit.read(late).epoch, 2, "the second failure opens it");
+        circuit.probe_ended(1, false, late, BACKOFF);
+        assert_eq!(
+            circuit.read(late).state,
+            CircuitState::Open,
+            "another epoch"
+        );
     }
 
     #[test]

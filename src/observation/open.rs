@@ -9,6 +9,26 @@ use crate::units::Moment;
 /// A decision is written after this long even if its request still runs.
 pub const WRITE_OPEN_AFTER_NS: u64 = 500_000_000;
 
+/// How an open request stands to the time that its contract promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lateness {
+    /// It has never been overdue.
+    #[default]
+    InTime,
+    /// It has no response head and is overdue: it counts as slow already.
+    Overdue,
+    /// It was overdue when its response head came: it counts as slow, and is overdue no more.
+    HeadCame,
+}
+
+impl Lateness {
+    /// Whether the request has been counted as slow.
+    #[must_use]
+    pub const fn was_overdue(self) -> bool {
+        !matches!(self, Self::InTime)
+    }
+}
+
 /// A request that has not ended. `T` is what will be written about it.
 #[derive(Debug)]
 pub struct OpenRequest<T> {
@@ -18,8 +38,8 @@ pub struct OpenRequest<T> {
     pub since: Moment,
     /// When it becomes overdue, on the monotonic clock; `u64::MAX` = never.
     pub overdue_at_ns: u64,
-    /// It has been counted as overdue.
-    pub overdue: bool,
+    /// Whether it is overdue, or was.
+    pub lateness: Lateness,
     /// Its decision has been written already.
     pub written: bool,
     /// What will be written.
@@ -127,7 +147,7 @@ impl<T> OpenRequests<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{OpenRequest, OpenRequests};
+    use super::{Lateness, OpenRequest, OpenRequests};
     use crate::units::Moment;
 
     fn request(about: u8) -> OpenRequest<u8> {
@@ -135,7 +155,7 @@ mod tests {
             route: 0,
             since: Moment::default(),
             overdue_at_ns: u64::MAX,
-            overdue: false,
+            lateness: Lateness::InTime,
             written: false,
             about,
         }

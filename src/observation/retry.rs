@@ -45,7 +45,8 @@ impl RequestKey {
     }
 }
 
-/// The requests that failed or were refused in the last ten seconds, as far as there is room.
+/// The requests that failed in the last ten seconds, as far as there is room. One that the gateway
+/// itself refused has not failed, and one that went through after all is forgotten.
 ///
 /// One word each: 40 bits of the key, 24 bits of time. A newer one overwrites an older one of the
 /// same place, so a retry may be taken for a first attempt, but hardly ever the other way round.
@@ -65,7 +66,7 @@ const TIME_MASK: u64 = 0x00ff_ffff;
 const REMEMBERED: u64 = 10_000_000_000 >> UNIT_SHIFT;
 
 impl RetryTable {
-    /// Notes that a request failed or was refused.
+    /// Notes that the upstream failed a request, or was silent until its client gave up.
     pub fn note(&self, request: RequestKey, now_ns: u64) {
         let words = self
             .words
@@ -86,7 +87,7 @@ impl RetryTable {
         }
     }
 
-    /// Whether the same request failed or was refused in the last ten seconds.
+    /// Whether the same request failed in the last ten seconds, and has not gone through since.
     #[must_use]
     #[inline]
     pub fn knows(&self, request: RequestKey, now_ns: u64) -> bool {

@@ -63,7 +63,7 @@ pub struct TotalsReading {
     pub slow: u32,
     /// Requests that became overdue.
     pub overdue_began: u32,
-    /// Overdue requests that ended after all.
+    /// Overdue requests that got their response head, or ended.
     pub overdue_ended: u32,
 }
 
@@ -123,11 +123,8 @@ impl RouteTotals {
 
     /// A forwarded request ended without saying anything about the route.
     #[inline]
-    pub fn note_abandoned(&self, was_overdue: bool) {
+    pub fn note_abandoned(&self) {
         bump(&self.ended);
-        if was_overdue {
-            bump(&self.overdue_ended);
-        }
     }
 
     /// A forwarded request is older than the contract's latency and has no response head.
@@ -138,16 +135,20 @@ impl RouteTotals {
         bump(&self.overdue_began);
     }
 
+    /// An overdue request has its response head, or came to its end without one.
+    #[inline]
+    pub fn note_overdue_ended(&self) {
+        bump(&self.overdue_ended);
+    }
+
     /// A forwarded request ended with an outcome that speaks about the route.
     ///
-    /// One that was overdue has been counted as completed and slow already.
+    /// One that was overdue once has been counted as completed and slow already.
     #[inline]
     pub fn note_outcome(&self, latency_us: u64, slow: bool, failed: bool, was_overdue: bool) {
         bump(&self.ended);
         bump(&self.outcomes);
-        if was_overdue {
-            bump(&self.overdue_ended);
-        } else {
+        if !was_overdue {
             bump(&self.completed);
             if slow {
                 bump(&self.slow);
@@ -226,6 +227,7 @@ mod tests {
         route.note_offered(Offered::Ordinary);
         route.note_forwarded();
         route.note_overdue();
+        route.note_overdue_ended();
         route.note_outcome(900_000, true, false, true);
         let sum = sum_totals([route].iter());
         assert_eq!((sum.completed, sum.slow, sum.failed), (1, 1, 0));

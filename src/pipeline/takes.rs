@@ -4,7 +4,7 @@
 //! and undoes the takes before it, so a request that is refused has used up nothing. What a
 //! request was granted it gives back when it ends.
 
-use super::{Holds, Site, backoff, stale_ns};
+use super::{Holds, Site, lost_ns};
 use crate::contract::{Terms, Throttle};
 use crate::observation::{CircuitState, ClientSlot, Limit, Mode, Passage, Signals, Take};
 
@@ -210,9 +210,8 @@ impl Asking<'_> {
 
     fn probe(&mut self, terms: &Terms) -> bool {
         let site = self.site;
-        let backoff = backoff(site.rulebook.rules());
         let circuit = site.route.circuit(site.mode);
-        match circuit.ask(self.now_ns, stale_ns(terms), backoff) {
+        match circuit.ask(self.now_ns, lost_ns(terms)) {
             Passage::Free => true,
             Passage::Probe => {
                 self.taken.holds.probe = true;

@@ -71,6 +71,7 @@ struct Origin<'a> {
     worker: u8,
 }
 
+/// In the sorted order of the names, in parts that end where a letter does.
 fn encode_decision(
     line: &mut EntryBuilder<'_>,
     rulebook: &Rulebook,
@@ -78,20 +79,23 @@ fn encode_decision(
     event: &DecisionEvent,
     explained: bool,
 ) {
-    let judgement = &event.judgement;
-    let (assessment, decision, permit) = (
-        &judgement.assessment,
-        &judgement.decision,
-        &judgement.permit,
-    );
     let route = event.route as usize;
     let contract = rulebook.contract_of(route).filter(|_| event.contracted);
-    let id = DecisionId {
-        boot: origin.boot,
-        worker: origin.worker,
-        n: event.n,
-    };
-    line.uint("abuse_bp", assessment.abuse().wide());
+    from_abuse_to_contributions(line, contract, event, explained);
+    from_decision_to_instance(line, contract, origin, event);
+    from_insufficient_to_outcome(line, event);
+    from_phase_to_worker(line, rulebook, origin, event);
+}
+
+fn from_abuse_to_contributions(
+    line: &mut EntryBuilder<'_>,
+    contract: Option<&Contract>,
+    event: &DecisionEvent,
+    explained: bool,
+) {
+    let judgement = &event.judgement;
+    let (decision, permit) = (&judgement.decision, &judgement.permit);
+    line.uint("abuse_bp", judgement.assessment.abuse().wide());
     actions(line, "actions_taken", permit.taken());
     actions(line, "allowed_actions", permit.allowed());
     if decision.severity() == Severity::Quarantine {
@@ -110,9 +114,23 @@ fn encode_decision(
     if explained {
         line.counts("contributions", contributions(event));
     }
-    line.text("decision", decision.severity().name());
+}
+
+fn from_decision_to_instance(
+    line: &mut EntryBuilder<'_>,
+    contract: Option<&Contract>,
+    origin: &Origin<'_>,
+    event: &DecisionEvent,
+) {
+    let judgement = &event.judgement;
+    let id = DecisionId {
+        boot: origin.boot,
+        worker: origin.worker,
+        n: event.n,
+    };
+    line.text("decision", judgement.decision.severity().name());
     line.bytes("decision_id", &id.digits());
-    line.uint("distress_bp", assessment.distress().wide());
+    line.uint("distress_bp", judgement.assessment.distress().wide());
     if let Some(key) = contract.map(Contract::endpoint_key) {
         line.text("endpoint_key", key);
     }
@@ -120,7 +138,10 @@ fn encode_decision(
     line.counts("factors", readings(event));
     inputs(line, event);
     line.text("instance", origin.instance);
-    let insufficient = assessment.insufficient();
+}
+
+fn from_insufficient_to_outcome(line: &mut EntryBuilder<'_>, event: &DecisionEvent) {
+    let insufficient = event.judgement.assessment.insufficient();
     if !insufficient.is_empty() {
         line.names(
             "insufficient",
@@ -132,6 +153,16 @@ fn encode_decision(
     line.text("method", event.method_text());
     line.uint("n", event.n);
     line.text("outcome", event.ending.outcome.name());
+}
+
+fn from_phase_to_worker(
+    line: &mut EntryBuilder<'_>,
+    rulebook: &Rulebook,
+    origin: &Origin<'_>,
+    event: &DecisionEvent,
+) {
+    let judgement = &event.judgement;
+    let (decision, permit) = (&judgement.decision, &judgement.permit);
     line.uint("phase", event.phase as u64);
     line.text("policy_hash", rulebook.digest_hex());
     line.text("policy_version", &rulebook.rules().version);
@@ -141,7 +172,7 @@ fn encode_decision(
     );
     actions(line, "recommended_actions", permit.recommended());
     line.uint("retry_count", u64::from(event.retry_count));
-    line.uint("risk_bp", assessment.risk().wide());
+    line.uint("risk_bp", judgement.assessment.risk().wide());
     line.uint("status", u64::from(event.ending.status));
     line.text("tier", permit.tier().name());
     if event.trace_id != [0; 16] {
@@ -151,6 +182,7 @@ fn encode_decision(
     if !event.shape.is_empty() {
         line.text("unmatched_shape", event.shape.as_str());
     }
+    let route = event.route as usize;
     match event.way {
         Way::Refuse => {}
         Way::Forward | Way::Shadow => line.text("upstream", rulebook.upstream_of(route)),

@@ -6,7 +6,7 @@ use crate::contract::{
     Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Pairing, Terms,
 };
 use crate::ledger::{Chain, Record};
-use crate::observation::{Arrival, ClientKey, Completion, Ending, Share};
+use crate::observation::{Arrival, ClientKey, Completion, Ending, Lateness, Share};
 use crate::pipeline::{admit, complete, judge};
 use crate::policy::rules::Rules;
 use crate::record::{Comparison, DecisionEvent, DecisionLine, Encoder, Event};
@@ -65,7 +65,7 @@ fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {
             Ending::Refused
         },
     };
-    complete(&rulebook, 0, &admission, false, &completion);
+    complete(&rulebook, 0, &admission, Lateness::InTime, &completion);
     let mut event = DecisionEvent::of(1_234_567, at.wall_us, 0, &admission);
     event.method = Method::Get;
     event.client = arrival.client;

@@ -194,12 +194,6 @@ pub fn canary_hash_needed(rules: &Rules) -> bool {
         .any(|factor| matches!(rules.stages.of(factor), Stage::Canary(_)))
 }
 
-/// The distress of a route by itself, for the ticker: no request, no client.
-#[must_use]
-pub fn distress_at_tick(rules: &Rules, terms: Option<&Terms>, signals: &Signals) -> BasisPoints {
-    assess(rules, terms, signals).distress()
-}
-
 #[cfg(test)]
 mod tests {
     use super::assess;

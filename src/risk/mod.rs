@@ -12,6 +12,6 @@ mod factors;
 mod latency;
 mod traffic;
 
-pub use assessment::{Assessment, assess, canary_hash_needed, distress_at_tick};
+pub use assessment::{Assessment, assess, canary_hash_needed};
 pub use error_budget::{budget_remaining_bp, burn_thousandths};
 pub use factors::{Family, Reading, Subject, TABLE};

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::contract::{Method, Pairing, canonicalise, split_query};
 use crate::observation::{
-    Arrival, ClientKey, Completion, Ending, OpenRequest, OpenRequests, OpenToken, RequestKey,
-    TICK_NS, Ticker, UpstreamError,
+    Arrival, ClientKey, Completion, Ending, Lateness, OpenRequest, OpenRequests, OpenToken,
+    RequestKey, TICK_NS, Ticker, UpstreamError,
 };
 use crate::pipeline::{self, Admission};
 use crate::record::{DecisionEvent, InlineText, unmatched_shape};
@@ -27,6 +27,8 @@ struct Running {
     line: u64,
     status: u16,
     latency_ms: u32,
+    /// Its place among the deadlines.
+    deadline_ns: u64,
 }
 
 /// The pipeline in virtual time.
@@ -38,7 +40,7 @@ pub struct Engine<'a> {
     due: BTreeMap<(u64, u64), OpenToken>,
     /// When requests over a rate that may wait have their turn.
     turns: BTreeMap<(u64, u64), OpenToken>,
-    /// When the open requests that are not overdue yet become so, on the monotonic clock.
+    /// When open requests become overdue, and when overdue probes fail, on the monotonic clock.
     deadlines: BTreeMap<(u64, u64), OpenToken>,
     /// Something was counted that no tick has seen.
     is_touched: bool,
@@ -112,6 +114,7 @@ impl<'a> Engine<'a> {
             line: number,
             status: line.status,
             latency_ms: line.latency_ms,
+            deadline_ns: admission.overdue_at_ns,
         };
         self.start(running, line.at_ms);
     }
@@ -150,7 +153,14 @@ impl<'a> Engine<'a> {
     fn start(&mut self, running: Running, at_ms: u64) {
         if !running.admission.is_forwarded() {
             let status = (self.refusal_status)(self.rulebook, &running.admission);
-            self.end(&running, false, at_ms, status, 0, Ending::Refused);
+            self.end(
+                &running,
+                Lateness::InTime,
+                at_ms,
+                status,
+                0,
+                Ending::Refused,
+            );
             return;
         }
         let turn_ms = at_ms + running.admission.hold_ns().div_ceil(NANOS_PER_MS);
@@ -160,7 +170,7 @@ impl<'a> Engine<'a> {
             route: running.admission.route,
             since: virtual_moment(at_ms),
             overdue_at_ns,
-            overdue: false,
+            lateness: Lateness::InTime,
             written: false,
             about: running,
         });
@@ -229,9 +239,22 @@ impl<'a> Engine<'a> {
             if first.key().0 >= now.monotonic_ns {
                 break;
             }
-            if let Some(request) = self.open.get_mut(first.remove()) {
-                request.overdue = true;
+            let ((_, line), token) = first.remove_entry();
+            let Some(request) = self.open.get_mut(token) else {
+                continue;
+            };
+            let (since_ns, running) = (request.overdue_at_ns, &mut request.about);
+            if request.lateness == Lateness::InTime {
+                request.lateness = Lateness::Overdue;
                 pipeline::note_overdue(self.rulebook, SIMULATED_WORKER, request.route);
+            }
+            let admission = &mut running.admission;
+            pipeline::watch_overdue(self.rulebook, admission, since_ns, now);
+            // A probe that has not failed yet is looked after once more.
+            let fails_at_ns = pipeline::probe_fails_at(self.rulebook, admission, since_ns);
+            if let Some(fails_at_ns) = fails_at_ns {
+                running.deadline_ns = fails_at_ns;
+                self.deadlines.insert((fails_at_ns, line), token);
             }
         }
         pipeline::tick(self.rulebook, &mut self.ticker, now);
@@ -248,8 +271,7 @@ impl<'a> Engine<'a> {
         };
         let running = request.about;
         self.is_touched = true;
-        self.deadlines
-            .remove(&(request.overdue_at_ns, running.line));
+        self.deadlines.remove(&(running.deadline_ns, running.line));
         let (status, ending) = match running.status {
             0 => (502, Ending::Upstream(UpstreamError::Connect)),
             status => (status, Ending::Answered),
@@ -257,7 +279,7 @@ impl<'a> Engine<'a> {
         let upstream_status = running.status;
         self.end(
             &running,
-            request.overdue,
+            request.lateness,
             at_ms,
             status,
             upstream_status,
@@ -268,7 +290,7 @@ impl<'a> Engine<'a> {
     fn end(
         &mut self,
         running: &Running,
-        was_overdue: bool,
+        lateness: Lateness,
         at_ms: u64,
         status: u16,
         upstream_status: u16,
@@ -286,13 +308,7 @@ impl<'a> Engine<'a> {
             ending,
         };
         let (rulebook, worker) = (self.rulebook, SIMULATED_WORKER);
-        pipeline::complete(
-            rulebook,
-            worker,
-            &running.admission,
-            was_overdue,
-            &completion,
-        );
+        pipeline::complete(rulebook, worker, &running.admission, lateness, &completion);
         let place = running.line - self.first_unfinished;
         let slot = usize::try_from(place)
             .ok()

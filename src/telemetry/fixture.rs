@@ -7,7 +7,7 @@ use crate::contract::{
     Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
     Terms, Throttle,
 };
-use crate::observation::{Arrival, ClientKey, Completion, Ending};
+use crate::observation::{Arrival, ClientKey, Completion, Ending, Lateness};
 use crate::pipeline::{Admission, admit, complete};
 use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
@@ -124,7 +124,7 @@ pub(crate) fn serve(
             Ending::Refused
         },
     };
-    complete(rulebook, 0, &admission, false, &completion);
+    complete(rulebook, 0, &admission, Lateness::InTime, &completion);
     worker.ended(number, &admission, Method::Get, status, latency_us);
     (admission, completion)
 }

@@ -8,8 +8,8 @@ use tidegate::contract::{
     Terms,
 };
 use tidegate::observation::{
-    Arrival, Backoff, CircuitState, ClientKey, Completion, Ending, Mode, PROBES, RequestKey, Take,
-    Ticker,
+    Arrival, Backoff, CircuitState, ClientKey, Completion, Ending, Lateness, Mode, PROBES,
+    RequestKey, Take, Ticker,
 };
 use tidegate::pipeline::{Admission, abandon, admit, complete, tick};
 use tidegate::policy::rules::Rules;
@@ -75,7 +75,7 @@ fn answered(rulebook: &Rulebook, worker: usize, admission: &Admission, status: u
         latency_us: 1_000,
         ending: Ending::Answered,
     };
-    complete(rulebook, worker, admission, false, &completion);
+    complete(rulebook, worker, admission, Lateness::InTime, &completion);
 }
 
 // R038, R073, R194
@@ -93,7 +93,7 @@ fn no_more_are_in_flight_than_may_be_and_the_count_never_falls_below_zero() {
             if !admission.is_forwarded() {
                 assert_eq!(admission.signals.take, Take::Concurrency);
                 refused.fetch_add(1, SeqCst);
-                abandon(&rulebook, worker, &admission, false);
+                abandon(&rulebook, worker, &admission, Lateness::InTime);
                 continue;
             }
             granted.fetch_add(1, SeqCst);
@@ -105,7 +105,7 @@ fn no_more_are_in_flight_than_may_be_and_the_count_never_falls_below_zero() {
             std::thread::yield_now();
             held.fetch_sub(1, SeqCst);
             match round % 3 {
-                0 => abandon(&rulebook, worker, &admission, false),
+                0 => abandon(&rulebook, worker, &admission, Lateness::InTime),
                 _ => answered(&rulebook, worker, &admission, 200),
             }
         }
@@ -142,7 +142,7 @@ fn a_burst_is_granted_once_whoever_asks_and_whatever_is_given_back() {
             let admission = arrive(&rulebook, worker, 7, 0);
             forwarded.fetch_add(u32::from(admission.is_forwarded()), SeqCst);
             std::thread::yield_now();
-            abandon(&rulebook, worker, &admission, false);
+            abandon(&rulebook, worker, &admission, Lateness::InTime);
         };
         on_all_workers(|worker| (0..500).for_each(|_| ask(worker)));
         let under_load = forwarded.load(SeqCst);

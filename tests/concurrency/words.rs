@@ -122,13 +122,13 @@ fn probes_are_never_more_than_five_at_once() {
     let holders = Holders::at_most(probes_max);
     on_all_workers(|_| {
         for _ in 0..ROUNDS {
-            if circuit.ask(now_ns, u64::MAX, backoff) == Passage::Probe {
+            if circuit.ask(now_ns, u64::MAX) == Passage::Probe {
                 holders.hold();
                 circuit.probe_given_back(epoch);
             }
         }
     });
     assert!(holders.granted() >= ROUNDS, "most are granted");
-    let fit = (0..=probes_max).filter(|_| circuit.ask(now_ns, u64::MAX, backoff) == Passage::Probe);
+    let fit = (0..=probes_max).filter(|_| circuit.ask(now_ns, u64::MAX) == Passage::Probe);
     assert_eq!(fit.count(), PROBES as usize);
 }

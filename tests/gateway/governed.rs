@@ -17,7 +17,7 @@ use tidegate::gateway::governor::Governor;
 use tidegate::gateway::settings::{GatewaySettings, UpstreamGroup};
 use tidegate::gateway::{Clerk, Control, Ended, Gateway, clock};
 use tidegate::ledger::{BootId, Chain, Consumer, Record, Source, ring};
-use tidegate::observation::{ClientHasher, Mode, RouteState, Ticker};
+use tidegate::observation::{ClientHasher, Mode, RouteState, Ticker, TotalsReading};
 use tidegate::pipeline;
 use tidegate::policy::rules::Rules;
 use tidegate::record::{DecisionLine, Encoder, Event, contradictions};
@@ -191,6 +191,11 @@ impl Governed {
     /// The state of the route of a contract, by its place in the plan.
     pub(crate) fn route(&self, number: usize) -> &RouteState {
         self.rulebook.route(number)
+    }
+
+    /// What the worker has counted for a contract, by its place in the plan.
+    pub(crate) fn totals(&self, number: usize) -> TotalsReading {
+        self.rulebook.board().totals(number)
     }
 
     pub(crate) fn in_flight(&self, number: usize) -> u32 {

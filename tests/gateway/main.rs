@@ -18,6 +18,7 @@ mod governed;
 mod harness;
 mod http2;
 mod permits;
+mod probing;
 mod refusals;
 mod retries;
 mod script;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tidegate::contract::{Contract, Method, Pairing, canonicalise};
 use tidegate::observation::{
-    Arrival, CircuitState, ClientKey, Completion, Ending, RequestKey, Take, Ticker, UpstreamError,
+    Arrival, CircuitState, ClientKey, Completion, Ending, Lateness, RequestKey, Take, Ticker,
+    UpstreamError,
 };
 use tidegate::pipeline::{self, Admission, mode_at_rest};
 use tidegate::policy::rules::{Rules, Severity};
@@ -25,7 +26,7 @@ struct Open {
     era: usize,
     worker: usize,
     since_us: u64,
-    overdue: bool,
+    lateness: Lateness,
     probe: Option<Probing>,
     admission: Admission,
     event: DecisionEvent,
@@ -156,7 +157,7 @@ impl Gateway {
             era: self.eras.len() - 1,
             worker,
             since_us: now,
-            overdue: false,
+            lateness: Lateness::InTime,
             probe: self.note_probe(&admission),
             admission,
             event,
@@ -257,7 +258,7 @@ impl Gateway {
         }
         let rulebook = &self.eras[open.era].rulebook;
         let admission = &open.admission;
-        pipeline::complete(rulebook, open.worker, admission, open.overdue, &completion);
+        pipeline::complete(rulebook, open.worker, admission, open.lateness, &completion);
         let era = &mut self.eras[open.era];
         let event = open.event.ended(&completion);
         let differences = self.judge.check(era, open.worker, event);
@@ -267,11 +268,16 @@ impl Gateway {
     pub(crate) fn tick(&mut self, now_us: u64) {
         let now = self.moment(now_us);
         for open in self.open.values_mut() {
-            if !open.overdue && open.admission.overdue_at_ns < now.monotonic_ns {
-                open.overdue = true;
-                let rulebook = &self.eras[open.era].rulebook;
+            let overdue_at_ns = open.admission.overdue_at_ns;
+            if overdue_at_ns >= now.monotonic_ns {
+                continue;
+            }
+            let rulebook = &self.eras[open.era].rulebook;
+            if open.lateness == Lateness::InTime {
+                open.lateness = Lateness::Overdue;
                 pipeline::note_overdue(rulebook, open.worker, open.admission.route);
             }
+            pipeline::watch_overdue(rulebook, &mut open.admission, overdue_at_ns, now);
         }
         let rulebook = &self.eras.last().unwrap().rulebook;
         pipeline::tick(rulebook, &mut self.ticker, now);

@@ -67,20 +67,52 @@ struct Recorded {
     not_replayable: u64,
 }
 
+/// Prints what was checked, line by line.
+struct Checks {
+    all_hold: bool,
+}
+
+impl Checks {
+    fn line(&mut self, holds: bool, text: &str) {
+        println!("{} {text}", if holds { "ok  " } else { "FAIL" });
+        self.all_hold &= holds;
+    }
+
+    fn end(&self) -> bool {
+        let word = if self.all_hold { "passed" } else { "failed" };
+        println!();
+        println!("self-check {word}");
+        self.all_hold
+    }
+}
+
 /// Prints every check and whether it holds; true where all do.
 pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
     let report = verify(&seen.ledger).context("the ledger")?;
     let recorded = read(&seen.ledger)?;
-    let sum = |name: &str| sum_of(seen.metrics, name);
-    let mut all = true;
-    let mut line = |holds: bool, text: String| {
-        println!("{} {text}", if holds { "ok  " } else { "FAIL" });
-        all &= holds;
-    };
+    let mut checks = Checks { all_hold: true };
     println!();
+    everything_happened(&mut checks, seen, &recorded);
+    counts_agree(&mut checks, seen, &recorded);
+    checks.line(
+        report.verdict == Verdict::Intact,
+        &format!("ledger verified: {} records", report.records),
+    );
+    checks.line(
+        recorded.replayed_differently == 0 && recorded.not_replayable == 0,
+        &format!(
+            "replayed: {} differences, {} not replayable",
+            recorded.replayed_differently, recorded.not_replayable
+        ),
+    );
+    Ok(checks.end())
+}
+
+/// Each decision, cause and answer that the demo is there to show has been seen.
+fn everything_happened(checks: &mut Checks, seen: &Seen<'_>, recorded: &Recorded) {
     for decision in ["ALLOW", "THROTTLE", "QUARANTINE", "DROP"] {
         let count = recorded.decisions.get(decision).copied().unwrap_or(0);
-        line(count > 0, format!("{count} decisions {decision}"));
+        checks.line(count > 0, &format!("{count} decisions {decision}"));
     }
     for reason in [
         "RATE_LIMIT_EXCEEDED",
@@ -88,66 +120,48 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         "CIRCUIT_OPEN",
     ] {
         let count = recorded.reasons.get(reason).copied().unwrap_or(0);
-        line(count > 0, format!("{count} decisions because of {reason}"));
+        checks.line(count > 0, &format!("{count} decisions because of {reason}"));
     }
     let whole = recorded.circuits.iter().find(|(_, life)| is_whole(life));
-    line(
-        whole.is_some(),
-        match whole {
-            Some((contract, life)) => format!("circuit of {contract}: {}", life.join(", ")),
-            None => "no circuit opened, let probes pass and closed again".to_owned(),
-        },
-    );
+    let text = match whole {
+        Some((contract, life)) => format!("circuit of {contract}: {}", life.join(", ")),
+        None => "no circuit opened, let probes pass and closed again".to_owned(),
+    };
+    checks.line(whole.is_some(), &text);
     for status in [200, 400, 404, 405, 429, 500, 502, 503] {
         let count = seen.sent.statuses.get(&status).copied().unwrap_or(0);
-        line(count > 0, format!("{count} answers with status {status}"));
+        checks.line(count > 0, &format!("{count} answers with status {status}"));
     }
-    let (requests, total) = (seen.sent.requests, recorded.total);
-    line(
-        requests == total && seen.sent.broken == 0,
-        format!(
-            "{requests} requests sent, {} broken, {total} decisions recorded",
-            seen.sent.broken
+}
+
+/// Clients, ledger, metrics and upstream tell of the same requests.
+fn counts_agree(checks: &mut Checks, seen: &Seen<'_>, recorded: &Recorded) {
+    let sum = |name: &str| sum_of(seen.metrics, name);
+    let (sent, total) = (seen.sent, recorded.total);
+    checks.line(
+        sent.requests == total && sent.broken == 0,
+        &format!(
+            "{} requests sent, {} broken, {total} decisions recorded",
+            sent.requests, sent.broken
         ),
     );
-    line(
-        seen.sent.without_id == 0,
-        format!("{} answers without a decision id", seen.sent.without_id),
+    checks.line(
+        sent.without_id == 0,
+        &format!("{} answers without a decision id", sent.without_id),
     );
     let decided = sum("tidegate_decisions_total") + sum("tidegate_refused_in_parsing_total");
-    line(
+    checks.line(
         decided == total,
-        format!("{decided} decisions and refusals in the metrics"),
+        &format!("{decided} decisions and refusals in the metrics"),
     );
     let reached = Reached::of(seen.metrics);
-    line(
+    checks.line(
         reached.allows(seen.at_upstream),
-        format!(
+        &format!(
             "{} requests at the upstream, {} sent, of which {} may not have arrived",
             seen.at_upstream, reached.sent, reached.unanswered
         ),
     );
-    line(
-        report.verdict == Verdict::Intact,
-        format!("ledger verified: {} records", report.records),
-    );
-    line(
-        recorded.replayed_differently == 0 && recorded.not_replayable == 0,
-        format!(
-            "replayed: {} differences, {} not replayable",
-            recorded.replayed_differently, recorded.not_replayable
-        ),
-    );
-    println!();
-    println!(
-        "{}",
-        if all {
-            "self-check passed"
-        } else {
-            "self-check failed"
-        }
-    );
-    Ok(all)
 }
 
 /// A circuit that was closed, opened, was half open, and closed again.

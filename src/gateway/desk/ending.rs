@@ -1,0 +1,108 @@
+//! How a request ended: what the pipeline is told of it, and what the ledger.
+
+use super::Pending;
+use crate::contract::Contract;
+use crate::gateway::governor::{Completion, Failure};
+use crate::ledger::Producer;
+use crate::observation::{self, Ending, OpenRequest, UpstreamError};
+use crate::pipeline;
+use crate::record::{Event, EventEnding, OutcomeEvent};
+use crate::rulebook::Rulebook;
+use crate::units::Moment;
+
+/// The end that a completion tells, in the words of the pipeline.
+pub(super) fn observed(
+    rulebook: &Rulebook,
+    request: &OpenRequest<Pending>,
+    completion: &Completion,
+) -> observation::Completion {
+    let terms = rulebook.contract_of(request.route).map(Contract::terms);
+    let at_head = pipeline::ends_at_head(terms, completion.upstream_status);
+    let end = match request.about.head_at {
+        Some(head_at) if at_head => head_at,
+        _ => completion.upstream_ended_at.unwrap_or(completion.at),
+    };
+    // The route is not to blame for a client that takes its time, neither with its own body nor
+    // in reading the answer. An answer before the body's end counts from the head.
+    let start = match request.about.body_read_at {
+        Some(read_at) if read_at.monotonic_ns <= end.monotonic_ns => read_at,
+        _ => request.about.turn_at.unwrap_or(request.since),
+    };
+    let forwarded = request.about.event.is_forwarded();
+    observation::Completion {
+        at: completion.at,
+        status: completion.status_sent,
+        upstream_status: completion.upstream_status,
+        latency_us: if forwarded {
+            end.micros_since(start)
+        } else {
+            0
+        },
+        ending: ending_of(completion, forwarded),
+    }
+}
+
+/// The end of a request of which nobody told how it ended.
+pub(super) fn broken_off(request: &OpenRequest<Pending>, at: Moment) -> observation::Completion {
+    let forwarded = request.about.event.is_forwarded();
+    let (latency_us, ending) = if forwarded {
+        (at.micros_since(request.since), Ending::ClientAbort)
+    } else {
+        (0, Ending::Refused)
+    };
+    observation::Completion {
+        at,
+        status: 0,
+        upstream_status: request.about.upstream_status,
+        latency_us,
+        ending,
+    }
+}
+
+/// Hands over the decision with its end, or the end alone where the decision has been written.
+pub(super) fn write_end(
+    producer: &mut Producer<Event>,
+    request: &mut OpenRequest<Pending>,
+    observed: &observation::Completion,
+) {
+    let event = &mut request.about.event;
+    if request.written {
+        let outcome = OutcomeEvent {
+            n: event.n,
+            wall_us: observed.at.wall_us,
+            ending: EventEnding::of(observed),
+        };
+        producer.push(None, Event::Outcome(outcome));
+    } else {
+        event.end(observed);
+        producer.push(Some(event.n), Event::Decision(*event));
+    }
+}
+
+fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
+    let Some(failure) = completion.failure else {
+        return if forwarded {
+            Ending::Answered
+        } else {
+            Ending::Refused
+        };
+    };
+    match failure {
+        Failure::NoAddress | Failure::Connect => Ending::Upstream(UpstreamError::Connect),
+        Failure::Tls => Ending::Upstream(UpstreamError::Tls),
+        Failure::ConnectTimeout | Failure::Timeout => Ending::Upstream(UpstreamError::Timeout),
+        Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
+        Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
+        // None of these says anything about the upstream.
+        Failure::ClientAbort
+        | Failure::BodyMalformed
+        | Failure::NotForwardable
+        | Failure::Internal => {
+            if forwarded {
+                Ending::ClientAbort
+            } else {
+                Ending::Refused
+            }
+        }
+    }
+}
