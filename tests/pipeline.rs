@@ -15,12 +15,15 @@ use tidegate::rulebook::{Rulebook, RulebookParts};
 use tidegate::units::{Moment, PerMinute, Tier};
 
 fn rulebook() -> Rulebook {
-    let terms = Terms {
+    rulebook_of(Terms {
         rate_limit: PerMinute::new(60),
         burst: std::num::NonZeroU32::new(2),
         max_in_flight: std::num::NonZeroU32::new(100),
         ..Terms::default()
-    };
+    })
+}
+
+fn rulebook_of(terms: Terms) -> Rulebook {
     let contract = Contract::new(ContractParts::new(
         ContractId::new("api").unwrap(),
         "GET /api",
@@ -39,15 +42,24 @@ fn rulebook() -> Rulebook {
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
+    arrive_as(rulebook, listener_tier, ClientKey(1), None)
+}
+
+fn arrive_as(
+    rulebook: &Rulebook,
+    listener_tier: Tier,
+    client: ClientKey,
+    address: Option<ClientKey>,
+) -> Admission {
     let arrival = Arrival {
         method: Method::Get,
-        client: ClientKey(1),
+        client,
         at: Moment {
             monotonic_ns: 1_000_000_000_000,
             wall_us: 1_767_225_600_000_000,
         },
         listener_tier,
-        address: None,
+        address,
         request: tidegate::observation::RequestKey::default(),
         privileged: false,
         declared_retries: 0,
@@ -82,6 +94,34 @@ fn an_observing_listener_uses_up_nothing_of_a_controlling_one() {
         abandon(&rulebook, 0, admission, false);
     }
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (0, 0));
+}
+
+// R194
+#[test]
+fn names_made_up_at_one_address_do_not_fill_the_table() {
+    let client_limit = Terms {
+        client_rate_limit: PerMinute::new(1),
+        client_burst: std::num::NonZeroU32::new(1),
+        ..Terms::default()
+    };
+    let contract_limit = Terms {
+        rate_limit: PerMinute::new(1),
+        burst: std::num::NonZeroU32::new(1),
+        ..client_limit
+    };
+    for terms in [client_limit, contract_limit] {
+        let rulebook = rulebook_of(terms);
+        let address = Some(ClientKey(7));
+        let mut passed = 0;
+        for name in 0..4 * tidegate::observation::CLIENT_SLOTS as u64 {
+            let client = ClientKey(name.wrapping_mul(0x5851_f42d_4c95_7f2d));
+            let admission = arrive_as(&rulebook, Tier::Control, client, address);
+            passed += u32::from(admission.is_forwarded());
+            abandon(&rulebook, 0, &admission, false);
+        }
+        assert!((1..=10).contains(&passed), "{passed} passed");
+        assert_eq!(rulebook.board().clients().overflowed(), 0);
+    }
 }
 
 // R054, R055

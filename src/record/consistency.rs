@@ -6,10 +6,11 @@
 //! but that of a case.
 
 use crate::contract::{Contract, Method, Terms, Throttle};
-use crate::decision::{decide, numbered_hash, shed_hash};
+use crate::decision::{numbered_hash, shed_hash};
+use crate::enforcement::Measure;
 use crate::ledger::{as_text, as_uint};
 use crate::observation::{CircuitState, RetryKind, Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::{Judgement, Way, way_of};
+use crate::pipeline::{Judgement, Way, asks_limits, judge, way_of};
 use crate::policy::rules::{Rules, Severity};
 use crate::record::{DecisionId, DecisionLine, Difference, case_id};
 use crate::risk::canary_hash_needed;
@@ -229,24 +230,25 @@ impl<'a> Check<'_, 'a> {
         }
     }
 
-    /// Limits are asked about what a contract claims and nothing else refuses, and only those
-    /// that there are can refuse.
+    /// Limits are asked about what goes to its own upstream as far as nothing else speaks against
+    /// it, and only those that there are can refuse.
     fn limits(&mut self) {
         let Signals { take, .. } = self.line.signals;
-        let severity = match take {
-            Take::NotAsked | Take::Granted => self.judged.decision.severity(),
-            _ => {
-                let before = Signals {
-                    take: Take::NotAsked,
-                    ..self.line.signals
-                };
-                decide(self.rules, &self.judged.assessment, &before).severity()
-            }
-        };
         let terms = self.contract.filter(|_| self.is_paired());
         let terms = terms.map(Contract::terms);
         let unknown = self.standing() == Standing::Unknown;
-        let asked = (terms.is_some() || unknown) && severity == Severity::Allow;
+        let would_ask = match take {
+            Take::NotAsked | Take::Granted => asks_limits(self.judged, terms, &self.line.signals),
+            _ => {
+                let before = Signals {
+                    take: Take::NotAsked,
+                    hold_ns: 0,
+                    ..self.line.signals
+                };
+                asks_limits(&judge(self.rules, terms, &before), terms, &before)
+            }
+        };
+        let asked = (terms.is_some() || unknown) && would_ask;
         let has = |limit: fn(&Terms) -> bool| asked && terms.is_some_and(limit);
         let holds = match take {
             Take::NotAsked => !asked,
@@ -265,7 +267,8 @@ impl<'a> Check<'_, 'a> {
         self.hold(terms, take);
     }
 
-    /// Only a request over a rate waits for its turn, and only as long as its contract lets it.
+    /// Only a request over a rate waits for its turn, only where the tier may throttle it and it is
+    /// not set apart, and only as long as its contract lets it.
     fn hold(&mut self, terms: Option<&Terms>, take: Take) {
         let hold_ns = self.line.signals.hold_ns;
         let longest = match terms.map(|terms| terms.throttle) {
@@ -273,7 +276,8 @@ impl<'a> Check<'_, 'a> {
             _ => 0,
         };
         let rate = matches!(take, Take::ClientRate | Take::ContractRate);
-        let holds = hold_ns == 0 || rate && hold_ns <= longest;
+        let throttles = self.judged.permit.measure() == Measure::Throttle;
+        let holds = hold_ns == 0 || rate && throttles && hold_ns <= longest;
         self.expect_input(44, hold_ns, holds, "at most what the contract lets it wait");
     }
 

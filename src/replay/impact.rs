@@ -11,7 +11,7 @@ use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::as_text;
 use crate::observation::{Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::{Judgement, judge};
+use crate::pipeline::{Judgement, asks_limits, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
@@ -117,7 +117,7 @@ impl Impact {
             ..line.signals
         };
         let judged = candidate.judge(terms, &signals);
-        if judged.decision.severity() != Severity::Allow {
+        if !asks_limits(&judged, terms, &signals) {
             return judged;
         }
         let unknown = line.signals.standing == Standing::Unknown;
