@@ -51,7 +51,12 @@ fn arrive_as(
     client: ClientKey,
     address: Option<ClientKey>,
 ) -> Admission {
-    let arrival = Arrival {
+    let arrival = arrival(listener_tier, client, address);
+    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+}
+
+fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -> Arrival {
+    Arrival {
         method: Method::Get,
         client,
         at: Moment {
@@ -64,8 +69,7 @@ fn arrive_as(
         privileged: false,
         declared_retries: 0,
         has_body: false,
-    };
-    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+    }
 }
 
 // R056
@@ -122,6 +126,34 @@ fn names_made_up_at_one_address_do_not_fill_the_table() {
         assert!((1..=10).contains(&passed), "{passed} passed");
         assert_eq!(rulebook.board().clients().overflowed(), 0);
     }
+}
+
+// R044
+#[test]
+fn retries_under_many_names_are_those_of_one_address() {
+    let rulebook = rulebook_of(Terms::default());
+    let retry = |client, address| {
+        let arrival = Arrival {
+            declared_retries: 1,
+            ..arrival(Tier::Control, ClientKey(client), address)
+        };
+        let admission = admit(
+            &rulebook,
+            0,
+            Pairing::Contracted(ContractIndex(0)),
+            &arrival,
+        );
+        abandon(&rulebook, 0, &admission, false);
+    };
+    let counted = || rulebook.board().totals(0).retries_counted;
+    for name in 0..50 {
+        retry(name, Some(ClientKey(7)));
+    }
+    assert_eq!(counted(), 1, "whatever they call themselves");
+    for client in 100..150 {
+        retry(client, None);
+    }
+    assert_eq!(counted(), 51);
 }
 
 // R054, R055
