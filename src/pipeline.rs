@@ -216,7 +216,7 @@ impl<'a> Site<'a> {
 }
 
 /// Whether the limits are asked about a request that is so judged without them: where it would go
-/// to its own upstream, also as one that is set apart.
+/// to its own upstream, also as one that is set apart; that one meets no limit of its client.
 #[must_use]
 pub fn asks_limits(judgement: &Judgement, terms: Option<&Terms>, signals: &Signals) -> bool {
     match judgement.decision.severity() {

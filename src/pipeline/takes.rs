@@ -12,6 +12,7 @@ use crate::observation::{
     CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
 };
 use crate::policy::rules::Severity;
+use crate::rulebook::ClientLimits;
 use crate::units::Action;
 
 const MICROS_PER_MINUTE: u64 = 60_000_000;
@@ -55,11 +56,19 @@ pub(super) fn peek(site: &Site<'_>, signals: &mut Signals) {
 }
 
 /// Asks the limits in their order. `severity` is that of the decision without them.
+///
+/// What is set apart meets the limits that it shares with others, and does not wait for them. The
+/// client's own limit it does not meet: being over it is what clients are set apart for.
 pub(super) fn ask(site: &Site<'_>, severity: Severity, signals: &mut Signals) -> Taken {
+    let is_apart = severity != Severity::Allow;
     let mut asking = Asking {
         site,
         now_ns: site.arrival.at.monotonic_ns,
-        patience_ns: patience_ns(site, severity),
+        patience_ns: if is_apart { 0 } else { patience_ns(site) },
+        clients: site
+            .rulebook
+            .client_limits_of(site.index)
+            .filter(|_| !is_apart),
         first: Take::NotAsked,
         wait_ns: 0,
         rates: [None; RATES],
@@ -71,14 +80,11 @@ pub(super) fn ask(site: &Site<'_>, severity: Severity, signals: &mut Signals) ->
 
 /// How long a request over a rate may wait for its turn; 0 where it may not.
 ///
-/// A wait is a way to throttle: nobody waits where the policy does not let this tier throttle. A
-/// request that is set apart does not wait either: what is done to it is decided already.
-fn patience_ns(site: &Site<'_>, severity: Severity) -> u64 {
+/// A wait is a way to throttle: nobody waits where the policy does not let this tier throttle.
+fn patience_ns(site: &Site<'_>) -> u64 {
     match site.terms.map(|terms| terms.throttle) {
         Some(Throttle::Delay { wait_max, .. })
-            if site.mode == Mode::Real
-                && severity == Severity::Allow
-                && site.allows(Action::Throttle) =>
+            if site.mode == Mode::Real && site.allows(Action::Throttle) =>
         {
             wait_max.as_nanos()
         }
@@ -94,6 +100,8 @@ struct Asking<'a> {
     site: &'a Site<'a>,
     now_ns: u64,
     patience_ns: u64,
+    /// The limits of single clients, where they are asked.
+    clients: Option<&'a ClientLimits>,
     /// The first limit that makes the request wait, and the longest wait of all.
     first: Take,
     wait_ns: u64,
@@ -115,7 +123,7 @@ impl<'a> Asking<'a> {
     /// The address first: else a client that makes up names has a slot of its own for each of them.
     fn client(&mut self) -> Result<(), Take> {
         let site = self.site;
-        let Some(limits) = site.rulebook.client_limits_of(site.index) else {
+        let Some(limits) = self.clients else {
             return Ok(());
         };
         if let Some(behind) = site.address_slot() {
@@ -255,7 +263,7 @@ impl<'a> Asking<'a> {
     /// their address or their contract allows must not fill the table.
     fn keep_slots(&self) {
         let site = self.site;
-        if site.rulebook.client_limits_of(site.index).is_none() {
+        if self.clients.is_none() {
             return;
         }
         if let Some(behind) = site.address_slot() {

@@ -237,23 +237,18 @@ impl<'a> Check<'_, 'a> {
         let terms = self.contract.filter(|_| self.is_paired());
         let terms = terms.map(Contract::terms);
         let unknown = self.standing() == Standing::Unknown;
-        let would_ask = match take {
-            Take::NotAsked | Take::Granted => asks_limits(self.judged, terms, &self.line.signals),
-            _ => {
-                let before = Signals {
-                    take: Take::NotAsked,
-                    hold_ns: 0,
-                    ..self.line.signals
-                };
-                asks_limits(&judge(self.rules, terms, &before), terms, &before)
-            }
+        let before = match take {
+            Take::NotAsked | Take::Granted => *self.judged,
+            _ => judge(self.rules, terms, &unasked(&self.line.signals)),
         };
-        let asked = (terms.is_some() || unknown) && would_ask;
+        let asked = (terms.is_some() || unknown)
+            && asks_limits(&before, terms, &unasked(&self.line.signals));
+        let is_apart = before.decision.severity() != Severity::Allow;
         let has = |limit: fn(&Terms) -> bool| asked && terms.is_some_and(limit);
         let holds = match take {
             Take::NotAsked => !asked,
             Take::Granted => asked,
-            Take::ClientRate => has(|terms| terms.client_rate_limit.is_some()),
+            Take::ClientRate => !is_apart && has(|terms| terms.client_rate_limit.is_some()),
             Take::ContractRate => asked && unknown || has(|terms| terms.rate_limit.is_some()),
             Take::Concurrency => has(|terms| terms.max_in_flight.is_some()),
             Take::Probe => has(|_| true) && self.line.signals.circuit == CircuitState::HalfOpen,
@@ -340,6 +335,15 @@ impl<'a> Check<'_, 'a> {
         }
         let holds = self.uint(member).is_some_and(|number| number <= most);
         self.expect(member, holds, "a number in its range");
+    }
+}
+
+/// The same before a limit was asked.
+fn unasked(signals: &Signals) -> Signals {
+    Signals {
+        take: Take::NotAsked,
+        hold_ns: 0,
+        ..*signals
     }
 }
 

@@ -129,9 +129,13 @@ impl Impact {
             true => Some(unknown_limits(&candidate.rules)),
             false => terms.copied(),
         };
-        let Some(has) = has else {
+        let Some(mut has) = has else {
             return judged;
         };
+        // What is set apart does not meet its client's own limit.
+        if judged.decision.severity() != Severity::Allow {
+            has.client_rate_limit = None;
+        }
         let asked = ask(&has, &line.signals, had.as_ref());
         self.limits_assumed += u64::from(asked.is_assumed);
         self.rate_estimated += u64::from(asked.is_estimated);
