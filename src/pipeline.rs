@@ -10,14 +10,14 @@ use crate::contract::{Contract, Pairing, Quarantine, Terms, Throttle};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientKey,
-    ClientSlot, Completion, Ending, Lateness, Mode, Offered, RequestKey, RetryKind, RouteShared,
-    RouteState, SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, TickVerdict, Ticker,
+    ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientSlot,
+    Completion, Ending, Lateness, Mode, Offered, RequestKey, RetryKind, RouteShared, RouteState,
+    SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, Take, TickVerdict, Ticker,
 };
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
-use crate::units::{BasisPoints, Factor, FactorSet, Moment, Tier};
+use crate::units::{Action, BasisPoints, Factor, FactorSet, Moment, Tier};
 use takes::Taken;
 
 /// The classes of requests, lowest first.
@@ -133,6 +133,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         index,
         route: rulebook.route(index),
         terms,
+        tier,
         mode: mode_of(tier),
         arrival,
     };
@@ -151,9 +152,9 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     }
     let mut judgement = conclude(rulebook.rules(), assessment, &signals);
     let mut taken = Taken::default();
-    if judgement.decision.severity() == Severity::Allow && standing != Standing::Ambiguous {
-        taken = takes::ask(&site, &mut signals);
-        if taken.refused_by_any() {
+    if asks_limits(&judgement, terms, &signals) {
+        taken = takes::ask(&site, judgement.decision.severity(), &mut signals);
+        if taken.is_limited() {
             judgement = conclude(rulebook.rules(), assessment, &signals);
         }
     }
@@ -181,15 +182,46 @@ pub(crate) struct Site<'a> {
     index: usize,
     route: &'a RouteState,
     terms: Option<&'a Terms>,
+    tier: Tier,
     mode: Mode,
     arrival: &'a Arrival,
 }
 
-impl Site<'_> {
-    fn slot(&self, client: ClientKey) -> &ClientSlot {
+impl<'a> Site<'a> {
+    fn client_slot(&self) -> &'a ClientSlot {
+        let (client, now_ns) = (self.arrival.client, self.arrival.at.monotonic_ns);
+        let clients = self.rulebook.board().clients();
+        let overflow = self.route.client_overflow();
+        clients.slot(client, self.route.salt(), overflow, now_ns)
+    }
+
+    /// Of the address behind a client that goes by a field.
+    fn address_slot(&self) -> Option<&'a ClientSlot> {
         let now_ns = self.arrival.at.monotonic_ns;
         let clients = self.rulebook.board().clients();
-        clients.slot(client, self.route.salt(), now_ns)
+        let overflow = self.route.address_overflow();
+        let address = self.arrival.address?;
+        Some(clients.slot(address, self.route.salt(), overflow, now_ns))
+    }
+
+    /// Whose requests are counted together: a field can be changed at will, the address cannot.
+    fn sender_slot(&self) -> &'a ClientSlot {
+        self.address_slot().unwrap_or_else(|| self.client_slot())
+    }
+
+    fn allows(&self, action: Action) -> bool {
+        let allowed = self.rulebook.rules().allowed(self.tier);
+        allowed.contains(action)
+    }
+}
+
+/// Whether the limits are asked about a request that is so judged without them: where it would go
+/// to its own upstream, also as one that is set apart; that one meets no limit of its client.
+#[must_use]
+pub fn asks_limits(judgement: &Judgement, terms: Option<&Terms>, signals: &Signals) -> bool {
+    match judgement.decision.severity() {
+        Severity::Allow => signals.standing != Standing::Ambiguous,
+        _ => way_of(&judgement.permit, terms, signals) == Way::Shadow,
     }
 }
 
@@ -202,10 +234,15 @@ pub const fn way_of(permit: &Permit, terms: Option<&Terms>, signals: &Signals) -
         (Measure::Quarantine, Some(terms)) => match terms.quarantine {
             Quarantine::Reject => Way::Refuse,
             Quarantine::Divert => Way::Divert,
+            Quarantine::Shadow if refuses(signals.take) => Way::Refuse,
             Quarantine::Shadow => Way::Shadow,
         },
         (Measure::Throttle | Measure::Quarantine | Measure::Drop, _) => Way::Refuse,
     }
+}
+
+const fn refuses(take: Take) -> bool {
+    !matches!(take, Take::NotAsked | Take::Granted)
 }
 
 /// Counts the arrival, and says from when on the request is overdue.
@@ -243,7 +280,7 @@ fn offered_as(site: &Site<'_>, signals: &Signals) -> Offered {
         RetryKind::First => Offered::Ordinary,
         RetryKind::Declared | RetryKind::Seen => {
             let (arrival, counted) = (site.arrival, site.route.published().retries().part);
-            let slot = site.slot(arrival.client);
+            let slot = site.sender_slot();
             Offered::Retry {
                 counts: slot.note_retry(counted, arrival.at.monotonic_ns),
             }
@@ -260,8 +297,7 @@ fn sheds(rulebook: &Rulebook, assessment: &Assessment, signals: &Signals) -> boo
 /// that is a large part of the traffic is shed by parts, or shedding him would be all or nothing.
 fn draw(site: &Site<'_>, signals: &mut Signals) {
     let (arrival, name) = (site.arrival, site.route.name());
-    let slot = site.slot(arrival.client);
-    let own = slot.note_offered(arrival.at.monotonic_ns);
+    let own = site.sender_slot().note_offered(arrival.at.monotonic_ns);
     let all = site.route.published().retries().whole;
     if own > 1 && u64::from(own) * 10 > u64::from(all) * HEAVY_CLIENT_TENTHS {
         signals.draw_number = own;
@@ -379,8 +415,9 @@ pub fn complete(
         retries.forget(admission.request, now_ns);
     }
     // What another upstream does, or did before the circuit opened, says nothing about the route.
-    if !completion.speaks_about_route()
-        || !admission.is_forwarded()
+    // Nor does a refusal: whatever it may hold it gives back.
+    if !admission.is_forwarded()
+        || !completion.speaks_about_route()
         || admission.way == Way::Divert
         || circuit.read(now_ns).epoch != admission.epoch
     {
@@ -601,8 +638,8 @@ fn tier_of(terms: Option<&Terms>) -> Tier {
 /// Reads every number once, into signals at rest. After this nothing shared is looked at but the
 /// limits.
 fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut Signals) {
-    // Distress is about a contract's route, and only a contracted request would use it.
-    if signals.standing == Standing::Contracted {
+    // Distress is about a contract's route, and only a request that may go there would use it.
+    if may_use_route(site, signals.standing) {
         read_route(site.route.published(), signals);
         signals.in_flight = site.route.in_flight(site.mode);
         read_circuit(signals, site.rulebook.rules(), circuit);
@@ -623,6 +660,19 @@ fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut Signals) {
         signals.class = CLASS_RETRY;
     } else if arrival.privileged {
         signals.class = CLASS_PRIVILEGED;
+    }
+}
+
+/// Also a method that the contract has not, where it would be forwarded: marked, or as it is.
+fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
+    match standing {
+        Standing::Contracted => true,
+        Standing::MethodNotAllowed => {
+            let method = site.rulebook.rules().method_disallowed;
+            let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;
+            method == Severity::Allow || site.terms.is_some_and(is_shadowed)
+        }
+        Standing::Unknown | Standing::Ambiguous | Standing::Malformed => false,
     }
 }
 

@@ -24,12 +24,15 @@ const AT: Moment = Moment {
 };
 
 fn rulebook() -> Rulebook {
-    let terms = Terms {
+    rulebook_of(Terms {
         rate_limit: PerMinute::new(60),
         burst: std::num::NonZeroU32::new(2),
         max_in_flight: std::num::NonZeroU32::new(100),
         ..Terms::default()
-    };
+    })
+}
+
+fn rulebook_of(terms: Terms) -> Rulebook {
     Rulebook::new(0, parts(terms))
 }
 
@@ -51,17 +54,26 @@ fn parts(terms: Terms) -> RulebookParts {
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
-    let arrival = arrival(listener_tier);
+    arrive_as(rulebook, listener_tier, ClientKey(1), None)
+}
+
+fn arrive_as(
+    rulebook: &Rulebook,
+    listener_tier: Tier,
+    client: ClientKey,
+    address: Option<ClientKey>,
+) -> Admission {
+    let arrival = arrival(listener_tier, client, address);
     admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
 }
 
-fn arrival(listener_tier: Tier) -> Arrival {
+fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -> Arrival {
     Arrival {
         method: Method::Get,
-        client: ClientKey(1),
+        client,
         at: AT,
         listener_tier,
-        address: None,
+        address,
         request: tidegate::observation::RequestKey::default(),
         privileged: false,
         declared_retries: 0,
@@ -95,6 +107,62 @@ fn an_observing_listener_uses_up_nothing_of_a_controlling_one() {
         abandon(&rulebook, 0, admission, Lateness::InTime);
     }
     assert_eq!((in_flight(Mode::Dry), in_flight(Mode::Real)), (0, 0));
+}
+
+// R194
+#[test]
+fn names_made_up_at_one_address_do_not_fill_the_table() {
+    let client_limit = Terms {
+        client_rate_limit: PerMinute::new(1),
+        client_burst: std::num::NonZeroU32::new(1),
+        ..Terms::default()
+    };
+    let contract_limit = Terms {
+        rate_limit: PerMinute::new(1),
+        burst: std::num::NonZeroU32::new(1),
+        ..client_limit
+    };
+    for terms in [client_limit, contract_limit] {
+        let rulebook = rulebook_of(terms);
+        let address = Some(ClientKey(7));
+        let mut passed = 0;
+        for name in 0..4 * tidegate::observation::CLIENT_SLOTS as u64 {
+            let client = ClientKey(name.wrapping_mul(0x5851_f42d_4c95_7f2d));
+            let admission = arrive_as(&rulebook, Tier::Control, client, address);
+            passed += u32::from(admission.is_forwarded());
+            abandon(&rulebook, 0, &admission, Lateness::InTime);
+        }
+        assert!((1..=10).contains(&passed), "{passed} passed");
+        assert_eq!(rulebook.board().clients().overflowed(), 0);
+    }
+}
+
+// R044
+#[test]
+fn retries_under_many_names_are_those_of_one_address() {
+    let rulebook = rulebook_of(Terms::default());
+    let retry = |client, address| {
+        let arrival = Arrival {
+            declared_retries: 1,
+            ..arrival(Tier::Control, ClientKey(client), address)
+        };
+        let admission = admit(
+            &rulebook,
+            0,
+            Pairing::Contracted(ContractIndex(0)),
+            &arrival,
+        );
+        abandon(&rulebook, 0, &admission, Lateness::InTime);
+    };
+    let counted = || rulebook.board().totals(0).retries_counted;
+    for name in 0..50 {
+        retry(name, Some(ClientKey(7)));
+    }
+    assert_eq!(counted(), 1, "whatever they call themselves");
+    for client in 100..150 {
+        retry(client, None);
+    }
+    assert_eq!(counted(), 51);
 }
 
 // R054, R055
@@ -179,7 +247,7 @@ fn a_client_that_is_refused_takes_no_share_from_a_class() {
             let again = Arrival {
                 client: ClientKey(2),
                 declared_retries: declared,
-                ..arrival(Tier::Control)
+                ..arrival(Tier::Control, ClientKey(1), None)
             };
             let _ = admit(&rulebook, 0, pairing, &again);
         }

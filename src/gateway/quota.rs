@@ -76,7 +76,7 @@ pub(super) fn quotas(rulebook: &Rulebook, admission: &Admission, at: Moment) -> 
     // What a limit refused and goes on nevertheless waits for a turn that it has taken.
     let used = match signals.take {
         Take::Granted => true,
-        Take::ClientRate | Take::ContractRate => admission.is_forwarded(),
+        Take::ClientRate | Take::ContractRate => admission.hold_ns() > 0,
         Take::NotAsked | Take::Concurrency | Take::Probe => false,
     };
     let after = |tat_ns: i64, limit: &Limit| {

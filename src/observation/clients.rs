@@ -2,21 +2,20 @@
 //!
 //! A slot belongs to a client of a contract for as long as it carries information. Once its time
 //! has passed every word in it reads as if it were new, so another client takes it over without
-//! clearing anything. Where all slots of a group are busy the client shares an overflow slot, and
-//! a count says so. Two threads may disagree for one request about whose slot it is; that charges
+//! clearing anything. Where all slots of a group are busy the client shares the overflow slot of its
+//! contract, and a count says so. Two threads may disagree for one request about whose slot it is; that charges
 //! one request to the wrong client, and nothing else.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::observation::retry::RetryTable;
-use crate::observation::{ClientKey, GcraWord, Limit, Mode};
+use crate::observation::{ClientKey, GcraWord, Mode};
 
 /// Slots of the table.
 pub const CLIENT_SLOTS: usize = 1 << 16;
 /// Slots that are looked through for one client.
 const GROUP: usize = 8;
-const OVERFLOW_SLOTS: usize = 64;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// How long a count of offered requests or retries is one period.
@@ -40,15 +39,22 @@ pub struct ClientSlot {
 #[derive(Debug, Default)]
 pub struct Clients {
     table: OnceLock<Box<[ClientSlot]>>,
-    overflow: OnceLock<Box<[ClientSlot]>>,
     overflowed: AtomicU64,
     retries: RetryTable,
 }
 
 impl Clients {
-    /// The slot of a client of the contract with this salt.
+    /// The slot of a client of the contract with this salt, or else the contract's overflow slot.
+    ///
+    /// The slot is the client's only once something keeps it.
     #[must_use]
-    pub fn slot(&self, client: ClientKey, salt: u64, now_ns: u64) -> &ClientSlot {
+    pub fn slot<'s>(
+        &'s self,
+        client: ClientKey,
+        salt: u64,
+        overflow: &'s ClientSlot,
+        now_ns: u64,
+    ) -> &'s ClientSlot {
         // Made at first use: a gateway without limits per client needs no table.
         let table = self.table.get_or_init(|| slots(CLIENT_SLOTS));
         let owner = mix(client.0, salt).max(1);
@@ -63,7 +69,10 @@ impl Clients {
         group
             .iter()
             .find(|slot| slot.claim(owner, now_ns))
-            .unwrap_or_else(|| self.shared(salt))
+            .unwrap_or_else(|| {
+                self.overflowed.fetch_add(1, Ordering::Relaxed);
+                overflow
+            })
     }
 
     /// Clients that found no slot of their own, counted per request.
@@ -77,16 +86,6 @@ impl Clients {
     #[inline]
     pub const fn retries(&self) -> &RetryTable {
         &self.retries
-    }
-
-    #[cold]
-    fn shared(&self, salt: u64) -> &ClientSlot {
-        static LAST: OnceLock<ClientSlot> = OnceLock::new();
-        self.overflowed.fetch_add(1, Ordering::Relaxed);
-        let overflow = self.overflow.get_or_init(|| slots(OVERFLOW_SLOTS));
-        overflow
-            .get(salt as usize % OVERFLOW_SLOTS)
-            .unwrap_or_else(|| LAST.get_or_init(ClientSlot::default))
     }
 }
 
@@ -105,28 +104,19 @@ impl ClientSlot {
     /// The client's own limit: TAT minus now, nanoseconds.
     #[must_use]
     pub fn peek(&self, mode: Mode, now_ns: u64) -> i64 {
-        self.tat(mode).peek(now_ns)
+        self.rate(mode).peek(now_ns)
     }
 
-    /// Takes one request's worth if it conforms now.
-    pub fn take(&self, mode: Mode, limit: &Limit, now_ns: u64) -> bool {
-        let taken = self.tat(mode).take(limit, now_ns);
-        if taken {
-            self.keep_until(now_ns.saturating_add_signed(self.peek(mode, now_ns)));
-        }
-        taken
+    /// The word of the client's own limit. Who takes from it says so with [`ClientSlot::keep`].
+    #[must_use]
+    #[inline]
+    pub const fn rate(&self, mode: Mode) -> &GcraWord {
+        mode.of(&self.tat)
     }
 
-    /// Takes one request's worth if it conforms in at most `wait_max_ns`, and says when.
-    pub fn reserve(&self, mode: Mode, limit: &Limit, now_ns: u64, wait_max_ns: u64) -> Option<u64> {
-        let wait_ns = self.tat(mode).reserve(limit, now_ns, wait_max_ns)?;
+    /// Stays the client's for as long as its limit tells it from a new one.
+    pub fn keep(&self, mode: Mode, now_ns: u64) {
         self.keep_until(now_ns.saturating_add_signed(self.peek(mode, now_ns)));
-        Some(wait_ns)
-    }
-
-    /// Gives back one request's worth, because a later limit refused it.
-    pub fn give_back(&self, mode: Mode, limit: &Limit) {
-        self.tat(mode).give_back(limit);
     }
 
     /// The client's refusals in this wall-clock minute.
@@ -174,10 +164,6 @@ impl ClientSlot {
         }
     }
 
-    const fn tat(&self, mode: Mode) -> &GcraWord {
-        mode.of(&self.tat)
-    }
-
     const fn refused(&self, mode: Mode) -> &AtomicU64 {
         mode.of(&self.refusals)
     }
@@ -219,6 +205,14 @@ mod tests {
         Limit::new(rate, NonZeroU32::new(burst))
     }
 
+    fn take(slot: &ClientSlot, limit: &Limit, now: u64) -> bool {
+        let taken = slot.rate(Mode::Real).take(limit, now);
+        if taken {
+            slot.keep(Mode::Real, now);
+        }
+        taken
+    }
+
     #[test]
     fn a_slot_is_one_cache_line() {
         assert_eq!(size_of::<ClientSlot>(), 64);
@@ -226,12 +220,12 @@ mod tests {
 
     #[test]
     fn each_client_has_its_own_limit_until_there_is_no_room() {
-        let clients = Clients::default();
+        let (clients, overflow) = (Clients::default(), ClientSlot::default());
         let limit = limit(60, 2);
         let now = 100 * SECOND;
         let passed = |client: u64, salt: u64, now: u64| {
-            let slot = clients.slot(ClientKey(client), salt, now);
-            slot.take(Mode::Real, &limit, now)
+            let slot = clients.slot(ClientKey(client), salt, &overflow, now);
+            take(slot, &limit, now)
         };
         assert_eq!((0..5).filter(|_| passed(1, 7, now)).count(), 2);
         assert_eq!((0..5).filter(|_| passed(2, 7, now)).count(), 2);
@@ -246,7 +240,7 @@ mod tests {
     #[test]
     fn a_slot_whose_time_has_passed_is_anybodys() {
         // R194: bounded, whoever comes.
-        let clients = Clients::default();
+        let (clients, overflow) = (Clients::default(), ClientSlot::default());
         let limit = limit(60, 1);
         let mut now = 100 * SECOND;
         for client in 0..200_000_u64 {
@@ -255,23 +249,24 @@ mod tests {
             let slot = clients.slot(
                 ClientKey(client.wrapping_mul(0x5851_f42d_4c95_7f2d)),
                 3,
+                &overflow,
                 now,
             );
-            assert!(slot.take(Mode::Real, &limit, now), "client {client}");
+            assert!(take(slot, &limit, now), "client {client}");
         }
         assert_eq!(clients.overflowed(), 0);
     }
 
     #[test]
     fn more_active_clients_than_slots_share_one_limit() {
-        let clients = Clients::default();
+        let (clients, overflow) = (Clients::default(), ClientSlot::default());
         let limit = limit(1, 1);
         let now = 100 * SECOND;
         let many = 4 * CLIENT_SLOTS as u64;
         let passed = (0..many)
             .filter(|client| {
                 let key = ClientKey(client.wrapping_mul(0x5851_f42d_4c95_7f2d));
-                clients.slot(key, 3, now).take(Mode::Real, &limit, now)
+                take(clients.slot(key, 3, &overflow, now), &limit, now)
             })
             .count();
         assert!(clients.overflowed() > 0);

@@ -61,6 +61,17 @@ impl Limit {
     }
 }
 
+/// When a limit lets a request pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Now: taken.
+    Now,
+    /// After so many nanoseconds, at least one: taken.
+    After(u64),
+    /// Not within the patience asked with, but after so many nanoseconds: nothing is taken.
+    Not(u64),
+}
+
 /// The state of a limit.
 #[derive(Debug, Default)]
 pub struct GcraWord(AtomicU64);
@@ -94,18 +105,24 @@ impl GcraWord {
             .is_ok()
     }
 
-    /// Takes one request's worth if it conforms within `wait_max_ns`, and says in how long.
-    pub fn reserve(&self, limit: &Limit, now_ns: u64, wait_max_ns: u64) -> Option<u64> {
+    /// Takes one request's worth if it conforms within `patience_ns`, in one step: what another
+    /// worker gives back meanwhile makes the answer better, and never a wait of nothing.
+    #[inline]
+    pub fn turn(&self, limit: &Limit, now_ns: u64, patience_ns: u64) -> Turn {
         let wait_at = |tat: u64| {
             let ahead = tat.max(now_ns) - now_ns;
             ahead.saturating_sub(limit.tolerance_ns)
         };
-        self.0
+        let before = self
+            .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| {
-                (wait_at(tat) <= wait_max_ns).then_some(tat.max(now_ns) + limit.period_ns)
-            })
-            .ok()
-            .map(wait_at)
+                (wait_at(tat) <= patience_ns).then_some(tat.max(now_ns) + limit.period_ns)
+            });
+        match before.map(wait_at).map_err(wait_at) {
+            Ok(0) => Turn::Now,
+            Ok(wait_ns) => Turn::After(wait_ns),
+            Err(wait_ns) => Turn::Not(wait_ns),
+        }
     }
 
     /// Gives back one request's worth, because a later limit refused it.
@@ -120,7 +137,7 @@ const MAX_IDLE_NS: i64 = 3_600_000_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{GcraWord, Limit};
+    use super::{GcraWord, Limit, Turn};
     use crate::units::PerMinute;
     use std::num::NonZeroU32;
 
@@ -138,13 +155,30 @@ mod tests {
             assert_eq!(limit.remaining(word.peek(now)), left);
             assert_eq!(word.take(&limit, now), left > 0);
         }
-        let soon = word.reserve(&limit, now, 3_000_000_000);
-        assert_eq!(soon, Some(1_000_000_000));
-        assert_eq!(
-            word.reserve(&limit, now, 1_500_000_000),
-            None,
-            "the second turn is later"
-        );
+    }
+
+    #[test]
+    fn a_turn_comes_now_or_soon_or_is_not_taken() {
+        // R050
+        const SECOND: u64 = 1_000_000_000;
+        let limit = limit(60, 2);
+        let word = GcraWord::default();
+        let now = 1_000 * SECOND;
+        let check = |patience_s, expected| {
+            let turn = word.turn(&limit, now, patience_s * SECOND);
+            assert_eq!(turn, expected, "patience of {patience_s} s");
+        };
+        check(0, Turn::Now);
+        check(3, Turn::Now);
+        check(0, Turn::Not(SECOND));
+        check(3, Turn::After(SECOND));
+        check(1, Turn::Not(2 * SECOND));
+        check(2, Turn::After(2 * SECOND));
+        // Two that waited gave up: whoever would have waited needs not.
+        for _ in 0..3 {
+            word.give_back(&limit);
+        }
+        check(3, Turn::Now);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use circuit::{Backoff, Circuit, CircuitReading, PROBES, Passage, Probes, Sav
 pub use client::ClientHasher;
 pub use clients::{CLIENT_SLOTS, ClientSlot, Clients};
 pub use exchange::{Arrival, ClientKey, Completion, Ending, UpstreamError};
-pub use gcra::{GcraWord, Limit};
+pub use gcra::{GcraWord, Limit, Turn};
 pub use histogram::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
 pub use load::{LOAD_MINUTES, Load};
 pub use open::{Lateness, OpenRequest, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};

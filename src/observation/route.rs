@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 use siphasher::sip::SipHasher24;
 
-use crate::observation::{Circuit, ClientKey, GcraWord, RouteShared, RouteTotals};
+use crate::observation::{Circuit, ClientKey, ClientSlot, GcraWord, RouteShared, RouteTotals};
 
 /// Which set of limit words a request counts in.
 ///
@@ -64,6 +64,7 @@ pub struct RouteState {
     places: CachePadded<Places>,
     rate: CachePadded<[GcraWord; 2]>,
     circuits: CachePadded<[Circuit; 2]>,
+    overflow: [ClientSlot; 2],
     totals: Box<[CachePadded<RouteTotals>]>,
 }
 
@@ -90,6 +91,7 @@ impl RouteState {
             places: CachePadded::default(),
             rate: CachePadded::default(),
             circuits: CachePadded::new([Circuit::new(name), Circuit::new(name)]),
+            overflow: Default::default(),
             totals: (0..workers).map(|_| CachePadded::default()).collect(),
         }
     }
@@ -165,6 +167,21 @@ impl RouteState {
     #[inline]
     pub fn circuit(&self, mode: Mode) -> &Circuit {
         mode.of(&self.circuits)
+    }
+
+    /// What its clients share that find no slot of their own: a limit of one contract never
+    /// counts in the word of another, of which each request is worth more or less.
+    #[must_use]
+    pub const fn client_overflow(&self) -> &ClientSlot {
+        let [clients, _] = &self.overflow;
+        clients
+    }
+
+    /// The same of the addresses behind clients that go by a field: they have another limit.
+    #[must_use]
+    pub const fn address_overflow(&self) -> &ClientSlot {
+        let [_, addresses] = &self.overflow;
+        addresses
     }
 
     /// Requests in flight that count against the limit.

@@ -1,262 +1,273 @@
-//! The takes: what only a request that would be allowed asks for, in a fixed order.
+//! The takes: what only a request that goes to its own upstream asks for, in a fixed order.
 //!
-//! The client's rate, the contract's rate, a place in flight, a probe. The first refusal decides
-//! and undoes the takes before it, so a request that is refused has used up nothing. What a
-//! request was granted it gives back when it ends.
+//! The rate of the address, of the client and of the contract, a turn where one of them says not
+//! yet, a place in flight, a probe. Each answers for itself; what was taken stands in one list.
+//! Whether the request is held or refused is decided once, at the end: a refusal undoes the whole
+//! list, so a request that is refused has used up nothing. What a request was granted it gives
+//! back when it ends.
 
 use super::{Holds, Site, lost_ns};
-use crate::contract::{Terms, Throttle};
-use crate::observation::{CircuitState, ClientSlot, Limit, Mode, Passage, Signals, Take};
+use crate::contract::Throttle;
+use crate::observation::{
+    CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
+};
+use crate::policy::rules::Severity;
+use crate::rulebook::ClientLimits;
+use crate::units::Action;
 
 const MICROS_PER_MINUTE: u64 = 60_000_000;
+/// The address, the client, the contract.
+const RATES: usize = 3;
 
 /// What came of the takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Taken {
     pub(super) holds: Holds,
-    hold_ns: u64,
-    /// How long until the limit that refused would not, nanoseconds.
+    /// How long until the limit that said no, or not yet, would not, nanoseconds.
     pub(super) wait_ns: u64,
-    refused: bool,
+    is_limited: bool,
 }
 
 impl Taken {
     /// Whether the decision must be made again: a limit said no, or not yet.
-    pub(super) const fn refused_by_any(&self) -> bool {
-        self.refused
+    pub(super) const fn is_limited(&self) -> bool {
+        self.is_limited
     }
 }
 
 /// Reads how the client stands to its own limit, before anything is taken.
 pub(super) fn peek(site: &Site<'_>, signals: &mut Signals) {
     let now_ns = site.arrival.at.monotonic_ns;
-    let minute = site.arrival.at.wall_us / MICROS_PER_MINUTE;
     let Some(limits) = site.rulebook.client_limits_of(site.index) else {
         return;
     };
-    let slot = site.slot(site.arrival.client);
+    let slot = site.client_slot();
     signals.client_tat_ns = slot.peek(site.mode, now_ns);
-    signals.client_refusals = slot.refusals(site.mode, minute);
-    signals.client_over = limits.own.wait_ns(signals.client_tat_ns) > 0
-        || site.arrival.address.is_some_and(|address| {
-            let tat_ns = site.slot(address).peek(site.mode, now_ns);
-            limits.address.wait_ns(tat_ns) > 0
-        });
+    signals.client_refusals = slot.refusals(site.mode, minute(site));
+    signals.client_over = limits.own.wait_ns(signals.client_tat_ns) > 0;
+    if let Some(behind) = site.address_slot()
+        && limits.address.wait_ns(behind.peek(site.mode, now_ns)) > 0
+    {
+        // Whoever changes names is refused as the address, so it is the address that insists.
+        let refusals = behind.refusals(site.mode, minute(site));
+        signals.client_refusals = signals.client_refusals.max(refusals);
+        signals.client_over = true;
+    }
 }
 
-/// Asks the limits in their order.
-pub(super) fn ask(site: &Site<'_>, signals: &mut Signals) -> Taken {
+/// Asks the limits in their order. `severity` is that of the decision without them.
+///
+/// What is set apart meets the limits that it shares with others, and does not wait for them. The
+/// client's own limit it does not meet: being over it is what clients are set apart for.
+pub(super) fn ask(site: &Site<'_>, severity: Severity, signals: &mut Signals) -> Taken {
+    let is_apart = severity != Severity::Allow;
     let mut asking = Asking {
         site,
         now_ns: site.arrival.at.monotonic_ns,
-        taken: Taken::default(),
+        patience_ns: if is_apart { 0 } else { patience_ns(site) },
+        clients: site
+            .rulebook
+            .client_limits_of(site.index)
+            .filter(|_| !is_apart),
         first: Take::NotAsked,
+        wait_ns: 0,
+        rates: [None; RATES],
+        holds: Holds::default(),
     };
-    let take = asking.all(signals);
-    let mut taken = asking.taken;
-    signals.take = take;
-    signals.hold_ns = taken.hold_ns;
-    taken.refused = take != Take::Granted;
-    if taken.refused && taken.hold_ns == 0 && taken.holds.held {
-        site.route.release_held();
-        taken.holds.held = false;
-    }
-    taken
+    let refused = asking.all(signals).err();
+    asking.conclude(refused, signals)
 }
 
 /// How long a request over a rate may wait for its turn; 0 where it may not.
-fn patience(site: &Site<'_>) -> u64 {
+///
+/// A wait is a way to throttle: nobody waits where the policy does not let this tier throttle.
+fn patience_ns(site: &Site<'_>) -> u64 {
     match site.terms.map(|terms| terms.throttle) {
-        Some(Throttle::Delay { wait_max, .. }) if site.mode == Mode::Real => wait_max.as_nanos(),
+        Some(Throttle::Delay { wait_max, .. })
+            if site.mode == Mode::Real && site.allows(Action::Throttle) =>
+        {
+            wait_max.as_nanos()
+        }
         _ => 0,
     }
+}
+
+fn minute(site: &Site<'_>) -> u64 {
+    site.arrival.at.wall_us / MICROS_PER_MINUTE
 }
 
 struct Asking<'a> {
     site: &'a Site<'a>,
     now_ns: u64,
-    taken: Taken,
-    /// The first limit that made the request wait.
+    patience_ns: u64,
+    /// The limits of single clients, where they are asked.
+    clients: Option<&'a ClientLimits>,
+    /// The first limit that makes the request wait, and the longest wait of all.
     first: Take,
+    wait_ns: u64,
+    /// What was taken: of rates, and besides.
+    rates: [Option<(&'a GcraWord, &'a Limit)>; RATES],
+    holds: Holds,
 }
 
-impl Asking<'_> {
-    fn all(&mut self, signals: &mut Signals) -> Take {
+impl<'a> Asking<'a> {
+    /// `Err` is the first limit that refuses.
+    fn all(&mut self, signals: &mut Signals) -> Result<(), Take> {
+        self.client()?;
+        self.contract(signals)?;
+        self.turn()?;
+        self.place()?;
+        self.probe(signals.circuit)
+    }
+
+    /// The address first: else a client that makes up names has a slot of its own for each of them.
+    fn client(&mut self) -> Result<(), Take> {
         let site = self.site;
-        let Some(terms) = site.terms else {
-            return self.unknown(signals);
+        let Some(limits) = self.clients else {
+            return Ok(());
         };
-        if let Some(refused) = self.client() {
-            return refused;
+        if let Some(behind) = site.address_slot() {
+            self.client_rate(0, behind, &limits.address)?;
         }
-        if let Some(refused) = self.contract(signals) {
-            self.give_back_client();
-            return refused;
+        self.client_rate(1, site.client_slot(), &limits.own)
+    }
+
+    fn client_rate(
+        &mut self,
+        number: usize,
+        slot: &'a ClientSlot,
+        limit: &'a Limit,
+    ) -> Result<(), Take> {
+        let site = self.site;
+        let asked = self.rate(number, Take::ClientRate, slot.rate(site.mode), limit);
+        if asked.is_err() {
+            slot.note_refusal(site.mode, minute(site), self.now_ns);
         }
-        if let Some(max) = terms.max_in_flight
-            && !site.route.take_in_flight(site.mode, max.get())
-        {
-            self.give_back_rates();
-            self.taken.hold_ns = 0;
-            return Take::Concurrency;
-        }
-        self.taken.holds.place = terms.max_in_flight.is_some();
-        if signals.circuit != CircuitState::Closed && !self.probe(terms) {
-            if std::mem::take(&mut self.taken.holds.place) {
-                site.route.release_in_flight(site.mode);
-            }
-            self.give_back_rates();
-            self.taken.hold_ns = 0;
-            return Take::Probe;
-        }
-        match self.first {
-            Take::NotAsked => Take::Granted,
-            waits => waits,
-        }
+        asked
     }
 
     /// Unknown paths that are let through share a limit of their own.
-    fn unknown(&mut self, signals: &mut Signals) -> Take {
+    fn contract(&mut self, signals: &mut Signals) -> Result<(), Take> {
         let site = self.site;
-        let word = site.route.rate(site.mode);
-        let limit = site.rulebook.unknown_limit();
-        signals.contract_tat_ns = word.peek(self.now_ns);
-        if word.take(limit, self.now_ns) {
-            return Take::Granted;
-        }
-        self.taken.wait_ns = limit.wait_ns(signals.contract_tat_ns);
-        Take::ContractRate
-    }
-
-    /// `Some` where the client's own limit refuses.
-    fn client(&mut self) -> Option<Take> {
-        let site = self.site;
-        let limits = site.rulebook.client_limits_of(site.index)?;
-        let (client, address) = (site.arrival.client, site.arrival.address);
-        let slot = site.slot(client);
-        let now_ns = self.now_ns;
-        if !self.passes(Take::ClientRate, |patience| {
-            rate(slot, site.mode, &limits.own, now_ns, patience)
-        }) {
-            self.refuse_client(slot);
-            return Some(Take::ClientRate);
-        }
-        let behind = address.map(|address| site.slot(address))?;
-        if !self.passes(Take::ClientRate, |patience| {
-            rate(behind, site.mode, &limits.address, now_ns, patience)
-        }) {
-            slot.give_back(site.mode, &limits.own);
-            self.refuse_client(slot);
-            return Some(Take::ClientRate);
-        }
-        None
-    }
-
-    fn refuse_client(&self, slot: &ClientSlot) {
-        let minute = self.site.arrival.at.wall_us / MICROS_PER_MINUTE;
-        slot.note_refusal(self.site.mode, minute, self.now_ns);
-    }
-
-    /// `Some` where the contract's limit refuses.
-    fn contract(&mut self, signals: &mut Signals) -> Option<Take> {
-        let site = self.site;
-        let limit = site.rulebook.limit_of(site.index)?;
-        let word = site.route.rate(site.mode);
-        signals.contract_tat_ns = word.peek(self.now_ns);
-        let now_ns = self.now_ns;
-        let passes = self.passes(Take::ContractRate, |patience| {
-            if word.take(limit, now_ns) {
-                return Ok(0);
-            }
-            let reserved = (patience > 0).then(|| word.reserve(limit, now_ns, patience));
-            reserved
-                .flatten()
-                .ok_or_else(|| limit.wait_ns(word.peek(now_ns)))
-        });
-        (!passes).then_some(Take::ContractRate)
-    }
-
-    /// Notes how long a limit makes the request wait; false where it refuses.
-    fn passes(&mut self, who: Take, ask: impl Fn(u64) -> Result<u64, u64>) -> bool {
-        match ask(0) {
-            Ok(_) => return true,
-            Err(wait_ns) => self.taken.wait_ns = wait_ns,
-        }
-        let patience = patience(self.site);
-        if patience == 0 || !self.may_be_held() {
-            return false;
-        }
-        let Ok(hold_ns) = ask(patience) else {
-            return false;
+        let limit = match site.terms {
+            Some(_) => site.rulebook.limit_of(site.index),
+            None => Some(site.rulebook.unknown_limit()),
         };
-        self.taken.hold_ns = self.taken.hold_ns.max(hold_ns);
+        let Some(limit) = limit else {
+            return Ok(());
+        };
+        let word = site.route.rate(site.mode);
+        signals.contract_tat_ns = word.peek(self.now_ns);
+        self.rate(2, Take::ContractRate, word, limit)
+    }
+
+    fn rate(
+        &mut self,
+        number: usize,
+        who: Take,
+        word: &'a GcraWord,
+        limit: &'a Limit,
+    ) -> Result<(), Take> {
+        match word.turn(limit, self.now_ns, self.patience_ns) {
+            Turn::Now => {}
+            Turn::After(wait_ns) => {
+                self.wait_ns = self.wait_ns.max(wait_ns);
+                if self.first == Take::NotAsked {
+                    self.first = who;
+                }
+            }
+            Turn::Not(wait_ns) => {
+                self.wait_ns = self.wait_ns.max(wait_ns);
+                return Err(who);
+            }
+        }
+        if let Some(taken) = self.rates.get_mut(number) {
+            *taken = Some((word, limit));
+        }
+        Ok(())
+    }
+
+    /// Where a rate says not yet: one more request may wait, or it is refused by that rate.
+    fn turn(&mut self) -> Result<(), Take> {
         if self.first == Take::NotAsked {
-            self.first = who;
+            return Ok(());
         }
-        true
+        if let Some(Throttle::Delay { held_max, .. }) = self.site.terms.map(|terms| terms.throttle)
+        {
+            self.holds.held = self.site.route.take_held(held_max.get());
+        }
+        self.holds.held.then_some(()).ok_or(self.first)
     }
 
-    /// Whether one more request may wait.
-    fn may_be_held(&mut self) -> bool {
-        if self.taken.holds.held {
-            return true;
-        }
-        let throttle = self.site.terms.map(|terms| terms.throttle);
-        if let Some(Throttle::Delay { held_max, .. }) = throttle {
-            self.taken.holds.held = self.site.route.take_held(held_max.get());
-        }
-        self.taken.holds.held
+    fn place(&mut self) -> Result<(), Take> {
+        let Some(max) = self.site.terms.and_then(|terms| terms.max_in_flight) else {
+            return Ok(());
+        };
+        self.holds.place = self.site.route.take_in_flight(self.site.mode, max.get());
+        self.holds.place.then_some(()).ok_or(Take::Concurrency)
     }
 
-    fn probe(&mut self, terms: &Terms) -> bool {
+    fn probe(&mut self, state: CircuitState) -> Result<(), Take> {
         let site = self.site;
+        let Some(terms) = site.terms.filter(|_| state != CircuitState::Closed) else {
+            return Ok(());
+        };
         let circuit = site.route.circuit(site.mode);
         match circuit.ask(self.now_ns, lost_ns(terms)) {
-            Passage::Free => true,
-            Passage::Probe => {
-                self.taken.holds.probe = true;
-                true
-            }
+            Passage::Free => {}
+            Passage::Probe => self.holds.probe = true,
             Passage::Refused => {
-                self.taken.wait_ns = circuit.read(self.now_ns).wait_ns;
-                false
+                self.wait_ns = self.wait_ns.max(circuit.read(self.now_ns).wait_ns);
+                return Err(Take::Probe);
             }
         }
+        Ok(())
     }
 
-    fn give_back_client(&self) {
-        let site = self.site;
-        if let Some(limits) = site.rulebook.client_limits_of(site.index) {
-            let own = site.slot(site.arrival.client);
-            own.give_back(site.mode, &limits.own);
-            if let Some(address) = site.arrival.address {
-                site.slot(address).give_back(site.mode, &limits.address);
-            }
+    /// Held, refused or neither: the one place where that is said.
+    fn conclude(mut self, refused: Option<Take>, signals: &mut Signals) -> Taken {
+        if refused.is_some() {
+            self.undo();
+        } else {
+            self.keep_slots();
+        }
+        signals.take = match (refused, self.first) {
+            (Some(take), _) => take,
+            (None, Take::NotAsked) => Take::Granted,
+            (None, waits) => waits,
+        };
+        signals.hold_ns = if refused.is_some() { 0 } else { self.wait_ns };
+        Taken {
+            holds: self.holds,
+            wait_ns: self.wait_ns,
+            is_limited: signals.take != Take::Granted,
         }
     }
 
-    fn give_back_rates(&self) {
-        let site = self.site;
-        if let Some(limit) = site.rulebook.limit_of(site.index) {
-            site.route.rate(site.mode).give_back(limit);
+    /// The probe is the last to be asked, so nothing that is refused holds one.
+    fn undo(&mut self) {
+        for (word, limit) in self.rates.iter().flatten() {
+            word.give_back(limit);
         }
-        self.give_back_client();
+        let holds = std::mem::take(&mut self.holds);
+        if holds.place {
+            self.site.route.release_in_flight(self.site.mode);
+        }
+        if holds.held {
+            self.site.route.release_held();
+        }
     }
-}
 
-/// Takes at once or within `patience`; else says how long it would be.
-fn rate(
-    slot: &ClientSlot,
-    mode: Mode,
-    limit: &Limit,
-    now_ns: u64,
-    patience: u64,
-) -> Result<u64, u64> {
-    if slot.take(mode, limit, now_ns) {
-        return Ok(0);
+    /// Only a request that passes keeps the slots of its client: names that are made up faster than
+    /// their address or their contract allows must not fill the table.
+    fn keep_slots(&self) {
+        let site = self.site;
+        if self.clients.is_none() {
+            return;
+        }
+        if let Some(behind) = site.address_slot() {
+            behind.keep(site.mode, self.now_ns);
+        }
+        site.client_slot().keep(site.mode, self.now_ns);
     }
-    let reserved = (patience > 0).then(|| slot.reserve(mode, limit, now_ns, patience));
-    reserved
-        .flatten()
-        .ok_or_else(|| limit.wait_ns(slot.peek(mode, now_ns)))
 }

@@ -6,10 +6,11 @@
 //! but that of a case.
 
 use crate::contract::{Contract, Method, Terms, Throttle};
-use crate::decision::{decide, numbered_hash, shed_hash};
+use crate::decision::{numbered_hash, shed_hash};
+use crate::enforcement::Measure;
 use crate::ledger::{as_text, as_uint};
 use crate::observation::{CircuitState, RetryKind, Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::{Judgement, Way, way_of};
+use crate::pipeline::{Judgement, Way, asks_limits, judge, way_of};
 use crate::policy::rules::{Rules, Severity};
 use crate::record::{DecisionId, DecisionLine, Difference, case_id};
 use crate::risk::canary_hash_needed;
@@ -229,29 +230,25 @@ impl<'a> Check<'_, 'a> {
         }
     }
 
-    /// Limits are asked about what a contract claims and nothing else refuses, and only those
-    /// that there are can refuse.
+    /// Limits are asked about what goes to its own upstream as far as nothing else speaks against
+    /// it, and only those that there are can refuse.
     fn limits(&mut self) {
         let Signals { take, .. } = self.line.signals;
-        let severity = match take {
-            Take::NotAsked | Take::Granted => self.judged.decision.severity(),
-            _ => {
-                let before = Signals {
-                    take: Take::NotAsked,
-                    ..self.line.signals
-                };
-                decide(self.rules, &self.judged.assessment, &before).severity()
-            }
-        };
         let terms = self.contract.filter(|_| self.is_paired());
         let terms = terms.map(Contract::terms);
         let unknown = self.standing() == Standing::Unknown;
-        let asked = (terms.is_some() || unknown) && severity == Severity::Allow;
+        let before = match take {
+            Take::NotAsked | Take::Granted => *self.judged,
+            _ => judge(self.rules, terms, &unasked(&self.line.signals)),
+        };
+        let asked = (terms.is_some() || unknown)
+            && asks_limits(&before, terms, &unasked(&self.line.signals));
+        let is_apart = before.decision.severity() != Severity::Allow;
         let has = |limit: fn(&Terms) -> bool| asked && terms.is_some_and(limit);
         let holds = match take {
             Take::NotAsked => !asked,
             Take::Granted => asked,
-            Take::ClientRate => has(|terms| terms.client_rate_limit.is_some()),
+            Take::ClientRate => !is_apart && has(|terms| terms.client_rate_limit.is_some()),
             Take::ContractRate => asked && unknown || has(|terms| terms.rate_limit.is_some()),
             Take::Concurrency => has(|terms| terms.max_in_flight.is_some()),
             Take::Probe => has(|_| true) && self.line.signals.circuit == CircuitState::HalfOpen,
@@ -265,7 +262,8 @@ impl<'a> Check<'_, 'a> {
         self.hold(terms, take);
     }
 
-    /// Only a request over a rate waits for its turn, and only as long as its contract lets it.
+    /// Only a request over a rate waits for its turn, only where the tier may throttle it and it is
+    /// not set apart, and only as long as its contract lets it.
     fn hold(&mut self, terms: Option<&Terms>, take: Take) {
         let hold_ns = self.line.signals.hold_ns;
         let longest = match terms.map(|terms| terms.throttle) {
@@ -273,7 +271,8 @@ impl<'a> Check<'_, 'a> {
             _ => 0,
         };
         let rate = matches!(take, Take::ClientRate | Take::ContractRate);
-        let holds = hold_ns == 0 || rate && hold_ns <= longest;
+        let throttles = self.judged.permit.measure() == Measure::Throttle;
+        let holds = hold_ns == 0 || rate && throttles && hold_ns <= longest;
         self.expect_input(44, hold_ns, holds, "at most what the contract lets it wait");
     }
 
@@ -336,6 +335,15 @@ impl<'a> Check<'_, 'a> {
         }
         let holds = self.uint(member).is_some_and(|number| number <= most);
         self.expect(member, holds, "a number in its range");
+    }
+}
+
+/// The same before a limit was asked.
+fn unasked(signals: &Signals) -> Signals {
+    Signals {
+        take: Take::NotAsked,
+        hold_ns: 0,
+        ..*signals
     }
 }
 

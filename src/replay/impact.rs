@@ -11,7 +11,7 @@ use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::as_text;
 use crate::observation::{Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::{Judgement, judge};
+use crate::pipeline::{Judgement, asks_limits, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
@@ -117,7 +117,7 @@ impl Impact {
             ..line.signals
         };
         let judged = candidate.judge(terms, &signals);
-        if judged.decision.severity() != Severity::Allow {
+        if !asks_limits(&judged, terms, &signals) {
             return judged;
         }
         let unknown = line.signals.standing == Standing::Unknown;
@@ -129,9 +129,13 @@ impl Impact {
             true => Some(unknown_limits(&candidate.rules)),
             false => terms.copied(),
         };
-        let Some(has) = has else {
+        let Some(mut has) = has else {
             return judged;
         };
+        // What is set apart does not meet its client's own limit.
+        if judged.decision.severity() != Severity::Allow {
+            has.client_rate_limit = None;
+        }
         let asked = ask(&has, &line.signals, had.as_ref());
         self.limits_assumed += u64::from(asked.is_assumed);
         self.rate_estimated += u64::from(asked.is_estimated);

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use tidegate::contract::{
     Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
-    Terms,
+    Terms, Throttle,
 };
 use tidegate::observation::{
     Arrival, Backoff, CircuitState, ClientKey, Completion, Ending, Lateness, Mode, PROBES,
     RequestKey, Take, Ticker,
 };
-use tidegate::pipeline::{Admission, abandon, admit, complete, tick};
+use tidegate::pipeline::{Admission, abandon, admit, complete, tick, turn_came};
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
 use tidegate::units::{BasisPoints, Factor, Millis, Moment, PerMinute, Tier};
@@ -150,6 +150,46 @@ fn a_burst_is_granted_once_whoever_asks_and_whatever_is_given_back() {
         // A refusal for want of a place gave its token back: the rest of the burst is still there.
         (0..2 * BURST).for_each(|_| ask(0));
         assert_eq!(forwarded.into_inner(), BURST, "{terms:?}");
+    }
+}
+
+// R050, R073
+#[test]
+fn who_waits_has_taken_all_and_who_is_refused_nothing() {
+    const SOON: u32 = 2;
+    const LATER: u32 = 3;
+    let terms = Terms {
+        rate_limit: PerMinute::new(60),
+        burst: NonZeroU32::new(SOON),
+        client_rate_limit: PerMinute::new(60),
+        client_burst: NonZeroU32::new(1),
+        max_in_flight: NonZeroU32::new(2),
+        throttle: Throttle::Delay {
+            wait_max: Millis::new(1_000 * LATER),
+            held_max: NonZeroU32::new(2).unwrap(),
+        },
+        ..Terms::default()
+    };
+    for _ in 0..20 {
+        let rulebook = rulebook(terms);
+        let passed = AtomicU32::new(0);
+        let ask = |worker: usize, client: u64| {
+            let mut admission = arrive(&rulebook, worker, client, 0);
+            let is_late = admission.signals.take != Take::Granted;
+            let waits = admission.is_forwarded() && is_late;
+            assert_eq!(admission.hold_ns() > 0, waits, "{admission:?}");
+            assert!(admission.hold_ns() <= u64::from(LATER) * SECOND_NS);
+            passed.fetch_add(u32::from(admission.is_forwarded()), SeqCst);
+            std::thread::yield_now();
+            turn_came(&rulebook, &mut admission);
+            answered(&rulebook, worker, &admission, 200);
+        };
+        on_all_workers(|worker| (0..20).for_each(|_| ask(worker, worker as u64)));
+        // What was refused gave its token back: whoever comes now gets what is left.
+        (100..110).for_each(|client| ask(0, client));
+        assert_eq!(passed.into_inner(), SOON + LATER);
+        assert_eq!(rulebook.route(0).held(), 0);
+        assert_eq!(rulebook.board().in_flight(0, Mode::Real), 0);
     }
 }
 

@@ -108,4 +108,8 @@ scenarios! {
     one_failure,               // R016, R075
     circuit_by_share,          // R016, R075
     quarantine_shadow,         // R051
+    quarantine_shadow_limits,  // R015, R051
+    delay_two_limits,          // R015, R050
+    delay_not_allowed,         // R050, R056
+    address_of_many_names,     // R015, R037, R194
 }
