@@ -12,7 +12,7 @@ use tidegate::observation::{Arrival, ClientKey, Mode, Take};
 use tidegate::pipeline::{Admission, abandon, admit, judge_malformed};
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
-use tidegate::units::{Moment, PerMinute, Tier};
+use tidegate::units::{Factor, Moment, PerMinute, Tier};
 
 fn rulebook() -> Rulebook {
     let terms = Terms {
@@ -39,6 +39,14 @@ fn rulebook() -> Rulebook {
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
+    arrive_as(
+        rulebook,
+        listener_tier,
+        Pairing::Contracted(ContractIndex(0)),
+    )
+}
+
+fn arrive_as(rulebook: &Rulebook, listener_tier: Tier, pairing: Pairing) -> Admission {
     let arrival = Arrival {
         method: Method::Get,
         client: ClientKey(1),
@@ -53,7 +61,7 @@ fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {
         declared_retries: 0,
         has_body: false,
     };
-    admit(rulebook, 0, Pairing::Contracted(ContractIndex(0)), &arrival)
+    admit(rulebook, 0, pairing, &arrival)
 }
 
 // R056
@@ -101,5 +109,26 @@ fn a_head_that_is_no_request_is_dropped_for_that_reason_alone() {
             "nobody is judged by it"
         );
         assert_eq!(judgement.permit.measure(), measure);
+    }
+}
+
+/// Zero and unknown are different facts.
+#[test]
+fn what_was_not_read_is_not_known() {
+    let rulebook = rulebook();
+    for pairing in [
+        Pairing::Unknown,
+        Pairing::MethodNotAllowed(ContractIndex(0)),
+    ] {
+        let admission = arrive_as(&rulebook, Tier::Control, pairing);
+        let insufficient = admission.judgement.assessment.insufficient();
+        for factor in [
+            Factor::LatencyRegression,
+            Factor::ErrorBudgetBurn,
+            Factor::TrafficAnomaly,
+        ] {
+            assert!(insufficient.contains(factor), "{pairing:?} {factor:?}");
+        }
+        abandon(&rulebook, 0, &admission, false);
     }
 }
