@@ -13,7 +13,6 @@ use crate::decision::Reason;
 use crate::enforcement::Measure;
 use crate::observation::{Standing, Take};
 use crate::pipeline::Admission;
-use crate::policy::rules::Severity;
 use crate::record::{DecisionEvent, case_of};
 use crate::rulebook::Rulebook;
 use crate::units::Moment;
@@ -106,7 +105,7 @@ pub(super) fn course(
         Kind::Refused => Answer::refused(),
     };
     // Whatever its status: who asks about the answer names the case that its record has.
-    if admission.judgement.decision.severity() == Severity::Quarantine {
+    if admission.judgement.permit.measure() == Measure::Quarantine {
         let contract = rulebook.contract_of(admission.route);
         answer.case_id = Some(case_of(event, contract.map(Contract::id)));
     }
