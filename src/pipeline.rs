@@ -10,14 +10,14 @@ use crate::contract::{Contract, Pairing, Quarantine, Terms, Throttle};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    ALL_ORDINARY_BP, Arrival, Backoff, Circuit, CircuitReading, CircuitState, ClientSlot,
-    Completion, Ending, Lateness, Mode, Offered, RequestKey, RetryKind, RouteShared, RouteState,
-    SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, Take, TickVerdict, Ticker,
+    ALL_ORDINARY_BP, ALWAYS_KNOWN, Arrival, Backoff, Circuit, CircuitReading, CircuitState,
+    ClientSlot, Completion, Ending, Lateness, Mode, Offered, RequestKey, RetryKind, RouteShared,
+    RouteState, SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, Take, TickVerdict, Ticker,
 };
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
-use crate::units::{Action, BasisPoints, Factor, FactorSet, Moment, Tier};
+use crate::units::{Action, BasisPoints, Factor, Moment, Tier};
 use takes::Taken;
 
 /// The classes of requests, lowest first.
@@ -676,10 +676,11 @@ fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
     }
 }
 
-/// The signals of a route of which nothing was seen, and nothing needs to be.
+/// The signals of a route of which nothing was seen. Its long windows are not known to be quiet: a
+/// path without a contract has none, and those of the path are not read for a wrong method.
 fn at_rest() -> Signals {
     Signals {
-        known: FactorSet::ALL,
+        known: ALWAYS_KNOWN,
         class: CLASS_ORDINARY,
         class_share_bp: ALL_ORDINARY_BP,
         ..Signals::default()

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::contract::{Catalogue, Contract};
-use crate::observation::{Board, Limit, RouteState};
+use crate::observation::{Board, Limit, RouteState, Signals, Standing};
 use crate::policy::rules::Rules;
 use crate::risk;
 use crate::units::{PerMinute, Tier};
@@ -44,9 +44,12 @@ pub struct ClientLimits {
 }
 
 impl ClientLimits {
-    const ADDRESS_FACTOR: u32 = 10;
+    /// How many times the limit of a client its address has.
+    pub const ADDRESS_FACTOR: u32 = 10;
 
-    fn of(contract: &Contract, instances: NonZeroU32) -> Option<Self> {
+    /// Of a contract that limits its clients, divided among so many instances.
+    #[must_use]
+    pub fn of(contract: &Contract, instances: NonZeroU32) -> Option<Self> {
         let terms = contract.terms();
         let rate = terms.client_rate_limit?;
         let times = |value: u32| value.saturating_mul(Self::ADDRESS_FACTOR);
@@ -58,6 +61,16 @@ impl ClientLimits {
             own: share(rate, terms.client_burst, instances),
             address: share(address_rate, address_burst, instances),
         })
+    }
+
+    /// Whether the address behind the client was over its limit when the client was not; only
+    /// where the client goes by a field, and where its own limit was looked at.
+    #[must_use]
+    pub fn is_address_over(&self, contract: &Contract, signals: &Signals) -> bool {
+        contract.client_header().is_some()
+            && signals.standing == Standing::Contracted
+            && signals.client_over
+            && self.own.wait_ns(signals.client_tat_ns) == 0
     }
 }
 

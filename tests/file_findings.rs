@@ -393,6 +393,11 @@ fn what_can_never_be_reached_is_a_warning() {
     for (line, code) in [
         ("max_in_flight: 16385", "C122"),
         ("error_budget: 0.5", "C123"),
+        (
+            "throttle: { mode: delay, wait_max_ms: 5 }\n    rate_limit_rpm: 60",
+            "C122",
+        ),
+        ("quarantine: { mode: divert, upstream: orders }", "C124"),
     ] {
         let text = format!("{CONTRACTS}    {line}\n");
         let folder = site(&[("contracts/a.yaml", &text)]);

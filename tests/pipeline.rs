@@ -16,7 +16,7 @@ use tidegate::pipeline::{
 };
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
-use tidegate::units::{Moment, PerMinute, Tier};
+use tidegate::units::{Factor, Moment, PerMinute, Tier};
 
 const AT: Moment = Moment {
     monotonic_ns: 1_000_000_000_000,
@@ -255,5 +255,27 @@ fn a_client_that_is_refused_takes_no_share_from_a_class() {
         let published = rulebook.route(0).published();
         assert_eq!(published.class_share_bp(), want, "{pairing:?} {declared}");
         assert_eq!(published.retries().whole, 100, "all were offered");
+    }
+}
+
+/// Zero and unknown are different facts.
+#[test]
+fn what_was_not_read_is_not_known() {
+    let rulebook = rulebook();
+    for pairing in [
+        Pairing::Unknown,
+        Pairing::MethodNotAllowed(ContractIndex(0)),
+    ] {
+        let asks = arrival(Tier::Control, ClientKey(1), None);
+        let admission = admit(&rulebook, 0, pairing, &asks);
+        let insufficient = admission.judgement.assessment.insufficient();
+        for factor in [
+            Factor::LatencyRegression,
+            Factor::ErrorBudgetBurn,
+            Factor::TrafficAnomaly,
+        ] {
+            assert!(insufficient.contains(factor), "{pairing:?} {factor:?}");
+        }
+        abandon(&rulebook, 0, &admission, Lateness::InTime);
     }
 }

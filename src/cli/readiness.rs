@@ -129,10 +129,23 @@ fn take(gathered: &mut Gathered, replay: &mut Replay, record: &Record<'_>, earli
     }
     if record.kind != "decision" {
         gathered.lost += unwritten(record);
+        take_other(&mut gathered.readiness, record);
         return;
     }
     if let Err(fault) = add(&mut gathered.readiness, replay, record) {
         gathered.unreadable(fault);
+    }
+}
+
+fn take_other(readiness: &mut Readiness, record: &Record<'_>) {
+    let ended = record
+        .text("decision_id")
+        .zip(record.uint("latency_us"))
+        .filter(|_| record.kind == "outcome");
+    match (record.kind, ended) {
+        ("open", _) => readiness.start(),
+        (_, Some((id, latency_us))) => readiness.end(id, latency_us),
+        _ => {}
     }
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod contradictions;
 mod endpoint;
 mod numbers;
+mod waiting;
 
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet};
 use crate::diagnostic::{Code, Place};
@@ -125,6 +126,15 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     let upstream = read_upstream(sheet, fields, around);
     let owner = read_owner(sheet, fields);
     let promises = read_terms(sheet, fields, path_rules, around);
+    // Where the contract names none and there is only one, that is its own.
+    let own = match (&upstream, around.upstreams) {
+        (Some(Some(named)), _) => Some(&**named),
+        (Some(None), [only]) => Some(*only),
+        _ => None,
+    };
+    if let (Some(own), Some(promises)) = (own, &promises) {
+        warn_of_own_upstream(sheet, fields, promises, own);
+    }
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
     let contract = assemble(id.clone(), endpoint, methods, upstream, owner, promises);
     Some(Draft {
@@ -133,6 +143,15 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
         endpoint_place: place_of(endpoint_node),
         contract,
     })
+}
+
+/// Said of diverted requests that meet the same servers as all others.
+fn warn_of_own_upstream(sheet: &mut Sheet<'_>, fields: Fields<'_>, promises: &Promises, own: &str) {
+    let diverted = promises.divert_upstream.as_deref();
+    if let Some(node) = fields.get("quarantine").filter(|_| diverted == Some(own)) {
+        let message = format!("diverted requests go to '{own}', where all of this contract go");
+        sheet.warning(node.place, Code::DivertToOwn, message);
+    }
 }
 
 /// `Some` where no part had a fault.

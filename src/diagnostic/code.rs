@@ -78,6 +78,7 @@ codes! {
     ModeKey "C121" "a key belongs to another mode", "remove the key, or write the mode that it belongs to";
     OutOfReach "C122" "a number can never be reached", "lower it, or raise what ends before it";
     CircuitWithinBudget "C123" "the circuit opens within the error budget", "raise 'circuit_threshold' above 'error_budget', or lower the budget";
+    DivertToOwn "C124" "diverted requests are not set apart", "name another upstream, or write 'quarantine: shadow'";
 
     // The policy.
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";

@@ -285,6 +285,7 @@ impl Exchange {
             quotas: Quotas {
                 contract: None,
                 client: None,
+                address: None,
             },
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! Invariant: `q` requests per `w` seconds is the rate, `r` is how many conform at once now, and
 //! `t` is in how many seconds one more than those does, rounded up. So on a refusal `t` is never
-//! later than `Retry-After`. Deliberately not here: the limits of unknown paths and of addresses
-//! behind a field, which are no promise to anybody.
+//! later than `Retry-After`. The limit of an address behind a field is told only to those that it
+//! refuses. Deliberately not here: the limit of unknown paths, which is no promise to anybody.
 
 use std::fmt::Write;
 
@@ -13,12 +13,17 @@ use pingora::http::ResponseHeader;
 
 use crate::observation::{Limit, Mode, Take};
 use crate::pipeline::Admission;
-use crate::rulebook::Rulebook;
+use crate::rulebook::{ClientLimits, Rulebook};
 use crate::units::{Moment, PerMinute, Tier};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// All rates are per minute.
 const WINDOW_S: u32 = 60;
+
+/// The names of the limits.
+const CONTRACT: &str = "contract";
+const CLIENT: &str = "client";
+const ADDRESS: &str = "address";
 
 /// One limit as a client is told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct Quotas {
     pub contract: Option<Quota>,
     /// Of this client alone.
     pub client: Option<Quota>,
+    /// Of the address behind the client, where that refused it.
+    pub address: Option<Quota>,
 }
 
 impl Quota {
@@ -54,7 +61,7 @@ impl Quota {
         Self {
             per_minute: rate.get(),
             remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            next_s: u32::try_from(next_ns.div_ceil(NANOS_PER_SECOND)).unwrap_or(u32::MAX),
+            next_s: seconds(next_ns),
         }
     }
 }
@@ -107,13 +114,43 @@ pub(super) fn quotas(rulebook: &Rulebook, admission: &Admission, at: Moment) -> 
             let limit = &limits.own;
             Quota::of(rate, limit, after(signals.client_tat_ns, limit))
         }),
+        address: terms.client_rate_limit.and_then(|rate| {
+            (violated(rulebook, admission) == Some(ADDRESS)).then(|| Quota {
+                per_minute: rate.get().saturating_mul(ClientLimits::ADDRESS_FACTOR),
+                remaining: 0,
+                next_s: seconds(admission.wait_ns),
+            })
+        }),
     }
+}
+
+/// The name of the limit that refused the request. The limit of unknown paths has none.
+pub(super) fn violated(rulebook: &Rulebook, admission: &Admission) -> Option<&'static str> {
+    let contract = rulebook.contract_of(admission.route)?;
+    match admission.signals.take {
+        _ if admission.is_forwarded() => None,
+        Take::ContractRate => Some(CONTRACT),
+        Take::ClientRate => {
+            let limits = rulebook.client_limits_of(admission.route)?;
+            let is_address = limits.is_address_over(contract, &admission.signals);
+            Some(if is_address { ADDRESS } else { CLIENT })
+        }
+        Take::NotAsked | Take::Granted | Take::Concurrency | Take::Probe => None,
+    }
+}
+
+fn seconds(wait_ns: u64) -> u32 {
+    u32::try_from(wait_ns.div_ceil(NANOS_PER_SECOND)).unwrap_or(u32::MAX)
 }
 
 /// Puts the fields into a response. They replace an upstream's own: it counts behind the gateway
 /// and does not know who was refused there.
 pub(super) fn tell(response: &mut ResponseHeader, quotas: Quotas) -> Result<()> {
-    let named = [("contract", quotas.contract), ("client", quotas.client)];
+    let named = [
+        (CONTRACT, quotas.contract),
+        (CLIENT, quotas.client),
+        (ADDRESS, quotas.address),
+    ];
     let (mut policy, mut state) = (String::new(), String::new());
     for (name, quota) in named {
         let Some(quota) = quota else { continue };
@@ -181,7 +218,12 @@ mod tests {
             let mut response = ResponseHeader::build(200, None).unwrap();
             response.append_header("RateLimit", "upstream").unwrap();
             response.append_header("RateLimit", "twice").unwrap();
-            tell(&mut response, Quotas { contract, client }).unwrap();
+            let quotas = Quotas {
+                contract,
+                client,
+                address: None,
+            };
+            tell(&mut response, quotas).unwrap();
             let all = |name| -> Vec<&str> {
                 let fields = response.headers.get_all(name);
                 fields.iter().map(|value| value.to_str().unwrap()).collect()

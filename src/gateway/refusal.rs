@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::governor::Course;
+use super::quota;
 use super::respond::Answer;
 use crate::contract::{Contract, MethodSet, Pairing, Refusal};
 use crate::decision::Reason;
@@ -100,15 +101,17 @@ pub(super) fn course(
         Kind::Abnormal => Answer::abnormal_usage(abnormal_s(rulebook, admission)),
         Kind::Capacity => Answer::reduced_capacity(next_draw_s(event.client, event.wall_us)),
         Kind::Circuit => Answer::circuit_open(seconds(admission.wait_ns)),
-        Kind::Apart => {
-            let contract = rulebook.contract_of(admission.route);
-            let status = quarantine_status(rulebook, admission);
-            Answer::quarantined(status, case_of(event, contract.map(Contract::id)))
-        }
+        Kind::Apart => Answer::quarantined(quarantine_status(rulebook, admission)),
         Kind::Method => Answer::method_not_allowed(allow(rulebook, pairing)),
         Kind::Ambiguous => Answer::ambiguous_target(),
         Kind::Refused => Answer::refused(),
     };
+    // Whatever its status: who asks about the answer names the case that its record has.
+    if admission.judgement.permit.measure() == Measure::Quarantine {
+        let contract = rulebook.contract_of(admission.route);
+        answer.case_id = Some(case_of(event, contract.map(Contract::id)));
+    }
+    answer.violated = quota::violated(rulebook, admission);
     let reasons = admission.judgement.decision.reasons();
     answer.reason_codes = Cow::Owned(reasons.iter().map(Reason::code).collect());
     Course::Answer(answer)

@@ -1,8 +1,8 @@
 //! Every status and every body that the gateway makes by itself.
 //!
 //! Invariant: no other file names a status code of ours, and no answer says more about the
-//! inside than its reason codes. Bodies are RFC 9457 problems, upstream failures carry
-//! Proxy-Status (RFC 9209). Deliberately not here: which answer a request deserves.
+//! inside than its reason codes. Bodies are RFC 9457 problems, and every answer says in
+//! Proxy-Status (RFC 9209) that it is ours. Deliberately not here: which answer a request deserves.
 
 use std::borrow::Cow;
 
@@ -36,8 +36,10 @@ pub struct Answer {
     pub allow: Option<String>,
     /// Seconds for `Retry-After`.
     pub retry_after_s: Option<u32>,
+    /// The limit that is used up, by its name in `RateLimit-Policy`.
+    pub violated: Option<&'static str>,
     /// The value of `Proxy-Status`.
-    pub proxy_status: Option<&'static str>,
+    pub proxy_status: &'static str,
     /// Whether the connection ends with this answer.
     pub close: bool,
 }
@@ -58,7 +60,8 @@ impl Answer {
             case_id: None,
             allow: None,
             retry_after_s: None,
-            proxy_status: None,
+            violated: None,
+            proxy_status: DENIED,
             close: false,
         }
     }
@@ -72,8 +75,8 @@ impl Answer {
 
     /// 404 or 403: the request is set apart; which of them says the policy for unknown paths.
     #[must_use]
-    pub fn quarantined(status: u16, case_id: String) -> Self {
-        let mut answer = match status {
+    pub const fn quarantined(status: u16) -> Self {
+        match status {
             404 => Self::plain(
                 404,
                 "urn:tidegate:problem:unknown-endpoint",
@@ -86,9 +89,7 @@ impl Answer {
                 "Quarantined",
                 "The request has been set apart for review.",
             ),
-        };
-        answer.case_id = Some(case_id);
-        answer
+        }
     }
 
     /// 500: the gateway itself failed.
@@ -100,6 +101,7 @@ impl Answer {
             "Internal error",
             "The gateway could not handle this request.",
         );
+        answer.proxy_status = INTERNAL;
         answer.close = true;
         answer
     }
@@ -131,12 +133,14 @@ impl Answer {
     /// 400: the target has more than one reading.
     #[must_use]
     pub const fn ambiguous_target() -> Self {
-        Self::plain(
+        let mut answer = Self::plain(
             400,
             "urn:tidegate:problem:ambiguous-target",
             "Ambiguous target",
             "The request target can be read in more than one way.",
-        )
+        );
+        answer.proxy_status = REQUEST_ERROR;
+        answer
     }
 
     /// 429: a limit is exceeded; a retry is welcome after so many seconds.
@@ -174,6 +178,7 @@ impl Answer {
             "Temporary reduced capacity",
             "The endpoint serves fewer requests for now.",
         );
+        answer.proxy_status = "tidegate; error=connection_limit_reached";
         answer.retry_after_s = Some(retry_after_s);
         answer
     }
@@ -187,6 +192,7 @@ impl Answer {
             "Circuit open",
             "The endpoint is not reachable for now.",
         );
+        answer.proxy_status = "tidegate; error=destination_unavailable";
         answer.retry_after_s = Some(retry_after_s);
         answer
     }
@@ -208,6 +214,7 @@ impl Answer {
             detail,
         );
         answer.reason_codes = Cow::Borrowed(&["MALFORMED_REQUEST"]);
+        answer.proxy_status = REQUEST_ERROR;
         answer.close = true;
         answer
     }
@@ -220,7 +227,7 @@ impl Answer {
                 400,
                 "urn:tidegate:problem:malformed-request",
                 "Malformed request",
-                "tidegate; error=http_request_error",
+                REQUEST_ERROR,
             ),
             Failure::NoAddress => (
                 502,
@@ -268,7 +275,7 @@ impl Answer {
                 500,
                 "urn:tidegate:problem:internal",
                 "Internal error",
-                "tidegate; error=proxy_internal_error",
+                INTERNAL,
             ),
             Failure::ClientAbort => return None,
         };
@@ -277,7 +284,7 @@ impl Answer {
             _ => "The gateway could not get an answer for this request.",
         };
         let mut answer = Self::plain(status, kind, title, detail);
-        answer.proxy_status = Some(proxy_status);
+        answer.proxy_status = proxy_status;
         Some(answer)
     }
 
@@ -299,9 +306,7 @@ impl Answer {
         if let Some(seconds) = self.retry_after_s {
             head.insert_header("Retry-After", itoa::Buffer::new().format(seconds))?;
         }
-        if let Some(proxy_status) = self.proxy_status {
-            head.insert_header("Proxy-Status", proxy_status)?;
-        }
+        head.insert_header("Proxy-Status", self.proxy_status)?;
         Ok((head, body))
     }
 
@@ -330,7 +335,8 @@ impl Answer {
             status: self.status,
             detail: &self.detail,
             instance: id.as_str(),
-            reason_codes: &self.reason_codes,
+            reason_codes: Some(&*self.reason_codes).filter(|codes| !codes.is_empty()),
+            violated_policies: self.violated.map(|name| [name]),
             case_id: self.case_id.as_deref(),
         };
         // Text and numbers always serialise; an empty body is still a valid answer.
@@ -404,6 +410,11 @@ const fn malformed(refusal: ParseRefusal) -> &'static str {
     }
 }
 
+/// The gateway's own rules stand against the request; it was not forwarded.
+const DENIED: &str = "tidegate; error=http_request_denied";
+/// The request is at fault.
+const REQUEST_ERROR: &str = "tidegate; error=http_request_error";
+const INTERNAL: &str = "tidegate; error=proxy_internal_error";
 const UNREACHABLE: &str = "urn:tidegate:problem:upstream-unreachable";
 
 #[derive(Serialize)]
@@ -414,7 +425,10 @@ struct Problem<'a> {
     status: u16,
     detail: &'a str,
     instance: &'a str,
-    reason_codes: &'a [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_codes: Option<&'a [&'static str]>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     case_id: Option<&'a str>,
 }
@@ -422,7 +436,7 @@ struct Problem<'a> {
 #[cfg(test)]
 mod tests {
     use super::{Answer, DecisionId};
-    use crate::gateway::governor::ParseRefusal;
+    use crate::gateway::governor::{Failure, ParseRefusal};
 
     #[test]
     fn an_answer_is_a_problem_with_its_headers() {
@@ -441,6 +455,36 @@ mod tests {
         assert_eq!(body["status"], 405);
         assert_eq!(body["instance"], "0123456789abcdef012345");
         assert_eq!(body["reason_codes"][0], "CONTRACT_METHOD_DISALLOWED");
+    }
+
+    #[test]
+    fn every_answer_says_whose_fault_it_is() {
+        let check = |answer: Answer, status: u16, error: &str| {
+            let (head, body) = answer.message(DecisionId::new([b'a'; 22])).unwrap();
+            assert_eq!(head.status, status);
+            let expected = format!("tidegate; error={error}");
+            assert_eq!(head.headers["proxy-status"], expected, "{status}");
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body.get("reason_codes"), None, "none is none: {body}");
+        };
+        check(Answer::quarantined(404), 404, "http_request_denied");
+        check(Answer::quarantined(403), 403, "http_request_denied");
+        check(Answer::refused(), 403, "http_request_denied");
+        check(
+            Answer::method_not_allowed("GET".to_owned()),
+            405,
+            "http_request_denied",
+        );
+        check(Answer::quota_exceeded(1), 429, "http_request_denied");
+        check(Answer::abnormal_usage(1), 429, "http_request_denied");
+        check(Answer::ambiguous_target(), 400, "http_request_error");
+        check(Answer::reduced_capacity(1), 503, "connection_limit_reached");
+        check(Answer::circuit_open(1), 503, "destination_unavailable");
+        check(Answer::internal(), 500, "proxy_internal_error");
+        let parsing = Answer::to_refusal(ParseRefusal::HeadTooLarge);
+        assert_eq!(parsing.proxy_status, "tidegate; error=http_request_error");
+        let unreachable = Answer::to_failure(Failure::Connect).unwrap();
+        check(unreachable, 502, "connection_refused");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use gcra::{GcraWord, Limit, Turn};
 pub use histogram::{BUCKETS, Histogram, bucket_ceiling_us, bucket_of};
 pub use load::{LOAD_MINUTES, Load};
 pub use open::{Lateness, OpenRequest, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
-pub use published::{ALL_ORDINARY_BP, RouteShared, ShortView};
+pub use published::{ALL_ORDINARY_BP, ALWAYS_KNOWN, RouteShared, ShortView};
 pub use retry::{RETRY_WORDS, RequestKey, RetryTable, declared_retries};
 pub use route::{Mode, RouteState};
 pub use signals::{

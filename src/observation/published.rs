@@ -43,7 +43,7 @@ struct LongWords {
 }
 
 /// Factors whose windows are short, or that need none.
-const ALWAYS_KNOWN: FactorSet = FactorSet::ALL
+pub const ALWAYS_KNOWN: FactorSet = FactorSet::ALL
     .without(Factor::LatencyRegression)
     .without(Factor::TrafficAnomaly)
     .without(Factor::ErrorBudgetBurn);

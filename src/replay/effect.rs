@@ -21,6 +21,9 @@ pub enum Effect {
     Marked,
     /// It is forwarded: the policy gives control no right to do what the decision asks for.
     NotAllowed,
+    /// It is forwarded, and took longer than control would wait for the upstream's next bytes. An
+    /// upper bound: what came in parts may have kept each wait short.
+    TimedOut,
 }
 
 impl Effect {
@@ -33,13 +36,14 @@ impl Effect {
             Self::Delayed => "delayed",
             Self::Marked => "marked",
             Self::NotAllowed => "not_allowed",
+            Self::TimedOut => "timed_out",
         }
     }
 
     /// Whether the client does not get what it asked for.
     #[must_use]
     pub const fn turns_away(self) -> bool {
-        matches!(self, Self::Refused | Self::Diverted)
+        matches!(self, Self::Refused | Self::Diverted | Self::TimedOut)
     }
 }
 

@@ -1,15 +1,16 @@
 //! What `CONTROL` would have done with recorded requests, contract by contract.
 //!
 //! A decision does not know the tier, so each record is asked only what that tier permits of its
-//! decision, under the rules it was made by. Memory grows with the number of contracts, never with
-//! that of records or clients. Deliberately not here: what other rules would have decided
+//! decision, under the rules it was made by. What took longer than the contract's timeout is told
+//! too, for an observer waits longer. Memory grows with the number of contracts and of requests that
+//! run at once, never with that of records or clients. Deliberately not here: what other rules would have decided
 //! ([`Impact`](super::Impact)), and what clients would have done had they been refused.
 
 use std::collections::BTreeMap;
 
 use crate::contract::Contract;
 use crate::decision::{Decision, Reason};
-use crate::ledger::as_text;
+use crate::ledger::{as_text, as_uint};
 use crate::observation::{Standing, UNMATCHED};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
@@ -30,6 +31,20 @@ pub struct Readiness {
     pub malformed: u64,
     /// When the first and the last request came, microseconds on the wall clock.
     pub span_us: Option<(u64, u64)>,
+    /// Observed requests whose end is told by a later record, by their decision id.
+    running: BTreeMap<Box<str>, Observed>,
+}
+
+/// A request that was observed, and that control would have forwarded.
+#[derive(Debug)]
+struct Observed {
+    route: String,
+    client: u64,
+    severity: Severity,
+    reason: Reason,
+    /// What it was counted as, if anything.
+    effect: Option<Effect>,
+    timeout_us: u64,
 }
 
 /// What control would have done with the requests of one contract.
@@ -47,7 +62,8 @@ pub struct RouteReadiness {
     pub causes: BTreeMap<Cause, Count>,
 }
 
-/// A decision other than ALLOW, what control makes of it, and the reason that decided.
+/// A decision, what control makes of it where that is not plainly forwarding, and the reason that
+/// decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cause {
     /// The decision.
@@ -136,24 +152,93 @@ impl Readiness {
         route.requests += 1;
         route.enforced += acted;
         route.clients.add(line.client.0);
+        let (severity, reason) = (decision.severity(), decision.deciding());
         if let Some(effect) = effect {
             let cause = Cause {
-                severity: decision.severity(),
+                severity,
                 effect,
-                reason: decision.deciding(),
+                reason,
             };
-            let count = route.causes.entry(cause).or_default();
-            count.requests += 1;
-            count.enforced += acted;
-            if effect.turns_away() {
-                route.clients_affected.add(line.client.0);
-            }
+            route.count(cause, acted, line.client.0);
+        }
+        if let Some(terms) = terms
+            && acted == 0
+            && !effect.is_some_and(Effect::turns_away)
+        {
+            let observed = Observed {
+                route: name.to_owned(),
+                client: line.client.0,
+                severity,
+                reason,
+                effect,
+                timeout_us: terms.timeout.as_micros(),
+            };
+            self.await_end(line, observed);
         }
         Ok(())
+    }
+
+    fn await_end(&mut self, line: &DecisionLine<'_>, observed: Observed) {
+        if as_text(line.member("outcome")) == Some("open") {
+            self.running.insert(line.decision_id.into(), observed);
+        } else {
+            let latency_us = as_uint(line.member("latency_us")).unwrap_or(0);
+            self.note_end(&observed, latency_us);
+        }
+    }
+
+    /// Notes the record of an outcome: the request of that decision took so long.
+    pub fn end(&mut self, decision_id: &str, latency_us: u64) {
+        if let Some(observed) = self.running.remove(decision_id) {
+            self.note_end(&observed, latency_us);
+        }
+    }
+
+    /// Notes the record of a start: what ran before it has ended, and nobody knows how.
+    pub fn start(&mut self) {
+        self.running.clear();
+    }
+
+    fn note_end(&mut self, observed: &Observed, latency_us: u64) {
+        if latency_us <= observed.timeout_us {
+            return;
+        }
+        let Some(route) = self.routes.get_mut(&observed.route) else {
+            return;
+        };
+        let (severity, reason) = (observed.severity, observed.reason);
+        let cause = |effect| Cause {
+            severity,
+            effect,
+            reason,
+        };
+        if let Some(effect) = observed.effect {
+            route.take_back(cause(effect));
+        }
+        route.count(cause(Effect::TimedOut), 0, observed.client);
     }
 }
 
 impl RouteReadiness {
+    fn count(&mut self, cause: Cause, acted: u64, client: u64) {
+        let count = self.causes.entry(cause).or_default();
+        count.requests += 1;
+        count.enforced += acted;
+        if cause.effect.turns_away() {
+            self.clients_affected.add(client);
+        }
+    }
+
+    /// Uncounts one observed request.
+    fn take_back(&mut self, cause: Cause) {
+        if let Some(count) = self.causes.get_mut(&cause) {
+            count.requests -= 1;
+            if count.requests == 0 {
+                self.causes.remove(&cause);
+            }
+        }
+    }
+
     /// Requests that would not have got what they asked for.
     #[must_use]
     pub fn turned_away(&self) -> u64 {

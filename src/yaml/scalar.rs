@@ -79,6 +79,21 @@ impl Sheet<'_> {
 
     /// A share from 0 to 1 as an integer of `10^-digits`.
     pub fn share(&mut self, node: &Node, what: &str, digits: u32) -> Option<u64> {
+        self.share_from(node, what, digits, (0, "0 to 1"))
+    }
+
+    /// A share above 0 and at most 1, in the same unit.
+    pub fn positive_share(&mut self, node: &Node, what: &str, digits: u32) -> Option<u64> {
+        self.share_from(node, what, digits, (1, "above 0 and at most 1"))
+    }
+
+    fn share_from(
+        &mut self,
+        node: &Node,
+        what: &str,
+        digits: u32,
+        (least, range): (u64, &str),
+    ) -> Option<u64> {
         let Value::Plain(text) = &node.value else {
             self.wrong_type(node, &format!("{what} is a number from 0 to 1"));
             return None;
@@ -86,9 +101,9 @@ impl Sheet<'_> {
         let unit = 10_u64.pow(digits);
         let shown = shown(text);
         let (code, message) = match parse_decimal(text, digits) {
-            Ok(value) if value <= unit => return Some(value),
+            Ok(value) if (least..=unit).contains(&value) => return Some(value),
             Ok(_) | Err(DecimalFault::TooLarge) => {
-                (Code::OutOfRange, format!("{what} is 0 to 1, not {shown}"))
+                (Code::OutOfRange, format!("{what} is {range}, not {shown}"))
             }
             Err(DecimalFault::TooFine) => (
                 Code::Decimal,

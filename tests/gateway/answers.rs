@@ -63,6 +63,9 @@ fn a_used_up_limit_is_429_with_its_wait_and_its_quota() {
     assert_eq!(refused.status(), 429);
     let told = problem(&refused);
     assert!(told["type"].as_str().unwrap().ends_with("#quota-exceeded"));
+    assert_eq!(told["violated-policies"], serde_json::json!(["contract"]));
+    let proxy_status = refused.field("proxy-status");
+    assert_eq!(proxy_status, Some("tidegate; error=http_request_denied"));
     assert_eq!(refused.field("ratelimit-policy"), policy);
     assert_eq!(refused.field("ratelimit"), Some("\"contract\";r=0;t=1"));
     assert_eq!(seconds(&refused, "retry-after"), 1);
@@ -150,7 +153,10 @@ fn each_client_has_its_own_limit_and_goes_by_the_field_of_the_contract() {
     let gateway = Plan::of(upstream.address, vec![keyed, plain]).start();
     let ask = |path: &str, fields: &str| gateway.ask("GET", path, fields).status();
     assert_eq!(ask("/keyed", "X-Api-Key: a\r\n"), 200);
-    assert_eq!(ask("/keyed", "X-Api-Key: a\r\n"), 429);
+    let refused = gateway.ask("GET", "/keyed", "X-Api-Key: a\r\n");
+    assert_eq!(refused.status(), 429);
+    let violated = &problem(&refused)["violated-policies"];
+    assert_eq!(violated, &serde_json::json!(["client"]));
     assert_eq!(ask("/keyed", "X-Api-Key: b\r\n"), 200);
     assert_eq!(ask("/keyed", ""), 200, "the address is a client of its own");
     assert_eq!(
@@ -193,6 +199,16 @@ fn a_name_that_changes_with_every_request_is_held_by_its_address() {
     });
     // Ten times the limit of one name, and what comes back while the test runs.
     assert!((10..=12).contains(&passed.count()));
+    // A name of its own is not over its limit; what refuses it is named.
+    let refused = gateway.ask("GET", "/keyed", "X-Api-Key: new\r\n");
+    assert_eq!(refused.status(), 429);
+    let told = problem(&refused);
+    assert_eq!(told["violated-policies"], serde_json::json!(["address"]));
+    let policy = "\"client\";q=1;w=60, \"address\";q=10;w=60";
+    assert_eq!(refused.field("ratelimit-policy"), Some(policy));
+    let wait = seconds(&refused, "retry-after");
+    let state = format!("\"client\";r=1;t=0, \"address\";r=0;t={wait}");
+    assert_eq!(refused.field("ratelimit"), Some(state.as_str()));
 }
 
 #[test]
@@ -253,6 +269,7 @@ fn unknown_paths_that_are_let_through_have_a_limit() {
             .unwrap()
             .ends_with("#quota-exceeded")
     );
+    assert_eq!(problem(&answer).get("violated-policies"), None);
     gateway.records(2);
 }
 
@@ -264,6 +281,18 @@ fn a_method_over_a_limit_is_told_of_what_refused_it() {
     assert_eq!(gateway.get("/rare").status(), 200);
     let answer = gateway.ask("DELETE", "/rare", "");
     assert_eq!((answer.status(), answer.field("allow")), (405, Some("GET")));
+    assert_eq!(problem(&answer).get("case_id"), None);
+    // One that is set apart is told of its case, as any other request.
+    let mut plan = Plan::of(upstream.address, contracts());
+    plan.rules.method_disallowed = Severity::Quarantine;
+    let low = BasisPoints::saturating(1_000);
+    plan.rules.weights.set(Factor::MethodDisallowed, low);
+    let gateway = plan.start();
+    let answer = gateway.ask("DELETE", "/rare", "");
+    assert_eq!(answer.status(), 405);
+    let record = gateway.records(1).remove(0);
+    assert!(record["case_id"].is_string());
+    assert_eq!(problem(&answer)["case_id"], record["case_id"]);
     // Where other methods are let through, the limit holds for them too.
     let mut plan = Plan::of(upstream.address, contracts());
     plan.rules.method_disallowed = Severity::Allow;
@@ -349,6 +378,11 @@ fn an_open_circuit_is_503_and_its_upstream_is_left_alone() {
         assert!((1..=33).contains(&wait), "{wait}");
         let told = problem(&answer);
         assert_eq!(told["type"], "urn:tidegate:problem:circuit-open");
+        let proxy_status = answer.field("proxy-status");
+        assert_eq!(
+            proxy_status,
+            Some("tidegate; error=destination_unavailable")
+        );
         assert!(
             told["reason_codes"]
                 .as_array()

@@ -195,10 +195,7 @@ fn an_answer_of_ours_keeps_the_connection() {
         b"/known" => Course::Forward(forward()),
         b"/method" => Course::Answer(Answer::method_not_allowed("GET".to_owned())),
         b"/busy" => Course::Answer(Answer::reduced_capacity(7)),
-        _ => Course::Answer(
-            Answer::quarantined(404, "q-0123456789abcdef".to_owned())
-                .because(&["NO_CONTRACT_MATCH"][..]),
-        ),
+        _ => Course::Answer(Answer::quarantined(404).because(&["NO_CONTRACT_MATCH"][..])),
     });
     let mut client = gateway.connect();
     let unknown = client.get("/nowhere");

@@ -183,3 +183,61 @@ fn reasons_and_formats_are_listed() {
     check(&version.out, &["tidegate ", "contract 1\n", "ledger 1\n"]);
     assert_eq!((reasons.code, version.code), (0, 0));
 }
+
+#[test]
+fn a_request_that_waited_is_told_to_have_waited() {
+    let place = Place::new();
+    place.write(
+        "contracts/contracts.yaml",
+        "version: 1\ncontracts:\n  - id: report_get_v1\n    endpoint: 'GET /report'\n    \
+         rate_limit_rpm: 120\n    burst: 1\n    owner: platform\n    \
+         throttle: { mode: delay, wait_max_ms: 600, held_max: 2 }\n",
+    );
+    let line = "{\"at_ms\":0,\"method\":\"GET\",\"url\":\"/report\",\"client\":\"10.0.0.1\",\
+                \"status\":200,\"latency_ms\":20}\n";
+    place.write("traffic.jsonl", &line.repeat(3));
+    place.simulated();
+    for (number, outcome) in [
+        (0, "outcome    forwarded to api, answered 200"),
+        (
+            1,
+            "outcome    waited 500 ms for its turn, then forwarded to api, answered 200",
+        ),
+        (2, "outcome    refused with 429"),
+    ] {
+        let words = format!("explain {number:022x} --ledger l --trace");
+        let ran = place.run(&words);
+        check(&ran.out, &[outcome]);
+        let held = ran.out.contains("held until its turn, then forwarded");
+        assert_eq!(held, number == 1, "{}", ran.out);
+    }
+}
+
+#[test]
+fn the_limit_of_an_address_is_named_where_it_refused() {
+    let place = Place::new();
+    place.write(
+        "contracts/contracts.yaml",
+        "version: 1\ncontracts:\n  - id: keyed_v1\n    endpoint: 'GET /keyed'\n    owner: platform\n    \
+         per_client: { key: 'header:x-api-key', rate_limit_rpm: 1, burst: 1 }\n",
+    );
+    let line = |key: u32| {
+        format!(
+            "{{\"at_ms\":0,\"method\":\"GET\",\"url\":\"/keyed\",\"client\":\"10.0.0.1\",\
+             \"headers\":{{\"x-api-key\":\"{key}\"}},\"status\":200,\"latency_ms\":20}}\n"
+        )
+    };
+    let keys = [1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+    place.write("traffic.jsonl", &keys.map(line).concat());
+    place.simulated();
+    let own = place.run("explain 0000000000000000000001 --ledger l");
+    check(&own.out, &["limits     the client's rate limit is used up"]);
+    let behind = place.run("explain 000000000000000000000b --ledger l");
+    check(
+        &behind.out,
+        &[
+            "limits     the limit of the client's address, ten times that of one client, is used up",
+            "its address is over its limit; 0 refusals this minute",
+        ],
+    );
+}

@@ -190,8 +190,8 @@ fn every_member_that_follows_from_something_is_checked() {
         ),
         forged(
             UNKNOWN,
-            "\"inputs\":[2,1,2047,0,",
-            "\"inputs\":[2,1,2047,1,",
+            "\"inputs\":[2,1,1973,0,",
+            "\"inputs\":[2,1,1973,1,",
             "inputs[3]",
         ),
         // A hash of one's own choice.

@@ -228,3 +228,32 @@ fn the_ledger_is_named_or_that_of_the_configuration() {
     let configured = place.run("readiness -c tidegate.yaml");
     assert_eq!((configured.code, &configured.out), (0, &named.out));
 }
+
+#[test]
+fn what_was_slower_than_its_timeout_would_have_been_turned_away() {
+    let place = Place::new();
+    place.write(
+        "contracts/contracts.yaml",
+        "version: 1\ncontracts:\n  - id: slow_v1\n    endpoint: 'GET /slow'\n    owner: platform\n    \
+         max_latency_ms: 300\n    timeout_ms: 1000\n",
+    );
+    let line = |at_ms: u64, latency_ms: u64| {
+        format!(
+            "{{\"at_ms\":{at_ms},\"method\":\"GET\",\"url\":\"/slow\",\
+             \"status\":200,\"latency_ms\":{latency_ms}}}\n"
+        )
+    };
+    place.write("traffic.jsonl", &(line(0, 1_000) + &line(5_000, 3_000)));
+    for (tier, verdict, turned_away) in [("observe_only", "not_ready", 1), ("control", "ready", 0)]
+    {
+        let words = format!("simulate traffic.jsonl --ledger {tier} --tier {tier}");
+        assert_eq!(place.run(&words).code, 0);
+        let report = told(&place.run(&format!("readiness {tier} --format json")), 0);
+        let slow = contract(&report, "slow_v1");
+        assert_eq!(slow["verdict"], verdict, "{slow}");
+        assert_eq!(slow["turned_away"], turned_away, "{slow}");
+    }
+    let text = place.run("readiness observe_only").out;
+    let line = "ALLOW timed_out: longer than the contract's timeout_ms";
+    assert!(text.contains(line), "{text}");
+}

@@ -177,3 +177,24 @@ fn an_answer_differs_by_the_decision_id_alone() {
         assert_eq!(id.len(), 22);
     }
 }
+
+#[test]
+fn a_slow_answer_counts_against_readiness_when_its_end_is_told_later() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        std::thread::sleep(std::time::Duration::from_millis(1_200));
+        conn.send(crate::wire::OK);
+    });
+    let installation = Installation::in_front_of(upstream.address).contract(
+        r#"{id: slow_v1, owner: me, endpoint: "GET /slow", max_latency_ms: 100, timeout_ms: 300}"#,
+    );
+    let process = Process::start(&installation);
+    assert_eq!(process.get("/slow").status(), 200);
+    process.stop();
+    let decision = installation.decisions().remove(0);
+    assert_eq!(decision["outcome"], "open", "its record did not wait");
+    let told = installation.command("readiness").output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("slow_v1  not ready: 1 requests"), "{told}");
+    assert!(told.contains("ALLOW timed_out: "), "{told}");
+}

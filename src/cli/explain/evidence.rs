@@ -1,11 +1,15 @@
 //! The numbers behind a factor's reading, in words.
 
-use crate::contract::Terms;
+use std::num::NonZeroU32;
+
+use crate::contract::Contract;
 use crate::observation::{RetryKind, Share, Signals, Standing};
+use crate::rulebook::ClientLimits;
 use crate::units::Factor;
 
 /// What was counted for `factor`; the windows are those of the risk model.
-pub(super) fn of(factor: Factor, signals: &Signals, terms: Option<&Terms>) -> String {
+pub(super) fn of(factor: Factor, signals: &Signals, contract: Option<&Contract>) -> String {
+    let terms = contract.map(Contract::terms);
     let share = |share: Share, what: &str| format!("{} of {} {what}", share.part, share.whole);
     match factor {
         Factor::Latency => share(signals.slow, "slow in 60 s"),
@@ -22,7 +26,13 @@ pub(super) fn of(factor: Factor, signals: &Signals, terms: Option<&Terms>) -> St
             format!("{} in flight, {max}", signals.in_flight)
         }
         Factor::TrafficAnomaly => format!("{} in the last minute", signals.traffic.offered),
-        Factor::RateLimit => format!("{} refusals this minute", signals.client_refusals),
+        Factor::RateLimit => {
+            let refusals = format!("{} refusals this minute", signals.client_refusals);
+            if is_address_over(signals, contract) {
+                return format!("its address is over its limit; {refusals}");
+            }
+            refusals
+        }
         Factor::UnknownEndpoint => match signals.standing {
             Standing::Unknown => "no contract has the path".to_owned(),
             Standing::Ambiguous => "the path has no single meaning".to_owned(),
@@ -37,6 +47,15 @@ pub(super) fn of(factor: Factor, signals: &Signals, terms: Option<&Terms>) -> St
             RetryKind::Declared | RetryKind::Seen => share(signals.retries, "retries in 10 s"),
         },
     }
+}
+
+/// Whether the address behind the client is over its limit, and the client itself is not.
+pub(super) fn is_address_over(signals: &Signals, contract: Option<&Contract>) -> bool {
+    contract.is_some_and(|contract| {
+        // A record does not say among how many instances the limit was divided.
+        let limits = ClientLimits::of(contract, NonZeroU32::MIN);
+        limits.is_some_and(|limits| limits.is_address_over(contract, signals))
+    })
 }
 
 /// What the matcher said, in words.

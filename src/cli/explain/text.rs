@@ -90,7 +90,6 @@ impl Account<'_> {
     }
 
     fn factors(&self) -> String {
-        let terms = self.contract.map(Contract::terms);
         let mut text = format!(
             "{:<19} {:<7} {:>8}  {:>8}  {:>11}  what was seen\n",
             "factor", "family", "reading", "weight", "contributes"
@@ -113,7 +112,7 @@ impl Account<'_> {
             let seen = if unread && !self.signals.known.contains(factor) {
                 "too little is known yet, or nothing is kept for it".to_owned()
             } else {
-                evidence::of(factor, self.signals, terms)
+                evidence::of(factor, self.signals, self.contract)
             };
             text += &format!(
                 "{:<19} {:<7} {reading:>8}  {weight:>8}  {contributes:>11}  {seen}\n",
@@ -169,7 +168,8 @@ impl Account<'_> {
             decision.severity().name(),
             decision.deciding().code()
         );
-        if let Some(take) = take_text(self.signals.take) {
+        let is_address = evidence::is_address_over(self.signals, self.contract);
+        if let Some(take) = take_text(self.signals.take, is_address) {
             text += &format!("limits     {take}\n");
         }
         for (place, reason) in decision.reasons().iter().enumerate() {
@@ -206,9 +206,29 @@ impl Account<'_> {
                 answer: Some(_), ..
             } => "would be refused by closing its connection".into(),
             Ending::Quiet { upstream, .. } => format!("would be forwarded to {upstream}"),
-            Ending::Recorded { record, outcome } => recorded_outcome(record, *outcome),
+            Ending::Recorded { record, outcome } => {
+                let waited = waited(record, *outcome, self.signals.hold_ns);
+                waited + &recorded_outcome(record, *outcome)
+            }
         }
     }
+}
+
+/// Of a request that was held back until its turn. Where nothing was sent to anybody it may have
+/// left before.
+fn waited(record: &Record<'_>, outcome: Option<&Outcome>, hold_ns: u64) -> String {
+    if hold_ns == 0 {
+        return String::new();
+    }
+    let is_sent = outcome.map_or_else(
+        || record.uint("status") > Some(0),
+        |outcome| outcome.status > 0,
+    );
+    let waits = if is_sent { "waited" } else { "was to wait" };
+    format!(
+        "{waits} {} ms for its turn, then ",
+        hold_ns.div_ceil(1_000_000)
+    )
 }
 
 fn recorded_outcome(record: &Record<'_>, outcome: Option<&Outcome>) -> String {

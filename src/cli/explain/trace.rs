@@ -18,6 +18,7 @@ impl Account<'_> {
             .collect();
         let execution = match permit.measure() {
             Measure::Forward => "forwarded",
+            Measure::Throttle if self.signals.hold_ns > 0 => "held until its turn, then forwarded",
             Measure::Throttle => "refused for now",
             Measure::Quarantine => "set apart",
             Measure::Drop => "refused",

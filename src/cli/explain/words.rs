@@ -5,8 +5,11 @@ use crate::policy::rules::Band;
 use crate::risk::Family;
 use crate::units::{Action, ActionSet, BasisPoints};
 
-pub(super) const fn take_text(take: Take) -> Option<&'static str> {
+pub(super) const fn take_text(take: Take, is_address: bool) -> Option<&'static str> {
     match take {
+        Take::ClientRate if is_address => {
+            Some("the limit of the client's address, ten times that of one client, is used up")
+        }
         Take::NotAsked => None,
         Take::Granted => Some("asked, and granted"),
         Take::ClientRate => Some("the client's rate limit is used up"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::replay::{Cause, Count, Distinct, KEPT, Readiness, RouteReadiness, Verdict};
+use crate::replay::{Cause, Count, Distinct, Effect, KEPT, Readiness, RouteReadiness, Verdict};
 
 /// How many notes are shown; all findings are counted.
 const SHOWN_MAX: usize = 20;
@@ -162,13 +162,16 @@ fn cause_text(cause: &Cause, count: Count, requests: u64) -> String {
         0 => String::new(),
         enforced => format!(", {enforced} of them done already"),
     };
+    let reason = match cause.effect {
+        Effect::TimedOut => "longer than the contract's timeout_ms",
+        _ => cause.reason.code(),
+    };
     format!(
-        "    {:>9}  {:>8}  {} {}: {}{enforced}\n",
+        "    {:>9}  {:>8}  {} {}: {reason}{enforced}\n",
         count.requests,
         percent(count.requests, requests),
         cause.severity.name(),
         cause.effect.name(),
-        cause.reason.code()
     )
 }
 

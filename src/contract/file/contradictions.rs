@@ -6,6 +6,7 @@
 use super::Surroundings;
 use super::bounds::{is_client_above_all, is_delay_without_limit};
 use super::clients::PerClient;
+use super::waiting::warn_of_waits;
 use crate::contract::Terms;
 use crate::diagnostic::{Code, Place};
 use crate::units::Millis;
@@ -59,6 +60,7 @@ pub(super) fn limits_agree(
         warn_of_client_burst(sheet, terms, client);
         warn_of_places(sheet, fields, terms, around);
         warn_of_early_circuit(sheet, fields, terms);
+        warn_of_waits(sheet, fields, terms);
     }
     agree
 }
@@ -111,6 +113,6 @@ fn warn_of_early_circuit(sheet: &mut Sheet<'_>, fields: Fields<'_>, terms: &Term
     sheet.warning(place(fields, key), Code::CircuitWithinBudget, message);
 }
 
-fn place(fields: Fields<'_>, key: &str) -> Place {
+pub(super) fn place(fields: Fields<'_>, key: &str) -> Place {
     fields.get(key).map_or(fields.place(), |node| node.place)
 }

@@ -116,12 +116,7 @@ fn error_budget(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<PartsPerMil
     let Some(node) = fields.get("error_budget") else {
         return PartsPerMillion::new(10_000);
     };
-    let ppm = sheet.share(node, "'error_budget'", 6)?;
-    if ppm == 0 {
-        let message = "'error_budget' is above 0 and at most 1".to_owned();
-        sheet.error(node.place, Code::OutOfRange, message);
-        return None;
-    }
+    let ppm = sheet.positive_share(node, "'error_budget'", 6)?;
     PartsPerMillion::new(ppm)
 }
 
@@ -129,12 +124,7 @@ fn circuit_threshold(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<BasisP
     let Some(node) = fields.get("circuit_threshold") else {
         return BasisPoints::new(5_000);
     };
-    let share = sheet.share(node, "'circuit_threshold'", 4)?;
-    if share == 0 {
-        let message = "'circuit_threshold' is above 0 and at most 1".to_owned();
-        sheet.error(node.place, Code::OutOfRange, message);
-        return None;
-    }
+    let share = sheet.positive_share(node, "'circuit_threshold'", 4)?;
     BasisPoints::new(share)
 }
 
