@@ -104,15 +104,15 @@ const fn mix(client: u64, salt: u64) -> u64 {
 impl ClientSlot {
     /// The client's own limit: TAT minus now, nanoseconds.
     #[must_use]
-    pub fn peek(&self, mode: Mode, now_ns: u64) -> i64 {
-        self.tat(mode).peek(now_ns)
+    pub fn peek(&self, mode: Mode, limit: &Limit, now_ns: u64) -> i64 {
+        self.tat(mode).peek(limit, now_ns)
     }
 
     /// Takes one request's worth if it conforms now.
     pub fn take(&self, mode: Mode, limit: &Limit, now_ns: u64) -> bool {
         let taken = self.tat(mode).take(limit, now_ns);
         if taken {
-            self.keep_until(now_ns.saturating_add_signed(self.peek(mode, now_ns)));
+            self.keep_until(now_ns.saturating_add_signed(self.peek(mode, limit, now_ns)));
         }
         taken
     }
@@ -120,7 +120,7 @@ impl ClientSlot {
     /// Takes one request's worth if it conforms in at most `wait_max_ns`, and says when.
     pub fn reserve(&self, mode: Mode, limit: &Limit, now_ns: u64, wait_max_ns: u64) -> Option<u64> {
         let wait_ns = self.tat(mode).reserve(limit, now_ns, wait_max_ns)?;
-        self.keep_until(now_ns.saturating_add_signed(self.peek(mode, now_ns)));
+        self.keep_until(now_ns.saturating_add_signed(self.peek(mode, limit, now_ns)));
         Some(wait_ns)
     }
 

@@ -35,11 +35,11 @@ pub(super) fn peek(site: &Site<'_>, signals: &mut Signals) {
         return;
     };
     let slot = site.slot(site.arrival.client);
-    signals.client_tat_ns = slot.peek(site.mode, now_ns);
+    signals.client_tat_ns = slot.peek(site.mode, &limits.own, now_ns);
     signals.client_refusals = slot.refusals(site.mode, minute);
     signals.client_over = limits.own.wait_ns(signals.client_tat_ns) > 0
         || site.arrival.address.is_some_and(|address| {
-            let tat_ns = site.slot(address).peek(site.mode, now_ns);
+            let tat_ns = site.slot(address).peek(site.mode, &limits.address, now_ns);
             limits.address.wait_ns(tat_ns) > 0
         });
 }
@@ -120,7 +120,7 @@ impl Asking<'_> {
         let site = self.site;
         let word = site.route.rate(site.mode);
         let limit = site.rulebook.unknown_limit();
-        signals.contract_tat_ns = word.peek(self.now_ns);
+        signals.contract_tat_ns = word.peek(limit, self.now_ns);
         if word.take(limit, self.now_ns) {
             return Take::Granted;
         }
@@ -162,7 +162,7 @@ impl Asking<'_> {
         let site = self.site;
         let limit = site.rulebook.limit_of(site.index)?;
         let word = site.route.rate(site.mode);
-        signals.contract_tat_ns = word.peek(self.now_ns);
+        signals.contract_tat_ns = word.peek(limit, self.now_ns);
         let now_ns = self.now_ns;
         let passes = self.passes(Take::ContractRate, |patience| {
             if word.take(limit, now_ns) {
@@ -171,7 +171,7 @@ impl Asking<'_> {
             let reserved = (patience > 0).then(|| word.reserve(limit, now_ns, patience));
             reserved
                 .flatten()
-                .ok_or_else(|| limit.wait_ns(word.peek(now_ns)))
+                .ok_or_else(|| limit.wait_ns(word.peek(limit, now_ns)))
         });
         (!passes).then_some(Take::ContractRate)
     }
@@ -259,5 +259,5 @@ fn rate(
     let reserved = (patience > 0).then(|| slot.reserve(mode, limit, now_ns, patience));
     reserved
         .flatten()
-        .ok_or_else(|| limit.wait_ns(slot.peek(mode, now_ns)))
+        .ok_or_else(|| limit.wait_ns(slot.peek(mode, limit, now_ns)))
 }

@@ -139,7 +139,7 @@ impl Loader {
                 return false;
             }
             let announce = |rulebook: &Rulebook| self.telemetry.announce(rulebook);
-            registry.swap_under(parts, Some(ceiling), announce);
+            registry.swap_under(parts, Some(ceiling), clock::now(), announce);
             true
         });
         self.watch.loaded(sources, stamp);
