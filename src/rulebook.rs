@@ -8,7 +8,7 @@ mod registry;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::contract::{Catalogue, Contract};
+use crate::contract::{Catalogue, Contract, Throttle};
 use crate::observation::{Board, Limit, RouteState, Signals, Standing};
 use crate::policy::rules::Rules;
 use crate::risk;
@@ -58,8 +58,8 @@ impl ClientLimits {
             .client_burst
             .map(|burst| NonZeroU32::new(times(burst.get())).unwrap_or(burst));
         Some(Self {
-            own: share(rate, terms.client_burst, instances),
-            address: share(address_rate, address_burst, instances),
+            own: share(rate, terms.client_burst, instances).with_wait(wait_ns(contract)),
+            address: share(address_rate, address_burst, instances).with_wait(wait_ns(contract)),
         })
     }
 
@@ -71,6 +71,14 @@ impl ClientLimits {
             && signals.standing == Standing::Contracted
             && signals.client_over
             && self.own.wait_ns(signals.client_tat_ns) == 0
+    }
+}
+
+/// How far ahead a request over a limit may take its turn.
+fn wait_ns(contract: &Contract) -> u64 {
+    match contract.terms().throttle {
+        Throttle::Reject => 0,
+        Throttle::Delay { wait_max, .. } => wait_max.as_nanos(),
     }
 }
 
@@ -112,15 +120,33 @@ impl Rulebook {
     pub fn for_instances(serial: u32, parts: RulebookParts, instances: NonZeroU32) -> Self {
         let names = parts.catalogue.contracts().iter();
         let board = Board::new(names.map(|c| c.id().as_str()), parts.workers);
-        Self::on_board(serial, parts, board, instances)
+        let first = Self::on_board(serial, parts, board, instances);
+        // Nothing is used up yet, at no time.
+        first.limit_rates(0);
+        first
     }
 
-    /// The rulebook that follows this one: contracts that stay keep their state.
+    /// The rulebook that follows this one: contracts that stay keep their state. Before it is put
+    /// in force, [`Rulebook::limit_rates`].
     #[must_use]
     pub fn successor(&self, serial: u32, parts: RulebookParts) -> Self {
         let names = parts.catalogue.contracts().iter();
         let board = self.board.successor(names.map(|c| c.id().as_str()));
         Self::on_board(serial, parts, board, self.instances)
+    }
+
+    /// What was used up of the rate limits counts under those of this rulebook from now on: as
+    /// many requests as before, at most all of them. Requests of the rulebook before it that ask at
+    /// this very instant count in its measure; the words are whole again within one burst.
+    pub fn limit_rates(&self, now_ns: u64) {
+        for route in 0..self.board.routes() {
+            let limit = if route == self.board.unmatched() {
+                Some(&self.unknown_limit)
+            } else {
+                self.limit_of(route)
+            };
+            self.route(route).limit_rate(limit, now_ns);
+        }
     }
 
     /// The same content under another tier. It stands on the same board.
@@ -146,7 +172,7 @@ impl Rulebook {
         let limit_of = |contract: &Contract| {
             let terms = contract.terms();
             let rate = terms.rate_limit?;
-            Some(share(rate, terms.burst, instances))
+            Some(share(rate, terms.burst, instances).with_wait(wait_ns(contract)))
         };
         let client_limits = |contract: &Contract| ClientLimits::of(contract, instances);
         Self {

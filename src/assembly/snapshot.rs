@@ -222,6 +222,9 @@ struct RouteFile {
     circuits: [Option<CircuitFile>; 2],
     #[serde(skip_serializing_if = "is_default")]
     rate_tat_ns: [u64; 2],
+    /// 0 in files of earlier versions.
+    #[serde(skip_serializing_if = "is_default")]
+    rate_period_ns: u64,
 }
 
 #[derive(Serialize, Deserialize, PartialEq)]
@@ -284,6 +287,7 @@ impl From<&RouteSnapshot> for RouteFile {
             current: burn.current.map(pair),
             circuits: route.circuits.map(|circuit| circuit.map(CircuitFile::from)),
             rate_tat_ns: route.rate_tat_ns,
+            rate_period_ns: route.rate_period_ns,
         }
     }
 }
@@ -370,6 +374,7 @@ impl TryFrom<RouteFile> for RouteSnapshot {
             },
             circuits: file.circuits.map(|circuit| circuit.map(SavedCircuit::from)),
             rate_tat_ns: file.rate_tat_ns,
+            rate_period_ns: file.rate_period_ns,
         })
     }
 }
@@ -448,6 +453,7 @@ mod tests {
                         }),
                     ],
                     rate_tat_ns: [0, 1_500_000_000],
+                    rate_period_ns: 1_000_000_000,
                 },
             ],
         }

@@ -88,8 +88,17 @@ pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
 /// # Errors
 /// All findings of all files, warnings included, sorted by place; at least one is an error.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    load_beside(path, None)
+}
+
+/// The same for a process that runs these upstreams (`None`: all of the files): a contract that
+/// names another one is a fault.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_beside(path: &Path, running: Option<&[&str]>) -> Result<Loaded, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let loaded = load_into(path, &mut found);
+    let loaded = load_into(path, running, &mut found);
     found.sort();
     found.dedup();
     match loaded {
@@ -101,7 +110,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     }
 }
 
-fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
+fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
     // Taken before the files are read: what changes meanwhile will be seen as a change.
     let first = Stamp::of_file(path);
     let main = load_main(path, found)?;
@@ -118,7 +127,7 @@ fn load_into(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
         .iter()
         .map(|source| Sheet::new(&source.name, &source.text))
         .collect();
-    let catalogue = load_catalogue(&main, &mut sheets);
+    let catalogue = load_catalogue(&main, running, &mut sheets);
     found.extend(sheets.into_iter().flat_map(Sheet::into_findings));
     let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty);
     if is_empty && error_count(found) == 0 {
@@ -210,10 +219,15 @@ fn read_sources(main: &Main, found: &mut Vec<Diagnostic>) -> Vec<Source> {
 /// A draft and the number of its file.
 type Filed = (usize, Draft);
 
-fn load_catalogue(main: &Main, sheets: &mut [Sheet<'_>]) -> Option<Catalogue> {
+fn load_catalogue(
+    main: &Main,
+    running: Option<&[&str]>,
+    sheets: &mut [Sheet<'_>],
+) -> Option<Catalogue> {
     let upstreams: Vec<&str> = main.upstreams.iter().map(|name| &**name).collect();
     let around = Surroundings {
         upstreams: &upstreams,
+        running,
         has_default_upstream: main.has_default_upstream,
         is_known: !upstreams.is_empty(),
         tier: main.tier,

@@ -74,6 +74,8 @@ const CONTRACT_KEYS: Keys = Keys {
 pub struct Surroundings<'a> {
     /// The names of the upstreams.
     pub upstreams: &'a [&'a str],
+    /// The names of those that the process runs, which only a restart changes; `None` = all.
+    pub running: Option<&'a [&'a str]>,
     /// Whether traffic without a named upstream has one.
     pub has_default_upstream: bool,
     /// Whether the upstreams are known; when their own file was faulty, nothing is said.
@@ -210,6 +212,15 @@ fn known_upstream(
     if around.is_known && !around.upstreams.contains(&name) {
         let message = format!("there is no upstream '{name}'");
         let remedy = format!("the upstreams are: {}", around.upstreams.join(", "));
+        sheet.error_with(node.place, Code::UnknownUpstream, message, remedy);
+        return None;
+    }
+    if around
+        .running
+        .is_some_and(|running| !running.contains(&name))
+    {
+        let message = format!("the upstream '{name}' is new, and this process does not run it");
+        let remedy = "restart the gateway: new upstreams take a restart".to_owned();
         sheet.error_with(node.place, Code::UnknownUpstream, message, remedy);
         return None;
     }

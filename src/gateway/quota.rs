@@ -104,7 +104,7 @@ pub(super) fn quotas(rulebook: &Rulebook, admission: &Admission, at: Moment) -> 
             let tat_ns = match signals.take {
                 Take::NotAsked | Take::ClientRate if !used => {
                     let word = rulebook.route(route).rate(Mode::Real);
-                    word.peek(at.monotonic_ns)
+                    word.peek(limit, at.monotonic_ns)
                 }
                 _ => signals.contract_tat_ns,
             };

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::observation::retry::RetryTable;
-use crate::observation::{ClientKey, GcraWord, Mode};
+use crate::observation::{ClientKey, GcraWord, Limit, Mode};
 
 /// Slots of the table.
 pub const CLIENT_SLOTS: usize = 1 << 16;
@@ -103,8 +103,8 @@ const fn mix(client: u64, salt: u64) -> u64 {
 impl ClientSlot {
     /// The client's own limit: TAT minus now, nanoseconds.
     #[must_use]
-    pub fn peek(&self, mode: Mode, now_ns: u64) -> i64 {
-        self.rate(mode).peek(now_ns)
+    pub fn peek(&self, mode: Mode, limit: &Limit, now_ns: u64) -> i64 {
+        self.rate(mode).peek(limit, now_ns)
     }
 
     /// The word of the client's own limit. Who takes from it says so with [`ClientSlot::keep`].
@@ -115,8 +115,8 @@ impl ClientSlot {
     }
 
     /// Stays the client's for as long as its limit tells it from a new one.
-    pub fn keep(&self, mode: Mode, now_ns: u64) {
-        self.keep_until(now_ns.saturating_add_signed(self.peek(mode, now_ns)));
+    pub fn keep(&self, mode: Mode, limit: &Limit, now_ns: u64) {
+        self.keep_until(now_ns.saturating_add_signed(self.peek(mode, limit, now_ns)));
     }
 
     /// The client's refusals in this wall-clock minute.
@@ -208,7 +208,7 @@ mod tests {
     fn take(slot: &ClientSlot, limit: &Limit, now: u64) -> bool {
         let taken = slot.rate(Mode::Real).take(limit, now);
         if taken {
-            slot.keep(Mode::Real, now);
+            slot.keep(Mode::Real, limit, now);
         }
         taken
     }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 use siphasher::sip::SipHasher24;
 
-use crate::observation::{Circuit, ClientKey, ClientSlot, GcraWord, RouteShared, RouteTotals};
+use crate::observation::{
+    Circuit, ClientKey, ClientSlot, GcraWord, Limit, RouteShared, RouteTotals,
+};
 
 /// Which set of limit words a request counts in.
 ///
@@ -48,6 +50,14 @@ struct Places {
     crowded_until_ns: AtomicU64,
 }
 
+/// The words of the contract's rate limit.
+#[derive(Debug, Default)]
+struct Rate {
+    words: [GcraWord; 2],
+    /// The period of the limit that they were last counted under, nanoseconds; 0 before the first.
+    period_ns: AtomicU64,
+}
+
 /// 40 bits of a word are a client's, 24 a time in units of 2^26 ns, 67 ms.
 const TIME_MASK: u64 = 0x00ff_ffff;
 const TIME_UNIT_SHIFT: u32 = 26;
@@ -62,7 +72,7 @@ pub struct RouteState {
     last_dry: AtomicBool,
     published: CachePadded<RouteShared>,
     places: CachePadded<Places>,
-    rate: CachePadded<[GcraWord; 2]>,
+    rate: CachePadded<Rate>,
     circuits: CachePadded<[Circuit; 2]>,
     overflow: [ClientSlot; 2],
     totals: Box<[CachePadded<RouteTotals>]>,
@@ -159,7 +169,53 @@ impl RouteState {
     #[must_use]
     #[inline]
     pub fn rate(&self, mode: Mode) -> &GcraWord {
-        mode.of(&self.rate)
+        mode.of(&self.rate.words)
+    }
+
+    /// What was used up counts under this limit from now on. Without a limit it stays what it is
+    /// until there is one again.
+    pub fn limit_rate(&self, limit: Option<&Limit>, now_ns: u64) {
+        let Some(limit) = limit else { return };
+        let before = self
+            .rate
+            .period_ns
+            .swap(limit.period_ns(), Ordering::Relaxed);
+        if before != 0 {
+            for word in &self.rate.words {
+                word.rescale(before, limit, now_ns);
+            }
+        }
+    }
+
+    /// The period of the limit that its rate words are counted under, nanoseconds; 0 = none yet.
+    #[must_use]
+    pub(super) fn rate_period_ns(&self) -> u64 {
+        self.rate.period_ns.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the rate words of an earlier process, so far ahead under this period (0 where
+    /// nobody knows: then they are taken as they are), at most `furthest_ns` under the present one.
+    pub(super) fn restore_rate(
+        &self,
+        ahead_ns: [u64; 2],
+        period_ns: u64,
+        furthest_ns: u64,
+        now_ns: u64,
+    ) {
+        let current = self.rate_period_ns();
+        for (word, ahead_ns) in self.rate.words.iter().zip(ahead_ns) {
+            let measured = if period_ns == 0 || current == 0 {
+                ahead_ns
+            } else {
+                let wide = u128::from(ahead_ns) * u128::from(current);
+                let wide = wide.div_ceil(u128::from(period_ns));
+                u64::try_from(wide).unwrap_or(u64::MAX)
+            };
+            word.restore(measured.min(furthest_ns), now_ns);
+        }
+        if current == 0 {
+            self.rate.period_ns.store(period_ns, Ordering::Relaxed);
+        }
     }
 
     /// The circuit.

@@ -33,6 +33,8 @@ pub struct RouteSnapshot {
     /// Theoretical arrival time of its rate limit minus the instant, dry and real, nanoseconds; 0
     /// where it was in the past.
     pub rate_tat_ns: [u64; 2],
+    /// The period of that rate limit, nanoseconds; 0 where nothing was used up.
+    pub rate_period_ns: u64,
 }
 
 impl RouteSnapshot {

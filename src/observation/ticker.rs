@@ -368,11 +368,14 @@ fn note_changes(
 
 fn saved_words(state: &RouteState, now_ns: u64) -> RouteSnapshot {
     let circuit = |mode| Some(state.circuit(mode).saved(now_ns)).filter(|saved| saved.epoch > 0);
-    let tat_ns = |mode| u64::try_from(state.rate(mode).peek(now_ns)).unwrap_or(0);
+    let tat_ns = |mode| u64::try_from(state.rate(mode).ahead(now_ns)).unwrap_or(0);
+    let rate_tat_ns = [tat_ns(Mode::Dry), tat_ns(Mode::Real)];
+    let is_used = rate_tat_ns != [0, 0];
     RouteSnapshot {
         contract: state.name().into(),
         circuits: [circuit(Mode::Dry), circuit(Mode::Real)],
-        rate_tat_ns: [tat_ns(Mode::Dry), tat_ns(Mode::Real)],
+        rate_tat_ns,
+        rate_period_ns: if is_used { state.rate_period_ns() } else { 0 },
         ..RouteSnapshot::default()
     }
 }
@@ -383,17 +386,18 @@ fn restore_words(
     furthest_ns: u64,
     (age_us, now_ns): (u64, u64),
 ) {
-    let words = saved.circuits.iter().zip(saved.rate_tat_ns);
-    for (mode, (circuit, tat_ns)) in [Mode::Dry, Mode::Real].into_iter().zip(words) {
+    for (mode, circuit) in [Mode::Dry, Mode::Real].into_iter().zip(&saved.circuits) {
         if let Some(circuit) = circuit {
             state
                 .circuit(mode)
                 .restore(*circuit, age_us / 1_000, now_ns);
         }
-        let ahead_ns = tat_ns.saturating_sub(age_us.saturating_mul(1_000));
-        let ahead_ns = ahead_ns.min(furthest_ns);
-        state.rate(mode).restore(ahead_ns, now_ns);
     }
+    let age_ns = age_us.saturating_mul(1_000);
+    let ahead_ns = saved
+        .rate_tat_ns
+        .map(|tat_ns| tat_ns.saturating_sub(age_ns));
+    state.restore_rate(ahead_ns, saved.rate_period_ns, furthest_ns, now_ns);
 }
 
 #[cfg(test)]
@@ -698,7 +702,7 @@ mod tests {
         assert_eq!((circuit.state, circuit.epoch), (CircuitState::Open, 1));
         assert!(circuit.wait_ns > 59_000_000_000, "{circuit:?}");
         assert!(!state.rate(Mode::Real).take(&limit, then.monotonic_ns));
-        assert_eq!(state.rate(Mode::Real).peek(then.monotonic_ns), 500_000_000);
+        assert_eq!(state.rate(Mode::Real).ahead(then.monotonic_ns), 500_000_000);
         ticker.tick(&board, then, &Bands::default(), |_, state, _| TickVerdict {
             circuit: state.circuit(Mode::Real).read(then.monotonic_ns),
             ..TickVerdict::default()
@@ -746,7 +750,7 @@ mod tests {
             let mut ticker = Ticker::default();
             ticker.restore(&board, &snapshot, at(0), |_| burst.map(limit));
             let rate = board.route(0).expect("there").rate(Mode::Real);
-            assert_eq!(rate.peek(0), ahead_ns, "{burst:?}");
+            assert_eq!(rate.ahead(0), ahead_ns, "{burst:?}");
         }
     }
 

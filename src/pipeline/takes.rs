@@ -42,11 +42,14 @@ pub(super) fn peek(site: &Site<'_>, signals: &mut Signals) {
         return;
     };
     let slot = site.client_slot();
-    signals.client_tat_ns = slot.peek(site.mode, now_ns);
+    signals.client_tat_ns = slot.peek(site.mode, &limits.own, now_ns);
     signals.client_refusals = slot.refusals(site.mode, minute(site));
     signals.client_over = limits.own.wait_ns(signals.client_tat_ns) > 0;
     if let Some(behind) = site.address_slot()
-        && limits.address.wait_ns(behind.peek(site.mode, now_ns)) > 0
+        && limits
+            .address
+            .wait_ns(behind.peek(site.mode, &limits.address, now_ns))
+            > 0
     {
         // Whoever changes names is refused as the address, so it is the address that insists.
         let refusals = behind.refusals(site.mode, minute(site));
@@ -157,7 +160,7 @@ impl<'a> Asking<'a> {
             return Ok(());
         };
         let word = site.route.rate(site.mode);
-        signals.contract_tat_ns = word.peek(self.now_ns);
+        signals.contract_tat_ns = word.peek(limit, self.now_ns);
         self.rate(2, Take::ContractRate, word, limit)
     }
 
@@ -262,12 +265,12 @@ impl<'a> Asking<'a> {
     /// their address or their contract allows must not fill the table.
     fn keep_slots(&self) {
         let site = self.site;
-        if self.clients.is_none() {
+        let Some(limits) = self.clients else {
             return;
-        }
+        };
         if let Some(behind) = site.address_slot() {
-            behind.keep(site.mode, self.now_ns);
+            behind.keep(site.mode, &limits.address, self.now_ns);
         }
-        site.client_slot().keep(site.mode, self.now_ns);
+        site.client_slot().keep(site.mode, &limits.own, self.now_ns);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use super::{Rulebook, RulebookParts};
-use crate::units::Tier;
+use crate::units::{Moment, Tier};
 
 /// All rulebooks of this process that something may still name.
 #[derive(Debug)]
@@ -83,9 +83,10 @@ impl Registry {
         kept.get(place.ok()?).cloned()
     }
 
-    /// Puts another rulebook in force. The number of workers stays what it was.
-    pub fn swap(&self, parts: RulebookParts) -> Arc<Rulebook> {
-        self.swap_under(parts, None, |_| {})
+    /// Puts another rulebook in force at this instant, on the clock of the requests. The number of
+    /// workers stays what it was.
+    pub fn swap(&self, parts: RulebookParts, now: Moment) -> Arc<Rulebook> {
+        self.swap_under(parts, None, now, |_| {})
     }
 
     /// The same, together with what the kill switch allows from now on (`None`: what it allowed so
@@ -94,6 +95,7 @@ impl Registry {
         &self,
         mut parts: RulebookParts,
         ceiling: Option<Tier>,
+        now: Moment,
         announce: impl FnOnce(&Rulebook),
     ) -> Arc<Rulebook> {
         let mut tiers = self.tiers();
@@ -105,6 +107,7 @@ impl Registry {
         let active = self.active.load_full();
         let next = active.successor(active.serial().wrapping_add(1), parts);
         announce(&next);
+        next.limit_rates(now.monotonic_ns);
         self.activate(next)
     }
 

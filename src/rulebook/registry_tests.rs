@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::{Registry, Rulebook, RulebookParts};
 use crate::contract::{Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms};
+use crate::observation::Mode;
 use crate::policy::rules::Rules;
-use crate::units::{PerMinute, Tier};
+use crate::units::{Moment, PerMinute, Tier};
 
 fn parts(ids: &[&str], tier: Tier, terms: &Terms) -> RulebookParts {
     let contract = |id: &&str| {
@@ -33,7 +34,7 @@ fn plain(ids: &[&str]) -> RulebookParts {
 fn an_older_rulebook_is_found_until_it_is_forgotten() {
     let registry = Registry::new(plain(&["a"]));
     let held = registry.active().load_full();
-    let next = registry.swap(plain(&["a", "b"]));
+    let next = registry.swap(plain(&["a", "b"]), Moment::default());
     assert_eq!((held.serial(), next.serial()), (0, 1));
     assert_eq!(registry.active().load().serial(), 1);
     assert!(registry.unused().is_empty(), "somebody works under it");
@@ -53,7 +54,7 @@ fn one_held_for_long_keeps_no_other_one() {
     let registry = Registry::new(plain(&["a"]));
     let held = registry.active().load_full();
     for _ in 0..1_000 {
-        registry.swap(plain(&["a"]));
+        registry.swap(plain(&["a"]), Moment::default());
         for serial in registry.unused() {
             registry.forget(serial);
         }
@@ -76,7 +77,7 @@ fn the_kill_switch_holds_against_every_swap() {
         "the same state"
     );
     assert_eq!(lowered.digest_hex(), before.digest_hex());
-    let swapped = registry.swap(plain(&["b"]));
+    let swapped = registry.swap(plain(&["b"]), Moment::default());
     assert_eq!(swapped.tier(), Tier::ObserveOnly);
     let same = registry.set_ceiling(Tier::ObserveOnly);
     assert_eq!(same.serial(), swapped.serial(), "nothing changed");
@@ -95,7 +96,7 @@ fn the_kill_switch_holds_against_every_swap() {
 fn marks_of_an_older_rulebook_reach_the_active_board() {
     let registry = Registry::new(plain(&["a", "b"]));
     let older = registry.active().load_full();
-    let active = registry.swap(plain(&["b"]));
+    let active = registry.swap(plain(&["b"]), Moment::default());
     older.board().touch(0, 1).expect("b is route 1");
     registry.hand_marks_on();
     let mut ticker = crate::observation::Ticker::default();
@@ -139,6 +140,49 @@ fn instances_share_the_limits_of_rate() {
             assert_eq!(rulebook.unknown_limit().period_ns(), want, "{instances}");
             // Also those of the rulebooks to come.
             rulebook = rulebook.successor(1, self::parts(&["a"], Tier::Control, &terms));
+        }
+    }
+}
+
+#[test]
+fn what_is_used_up_counts_under_the_new_limits() {
+    // R073
+    let terms = |rpm: u32, burst| Terms {
+        rate_limit: PerMinute::new(rpm),
+        burst: NonZeroU32::new(burst),
+        ..Terms::default()
+    };
+    let now = Moment {
+        monotonic_ns: 700_000_000_000,
+        ..Moment::default()
+    };
+    // The limits one after the other, how many are taken under the first, and what the last leaves.
+    type Limits = &'static [(u32, u32)];
+    let table: [(Limits, u64, u64); 6] = [
+        (&[(1, 60), (6_000, 600)], 30, 570),
+        (&[(60, 10), (6, 10)], 10, 0),
+        (&[(60, 10), (6, 10)], 4, 6),
+        (&[(60, 10), (0, 0), (6, 10)], 10, 0),
+        (&[(60, 10), (6, 10), (60, 10)], 4, 6),
+        (&[(0, 0), (6, 10)], 0, 10),
+    ];
+    for (limits, taken, left) in table {
+        let of = |(rpm, burst)| parts(&["a"], Tier::Control, &terms(rpm, burst));
+        let (first, then) = limits.split_first().expect("a first one");
+        let registry = Registry::new(of(*first));
+        for mode in [Mode::Dry, Mode::Real] {
+            let active = registry.active().load();
+            let word = active.route(0).rate(mode);
+            assert!((0..taken).all(|_| word.take(active.limit_of(0).unwrap(), now.monotonic_ns)));
+        }
+        for next in then {
+            registry.swap(of(*next), now);
+        }
+        let active = registry.active().load();
+        let limit = active.limit_of(0).expect("it has one");
+        for mode in [Mode::Dry, Mode::Real] {
+            let tat_ns = active.route(0).rate(mode).peek(limit, now.monotonic_ns);
+            assert_eq!(limit.remaining(tat_ns), left, "{limits:?} {mode:?}");
         }
     }
 }

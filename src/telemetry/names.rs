@@ -117,7 +117,7 @@ metrics! {
     LEDGER_OK = Gauge "tidegate_ledger_ok" [] "1 or 0",
         "1 while the ledger can be written.";
     BUNDLE_INFO = Gauge "tidegate_bundle_info" ["digest", "serial"] "1",
-        "Always 1; content digest and serial of the rules in force. Serial 0 = unsigned local files.";
+        "Always 1; content digest and serial of the rules in force, as the status tells them. A start has serial 0, each swap the next.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",
         "1 when the newest attempt to load the configuration succeeded.";
     RELOAD_SUCCEEDED = Gauge "tidegate_config_last_reload_success_timestamp_seconds" [] "seconds since 1970",

@@ -176,9 +176,8 @@ impl Telemetry {
     }
 
     fn write_state(&self, text: &mut Exposition, rulebook: &Rulebook) {
-        // Rules from local files carry no serial of a bundle.
-        let labels = [rulebook.digest_hex(), "0"];
-        text.sample(&names::BUNDLE_INFO, &labels, 1.0);
+        let serial = rulebook.serial().to_string();
+        text.sample(&names::BUNDLE_INFO, &[rulebook.digest_hex(), &serial], 1.0);
         self.reloads.write(text);
         for tier in Tier::ALL {
             let labels = [tier.name()];

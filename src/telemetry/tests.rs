@@ -12,7 +12,7 @@ use crate::policy::rules::Rules;
 use crate::rulebook::RulebookParts;
 use crate::telemetry::fixture::{arrival, content, contracts, known, registry, serve, telemetry};
 use crate::telemetry::{WorkerTally, names};
-use crate::units::{Millis, Tier};
+use crate::units::{Millis, Moment, Tier};
 
 fn ledger() -> Snapshot {
     Snapshot {
@@ -302,7 +302,9 @@ fn samples_stay_with_their_contract_when_the_rules_change() {
             default_upstream: "orders".into(),
             workers: 1,
         };
-        registry.swap_under(parts, None, |rulebook| telemetry.announce(rulebook))
+        registry.swap_under(parts, None, Moment::default(), |rulebook| {
+            telemetry.announce(rulebook)
+        })
     };
     let after = swap("status_v1");
     serve(&after, &worker, known(0), 700);

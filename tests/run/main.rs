@@ -17,6 +17,7 @@ mod observing;
 mod process;
 mod recording;
 mod reloading;
+mod reloading_limits;
 mod restarting;
 mod starting;
 mod stopping;

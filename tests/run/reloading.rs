@@ -193,7 +193,7 @@ fn what_takes_a_restart_is_named_and_the_rest_holds() {
     assert_eq!((status, &told["result"]), (422, &json!("refused")));
     let said = told["findings"][0]["message"].as_str().unwrap();
     assert!(
-        said.contains("'probe_v1'") && said.contains("'other'"),
+        said.contains("'other'") && said.contains("does not run"),
         "{said}"
     );
     let ran = verb(&installation, &process, &["reload"]);

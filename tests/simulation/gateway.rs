@@ -104,9 +104,10 @@ impl Gateway {
     }
 
     /// New contracts; what is under way ends under the old ones.
-    pub(crate) fn swap(&mut self, contracts: &[Contract]) {
+    pub(crate) fn swap(&mut self, contracts: &[Contract], now_us: u64) {
         let before = &self.era().rulebook;
         let era = Era::new(Some(before), contracts, &self.rules, self.tier);
+        era.rulebook.limit_rates(self.moment(now_us).monotonic_ns);
         self.eras.push(era);
     }
 

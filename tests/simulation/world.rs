@@ -125,7 +125,7 @@ impl World {
             }
             Happening::Swaps(number) => {
                 if let Some(gateway) = &mut self.gateway {
-                    gateway.swap(&self.scenario.swaps[number].1);
+                    gateway.swap(&self.scenario.swaps[number].1, now);
                 }
             }
             Happening::Begins(crowd) => self.begin(crowd, now),

@@ -1,6 +1,7 @@
 //! The thread that loads the files and puts them in force.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
@@ -9,7 +10,7 @@ use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Trigger};
 use crate::assembly::restart;
-use crate::config::{Loaded, Settings, load};
+use crate::config::{Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
@@ -73,35 +74,18 @@ impl Loader {
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
         let main = self.watch.main();
-        // A file that brings a reader down must not bring down those who will read the next one.
-        let loaded = catch_unwind(AssertUnwindSafe(|| load(main))).unwrap_or_else(|_| {
-            let message = "reading it ended in a panic, which is a fault of this program";
-            Err(vec![about(main, Code::Unreadable, message.to_owned())])
-        })?;
+        let loaded = guarded(main, || load(main))?;
         self.needs_restart = restart::needed(&self.settings, &loaded.settings);
-        let missing = self.missing_upstreams(&loaded);
-        if missing.is_empty() {
-            return Ok(loaded);
+        let running: Vec<&str> = self.settings.upstreams.iter().map(|u| &*u.name).collect();
+        if names_others(&loaded, &running) {
+            // Read once more, for the places of what names them.
+            return guarded(main, || load_beside(main, Some(&running)));
         }
-        Err(missing)
-    }
-
-    /// Contracts whose upstream this process does not have.
-    fn missing_upstreams(&self, loaded: &Loaded) -> Vec<Diagnostic> {
-        let runs = |name: &str| self.settings.upstreams.iter().any(|u| *u.name == *name);
-        let mut found = Vec::new();
-        for contract in loaded.catalogue.contracts() {
-            let named = [contract.upstream(), contract.divert_upstream()];
-            for upstream in named.into_iter().flatten().filter(|name| !runs(name)) {
-                let id = contract.id().as_str();
-                let message = format!(
-                    "contract '{id}' names the upstream '{upstream}', which this process does not \
-                     run; new upstreams take a restart"
-                );
-                found.push(about(self.watch.main(), Code::UnknownUpstream, message));
-            }
+        let active = self.shared.registry.active().load();
+        if loaded.catalogue.is_empty() && !active.catalogue().is_empty() {
+            return Err(vec![last_contract(&loaded.sources)]);
         }
-        found
+        Ok(loaded)
     }
 
     /// Puts in force what was loaded, where it is something else than what is.
@@ -139,7 +123,7 @@ impl Loader {
                 return false;
             }
             let announce = |rulebook: &Rulebook| self.telemetry.announce(rulebook);
-            registry.swap_under(parts, Some(ceiling), announce);
+            registry.swap_under(parts, Some(ceiling), clock::now(), announce);
             true
         });
         self.watch.loaded(sources, stamp);
@@ -173,5 +157,34 @@ impl Loader {
         drop(last);
         tell(&activation, active.catalogue().len());
         activation
+    }
+}
+
+/// A file that brings a reader down must not bring down those who will read the next one.
+fn guarded(
+    main: &Path,
+    read: impl FnOnce() -> Result<Loaded, Vec<Diagnostic>>,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let message = "reading it ended in a panic, which is a fault of this program";
+        Err(vec![about(main, Code::Unreadable, message.to_owned())])
+    })
+}
+
+/// Whether a contract names an upstream that is none of these.
+fn names_others(loaded: &Loaded, running: &[&str]) -> bool {
+    let contracts = loaded.catalogue.contracts().iter();
+    let named = contracts.flat_map(|contract| [contract.upstream(), contract.divert_upstream()]);
+    named.flatten().any(|name| !running.contains(&name))
+}
+
+/// A folder that was emptied, or not mounted, is no wish to turn everything away and to forget
+/// the state of all contracts.
+fn last_contract(sources: &Sources) -> Diagnostic {
+    let folder = sources.contracts.as_ref().unwrap_or(&sources.main);
+    let message = "no contract is left, and a reload does not take the last one".to_owned();
+    Diagnostic {
+        remedy: "leave one contract, or restart the gateway to run without any".to_owned(),
+        ..about(folder, Code::NoContracts, message)
     }
 }
