@@ -340,10 +340,10 @@ fn many_reloads_keep_memory_flat() {
             .parse::<u64>()
             .unwrap()
     };
-    // A hundred contracts, so that one rulebook too many would weigh.
+    // Many contracts: kept rulebooks would weigh 40 MiB, far more than what a busy allocator keeps.
     let contracts = |number: u32| {
         let mut text = version(number % 2);
-        for extra in 0..100 {
+        for extra in 0..250 {
             text += &format!("  - {{id: x{extra}, owner: me, endpoint: \"GET /x{extra}\"}}\n");
         }
         text
@@ -364,7 +364,7 @@ fn many_reloads_keep_memory_flat() {
     let grown = resident_kib().saturating_sub(after_warming_up);
     assert!(load.end().len() > 100);
     println!("{grown} KiB more after 200 reloads");
-    assert!(grown < 8 * 1_024, "{grown} KiB more after 200 reloads");
+    assert!(grown < 16 * 1_024, "{grown} KiB more after 200 reloads");
     eventually("older rules to be forgotten", || {
         process.status()["rulebooks_kept"].as_u64().unwrap() <= 2
     });
