@@ -1,6 +1,6 @@
 //! Which answer a refusal gets. The statuses and bodies themselves are in `respond`.
 //!
-//! Invariant: [`answer`] and [`status`] go by the same [`Kind`], so a simulation tells the status
+//! Invariant: `course` and [`status`] go by the same `Kind`, so a simulation tells the status
 //! that a client would get.
 
 use std::borrow::Cow;

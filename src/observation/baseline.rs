@@ -22,7 +22,7 @@ pub(super) struct Baseline {
     p95_1024: u64,
 }
 
-/// [`Baseline`] in a snapshot.
+/// `Baseline` in a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BaselineSnapshot {
     /// Tails of the healthy minutes so far, microseconds; empty once the baseline is known.

@@ -168,7 +168,7 @@ pub(super) struct BurnWindows {
     hours: Ring<HOUR_BUCKETS>,
 }
 
-/// [`BurnWindows`] in a snapshot: closed buckets newest first, and the current ones.
+/// `BurnWindows` in a snapshot: closed buckets newest first, and the current ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BurnSnapshot {
     /// Whole minutes that were observed.
