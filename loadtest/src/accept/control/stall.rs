@@ -98,9 +98,10 @@ pub(super) fn both(context: &Context) -> anyhow::Result<Verdict> {
     let by_second =
         |outcome: &Outcome| -> Vec<u64> { outcome.seconds.iter().map(|s| s.good).collect() };
     let figure = format!(
-        "{PER_SECOND} a second, stalled from second {before} to {stalled}; CONTROL: {} % before, well again {again:?} s after it, {} % in the last 3 of {WELL_WITHIN} s, \
+        "{PER_SECOND} a second, stalled from second {before} to {stalled}; CONTROL: {} % before, well again {} s after it, {} % in the last 3 of {WELL_WITHIN} s, \
          statuses {:?}; without tidegate: {} % before, {} % in the same 3 s; good answers by second: CONTROL {:?}, without {:?}",
         sound[0],
+        again.map_or("never".to_owned(), |seconds| seconds.to_string()),
         late[0],
         governed.statuses,
         sound[1],

@@ -141,10 +141,11 @@ pub(super) fn apart(context: &Context) -> anyhow::Result<Verdict> {
         && controlled.records.len() == count
         && ENFORCED.iter().all(|status| enforced.contains(status));
     let figure = format!(
-        "{count} requests; observed: {} changed on the wire {}; the first enforced is number {first:?}; \
+        "{count} requests; observed: {} changed on the wire {}; the first enforced is number {}; \
          decided otherwise {differing:?}; {} records, {incomplete} without recommended, allowed and taken; enforced {enforced:?}",
         changed.len(),
         changed.first().cloned().unwrap_or_default(),
+        first.map_or("none".to_owned(), |first| first.to_string()),
         all().count(),
     );
     Ok(Verdict::new(pass, figure))
