@@ -1,24 +1,32 @@
 //! The way of a request through all stages: [`admit`] before the upstream, [`complete`] after it.
 //!
-//! This is the only file that names every stage. It has no clock, no socket and no file: the
-//! gateway calls it with real time, the simulation with virtual time, and [`judge`] alone is what
+//! This file and its parts alone name every stage. They have no clock, no socket and no file: the
+//! gateway calls them with real time, the simulation with virtual time, and [`judge`] alone is what
 //! a replay calls with the inputs of a record.
 
+mod ending;
+mod observing;
+mod resting;
 mod takes;
 
-use crate::contract::{Contract, Pairing, Quarantine, Terms, Throttle};
+use crate::contract::{Pairing, Quarantine, Terms};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    ALL_ORDINARY_BP, ALWAYS_KNOWN, Arrival, Backoff, Circuit, CircuitReading, CircuitState,
-    ClientSlot, Completion, Ending, Lateness, Mode, Offered, RequestKey, RetryKind, RouteShared,
-    RouteState, SLOW_START_MAX_BP, Share, ShortView, Signals, Standing, Take, TickVerdict, Ticker,
+    Arrival, ClientSlot, Mode, Offered, RequestKey, RetryKind, RouteState, Signals, Standing, Take,
 };
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
-use crate::units::{Action, BasisPoints, Factor, Moment, Tier};
+use crate::units::{Action, Tier};
+use observing::{at_rest, observe};
 use takes::Taken;
+
+pub use ending::{
+    abandon, complete, ends_at_head, head_came, note_overdue, note_overdue_ended, overdue_at,
+    probe_fails_at, turn_came, watch_overdue,
+};
+pub use resting::{mode_at_rest, signals_at_rest, tick};
 
 /// The classes of requests, lowest first.
 const CLASS_RETRY: u8 = 0;
@@ -307,302 +315,6 @@ fn draw(site: &Site<'_>, signals: &mut Signals) {
     }
 }
 
-/// From when on a request sent at `sent_at` is overdue, on the monotonic clock.
-#[must_use]
-pub const fn overdue_at(terms: &Terms, sent_at: Moment) -> u64 {
-    sent_at.monotonic_ns + terms.max_latency.as_nanos()
-}
-
-/// A request that waited for its turn is sent on: another one may wait.
-pub fn turn_came(rulebook: &Rulebook, admission: &mut Admission) {
-    if std::mem::take(&mut admission.holds.held) {
-        rulebook.route(admission.route).release_held();
-    }
-}
-
-/// Whether the promised time ends at the response head: of a stream, or of another protocol.
-#[must_use]
-pub fn ends_at_head(terms: Option<&Terms>, upstream_status: u16) -> bool {
-    const SWITCHING_PROTOCOLS: u16 = 101;
-    upstream_status == SWITCHING_PROTOCOLS || terms.is_some_and(|terms| terms.stream)
-}
-
-/// The response head of a forwarded request came. A probe whose time ends there is judged now: its
-/// body may run for hours, and no other probe would get its place.
-pub fn head_came(
-    rulebook: &Rulebook,
-    admission: &mut Admission,
-    overdue_at_ns: u64,
-    upstream_status: u16,
-    at: Moment,
-) {
-    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
-    if !admission.holds.probe || !ends_at_head(terms, upstream_status) {
-        return;
-    }
-    let head = Completion {
-        at,
-        status: upstream_status,
-        upstream_status,
-        latency_us: 0,
-        ending: Ending::Answered,
-    };
-    if head.speaks_about_route() {
-        let fails_at_ns = probe_fails_at(rulebook, admission, overdue_at_ns);
-        let late = fails_at_ns.is_some_and(|fails_at_ns| fails_at_ns < at.monotonic_ns);
-        judge_probe(rulebook, admission, head.is_failure() || late, at);
-    }
-}
-
-/// Looks after an overdue request without a response head: a probe that stays without one for as
-/// long again has failed. The time of a body, or of a turn, is none of the upstream's, so the
-/// caller tells from when on the request is overdue.
-pub fn watch_overdue(
-    rulebook: &Rulebook,
-    admission: &mut Admission,
-    overdue_at_ns: u64,
-    now: Moment,
-) {
-    let fails_at_ns = probe_fails_at(rulebook, admission, overdue_at_ns);
-    if fails_at_ns.is_some_and(|fails_at_ns| fails_at_ns < now.monotonic_ns) {
-        judge_probe(rulebook, admission, true, now);
-    }
-}
-
-/// When a probe that is overdue from `overdue_at_ns` on has failed, on the monotonic clock: twice
-/// the promised time after the upstream's time began. `None` where the request is no probe, or one
-/// that has been judged.
-#[must_use]
-pub fn probe_fails_at(
-    rulebook: &Rulebook,
-    admission: &Admission,
-    overdue_at_ns: u64,
-) -> Option<u64> {
-    if !admission.holds.probe {
-        return None;
-    }
-    let terms = rulebook.contract_of(admission.route)?.terms();
-    Some(overdue_at_ns.saturating_add(terms.max_latency.as_nanos()))
-}
-
-fn judge_probe(rulebook: &Rulebook, admission: &mut Admission, failed: bool, at: Moment) {
-    admission.holds.probe = false;
-    let circuit = rulebook.route(admission.route).circuit(admission.mode);
-    let backoff = backoff(rulebook.rules());
-    circuit.probe_ended(admission.epoch, failed, at.monotonic_ns, backoff);
-}
-
-/// Ends a request: counts its outcome and gives back what it held.
-pub fn complete(
-    rulebook: &Rulebook,
-    worker: usize,
-    admission: &Admission,
-    lateness: Lateness,
-    completion: &Completion,
-) {
-    let now_ns = completion.at.monotonic_ns;
-    let route = rulebook.route(admission.route);
-    let circuit = route.circuit(admission.mode);
-    // What comes again now is a retry. A refusal of ours does not make it one: else refusing
-    // retries would make every later request a retry, and nobody would ever get through again.
-    let silent = lateness == Lateness::Overdue;
-    let lost_patience = silent && completion.ending == Ending::ClientAbort;
-    if admission.is_forwarded() && (completion.is_failure() || lost_patience) {
-        let retries = rulebook.board().clients().retries();
-        retries.note(admission.request, now_ns);
-    } else if admission.signals.retry == RetryKind::Seen && completion.is_success() {
-        let retries = rulebook.board().clients().retries();
-        retries.forget(admission.request, now_ns);
-    }
-    // What another upstream does, or did before the circuit opened, says nothing about the route.
-    // Nor does a refusal: whatever it may hold it gives back.
-    if !admission.is_forwarded()
-        || !completion.speaks_about_route()
-        || admission.way == Way::Divert
-        || circuit.read(now_ns).epoch != admission.epoch
-    {
-        return abandon(rulebook, worker, admission, lateness);
-    }
-    release_places(route, admission);
-    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
-    let slow = terms.is_some_and(|terms| completion.latency_us > terms.max_latency.as_micros());
-    if let Some(totals) = rulebook.board().touch(worker, admission.route) {
-        let (failed, was_overdue) = (completion.is_failure(), lateness.was_overdue());
-        totals.note_outcome(completion.latency_us, slow, failed, was_overdue);
-        if lateness == Lateness::Overdue {
-            totals.note_overdue_ended();
-        }
-    }
-    if let Some(terms) = terms {
-        tell_circuit(rulebook.rules(), circuit, terms, admission, completion);
-    }
-}
-
-fn tell_circuit(
-    rules: &Rules,
-    circuit: &Circuit,
-    terms: &Terms,
-    admission: &Admission,
-    completion: &Completion,
-) {
-    let (now_ns, epoch) = (completion.at.monotonic_ns, admission.epoch);
-    let backoff = backoff(rules);
-    if admission.holds.probe {
-        let late = completion.latency_us > terms.max_latency.as_micros().saturating_mul(2);
-        return circuit.probe_ended(epoch, completion.is_failure() || late, now_ns, backoff);
-    }
-    if !completion.is_broken() {
-        return circuit.note_whole();
-    }
-    if circuit.note_broken(epoch, now_ns, rules.circuit.broken_in_a_row.get()) {
-        circuit.trip(epoch, now_ns, backoff);
-    }
-}
-
-/// A probe that was heard of for no longer than this may still be on its way: its body is read,
-/// it waits for its turn, and then for the upstream.
-const fn lost_ns(terms: &Terms) -> u64 {
-    const BODY_NS: u64 = 60_000_000_000;
-    let turn_ns = match terms.throttle {
-        Throttle::Delay { wait_max, .. } => wait_max.as_nanos(),
-        Throttle::Reject => 0,
-    };
-    let upstream_ns = terms.timeout.as_nanos() + 2 * terms.max_latency.as_nanos();
-    BODY_NS + turn_ns + upstream_ns
-}
-
-const fn backoff(rules: &Rules) -> Backoff {
-    Backoff {
-        first: rules.circuit.open,
-        longest: rules.circuit.open_max,
-    }
-}
-
-/// Ends a request that says nothing about its route: it was refused, the client left, the upstream
-/// pushed back, or a hook panicked.
-pub fn abandon(rulebook: &Rulebook, worker: usize, admission: &Admission, lateness: Lateness) {
-    let route = rulebook.route(admission.route);
-    release_places(route, admission);
-    if admission.holds.probe {
-        let circuit = route.circuit(admission.mode);
-        circuit.probe_given_back(admission.epoch);
-    }
-    if !admission.is_forwarded() {
-        return;
-    }
-    if let Some(totals) = rulebook.board().touch(worker, admission.route) {
-        totals.note_abandoned();
-        if lateness == Lateness::Overdue {
-            totals.note_overdue_ended();
-        }
-    }
-}
-
-/// A forwarded request is late and has no response head: it counts as slow from now on.
-pub fn note_overdue(rulebook: &Rulebook, worker: usize, route: usize) {
-    if let Some(totals) = rulebook.board().touch(worker, route) {
-        totals.note_overdue();
-    }
-}
-
-/// The response head of an overdue request came: it is overdue no more.
-pub fn note_overdue_ended(rulebook: &Rulebook, worker: usize, route: usize) {
-    if let Some(totals) = rulebook.board().touch(worker, route) {
-        totals.note_overdue_ended();
-    }
-}
-
-/// Moves all windows on to `now`, opens the circuits whose time has come, and publishes what the
-/// next decisions will read.
-pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
-    let rules = rulebook.rules();
-    ticker.tick(rulebook.board(), now, &rules.bands, |index, route, view| {
-        if let Some(contract) = rulebook.contract_of(index) {
-            let terms = contract.terms();
-            let main = mode_at_rest(rulebook, index);
-            watch_circuits(rules, terms, route, main, view, now);
-        }
-        let (signals, terms) = signals_at_rest(rulebook, index, route, now.monotonic_ns);
-        let assessment = assess(rules, terms, &signals);
-        let calm = |factor| assessment.reading(factor) == BasisPoints::ZERO;
-        let mode = mode_at_rest(rulebook, index);
-        TickVerdict {
-            distress: assessment.distress(),
-            healthy: signals.circuit == CircuitState::Closed
-                && calm(Factor::Latency)
-                && calm(Factor::ErrorRate),
-            mode,
-            circuit: route.circuit(mode).read(now.monotonic_ns),
-        }
-    });
-}
-
-/// Opens circuits whose share of failures or of slow requests is too large.
-fn watch_circuits(
-    rules: &Rules,
-    terms: &Terms,
-    route: &RouteState,
-    main: Mode,
-    view: &ShortView,
-    now: Moment,
-) {
-    let (backoff, now_ns) = (backoff(rules), now.monotonic_ns);
-    let samples_min = rules.circuit.samples_min.get();
-    let reaches = |share: Share, threshold: BasisPoints| {
-        share.whole >= samples_min
-            && u64::from(share.part) * 10_000 >= threshold.wide() * u64::from(share.whole)
-    };
-    let trips = reaches(view.failed, terms.circuit_threshold)
-        || reaches(view.slow_short, rules.circuit.slow_share);
-    for mode in [Mode::Dry, Mode::Real] {
-        route.circuit(mode).expire(now_ns, lost_ns(terms));
-    }
-    // Only the circuit that most requests see: the other one would wait for probes that never come.
-    let circuit = route.circuit(main);
-    let reading = circuit.read(now_ns);
-    let as_of = main.of(&view.as_of);
-    // Closed since the last tick: what was counted made it open before, and is forgotten next.
-    let is_stale = as_of.state != CircuitState::Closed || as_of.epoch != reading.epoch;
-    if trips && !is_stale && reading.state == CircuitState::Closed {
-        circuit.trip(reading.epoch, now_ns, backoff);
-    }
-}
-
-/// What is known of a route without a request, and the terms to read it by.
-///
-/// No client falls on a canary here: a factor on canary is no part of the route's distress.
-#[must_use]
-pub fn signals_at_rest<'r>(
-    rulebook: &'r Rulebook,
-    index: usize,
-    route: &RouteState,
-    now_ns: u64,
-) -> (Signals, Option<&'r Terms>) {
-    let terms = rulebook.contract_of(index).map(Contract::terms);
-    let mode = mode_at_rest(rulebook, index);
-    let mut signals = at_rest();
-    read_route(route.published(), &mut signals);
-    read_circuit(
-        &mut signals,
-        rulebook.rules(),
-        &route.circuit(mode).read(now_ns),
-    );
-    signals.in_flight = route.in_flight(mode);
-    signals.shed_hash = BasisPoints::FULL.get();
-    (signals, terms)
-}
-
-/// The mode that most requests of a route count in: that of the last one that was sent on, for a
-/// listener may only observe what process and contract would control.
-#[must_use]
-pub fn mode_at_rest(rulebook: &Rulebook, index: usize) -> Mode {
-    let terms = rulebook.contract_of(index).map(Contract::terms);
-    match mode_of(rulebook.tier().min(tier_of(terms))) {
-        Mode::Real => rulebook.route(index).served(),
-        Mode::Dry => Mode::Dry,
-    }
-}
-
 /// The judgement of a head that could not be read: it has no route, and its tier is the process's.
 #[must_use]
 pub fn judge_malformed(rulebook: &Rulebook, listener_tier: Tier) -> (Signals, Judgement) {
@@ -633,93 +345,4 @@ fn tier_of(terms: Option<&Terms>) -> Tier {
     terms
         .and_then(|terms| terms.tier)
         .unwrap_or(Tier::Autonomous)
-}
-
-/// Reads every number once, into signals at rest. After this nothing shared is looked at but the
-/// limits.
-fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut Signals) {
-    // Distress is about a contract's route, and only a request that may go there would use it.
-    if may_use_route(site, signals.standing) {
-        read_route(site.route.published(), signals);
-        signals.in_flight = site.route.in_flight(site.mode);
-        read_circuit(signals, site.rulebook.rules(), circuit);
-        if site
-            .terms
-            .is_some_and(|terms| terms.client_rate_limit.is_some())
-        {
-            takes::peek(site, signals);
-        }
-    }
-    let arrival = site.arrival;
-    let retries = site.rulebook.board().clients().retries();
-    if arrival.declared_retries > 0 {
-        signals.retry = RetryKind::Declared;
-        signals.class = CLASS_RETRY;
-    } else if retries.knows(arrival.request, arrival.at.monotonic_ns) {
-        signals.retry = RetryKind::Seen;
-        signals.class = CLASS_RETRY;
-    } else if arrival.privileged {
-        signals.class = CLASS_PRIVILEGED;
-    }
-}
-
-/// Also a method that the contract has not, where it would be forwarded: marked, or as it is.
-fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
-    match standing {
-        Standing::Contracted => true,
-        Standing::MethodNotAllowed => {
-            let method = site.rulebook.rules().method_disallowed;
-            let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;
-            method == Severity::Allow || site.terms.is_some_and(is_shadowed)
-        }
-        Standing::Unknown | Standing::Ambiguous | Standing::Malformed => false,
-    }
-}
-
-/// The signals of a route of which nothing was seen. Its long windows are not known to be quiet: a
-/// path without a contract has none, and those of the path are not read for a wrong method.
-fn at_rest() -> Signals {
-    Signals {
-        known: ALWAYS_KNOWN,
-        class: CLASS_ORDINARY,
-        class_share_bp: ALL_ORDINARY_BP,
-        ..Signals::default()
-    }
-}
-
-fn read_route(shared: &RouteShared, signals: &mut Signals) {
-    signals.known = shared.known();
-    signals.class_share_bp = shared.class_share_bp();
-    signals.retries = shared.retries();
-    signals.slow = shared.slow();
-    signals.failed = shared.failed();
-    signals.overdue = shared.overdue();
-    signals.route_band = shared.band();
-    shared.read_long(signals);
-}
-
-/// State and epoch, and how much is still shed because the circuit closed a moment ago.
-fn read_circuit(signals: &mut Signals, rules: &Rules, circuit: &CircuitReading) {
-    if circuit.epoch == 0 {
-        // It never opened, and the signals at rest say so.
-        return;
-    }
-    signals.circuit = circuit.state;
-    signals.circuit_epoch = circuit.epoch;
-    let slow_start_ns = rules.circuit.slow_start.as_nanos();
-    if let Some(closed_ns) = circuit.closed_for_ns
-        && let Some(left_ns) = slow_start_ns.checked_sub(closed_ns)
-    {
-        let share = u64::from(SLOW_START_MAX_BP) * (left_ns / 1_000_000);
-        signals.slow_start_bp = (share / u64::from(rules.circuit.slow_start.get()).max(1)) as u16;
-    }
-}
-
-fn release_places(route: &RouteState, admission: &Admission) {
-    if admission.holds.place {
-        route.release_in_flight(admission.mode);
-    }
-    if admission.holds.held {
-        route.release_held();
-    }
 }

@@ -6,7 +6,8 @@
 //! list, so a request that is refused has used up nothing. What a request was granted it gives
 //! back when it ends.
 
-use super::{Holds, Site, lost_ns};
+use super::ending::lost_ns;
+use super::{Holds, Site};
 use crate::contract::Throttle;
 use crate::observation::{
     CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
