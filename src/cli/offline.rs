@@ -96,3 +96,7 @@ pub(super) fn tell(error: &anyhow::Error, code: u8) -> u8 {
     eprintln!("error: {error:#}");
     code
 }
+
+/// What to do about a line that is not what its hash says.
+pub(super) const DAMAGED: &str =
+    "keep the directory as evidence; 'tidegate ledger verify' says what is intact";

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::cli::offline::{
-    ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
+    ConfigArg, DAMAGED, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
 };
 use crate::ledger::{Record, Tail};
 use crate::replay::{Readiness, Replay};
@@ -113,7 +113,7 @@ fn gather(path: &Path, since_us: u64) -> Result<Gathered> {
         }
         match Record::check(line.bytes, &mut buffer) {
             Ok(record) => take(&mut gathered, &mut replay, &record, earliest_us),
-            Err(fault) => gathered.unreadable(format!("{}: {}", at(), fault.rule())),
+            Err(fault) => gathered.unreadable(format!("{}: {}; {DAMAGED}", at(), fault.rule())),
         }
     }
     if !any {

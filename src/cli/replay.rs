@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::cli::offline::{
-    FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
+    DAMAGED, FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
 };
 use crate::ledger::Record;
 use crate::record::DecisionLine;
@@ -127,7 +127,7 @@ fn replay(path: &Path, mut trial: Option<Trial>) -> Result<Counted> {
         }
         match Record::check(line.bytes, &mut buffer) {
             Ok(record) => take(&mut counted, &mut replay, trial.as_mut(), &record),
-            Err(fault) => counted.unreadable(format!("{}: {}", at(), fault.rule())),
+            Err(fault) => counted.unreadable(format!("{}: {}; {DAMAGED}", at(), fault.rule())),
         }
     }
     if !any {

@@ -65,6 +65,7 @@ fn one_flipped_byte_is_an_unreadable_line() {
         ran.out
     );
     assert!(ran.out.contains("hash is SHA-256"), "{}", ran.out);
+    assert!(ran.out.contains("tidegate ledger verify"), "{}", ran.out);
     assert!(
         ran.out
             .contains("599 decisions, 0 differences, 1 unreadable"),
