@@ -15,7 +15,15 @@ const ROUNDS: u32 = 200_000;
 struct Holders {
     now: AtomicU32,
     max: u32,
-    granted: AtomicU32,
+}
+
+/// Asks until it is granted. How many are refused in between is the scheduler's affair: a holder
+/// may lose its core while it holds. A place that never came back would leave this asking for
+/// ever, and the runner's time limit tells.
+fn await_grant(ask: impl Fn() -> bool) {
+    while !ask() {
+        std::thread::yield_now();
+    }
 }
 
 impl Holders {
@@ -23,7 +31,6 @@ impl Holders {
         Self {
             now: AtomicU32::new(0),
             max,
-            granted: AtomicU32::new(0),
         }
     }
 
@@ -31,13 +38,11 @@ impl Holders {
     fn hold(&self) {
         let together = self.now.fetch_add(1, SeqCst) + 1;
         assert!(together <= self.max, "{together} of {} at once", self.max);
-        self.granted.fetch_add(1, SeqCst);
         self.now.fetch_sub(1, SeqCst);
     }
 
-    fn granted(self) -> u32 {
+    fn all_back(self) {
         assert_eq!(self.now.into_inner(), 0);
-        self.granted.into_inner()
     }
 }
 
@@ -49,13 +54,12 @@ fn places_are_never_shared_and_all_come_back() {
     let holders = Holders::at_most(PLACES);
     on_all_workers(|_| {
         for _ in 0..ROUNDS {
-            if route.take_in_flight(Mode::Real, PLACES) {
-                holders.hold();
-                route.release_in_flight(Mode::Real);
-            }
+            await_grant(|| route.take_in_flight(Mode::Real, PLACES));
+            holders.hold();
+            route.release_in_flight(Mode::Real);
         }
     });
-    assert!(holders.granted() >= ROUNDS, "most are granted");
+    holders.all_back();
     assert_eq!(route.in_flight(Mode::Real), 0);
     let fit = (0..=PLACES).filter(|_| route.take_in_flight(Mode::Real, PLACES));
     assert_eq!(fit.count(), PLACES as usize);
@@ -95,13 +99,12 @@ fn what_is_given_back_is_whole_however_many_take_at_once() {
     let now_ns = 1_000_000_000_000;
     on_all_workers(|_| {
         for _ in 0..ROUNDS {
-            if word.take(&limit, now_ns) {
-                holders.hold();
-                word.give_back(&limit);
-            }
+            await_grant(|| word.take(&limit, now_ns));
+            holders.hold();
+            word.give_back(&limit);
         }
     });
-    assert!(holders.granted() >= ROUNDS, "most are granted");
+    holders.all_back();
     let left = (0..=BURST).filter(|_| word.take(&limit, now_ns));
     assert_eq!(left.count(), BURST as usize, "the burst is whole");
 }
@@ -122,13 +125,12 @@ fn probes_are_never_more_than_five_at_once() {
     let holders = Holders::at_most(probes_max);
     on_all_workers(|_| {
         for _ in 0..ROUNDS {
-            if circuit.ask(now_ns, u64::MAX) == Passage::Probe {
-                holders.hold();
-                circuit.probe_given_back(epoch);
-            }
+            await_grant(|| circuit.ask(now_ns, u64::MAX) == Passage::Probe);
+            holders.hold();
+            circuit.probe_given_back(epoch);
         }
     });
-    assert!(holders.granted() >= ROUNDS, "most are granted");
+    holders.all_back();
     let fit = (0..=probes_max).filter(|_| circuit.ask(now_ns, u64::MAX) == Passage::Probe);
     assert_eq!(fit.count(), PROBES as usize);
 }
