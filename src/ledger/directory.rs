@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::disk::FILE_MODE;
 use super::error::LedgerError;
 
 /// Space reserved ahead when a segment is begun or continued at a start, so that a disk that is
 /// full by then is met there and not at the first request.
 pub(super) const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
-/// Files are for the owner and its group; nobody else reads who called what.
-const FILE_MODE: u32 = 0o640;
 /// Digits of the sequence number in a segment's name: enough for every number below 2^53.
 const NAME_DIGITS: usize = 16;
 
@@ -137,11 +136,6 @@ impl Directory {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
-
-    /// Puts a whole file under its name so that a crash leaves the old state or the new one.
-    pub(super) fn put(&self, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-        put(&self.path, relative, bytes)
-    }
 }
 
 /// Why the directory could not be created: a file in its place has a remedy of its own.
@@ -156,37 +150,11 @@ fn not_made(path: &Path, error: io::Error) -> LedgerError {
     }
 }
 
-/// Writes `dir/relative` by way of a temporary file: write, sync, rename, sync the folder.
-pub(super) fn put(dir: &Path, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-    let target = dir.join(relative);
-    let folder = target.parent().unwrap_or(dir);
-    fs::create_dir_all(folder).map_err(|e| LedgerError::io("creating", folder, e))?;
-    let temporary = temporary(&target);
-    let written = create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &target)?;
-        sync_folder(folder)?;
-        sync_folder(dir)
-    });
-    written.map_err(|e| LedgerError::io("writing", &target, e))
-}
-
 /// The name under which a file is written before it gets its own.
 pub(super) fn temporary(target: &Path) -> PathBuf {
     let mut name = target.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
-}
-
-/// A new, empty file; a leftover of that (temporary) name is overwritten.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(path)
 }
 
 /// Makes names in a folder durable.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::chain::Chain;
 use super::clock::wall_us;
 use super::directory::Directory;
+use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
@@ -20,7 +21,7 @@ use super::output::Output;
 use super::recovery::{Found, TornTail, find};
 use super::ring::{Consumer, Source};
 use super::rulebooks;
-use super::segment::{Disk, Segment};
+use super::segment::Segment;
 use super::stats::{RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
@@ -85,6 +86,7 @@ pub struct Recovered {
 #[derive(Debug)]
 pub struct Ledger {
     dir: PathBuf,
+    disk: Disk,
     control: Sender<Control>,
     stats: Arc<Stats>,
     recovered: Recovered,
@@ -114,7 +116,7 @@ impl Ledger {
         F: FnMut(&mut EntryBuilder<'_>, Source, &E) + Send + 'static,
     {
         let directory = Directory::lock(&settings.dir)?;
-        let found = find(&directory)?;
+        let found = find(&settings.disk, &directory)?;
         let recovered = Recovered {
             records: found.as_ref().map_or(0, |found| found.chain.next_seq()),
             torn: found.as_ref().and_then(|found| found.torn.clone()),
@@ -122,7 +124,7 @@ impl Ledger {
         };
         let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
         // Before the record, so that no crash leaves a record without the rulebook that it names.
-        rulebooks::keep(&settings.dir, &facts.policy_hash, rulebook)?;
+        rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
         let (chain, segment) = match found {
             None => genesis(settings, &directory, facts)?,
             Some(found) => resume(settings, &directory, facts, found)?,
@@ -144,6 +146,7 @@ impl Ledger {
             .map_err(|e| no_thread("ledger-writer", &e))?;
         Ok(Self {
             dir: settings.dir.clone(),
+            disk: settings.disk.clone(),
             control,
             stats,
             recovered,
@@ -205,7 +208,7 @@ impl Ledger {
     /// What the system answers; [`LedgerError::NotALedger`] for a digest that is not that of
     /// `bytes`, and for a file of that name that holds something else.
     pub fn persist_rulebook(&self, digest: &str, bytes: &[u8]) -> Result<(), LedgerError> {
-        rulebooks::keep(&self.dir, digest, bytes)
+        rulebooks::keep(&self.disk, &self.dir, digest, bytes)
     }
 
     /// Drains the rings, writes `close`, makes it durable and ends the threads. To be called when
@@ -279,7 +282,7 @@ fn genesis(
     });
     let segment = Segment::create(&settings.disk, directory.path(), 0, &line, true)
         .map_err(|e| LedgerError::io("creating the first segment in", &settings.dir, e))?;
-    put_origin(directory, facts, chain.head())?;
+    put_origin(&settings.disk, directory, facts, chain.head())?;
     Ok((chain, segment))
 }
 
@@ -291,7 +294,7 @@ fn resume(
     found: Found,
 ) -> Result<(Chain, Segment), LedgerError> {
     if let Some(genesis) = &found.genesis {
-        check_origin(directory, facts, genesis)?;
+        check_origin(&settings.disk, directory, facts, genesis)?;
     }
     let mut chain = found.chain.clone();
     let path = found.segment.path.clone();
@@ -307,19 +310,25 @@ fn resume(
     Ok((chain, segment))
 }
 
-fn put_origin(directory: &Directory, facts: &OpenFacts, genesis: &[u8]) -> Result<(), LedgerError> {
+fn put_origin(
+    disk: &Disk,
+    directory: &Directory,
+    facts: &OpenFacts,
+    genesis: &[u8],
+) -> Result<(), LedgerError> {
     let id = String::from_utf8_lossy(genesis.get(..16).unwrap_or_default()).into_owned();
     let text = format!(
         "{}/{id}
 ",
         facts.instance
     );
-    directory.put("origin", text.as_bytes())
+    disk.put(directory.path(), "origin", text.as_bytes())
 }
 
 /// The origin names this very chain; a crash right after the genesis may have kept it from being
 /// written, so a missing one is made up for.
 fn check_origin(
+    disk: &Disk,
     directory: &Directory,
     facts: &OpenFacts,
     genesis: &str,
@@ -333,7 +342,7 @@ fn check_origin(
             remedy: "bring the right origin or the right segments back, or move the directory aside as evidence and start again",
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            put_origin(directory, facts, genesis.as_bytes())
+            put_origin(disk, directory, facts, genesis.as_bytes())
         }
         Err(error) => Err(LedgerError::io("reading", &path, error)),
     }

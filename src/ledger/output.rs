@@ -13,10 +13,11 @@ use std::time::Duration;
 use super::chain::Chain;
 use super::clock::{elapsed, wall_us};
 use super::directory::file_name;
+use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::is_full;
 use super::handle::Settings;
-use super::segment::{Disk, Segment};
+use super::segment::Segment;
 use super::sync::Syncer;
 
 /// A group of lines is written when it has grown to this.
@@ -228,7 +229,7 @@ impl Output {
         self.written = 0;
         self.syncing_since = self.current_since.take();
         self.last_sync = at;
-        self.syncer.request(self.segment.sync_handle());
+        self.syncer.request(self.segment.file());
     }
 
     fn synced(&mut self, answer: io::Result<()>) {

@@ -5,13 +5,14 @@
 //! and record 0; no other history.
 //! Not here: signed notes, which will tell a torn tail from damage to what was promised.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::chain::Chain;
 use super::directory::{Directory, SegmentName, list_segments};
+use super::disk::Disk;
 use super::error::LedgerError;
 use super::frame::GENESIS_PREV;
 use super::line::Record;
@@ -53,7 +54,7 @@ struct Scan {
 }
 
 /// Looks at what lies in the directory; `None` for a fresh one.
-pub(super) fn find(dir: &Directory) -> Result<Option<Found>, LedgerError> {
+pub(super) fn find(disk: &Disk, dir: &Directory) -> Result<Option<Found>, LedgerError> {
     let segments =
         list_segments(dir.path()).map_err(|e| LedgerError::io("listing", dir.path(), e))?;
     let origin = dir.path().join("origin");
@@ -73,7 +74,7 @@ pub(super) fn find(dir: &Directory) -> Result<Option<Found>, LedgerError> {
         .map_err(|e| LedgerError::io("reading", &newest.path, e))?
         .len();
     let torn = if size > scan.len {
-        Some(cut(dir, newest, &scan)?)
+        Some(cut(disk, dir, newest, &scan)?)
     } else {
         None
     };
@@ -190,17 +191,19 @@ fn follow(
 }
 
 /// Copies the torn tail to `quarantine/`, then cuts it off.
-fn cut(dir: &Directory, segment: &SegmentName, scan: &Scan) -> Result<TornTail, LedgerError> {
+fn cut(
+    disk: &Disk,
+    dir: &Directory,
+    segment: &SegmentName,
+    scan: &Scan,
+) -> Result<TornTail, LedgerError> {
     let tail = read_from(&segment.path, scan.len)
         .map_err(|e| LedgerError::io("reading", &segment.path, e))?;
     let sha256 = hex::encode(Sha256::digest(&tail));
     let digits = sha256.get(..8).unwrap_or_default();
     let file = format!("quarantine/torn-{}-{digits}.bin", scan.chain.next_seq());
-    dir.put(&file, &tail)?;
-    OpenOptions::new()
-        .write(true)
-        .open(&segment.path)
-        .and_then(|open| open.set_len(scan.len).and_then(|()| open.sync_all()))
+    disk.put(dir.path(), &file, &tail)?;
+    disk.truncate(&segment.path, scan.len)
         .map_err(|e| LedgerError::io("truncating", &segment.path, e))?;
     Ok(TornTail {
         bytes: tail.len() as u64,

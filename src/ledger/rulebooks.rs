@@ -9,7 +9,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::directory::put;
+use super::disk::Disk;
 use super::error::LedgerError;
 
 /// Where the rulebook of this digest lies, relative to the ledger.
@@ -19,7 +19,7 @@ pub(super) fn relative(digest: &str) -> String {
 
 /// Puts a rulebook under its digest (64 lower-case hex digits), durable on return. What is there
 /// already is compared.
-pub(super) fn keep(dir: &Path, digest: &str, bytes: &[u8]) -> Result<(), LedgerError> {
+pub(super) fn keep(disk: &Disk, dir: &Path, digest: &str, bytes: &[u8]) -> Result<(), LedgerError> {
     let relative = relative(digest);
     let path = dir.join(&relative);
     if hex::encode(Sha256::digest(bytes)) != digest {
@@ -36,7 +36,7 @@ pub(super) fn keep(dir: &Path, digest: &str, bytes: &[u8]) -> Result<(), LedgerE
             rule: "a rulebook is named by the SHA-256 of its bytes, and these are others",
             remedy: "move the file out of the ledger as evidence and start again: the right one is then written in its place",
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => put(dir, &relative, bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => disk.put(dir, &relative, bytes),
         Err(error) => Err(LedgerError::io("reading", &path, error)),
     }
 }

@@ -6,10 +6,10 @@ use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, Thread};
 
-use super::segment::{Disk, SyncHandle};
+use super::disk::{Disk, DiskFile};
 
 /// What to sync, and whom to wake after it.
-type Job = (SyncHandle, Thread);
+type Job = (DiskFile, Thread);
 
 /// The writer's side of the sync thread.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Syncer {
 
     /// Asks for everything written to `segment` so far to be made durable; wakes the
     /// calling thread when the answer is there.
-    pub(super) fn request(&mut self, segment: SyncHandle) {
+    pub(super) fn request(&mut self, segment: DiskFile) {
         if let Some(jobs) = &self.jobs {
             self.under_way = jobs.send((segment, thread::current())).is_ok();
         }
