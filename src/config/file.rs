@@ -1,6 +1,7 @@
 //! `tidegate.yaml`: YAML in, settings and the places of the other files out.
 
 mod bounds;
+mod ledger;
 mod listeners;
 mod upstreams;
 
@@ -9,11 +10,12 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::config::address::read_network;
-use crate::config::settings::{Environment, LedgerSettings, Settings, Upstream};
+use crate::config::settings::{Environment, Settings, Upstream};
 use crate::diagnostic::Place;
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::{read_limits, read_series_max, read_timeouts};
+use ledger::read_ledger;
 use listeners::{read_admin, read_listeners, read_tier};
 use upstreams::{bounded, read_upstreams};
 
@@ -43,8 +45,6 @@ const FILE_KEYS: Keys = Keys {
     later: &["bundle"],
     computed: &["policy_hash", "content_digest"],
 };
-
-const LEDGER_KEYS: Keys = Keys::plain("'ledger'", &["dir"]);
 
 const PATH_CHARS_MAX: usize = 4_096;
 const THREADS_MAX: u64 = 255;
@@ -155,7 +155,7 @@ fn read_settings(
     });
     let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin);
     let trusted_proxies = read_trusted(sheet, fields);
-    let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref());
+    let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref(), environment);
     let series_max = read_series_max(sheet, fields);
     let expose_headers = match fields.get("expose_headers") {
         Some(node) => sheet.boolean(node, "'expose_headers'"),
@@ -212,21 +212,4 @@ fn read_trusted(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Vec<ipnet::IpNet> 
     networks
         .filter_map(|item| read_network(sheet, item))
         .collect()
-}
-
-fn read_ledger(
-    sheet: &mut Sheet<'_>,
-    fields: Fields<'_>,
-    folder: &Path,
-    state_dir: Option<&Path>,
-) -> Option<LedgerSettings> {
-    let default = state_dir.map(|dir| dir.join("ledger"));
-    let dir = match fields.get("ledger") {
-        None => default,
-        Some(node) => match sheet.fields(node, &LEDGER_KEYS)?.get("dir") {
-            Some(node) => path_at(sheet, node, "'dir'", folder).map(|(path, _)| path),
-            None => default,
-        },
-    };
-    dir.map(|dir| LedgerSettings { dir })
 }

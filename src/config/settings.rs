@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -104,11 +105,112 @@ pub enum Server {
     },
 }
 
-/// Where records are kept.
+/// Where the ledger lies, how safely and how long it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerSettings {
-    /// The directory of the segments.
+    /// The directory.
     pub dir: PathBuf,
+    /// The file of the key that signs checkpoints.
+    pub key: PathBuf,
+    /// Whether the file names the key; otherwise a missing one is made.
+    pub key_is_given: bool,
+    /// When records are made durable.
+    pub sync: LedgerSync,
+    /// A segment that has grown to this is closed.
+    pub segment_bytes: u64,
+    /// A segment that is this old is closed.
+    pub segment_age: Duration,
+    /// Whether closed segments are compressed after they were verified.
+    pub compress: bool,
+    /// How long records are kept.
+    pub retention: Retention,
+    /// What the directory may take on the disk; `None` = no budget.
+    pub disk_bytes_max: Option<u64>,
+    /// What holds while no record can be kept.
+    pub on_unavailable: OnUnavailable,
+    /// How often a signed head goes to stdout; `None` = never.
+    pub heads_every: Option<Duration>,
+}
+
+impl LedgerSettings {
+    /// The defaults of an environment.
+    #[must_use]
+    pub const fn new(dir: PathBuf, key: PathBuf, environment: Environment) -> Self {
+        Self {
+            dir,
+            key,
+            key_is_given: false,
+            sync: LedgerSync::Interval(Duration::from_millis(100)),
+            segment_bytes: 256 << 20,
+            segment_age: Duration::from_secs(24 * 3_600),
+            compress: true,
+            retention: Retention::of(environment),
+            disk_bytes_max: None,
+            on_unavailable: OnUnavailable::Continue,
+            heads_every: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// When records are made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerSync {
+    /// All that was written, once in this time.
+    Interval(Duration),
+    /// All that was written, as soon as the sync before it is done.
+    Group,
+    /// Each record by itself, before the next one is written.
+    Each,
+}
+
+/// How long records are kept, by class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Requests that were let through or throttled.
+    pub access_days: u32,
+    /// Requests that were quarantined or dropped, and everything that is not a request.
+    pub security_days: u32,
+}
+
+impl Retention {
+    /// 90 days where things are tried out and built, a year in production; security three years.
+    #[must_use]
+    pub const fn of(environment: Environment) -> Self {
+        Self {
+            access_days: match environment {
+                Environment::Sandbox | Environment::Development => 90,
+                Environment::Production => 365,
+            },
+            security_days: 1_095,
+        }
+    }
+}
+
+/// What holds while no record can be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnUnavailable {
+    /// Requests are decided and answered as ever, but for contracts that require the ledger.
+    #[default]
+    Continue,
+    /// Nothing is enforced that could not be proved.
+    ObserveOnly,
+    /// Nothing is forwarded that could not be proved: 503.
+    FailClosed,
+}
+
+impl OnUnavailable {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Continue, Self::ObserveOnly, Self::FailClosed];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::ObserveOnly => "observe_only",
+            Self::FailClosed => "fail_closed",
+        }
+    }
 }
 
 /// Clocks of connections, all at least 1 ms.

@@ -16,8 +16,22 @@ pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// `prev` of the genesis line.
 pub const GENESIS_PREV: [u8; 64] = [b'0'; 64];
 /// The kinds of record that this version writes and accepts.
-pub const KINDS: [&str; 7] = [
-    "bundle", "close", "decision", "fault", "loss", "open", "outcome",
+pub const KINDS: [&str; 15] = [
+    "bundle",
+    "checkpoint",
+    "close",
+    "decision",
+    "fault",
+    "governance",
+    "handover",
+    "key",
+    "loss",
+    "open",
+    "outcome",
+    "prune",
+    "redact",
+    "rollup",
+    "stub",
 ];
 
 /// `SHA-256(0x00 || entry)`: id and self-check of a line, `prev` of the next, Merkle leaf.

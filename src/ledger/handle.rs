@@ -10,18 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::chain::Chain;
-use super::clock::wall_us;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
+use super::key::LedgerKey;
+use super::opening::{genesis, resume};
 use super::output::Output;
-use super::recovery::{Found, TornTail, find};
+use super::recovery::{TornTail, find};
 use super::ring::{Consumer, Source};
 use super::rulebooks;
-use super::segment::Segment;
 use super::stats::{RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
@@ -34,6 +33,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(7);
 pub struct Settings {
     pub(super) dir: PathBuf,
     pub(super) sync_every: Duration,
+    pub(super) key: Option<LedgerKey>,
     pub(super) disk: Disk,
 }
 
@@ -44,8 +44,16 @@ impl Settings {
         Self {
             dir: dir.into(),
             sync_every: Duration::from_millis(100),
+            key: None,
             disk: Disk::default(),
         }
+    }
+
+    /// Signs checkpoints with this key; without one there are none.
+    #[must_use]
+    pub fn signed_by(mut self, key: LedgerKey) -> Self {
+        self.key = Some(key);
+        self
     }
 
     /// The longest a written record waits for its sync (while the disk answers).
@@ -264,125 +272,4 @@ fn no_thread(name: &str, error: &std::io::Error) -> LedgerError {
     LedgerError::Unavailable(format!(
         "cannot start thread {name}: {error}; raise the limit of processes of this user"
     ))
-}
-
-/// Starts a chain: first segment with the genesis in it, then the origin.
-fn genesis(
-    settings: &Settings,
-    directory: &Directory,
-    facts: &OpenFacts,
-) -> Result<(Chain, Segment), LedgerError> {
-    let mut nonce = [0_u8; 16];
-    getrandom::fill(&mut nonce)
-        .map_err(|e| LedgerError::Unavailable(format!("no random numbers: {e}")))?;
-    let mut chain = Chain::genesis();
-    let mut line = Vec::new();
-    chain.append(&mut line, |e| {
-        open_members(e, facts, Opening::Genesis(nonce))
-    });
-    let segment = Segment::create(&settings.disk, directory.path(), 0, &line, true)
-        .map_err(|e| LedgerError::io("creating the first segment in", &settings.dir, e))?;
-    put_origin(&settings.disk, directory, facts, chain.head())?;
-    Ok((chain, segment))
-}
-
-/// Continues a chain: the start is recorded before anything else.
-fn resume(
-    settings: &Settings,
-    directory: &Directory,
-    facts: &OpenFacts,
-    found: Found,
-) -> Result<(Chain, Segment), LedgerError> {
-    if let Some(genesis) = &found.genesis {
-        check_origin(&settings.disk, directory, facts, genesis)?;
-    }
-    let mut chain = found.chain.clone();
-    let path = found.segment.path.clone();
-    let segment = Segment::resume(&settings.disk, found.segment.clone(), found.len)
-        .map_err(|e| LedgerError::io("opening", &path, e))?;
-    let mut line = Vec::new();
-    chain.append(&mut line, |e| {
-        open_members(e, facts, Opening::Resumed(&found))
-    });
-    segment
-        .append_durably(&line)
-        .map_err(|e| LedgerError::io("writing", &path, e))?;
-    Ok((chain, segment))
-}
-
-fn put_origin(
-    disk: &Disk,
-    directory: &Directory,
-    facts: &OpenFacts,
-    genesis: &[u8],
-) -> Result<(), LedgerError> {
-    let id = String::from_utf8_lossy(genesis.get(..16).unwrap_or_default()).into_owned();
-    let text = format!(
-        "{}/{id}
-",
-        facts.instance
-    );
-    disk.put(directory.path(), "origin", text.as_bytes())
-}
-
-/// The origin names this very chain; a crash right after the genesis may have kept it from being
-/// written, so a missing one is made up for.
-fn check_origin(
-    disk: &Disk,
-    directory: &Directory,
-    facts: &OpenFacts,
-    genesis: &str,
-) -> Result<(), LedgerError> {
-    let path = directory.path().join("origin");
-    match std::fs::read_to_string(&path) {
-        Ok(text) if origin_matches(&text, genesis) => Ok(()),
-        Ok(_) => Err(LedgerError::NotALedger {
-            path,
-            rule: "origin ends in the first 16 digits of the genesis hash",
-            remedy: "bring the right origin or the right segments back, or move the directory aside as evidence and start again",
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            put_origin(disk, directory, facts, genesis.as_bytes())
-        }
-        Err(error) => Err(LedgerError::io("reading", &path, error)),
-    }
-}
-
-/// `<name>/<first 16 hex of the genesis hash>` and a newline.
-pub(super) fn origin_matches(text: &str, genesis: &str) -> bool {
-    text.strip_suffix('\n')
-        .and_then(|origin| origin.rsplit_once('/'))
-        .is_some_and(|(name, id)| !name.is_empty() && genesis.get(..16) == Some(id))
-}
-
-/// Where in its life the ledger is opened.
-enum Opening<'a> {
-    Genesis([u8; 16]),
-    Resumed(&'a Found),
-}
-
-fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Opening<'_>) {
-    entry.text("boot", &facts.boot.to_string());
-    if let Some(id) = &facts.client_key_id {
-        entry.text("client_key_id", id);
-    }
-    entry.text("instance", &facts.instance);
-    entry.text("kind", "open");
-    if let Opening::Genesis(nonce) = &opening {
-        entry.hex("nonce", nonce);
-    }
-    entry.text("policy_hash", &facts.policy_hash);
-    if let Opening::Resumed(found) = opening {
-        if let Some(boot) = &found.boot {
-            entry.text("previous_boot", boot);
-        }
-        entry.flag("previous_closed", found.closed);
-        if let Some(torn) = &found.torn {
-            entry.uint("torn_bytes", torn.bytes);
-            entry.text("torn_file", &torn.file);
-            entry.text("torn_sha256", &torn.sha256);
-        }
-    }
-    entry.uint("ts_us", wall_us());
-    entry.text("version", &facts.version);
 }

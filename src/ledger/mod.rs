@@ -21,6 +21,7 @@ mod key;
 mod line;
 mod merkle;
 mod note;
+mod opening;
 mod output;
 mod ranges;
 mod reader;
@@ -34,6 +35,7 @@ mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod tree_file;
 mod verify;
 mod writer;
 
@@ -53,4 +55,5 @@ pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};
 pub use tail::Tail;
+pub use tree_file::{TreeBuilder, TreeFile, TreeHash};
 pub use verify::{Damage, Report, Verdict, verify};

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use super::directory::{file_name, list_segments};
 use super::evidence::Evidence;
 use super::frame::{GENESIS_PREV, LINE_BYTES_MAX};
-use super::handle::origin_matches;
 use super::identity::Accounts;
 use super::line::{LineFault, Record};
+use super::opening::origin_matches;
 use super::reader::{DirectoryLines, Line};
 
 /// The first broken rule: where, which, and what to do.
