@@ -29,6 +29,10 @@ pub struct Snapshot {
     pub head: String,
     /// The newest trouble in words; empty without any.
     pub error: String,
+    /// Records below this number are covered by a signed checkpoint; 0 without any.
+    pub signed: u64,
+    /// The newest signed note of this process; empty before the first.
+    pub note: String,
 }
 
 /// How far the workers had filled their rings at some moment.
@@ -43,6 +47,7 @@ pub(super) struct Stats {
     oldest_undurable_us: AtomicU64,
     ok: AtomicBool,
     text: Mutex<(String, String)>,
+    signed: Mutex<(u64, String)>,
     rings: Vec<Arc<Counts>>,
 }
 
@@ -54,6 +59,7 @@ impl Stats {
             oldest_undurable_us: AtomicU64::new(NONE),
             ok: AtomicBool::new(true),
             text: Mutex::default(),
+            signed: Mutex::default(),
             rings,
         }
     }
@@ -104,6 +110,11 @@ impl Stats {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let (signed, note) = self
+            .signed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         Snapshot {
             records: self.records.load(Relaxed),
             lost: self.rings.iter().map(|ring| ring.lost()).sum(),
@@ -113,6 +124,8 @@ impl Stats {
             ok: self.ok.load(Relaxed),
             head,
             error,
+            signed,
+            note,
         }
     }
 }

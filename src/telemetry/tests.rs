@@ -16,6 +16,8 @@ use crate::units::{Millis, Moment, Tier};
 
 fn ledger() -> Snapshot {
     Snapshot {
+        signed: 0,
+        note: String::new(),
         records: 42,
         lost: 3,
         queued: 5,
