@@ -13,6 +13,7 @@ pub mod healthcheck;
 pub mod ledger;
 pub mod match_route;
 pub mod offline;
+mod period;
 pub mod readiness;
 pub mod reasons;
 pub mod reload;

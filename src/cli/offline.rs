@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
-use crate::ledger::{DirectoryLines, Record, as_counts};
+use crate::ledger::{DirectoryLines, Record};
 use crate::policy::canonical::CanonicalContent;
 use crate::rulebook::{Registry, RulebookParts};
 use crate::units::Tier;
@@ -76,11 +76,7 @@ pub(super) fn open_ledger(path: &Path) -> Result<DirectoryLines> {
 /// How many decisions a record stands for that have no record of their own.
 pub(super) fn unwritten(record: &Record<'_>) -> u64 {
     match record.kind {
-        "loss" => record.uint("count").unwrap_or(0),
-        "rollup" => {
-            let counts = record.member("counts").and_then(as_counts);
-            counts.map_or(1, |counts| counts.iter().map(|count| count.1).sum())
-        }
+        "loss" | "rollup" => record.uint("count").unwrap_or(0),
         "stub" => 1,
         _ => 0,
     }

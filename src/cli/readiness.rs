@@ -14,12 +14,10 @@ use clap::{Args, ValueEnum};
 use crate::cli::offline::{
     ConfigArg, DAMAGED, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
 };
-use crate::ledger::{Record, Tail};
+use crate::cli::period::{newest_decision_us, period_us};
+use crate::ledger::Record;
 use crate::replay::{Readiness, Replay};
 use report::Gathered;
-
-/// Where the newest decision is looked for before the whole ledger is.
-const LAST_LINES: u64 = 1_000;
 
 /// Says what CONTROL would have done with recorded requests.
 #[derive(Debug, Args)]
@@ -79,20 +77,8 @@ pub fn run(args: &ReadinessArgs) -> u8 {
     }
 }
 
-/// A number and its unit, in microseconds.
-fn period_us(text: &str) -> Result<u64, String> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let parsed = units.iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
-        number.checked_mul(seconds * 1_000_000)
-    });
-    parsed
-        .filter(|period_us| *period_us > 0)
-        .ok_or_else(|| "give seconds, minutes, hours or days, such as 90s, 30m, 12h or 7d".into())
-}
-
 fn gather(path: &Path, since_us: u64) -> Result<Gathered> {
-    let earliest_us = newest_decision(path)?.saturating_sub(since_us);
+    let earliest_us = newest_decision_us(path)?.saturating_sub(since_us);
     let folder = if path.is_dir() {
         Some(path)
     } else {
@@ -156,57 +142,4 @@ fn add(readiness: &mut Readiness, replay: &mut Replay, record: &Record<'_>) -> R
         .map_err(|error| error.to_string())?;
     let added = readiness.add(&line, &judged.decision, rules);
     added.map_err(|error| format!("record {}: {error}", record.seq))
-}
-
-/// When the newest decision was made. Records of other kinds are no measure: a simulation's tell
-/// the time of the host, and its decisions a virtual one. What cannot be read is passed over: the
-/// pass that counts will tell.
-fn newest_decision(path: &Path) -> Result<u64> {
-    let mut buffer = Vec::new();
-    let mut made_us = |line: &[u8]| {
-        let record = Record::check(line, &mut buffer).ok();
-        let decision = record.filter(|record| record.kind == "decision");
-        decision.and_then(|record| record.uint("ts_us"))
-    };
-    let mut newest = None;
-    if let Ok(mut tail) = Tail::open(path, LAST_LINES) {
-        while let Some(line) = tail.next_line()? {
-            newest = newest.max(made_us(&line));
-        }
-    }
-    if let Some(newest) = newest {
-        return Ok(newest);
-    }
-    let mut lines = open_ledger(path)?;
-    while let Some((_, line)) = lines.next()? {
-        newest = newest.max(made_us(line.bytes));
-    }
-    Ok(newest.unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::period_us;
-
-    #[test]
-    fn periods_are_numbers_with_a_unit() {
-        let check = |text, expected| assert_eq!(period_us(text).ok(), expected, "{text}");
-        check("90s", Some(90_000_000));
-        check("30m", Some(1_800_000_000));
-        check("12h", Some(43_200_000_000));
-        check("7d", Some(604_800_000_000));
-        for wrong in [
-            "",
-            "7",
-            "d",
-            "0d",
-            "-1d",
-            "1.5d",
-            "7 d",
-            "7w",
-            "99999999999999d",
-        ] {
-            check(wrong, None);
-        }
-    }
 }

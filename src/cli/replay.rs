@@ -4,20 +4,24 @@
 //! integrity. With one (`-c`) it is what the candidate would have decided on the same inputs.
 //! The chain itself is the business of `ledger verify`.
 
+mod batches;
 mod report;
+mod worker;
 
+use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::cli::offline::{
-    DAMAGED, FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
-};
-use crate::ledger::Record;
-use crate::record::DecisionLine;
-use crate::replay::{Candidate, Impact, Replay, RuleSet};
-use report::{CandidateReport, Change, Counted, pretty};
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
+use crate::cli::period::{newest_decision_us, period_us};
+use crate::replay::{Candidate, RuleSet};
+use batches::in_parallel;
+use report::{Counted, pretty};
+use worker::{Trial, Worker};
 
 /// Judges every decision of a ledger again.
 #[derive(Debug, Args)]
@@ -34,6 +38,15 @@ pub struct ReplayArgs {
         value_name = "FILE"
     )]
     pub candidate: Option<PathBuf>,
+    /// How far to look back from the newest decision, such as 12h or 7d; without it, everything.
+    #[arg(long, env = "TIDEGATE_REPLAY_SINCE", value_name = "TIME", value_parser = period_us)]
+    pub since: Option<u64>,
+    /// With a candidate: first one JSON object per line for each decision that would change.
+    #[arg(long, env = "TIDEGATE_EACH", requires = "candidate")]
+    pub each: bool,
+    /// How many threads judge.
+    #[arg(long, env = "TIDEGATE_REPLAY_THREADS", value_name = "N", default_value_t = cores())]
+    pub threads: NonZeroUsize,
     /// How the result is written to stdout.
     // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
     #[arg(long, env = "TIDEGATE_REPLAY_FORMAT", value_enum, default_value_t)]
@@ -59,8 +72,9 @@ pub fn run(args: &ReplayArgs) -> u8 {
         Ok(trial) => trial,
         Err(code) => return code,
     };
-    let counted = match replay(&args.ledger, trial) {
+    let counted = match replay(args, trial.as_ref()) {
         Ok(counted) => counted,
+        Err(error) if is_broken_pipe(&error) => return OK,
         Err(error) => return tell(&error, FAILED),
     };
     match args.format {
@@ -88,10 +102,14 @@ fn code_of(counted: &Counted) -> u8 {
     }
 }
 
-struct Trial {
-    candidate: Candidate,
-    policy_hash: String,
-    impact: Impact,
+fn cores() -> NonZeroUsize {
+    available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Whoever read our output has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn trial_of(path: &Path) -> Result<Trial, u8> {
@@ -100,93 +118,26 @@ fn trial_of(path: &Path) -> Result<Trial, u8> {
     Ok(Trial {
         policy_hash: loaded.content.digest_hex(),
         candidate: Candidate::new(rules, loaded.settings.tier),
-        impact: Impact::default(),
     })
 }
 
-fn replay(path: &Path, mut trial: Option<Trial>) -> Result<Counted> {
-    let mut lines = open_ledger(path)?;
-    let folder = if path.is_dir() {
-        Some(path)
-    } else {
-        path.parent()
+fn replay(args: &ReplayArgs, trial: Option<&Trial>) -> Result<Counted> {
+    let path = &args.ledger;
+    let lines = open_ledger(path)?;
+    let since = match args.since {
+        Some(period) => newest_decision_us(path)?.saturating_sub(period),
+        None => 0,
     };
-    let mut replay = Replay::of(folder.unwrap_or(Path::new("")));
-    let mut counted = Counted::default();
-    let mut buffer = Vec::new();
-    let mut any = false;
-    while let Some((segment, line)) = lines.next()? {
-        any = true;
-        let at = || format!("{} at byte {}", segment.path.display(), line.offset);
-        if !line.complete {
-            counted.note(format!(
-                "{}: the last line is unfinished and was passed over",
-                at()
-            ));
-            continue;
-        }
-        match Record::check(line.bytes, &mut buffer) {
-            Ok(record) => take(&mut counted, &mut replay, trial.as_mut(), &record),
-            Err(fault) => counted.unreadable(format!("{}: {}; {DAMAGED}", at(), fault.rule())),
-        }
-    }
+    let folder = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(Path::new(""))
+    };
+    let begin = || Worker::new(folder, trial, since, args.each);
+    let (workers, any) = in_parallel(lines, args.threads.get(), begin, Worker::take)?;
     if !any {
         let path = path.display();
         bail!("{path} holds no ledger record; name the folder where 'seg-*.jsonl' lies");
     }
-    counted.candidate = trial.map(report_of);
-    Ok(counted)
-}
-
-fn take(
-    counted: &mut Counted,
-    replay: &mut Replay,
-    trial: Option<&mut Trial>,
-    record: &Record<'_>,
-) {
-    if record.kind != "decision" {
-        counted.not_replayable += unwritten(record);
-        return;
-    }
-    counted.decisions += 1;
-    if let Some(Trial {
-        candidate, impact, ..
-    }) = trial
-    {
-        match DecisionLine::read(record) {
-            // A candidate can be judged without the rulebook, only with less knowledge.
-            Ok(line) => impact.add(&line, candidate, replay.rule_set(line.policy_hash).ok()),
-            Err(error) => counted.unreadable(format!("record {}: {error}", record.seq)),
-        }
-        return;
-    }
-    match replay.check(record) {
-        Ok(None) => {}
-        Ok(Some(mismatch)) => counted.mismatch(mismatch),
-        Err(error) => counted.unreadable(error.to_string()),
-    }
-}
-
-fn report_of(trial: Trial) -> CandidateReport {
-    let impact = trial.impact;
-    CandidateReport {
-        policy_hash: trial.policy_hash,
-        judged: impact.judged,
-        changed: impact.changes(),
-        not_replayable: impact.not_replayable,
-        unmatched: impact.unmatched,
-        limits_assumed: impact.limits_assumed,
-        rate_estimated: impact.rate_estimated,
-        tier_assumed: impact.tier_assumed,
-        changes: impact
-            .changed
-            .into_iter()
-            .map(|((contract, from, to), count)| Change {
-                contract,
-                from,
-                to,
-                count,
-            })
-            .collect(),
-    }
+    Ok(worker::join(workers, trial))
 }

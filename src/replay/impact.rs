@@ -66,27 +66,43 @@ pub struct Impact {
 }
 
 impl Impact {
-    /// Adds one recorded decision. `recorded` is the rulebook it was made under, where it is
-    /// known: it tells which limits the record holds the state of.
+    /// Adds one recorded decision; gives what it was and what it would be, where these differ.
+    /// `recorded` is the rulebook it was made under, where it is known: it tells which limits the
+    /// record holds the state of.
     pub fn add(
         &mut self,
         line: &DecisionLine<'_>,
         candidate: &Candidate,
         recorded: Option<&RuleSet>,
-    ) {
+    ) -> Option<(&'static str, &'static str)> {
         let terms = terms_in(&candidate.rules, line);
         if line.contract_id.is_some() && terms.is_none() {
             self.not_replayable += 1;
-            return;
+            return None;
         }
         self.judged += 1;
         self.unmatched += u64::from(line.contract_id.is_none());
         let judged = self.judge(line, candidate, terms.as_ref(), recorded);
         let (was, would_be) = (recorded_course(line), course_of(&judged));
-        if would_be != was {
-            let contract = line.contract_id.unwrap_or(UNMATCHED);
-            let key = (contract.to_owned(), was, would_be);
-            *self.changed.entry(key).or_default() += 1;
+        if would_be == was {
+            return None;
+        }
+        let contract = line.contract_id.unwrap_or(UNMATCHED);
+        let key = (contract.to_owned(), was, would_be);
+        *self.changed.entry(key).or_default() += 1;
+        Some((was, would_be))
+    }
+
+    /// Adds what another impact has counted.
+    pub fn merge(&mut self, other: Self) {
+        self.judged += other.judged;
+        self.unmatched += other.unmatched;
+        self.limits_assumed += other.limits_assumed;
+        self.rate_estimated += other.rate_estimated;
+        self.tier_assumed += other.tier_assumed;
+        self.not_replayable += other.not_replayable;
+        for (key, count) in other.changed {
+            *self.changed.entry(key).or_default() += count;
         }
     }
 

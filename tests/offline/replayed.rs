@@ -273,3 +273,71 @@ fn variables_of_other_verbs_are_not_read() {
     let ran = place.run_in(&own, "replay l", "");
     assert!(ran.out.starts_with('{'), "{}", ran.out);
 }
+
+/// Several megabytes of ledger, so that several threads get something to do, and a candidate that
+/// changes a part of it.
+fn many() -> Place {
+    let place = Place::new();
+    let traffic: String = (0..6_000_u64)
+        .map(|number| {
+            format!(
+                "{{\"at_ms\":{},\"method\":\"GET\",\"url\":\"/api/v1/search/x\",\
+                 \"client\":\"10.0.0.{}\",\"latency_ms\":5}}\n",
+                number * 50,
+                number % 200
+            )
+        })
+        .collect();
+    place.write("traffic.jsonl", &traffic);
+    let ran = place.run("simulate traffic.jsonl --ledger l");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let contracts = fs::read_to_string(place.path("contracts/contracts.yaml")).unwrap();
+    fs::create_dir(place.path("then")).unwrap();
+    let looser = contracts.replace("    rate_limit_rpm: 60\n    burst: 2\n", "");
+    place.write("then/contracts.yaml", &looser);
+    let text = configuration("policy.yaml").replace("contracts: contracts/", "contracts: then/");
+    place.write("then.yaml", &text);
+    place
+}
+
+#[test]
+fn threads_change_nothing_but_the_time() {
+    let place = many();
+    let alone = place.run("replay l -c then.yaml --each --threads 1");
+    assert_eq!(alone.code, 3, "{}", alone.err);
+    let changes: Vec<serde_json::Value> = alone
+        .out
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    assert!(changes.len() > 1_000, "{}", changes.len());
+    let told = format!("{} would change", changes.len());
+    assert!(alone.out.contains(&told), "{told}");
+    let first = &changes[0];
+    assert_eq!(first["contract"], "search_get_v1");
+    assert_eq!(first["from"], "THROTTLE");
+    assert_eq!(first["to"], "ALLOW");
+    let numbers: Vec<u64> = changes
+        .iter()
+        .map(|change| change["seq"].as_u64().unwrap())
+        .collect();
+    assert!(numbers.is_sorted(), "in the order of the ledger");
+    for threads in [2, 5] {
+        let ran = place.run(&format!("replay l -c then.yaml --each --threads {threads}"));
+        assert_eq!((ran.code, &ran.out), (3, &alone.out), "{threads} threads");
+    }
+}
+
+#[test]
+fn a_replay_can_look_back_for_a_time_only() {
+    let place = many();
+    // 20 decisions a second; the period ends with the newest one.
+    for (since, decisions) in [("10s", 201), ("1m", 1_201), ("7d", 6_000)] {
+        let ran = place.run(&format!("replay l --since {since}"));
+        let want = format!("{decisions} decisions, 0 differences");
+        assert!(ran.out.contains(&want), "{since}: {}", ran.out);
+        assert_eq!(ran.code, 0);
+    }
+    let wrong = place.run("replay l --since 1w");
+    assert_eq!(wrong.code, 2);
+}

@@ -51,6 +51,25 @@ pub(super) struct Change {
 }
 
 impl Counted {
+    /// Adds what another thread has seen.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.decisions += other.decisions;
+        self.differences += other.differences;
+        self.unreadable += other.unreadable;
+        self.not_replayable += other.not_replayable;
+        self.shown.extend(other.shown);
+        self.notes.extend(other.notes);
+    }
+
+    /// Puts what is shown in the ledger's order, whoever saw it first.
+    pub(super) fn settle(&mut self) {
+        self.shown.sort_by_key(|shown| shown.seq);
+        self.shown.truncate(SHOWN_MAX);
+        self.notes.sort();
+        self.notes.dedup();
+        self.notes.truncate(SHOWN_MAX);
+    }
+
     pub(super) fn note(&mut self, note: String) {
         if self.notes.len() < SHOWN_MAX && !self.notes.contains(&note) {
             self.notes.push(note);
