@@ -62,6 +62,39 @@ pub const MEMBERS: [&str; MEMBER_COUNT] = [
     "worker",
 ];
 
+/// Places of the table by which a member is found.
+const SLOTS: usize = 128;
+
+/// Where a name is looked up: no two of [`MEMBERS`] share a slot. Reading a member is most of what a
+/// replay does, and one comparison is cheaper than a search.
+const fn slot_of(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else {
+        return 0;
+    };
+    (name.len() + *first as usize * 24 + *last as usize * 10) % SLOTS
+}
+
+/// The place in [`MEMBERS`] for each slot; `u8::MAX` = none.
+const PLACES: [u8; SLOTS] = {
+    let mut places = [u8::MAX; SLOTS];
+    let mut place = 0;
+    #[allow(clippy::indexing_slicing)] // evaluated by the compiler: a panic is an error there
+    while place < MEMBER_COUNT {
+        let slot = slot_of(MEMBERS[place].as_bytes());
+        assert!(places[slot] == u8::MAX, "two members share a slot");
+        places[slot] = place as u8;
+        place += 1;
+    }
+    places
+};
+
+/// The place of a name in [`MEMBERS`].
+fn place_of(name: &[u8]) -> Option<usize> {
+    let place = usize::from(*PLACES.get(slot_of(name))?);
+    let found = MEMBERS.get(place)?.as_bytes();
+    (found == name).then_some(place)
+}
+
 /// The arguments of a recorded decision, and what the record says of its judgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecisionLine<'a> {
@@ -93,18 +126,10 @@ impl<'a> DecisionLine<'a> {
             (None, None, None, None);
         let (mut client, mut wall_us) = (None, None);
         let mut members: [&[u8]; MEMBER_COUNT] = [b""; MEMBER_COUNT];
-        let (mut place, mut unknown) = (0, None);
+        let mut unknown = None;
         for (key, raw) in CheckedMembers::of(record) {
-            // Both are sorted, so each key is looked for behind the one before.
-            let ahead = MEMBERS.get(place..).unwrap_or_default();
-            match ahead.iter().position(|member| member.as_bytes() == key) {
-                Some(steps) => {
-                    place += steps;
-                    if let Some(slot) = members.get_mut(place) {
-                        *slot = raw;
-                    }
-                    place += 1;
-                }
+            match place_of(key).and_then(|place| members.get_mut(place)) {
+                Some(member) => *member = raw,
                 None => unknown = unknown.or(Some((key, raw))),
             }
             match key {
@@ -134,8 +159,7 @@ impl<'a> DecisionLine<'a> {
     /// The raw value of one of [`MEMBERS`]; empty where it is missing.
     #[must_use]
     pub fn member(&self, name: &str) -> &'a [u8] {
-        let place = MEMBERS.binary_search(&name).ok();
-        place
+        place_of(name.as_bytes())
             .and_then(|place| self.members.get(place))
             .copied()
             .unwrap_or_default()
