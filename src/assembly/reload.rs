@@ -20,6 +20,7 @@ use crate::assembly::kill_switch::KillSwitch;
 use crate::config::{Settings, Sources, Stamp};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
+use crate::record::GovernanceAct;
 use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
 use crate::units::Tier;
@@ -46,6 +47,7 @@ enum Ask {
 /// What the thread and those who ask have in common.
 struct Shared {
     registry: Arc<Registry>,
+    ledger: Arc<Ledger>,
     kill_switch: KillSwitch,
     last: Mutex<Last>,
 }
@@ -87,7 +89,34 @@ impl Shared {
                 tracing::warn!(event = "tier_not_lowered", tier = now.name());
             }
         }
+        self.write_down(tier, &lowering);
         lowering
+    }
+}
+
+impl Shared {
+    /// Into the ledger, without waiting: a lever must work while the disk does not.
+    fn write_down(&self, asked: Tier, lowering: &Lowering) {
+        let result = match lowering {
+            Lowering::Lowered(tier) => format!("lowered to {}", tier.name()),
+            Lowering::NotKept(tier, error) => {
+                format!("lowered to {} until the next start: {error}", tier.name())
+            }
+            Lowering::NotLower(now) => {
+                format!("refused: {} is not below {}", asked.name(), now.name())
+            }
+        };
+        let act = GovernanceAct {
+            action: "tier_lower",
+            actor: "admin".to_owned(),
+            boot: self.ledger.boot(),
+            reason: String::new(),
+            result,
+            ts_us: clock::now().wall_us,
+        };
+        if let Err(error) = self.ledger.note(move |entry| act.push(entry)) {
+            tracing::error!(event = "act_not_recorded", %error);
+        }
     }
 }
 
@@ -108,6 +137,7 @@ impl Reloader {
         tell_kill_switch(&kill_switch);
         let shared = Arc::new(Shared {
             registry: parts.registry,
+            ledger: Arc::clone(&parts.ledger),
             kill_switch,
             last: Mutex::new(Last {
                 active_since_us: clock::now().wall_us,

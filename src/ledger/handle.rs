@@ -93,6 +93,7 @@ pub struct Recovered {
 /// A running ledger.
 #[derive(Debug)]
 pub struct Ledger {
+    boot: BootId,
     dir: PathBuf,
     disk: Disk,
     control: Sender<Control>,
@@ -153,6 +154,7 @@ impl Ledger {
             })
             .map_err(|e| no_thread("ledger-writer", &e))?;
         Ok(Self {
+            boot: facts.boot,
             dir: settings.dir.clone(),
             disk: settings.disk.clone(),
             control,
@@ -167,6 +169,12 @@ impl Ledger {
     #[must_use]
     pub const fn recovered(&self) -> &Recovered {
         &self.recovered
+    }
+
+    /// This start.
+    #[must_use]
+    pub const fn boot(&self) -> BootId {
+        self.boot
     }
 
     /// The gauges; never waits for the writer.
@@ -199,6 +207,21 @@ impl Ledger {
         patience: Duration,
     ) -> Result<u64, LedgerError> {
         self.ask(|ack| Control::Record(Box::new(members), ack), patience)
+    }
+
+    /// Chains such a record without waiting for it: for whoever must not stand behind a disk. It is
+    /// synced as soon as the disk allows.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when the writer has ended.
+    pub fn note(
+        &self,
+        members: impl FnOnce(&mut EntryBuilder<'_>) + Send + 'static,
+    ) -> Result<(), LedgerError> {
+        let (ack, _) = mpsc::channel();
+        let sent = self.control.send(Control::Record(Box::new(members), ack));
+        self.waker.unpark();
+        sent.map_err(|_| LedgerError::Unavailable("the ledger's writer has ended".to_owned()))
     }
 
     /// Waits until everything pushed before the call is durable.

@@ -6,6 +6,7 @@
 //! the ledger.
 
 mod case;
+mod change;
 mod compare;
 mod consistency;
 mod encode;
@@ -16,6 +17,7 @@ mod shape;
 mod text;
 
 pub use case::{case_id, case_of};
+pub use change::{BundleChange, BundleResult, GovernanceAct};
 pub use compare::{Comparison, Difference, JUDGED_MEMBERS};
 pub use consistency::contradictions;
 pub use encode::Encoder;

@@ -11,6 +11,7 @@
 mod answering;
 mod clients;
 mod controlling;
+mod governed;
 mod installation;
 mod leaving;
 mod observing;

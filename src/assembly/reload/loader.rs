@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use super::telling::{about, finding, tell};
+use super::telling::{about, errors_in_one_line, finding, tell};
 use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Trigger};
@@ -14,6 +14,7 @@ use crate::config::{Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
+use crate::record::{BundleChange, BundleResult};
 use crate::rulebook::{Rulebook, RulebookParts};
 use crate::telemetry::{Reload, Telemetry};
 
@@ -61,6 +62,7 @@ impl Loader {
 
     fn reload(&mut self, trigger: Trigger) -> Activation {
         let before = self.watch.stamp();
+        let in_force = self.shared.registry.active().load().digest_hex().to_owned();
         let ended = self.load().and_then(|loaded| self.activate(loaded));
         let (result, found) = match ended {
             Ok(ended) => ended,
@@ -69,7 +71,9 @@ impl Loader {
                 (Reload::Refused, found)
             }
         };
-        self.conclude(result, trigger, &found)
+        let activation = self.conclude(result, trigger, &found);
+        self.write_down(&activation, in_force);
+        activation
     }
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
@@ -133,6 +137,29 @@ impl Loader {
             Reload::Unchanged
         };
         Ok((result, warnings))
+    }
+
+    /// Into the ledger, without waiting: a reload must not stand behind a disk.
+    fn write_down(&self, activation: &Activation, in_force_before: String) {
+        let result = match activation.result {
+            Reload::Unchanged => return,
+            Reload::Activated => BundleResult::Activated(in_force_before),
+            Reload::Refused => BundleResult::Rejected(errors_in_one_line(activation)),
+        };
+        let rules = self.shared.registry.active().load();
+        let change = BundleChange {
+            boot: self.ledger.boot(),
+            policy_hash: activation.digest.clone(),
+            policy_version: rules.rules().version.to_string(),
+            source: "reload",
+            trigger: activation.trigger.name(),
+            tier: activation.tier.name(),
+            result,
+            ts_us: activation.at_us,
+        };
+        if let Err(error) = self.ledger.note(move |entry| change.push(entry)) {
+            tracing::error!(event = "change_not_recorded", %error);
+        }
     }
 
     fn conclude(&self, result: Reload, trigger: Trigger, found: &[Diagnostic]) -> Activation {

@@ -27,15 +27,13 @@ pub(super) fn tell(activation: &Activation, contracts: usize) {
             tracing::info!(event = "reload_unchanged", trigger, serial, policy_hash);
         }
         Reload::Refused => {
-            let errors = activation.findings.iter().filter(|f| f.severity == "error");
-            let errors: Vec<String> = errors.map(in_one_line).collect();
-            let shown = errors.get(..LOGGED_FINDINGS).unwrap_or(&errors).join("; ");
+            let shown = errors_in_one_line(activation);
             tracing::error!(
                 event = "reload_failed",
                 trigger,
                 serial,
                 policy_hash,
-                errors = errors.len(),
+                errors = errors_of(activation).count(),
                 findings = shown,
                 "the rules that were in force stay; mend the files, 'tidegate check' names every fault"
             );
@@ -45,6 +43,17 @@ pub(super) fn tell(activation: &Activation, contracts: usize) {
         let keys = activation.needs_restart.join(", ");
         tracing::warn!(event = "restart_needed", keys);
     }
+}
+
+fn errors_of(activation: &Activation) -> impl Iterator<Item = &Finding> {
+    let findings = activation.findings.iter();
+    findings.filter(|finding| finding.severity == "error")
+}
+
+/// The first errors, in one line.
+pub(super) fn errors_in_one_line(activation: &Activation) -> String {
+    let errors = errors_of(activation).take(LOGGED_FINDINGS);
+    errors.map(in_one_line).collect::<Vec<_>>().join("; ")
 }
 
 fn in_one_line(finding: &Finding) -> String {

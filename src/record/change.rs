@@ -1,0 +1,159 @@
+//! What is written down when the rules in force change, or somebody pulls a lever: the ledger's
+//! kinds `bundle` and `governance`.
+//!
+//! A decision names the rulebook it was made under; these records say when and why that became
+//! another one, so an auditor needs no log beside the ledger.
+
+use crate::ledger::{BootId, EntryBuilder};
+
+/// A longer text of an error is cut: a record stays readable.
+const ERROR_BYTES_MAX: usize = 512;
+
+/// An attempt to put other contracts and rules in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleChange {
+    /// The boot that tried.
+    pub boot: BootId,
+    /// The content digest in force after it, 64 hex digits.
+    pub policy_hash: String,
+    /// The version that the policy in force gives itself.
+    pub policy_version: String,
+    /// Where they came from: `reload` for files.
+    pub source: &'static str,
+    /// What asked for it: a signal, the admin listener, a change of the files.
+    pub trigger: &'static str,
+    /// The tier in force after it.
+    pub tier: &'static str,
+    /// How it ended.
+    pub result: BundleResult,
+    /// When, microseconds since 1970.
+    pub ts_us: u64,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleResult {
+    /// The new ones are in force; the digest is that of those before.
+    Activated(String),
+    /// The ones before stay; the text says what was wrong with the new ones.
+    Rejected(String),
+}
+
+impl BundleChange {
+    /// Pushes the members of the record.
+    pub fn push(&self, entry: &mut EntryBuilder<'_>) {
+        entry.text("boot", &self.boot.to_string());
+        if let BundleResult::Rejected(error) = &self.result {
+            entry.text("error", cut(error));
+        }
+        entry.text("kind", "bundle");
+        entry.text("policy_hash", &self.policy_hash);
+        entry.text("policy_version", &self.policy_version);
+        if let BundleResult::Activated(before) = &self.result {
+            entry.text("previous_policy_hash", before);
+        }
+        let result = match self.result {
+            BundleResult::Activated(_) => "activated",
+            BundleResult::Rejected(_) => "rejected",
+        };
+        entry.text("result", result);
+        entry.text("source", self.source);
+        entry.text("tier", self.tier);
+        entry.text("trigger", self.trigger);
+        entry.uint("ts_us", self.ts_us);
+    }
+}
+
+/// Something that a person or a program did to the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GovernanceAct {
+    /// What was done: `tier_lower`.
+    pub action: &'static str,
+    /// Who did it, as far as that is known: `admin` for the admin listener.
+    pub actor: String,
+    /// The boot.
+    pub boot: BootId,
+    /// Why, in the actor's words; may be empty.
+    pub reason: String,
+    /// What came of it.
+    pub result: String,
+    /// When, microseconds since 1970.
+    pub ts_us: u64,
+}
+
+impl GovernanceAct {
+    /// Pushes the members of the record.
+    pub fn push(&self, entry: &mut EntryBuilder<'_>) {
+        entry.text("action", self.action);
+        entry.text("actor", cut(&self.actor));
+        entry.text("boot", &self.boot.to_string());
+        entry.text("kind", "governance");
+        entry.text("reason", cut(&self.reason));
+        entry.text("result", cut(&self.result));
+        entry.uint("ts_us", self.ts_us);
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ERROR_BYTES_MAX))
+        .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Chain, Record};
+
+    fn line(push: impl FnOnce(&mut EntryBuilder<'_>)) -> String {
+        let mut out = Vec::new();
+        Chain::genesis().append(&mut out, push);
+        let mut scratch = Vec::new();
+        let record = Record::check(out.trim_ascii_end(), &mut scratch).unwrap();
+        String::from_utf8(record.entry().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_change_tells_what_was_and_what_is_in_force() {
+        let mut change = BundleChange {
+            boot: BootId::from_u32(1),
+            policy_hash: "b".repeat(64),
+            policy_version: "7".to_owned(),
+            source: "reload",
+            trigger: "signal",
+            tier: "CONTROL",
+            result: BundleResult::Activated("a".repeat(64)),
+            ts_us: 5,
+        };
+        let activated = line(|entry| change.push(entry));
+        for part in [
+            r#""kind":"bundle""#,
+            r#""result":"activated""#,
+            &format!(r#""previous_policy_hash":"{}""#, "a".repeat(64)),
+        ] {
+            assert!(activated.contains(part), "{part} in {activated}");
+        }
+        change.result = BundleResult::Rejected("x".repeat(1_000));
+        let rejected = line(|entry| change.push(entry));
+        let error = format!(r#""error":"{}""#, "x".repeat(ERROR_BYTES_MAX));
+        assert!(rejected.contains(&error), "{rejected}");
+        assert!(!rejected.contains("previous"), "{rejected}");
+    }
+
+    #[test]
+    fn an_act_tells_who_did_what() {
+        let act = GovernanceAct {
+            action: "tier_lower",
+            actor: "admin".to_owned(),
+            boot: BootId::from_u32(1),
+            reason: String::new(),
+            result: "OBSERVE_ONLY".to_owned(),
+            ts_us: 5,
+        };
+        let told = line(|entry| act.push(entry));
+        let zeros = "0".repeat(64);
+        let wanted = format!(
+            r#"{{"action":"tier_lower","actor":"admin","boot":"00000001","kind":"governance","prev":"{zeros}","reason":"","result":"OBSERVE_ONLY","seq":0,"ts_us":5,"v":1}}"#
+        );
+        assert_eq!(told, wanted);
+    }
+}
