@@ -13,7 +13,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ accept-observe: fast ## the acceptance list of observation; SCALE=small or full
 accept-control: fast ## the acceptance list of control; SCALE=small or full
 	$(FAST)/loadtest accept control --scale $(SCALE) --state $(ACCEPT_DIR)/control-$(SCALE)
 
+accept-ledger: fast ## the acceptance list of the ledger; SCALE=small or full
+	$(FAST)/loadtest accept ledger --scale $(SCALE) --state $(ACCEPT_DIR)/ledger-$(SCALE)
+
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.
 # The examples in `docs` are there for the same reason: clippy has checked the same crates.
@@ -70,4 +73,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc jq curl nginx valgrind promtool
+	@.ci/tools cmake cc jq curl nginx valgrind promtool strace openssl

@@ -50,6 +50,8 @@ enum AcceptList {
     Observe(AcceptRun),
     /// Limits, circuits, tiers, answers, live rules
     Control(AcceptRun),
+    /// The ledger as evidence: faults, kills, proofs, speed
+    Ledger(AcceptRun),
 }
 
 #[derive(Args)]
@@ -87,6 +89,7 @@ fn main() -> anyhow::Result<()> {
             let (list, asked) = match which {
                 AcceptList::Observe(asked) => (&accept::OBSERVE, asked),
                 AcceptList::Control(asked) => (&accept::CONTROL, asked),
+                AcceptList::Ledger(asked) => (&accept::LEDGER, asked),
             };
             let pass = accept::run(list, asked.scale, &asked.state, asked.part.as_deref())?;
             std::process::exit(i32::from(!pass))

@@ -24,7 +24,12 @@ struct Books {
 
 /// Under OBSERVE_ONLY everything is forwarded, clients leave and some heads are malformed.
 pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
-    let books = books(context, "identities", "observe_only", 0.01)?;
+    hold_over(context, context.pick(10_000, 200_000))
+}
+
+/// The same over another number of requests.
+pub(super) fn hold_over(context: &Context, requests: u64) -> anyhow::Result<Verdict> {
+    let books = books(context, "identities", "observe_only", 0.01, requests)?;
     let withheld = books.metrics.sum("tidegate_actions_suppressed_total");
     Ok(books.verdict(&[
         (books.forwarded_alone(), "this tier answers nothing itself"),
@@ -36,7 +41,13 @@ pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
 /// Under CONTROL unknown paths and wrong methods are answered by the gateway. No client leaves,
 /// so that the driver knows the status of every answer.
 pub(super) fn hold_under_control(context: &Context) -> anyhow::Result<Verdict> {
-    let books = books(context, "control", "control", 0.0)?;
+    let books = books(
+        context,
+        "control",
+        "control",
+        0.0,
+        context.pick(10_000, 200_000),
+    )?;
     let refused = |status: u16| books.recorded.by_us.get(&status).copied().unwrap_or(0);
     Ok(books.verdict(&[
         (refused(404) > 0, "unknown paths are refused"),
@@ -51,6 +62,7 @@ fn books(
     name: &str,
     tier: &'static str,
     abort_share: f64,
+    requests: u64,
 ) -> anyhow::Result<Books> {
     let upstream = Upstream::start()?;
     let setup = Setup {
@@ -59,7 +71,6 @@ fn books(
     };
     let site = Site::prepare(&context.folder(name), &setup)?;
     let mut gateway = site.start()?;
-    let requests = context.pick(10_000, 200_000);
     let mut load = drive::Options::new(site.listen, "mixed", requests);
     load.abort_share = abort_share;
     load.malformed_share = 0.01;

@@ -10,6 +10,7 @@ mod cost;
 mod crash;
 mod headers;
 mod identity;
+mod ledger;
 mod observe;
 mod recorded;
 mod report;
@@ -17,6 +18,7 @@ mod scrape;
 mod speed;
 mod state;
 mod tamper;
+mod tested;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 pub use control::CONTROL;
+pub use ledger::LEDGER;
 pub use observe::OBSERVE;
 pub use state::Result as PartResult;
 

@@ -165,13 +165,51 @@ impl Site {
     /// # Errors
     /// When it ends at its start or is not ready in time.
     pub fn start(&self) -> anyhow::Result<Process> {
-        let mut command = Command::new(&self.program);
+        let mut process = self.launch(&[])?;
+        self.ready(&mut process)?;
+        Ok(process)
+    }
+
+    /// Starts `tidegate run` under a wrapper such as strace, and does not wait.
+    ///
+    /// # Errors
+    /// When the wrapper cannot be started.
+    pub fn launch(&self, wrapper: &[&str]) -> anyhow::Result<Process> {
+        let mut command = match wrapper.split_first() {
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         command.arg("run").arg("-c").arg(self.config());
-        let mut process = Process::start(command, &self.folder.join("gateway.log"))?;
+        Process::start(command, &self.log())
+    }
+
+    /// Waits until a launched gateway is ready.
+    ///
+    /// # Errors
+    /// When it ends first or is not ready in time.
+    pub fn ready(&self, process: &mut Process) -> anyhow::Result<()> {
         process.until(PATIENCE, || {
             get(self.admin, "/readyz").is_ok_and(|(status, _)| status == 200)
-        })?;
-        Ok(process)
+        })
+    }
+
+    /// Where the gateway's stdout and stderr go.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("gateway.log")
+    }
+
+    /// Adds keys to `ledger`, as they stand in the file: `segment_mib: 1, compress: false`.
+    ///
+    /// # Errors
+    /// When the configuration cannot be changed.
+    pub fn ledger_keys(&self, keys: &str) -> anyhow::Result<()> {
+        let dir = format!("ledger: {{ dir: \"{}\"", self.ledger().display());
+        self.amend(&dir, &format!("{dir}, {keys}"))
     }
 
     /// Runs one verb to its end.

@@ -10,12 +10,11 @@ mod reloads;
 mod stall;
 mod switches;
 mod tenants;
-mod tested;
 mod ticker;
 mod tiers;
 mod workers;
 
-use super::{List, full_part, part, speed};
+use super::{List, full_part, part, speed, tested};
 
 /// Limits, circuits, tiers, answers, live rules.
 pub static CONTROL: List = List {

@@ -6,12 +6,16 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::super::{Context, Verdict};
+use super::{Context, Verdict};
 
 const LAW_CASES: &str = "10000000";
 
 /// Runs tests of the gateway, optimised; passes when at least `least` of them ran and none failed.
-fn run(args: &[&str], variables: &[(&str, &str)], least: u64) -> anyhow::Result<Verdict> {
+pub(super) fn run(
+    args: &[&str],
+    variables: &[(&str, &str)],
+    least: u64,
+) -> anyhow::Result<Verdict> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args([
         "nextest",
