@@ -198,6 +198,8 @@ impl DiskFile {
     /// # Errors
     /// Only that the disk is full.
     pub(super) fn reserve(&self, len: u64, bytes: u64) -> io::Result<()> {
+        #[cfg(test)]
+        self.disk.plan.before_reserve()?;
         match fallocate(&*self.file, FallocateFlags::KEEP_SIZE, len, bytes) {
             Err(errno) if is_full(&errno.into()) => Err(errno.into()),
             _ => Ok(()),
@@ -220,8 +222,14 @@ pub(super) mod tests {
         pub(crate) space: AtomicU64,
         /// Syncs that fail from now on.
         pub(crate) failing_syncs: AtomicI32,
+        /// Syncs that succeed before those fail.
+        pub(crate) healthy_syncs: AtomicI32,
         /// Writes that fail with an I/O error from now on.
         pub(crate) failing_writes: AtomicI32,
+        /// Writes that succeed before those fail.
+        pub(crate) healthy_writes: AtomicI32,
+        /// Reservations that find the disk full from now on.
+        pub(crate) failing_reserves: AtomicI32,
         /// Threads that cannot be started from now on.
         pub(crate) failing_threads: AtomicI32,
     }
@@ -231,7 +239,10 @@ pub(super) mod tests {
             Self {
                 space: AtomicU64::new(u64::MAX),
                 failing_syncs: AtomicI32::new(0),
+                healthy_syncs: AtomicI32::new(0),
                 failing_writes: AtomicI32::new(0),
+                healthy_writes: AtomicI32::new(0),
+                failing_reserves: AtomicI32::new(0),
                 failing_threads: AtomicI32::new(0),
             }
         }
@@ -247,7 +258,9 @@ pub(super) mod tests {
 
     impl Plan {
         pub(super) fn before_write<'a>(&self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
-            spend(&self.failing_writes)?;
+            if spend(&self.healthy_writes).is_ok() {
+                spend(&self.failing_writes)?;
+            }
             let space = self.space.load(SeqCst);
             let fits = space.min(bytes.len() as u64);
             if fits == 0 {
@@ -264,7 +277,14 @@ pub(super) mod tests {
         }
 
         pub(super) fn before_sync(&self) -> io::Result<()> {
+            if spend(&self.healthy_syncs).is_err() {
+                return Ok(());
+            }
             spend(&self.failing_syncs)
+        }
+
+        pub(super) fn before_reserve(&self) -> io::Result<()> {
+            spend(&self.failing_reserves).map_err(|_| io::ErrorKind::StorageFull.into())
         }
     }
 

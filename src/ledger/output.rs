@@ -223,13 +223,16 @@ impl Output {
         at_once && self.durable.size < self.next_seq()
     }
 
-    /// What is wrong, if anything.
+    /// Why nothing can be written, if so.
     pub(super) fn trouble(&self) -> Option<String> {
-        if let Some(stall) = &self.stall {
-            return Some(format!("{}: {}", stall.code, stall.error));
-        }
+        let stall = self.stall.as_ref()?;
+        Some(format!("{}: {}", stall.code, stall.error))
+    }
+
+    /// What fails while lines are written all the same: a note, a tree file, the next segment.
+    pub(super) fn notice(&self) -> Option<&str> {
         let signer = self.signer.as_ref().and_then(Signer::trouble);
-        signer.or(self.aside.as_deref()).map(str::to_owned)
+        signer.or(self.aside.as_deref())
     }
 
     /// Does what is due: takes the sync thread's answer, writes, retries, gives it the next job.

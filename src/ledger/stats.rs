@@ -27,7 +27,8 @@ pub struct Snapshot {
     pub ok: bool,
     /// The hash of the newest line, 64 hex digits.
     pub head: String,
-    /// The newest trouble in words; empty without any.
+    /// The newest trouble in words; empty without any. With `ok` it is trouble beside the lines: a
+    /// note or a tree file that cannot be kept, a next segment that cannot be made.
     pub error: String,
     /// Records below this number are covered by a signed checkpoint; 0 without any.
     pub signed: u64,
@@ -46,6 +47,7 @@ pub(super) struct Stats {
     durable: AtomicU64,
     oldest_undurable_us: AtomicU64,
     ok: AtomicBool,
+    noticed: AtomicBool,
     text: Mutex<(String, String)>,
     signed: Mutex<(u64, String)>,
     rings: Vec<Arc<Counts>>,
@@ -58,6 +60,7 @@ impl Stats {
             durable: AtomicU64::new(0),
             oldest_undurable_us: AtomicU64::new(NONE),
             ok: AtomicBool::new(true),
+            noticed: AtomicBool::new(false),
             text: Mutex::default(),
             signed: Mutex::default(),
             rings,
@@ -92,6 +95,17 @@ impl Stats {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         text.1.clear();
         text.1.push_str(trouble.unwrap_or_default());
+    }
+
+    /// Trouble beside the lines, in words: it shows while there is none with them.
+    pub(super) fn set_notice(&self, notice: Option<&str>) {
+        let noticed = self.noticed.swap(notice.is_some(), Relaxed);
+        if !self.ok.load(Relaxed) || (!noticed && notice.is_none()) {
+            return;
+        }
+        let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.1.clear();
+        text.1.push_str(notice.unwrap_or_default());
     }
 
     pub(super) fn mark(&self) -> RingMark {

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+mod evidence;
+mod rotated;
+mod signed;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The rulebook in force, and its SHA-256.
 const RULEBOOK: &[u8] = b"{}";

@@ -278,15 +278,16 @@ where
         self.stats.publish(self.output.next_seq(), durable, oldest);
         self.stats.set_head(self.output.head());
         self.stats.set_trouble(self.output.trouble().as_deref());
+        self.stats.set_notice(self.output.notice());
         for (_, ack) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
             // Whoever asked may have stopped waiting; that is no concern of the writer.
             let _ = ack.send(Ok(durable));
         }
         if let Some((size, note)) = self.output.take_kept_note() {
+            self.stats.set_signed(size, note);
             for (_, ack) in self.unsigned.extract_if(.., |(seq, _)| *seq < size) {
                 let _ = ack.send(Ok(size));
             }
-            self.stats.set_signed(size, note);
         }
     }
 
@@ -314,7 +315,11 @@ where
         let answer = if settled {
             Ok(self.output.next_seq())
         } else {
-            let trouble = self.output.trouble().unwrap_or_default();
+            let trouble = self.output.trouble();
+            let trouble = trouble
+                .as_deref()
+                .or(self.output.notice())
+                .unwrap_or_default();
             let text = if left > 0 {
                 format!("{left} records could not be made durable before the end; {trouble}")
             } else {
