@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
 
 use super::note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 
@@ -139,6 +140,21 @@ impl LedgerKey {
                 "make one with tidegate ledger keygen or openssl genpkey -algorithm ed25519",
             )
         })
+    }
+
+    /// The public half as PEM, as openssl reads it.
+    #[must_use]
+    pub fn public_pem(&self) -> String {
+        let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
+        // Of 32 bytes there is always a PEM.
+        pem.unwrap_or_default()
+    }
+
+    /// Names the key whatever log it signs: the first 16 hex digits of SHA-256 over its public half.
+    #[must_use]
+    pub fn public_id(&self) -> String {
+        let digest = Sha256::digest(self.0.verifying_key().as_bytes());
+        hex::encode(digest.get(..8).unwrap_or_default())
     }
 
     /// The public half under the name of a log.
