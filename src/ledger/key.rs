@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use ed25519_dalek::{Signer, SigningKey};
 use sha2::{Digest, Sha256};
 
@@ -75,8 +75,12 @@ impl LedgerKey {
         let mut seed = [0_u8; 32];
         getrandom::fill(&mut seed).map_err(|error| io(io::Error::other(error.to_string())))?;
         let key = Self::from_seed(seed);
-        let pem = key
-            .0
+        // Without the public half, because openssl before 3.1 cannot read a file that holds both.
+        let private = KeypairBytes {
+            secret_key: seed,
+            public_key: None,
+        };
+        let pem = private
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|error| io(io::Error::other(error.to_string())))?;
         let mut file = OpenOptions::new()
