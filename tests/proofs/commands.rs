@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use crate::made::Made;
 
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn ledger(verb: &str, args: &[&str]) -> Ran {
+pub(crate) fn ledger(verb: &str, args: &[&str]) -> Ran {
     let out = Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["ledger", verb])
         .args(args)

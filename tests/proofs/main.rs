@@ -14,3 +14,4 @@ mod merkle;
 mod notes;
 mod tiles;
 mod tools;
+mod walkthrough;
