@@ -20,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
-use crate::config::{Loaded, Settings};
+use crate::config::{LedgerSettings, LedgerSync, Loaded, Settings};
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
-use crate::ledger::{self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, ring};
+use crate::ledger::{
+    self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, SyncMode, ring,
+};
 use crate::observation::ClientHasher;
 use crate::record::{Encoder, Event};
 use crate::rulebook::{Registry, RulebookParts};
@@ -343,7 +345,7 @@ fn open_ledger(
 ) -> Result<Arc<Ledger>, StartError> {
     let mut encoder = Encoder::new(Arc::clone(registry), &facts.instance);
     let ledger = Ledger::start(
-        &ledger::Settings::new(&settings.ledger.dir),
+        &ledger_settings(&settings.ledger),
         facts,
         rulebook,
         consumers,
@@ -352,6 +354,18 @@ fn open_ledger(
         },
     )?;
     Ok(Arc::new(ledger))
+}
+
+/// How the file wants the ledger kept.
+fn ledger_settings(settings: &LedgerSettings) -> ledger::Settings {
+    let mode = match settings.sync {
+        LedgerSync::Interval(interval) => SyncMode::Interval(interval),
+        LedgerSync::Group => SyncMode::Group,
+        LedgerSync::Each => SyncMode::Each,
+    };
+    ledger::Settings::new(&settings.dir)
+        .sync(mode)
+        .segments(settings.segment_bytes, settings.segment_age)
 }
 
 /// The name of this gateway in records: the host's, or a plain word where it has none.

@@ -4,6 +4,7 @@
 
 use super::entry::EntryBuilder;
 use super::frame::{GENESIS_PREV, entry_hash, hex64};
+use super::merkle::Hash;
 
 /// The end of a chain: what the next line must carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,25 +48,25 @@ impl Chain {
     }
 
     /// Appends one line to `out`: the members that `members` pushes, the frame, the hash and the
-    /// newline. Returns the number of the line.
+    /// newline. Returns the hash, which is also the line's leaf in the Merkle tree.
     pub fn append(
         &mut self,
         out: &mut Vec<u8>,
         members: impl FnOnce(&mut EntryBuilder<'_>),
-    ) -> u64 {
+    ) -> Hash {
         let start = out.len();
         let mut entry = EntryBuilder::begin(out, self.next_seq, &self.head);
         members(&mut entry);
         entry.finish();
-        self.head = hex64(&entry_hash(out.get(start..).unwrap_or_default()));
+        let hash = entry_hash(out.get(start..).unwrap_or_default());
+        self.head = hex64(&hash);
         // The entry's closing brace gives way to the last member, the hash.
         out.pop();
         out.extend_from_slice(b",\"hash\":\"");
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b"\"}\n");
-        let seq = self.next_seq;
         self.next_seq += 1;
-        seq
+        hash
     }
 }
 
@@ -77,9 +78,10 @@ mod tests {
     fn a_line_carries_the_hash_of_the_one_before() {
         let mut chain = Chain::genesis();
         let mut out = Vec::new();
-        assert_eq!(chain.append(&mut out, |e| e.text("kind", "open")), 0);
+        let leaf = chain.append(&mut out, |e| e.text("kind", "open"));
         let first = std::str::from_utf8(chain.head()).unwrap().to_owned();
-        assert_eq!(chain.append(&mut out, |e| e.text("kind", "close")), 1);
+        assert_eq!(hex::encode(leaf), first);
+        chain.append(&mut out, |e| e.text("kind", "close"));
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let zeros = "0".repeat(64);

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::boot::begin;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::key::LedgerKey;
-use super::opening::{genesis, resume};
 use super::output::Output;
 use super::recovery::{TornTail, find};
 use super::ring::{Consumer, Source};
@@ -28,22 +28,37 @@ use super::writer::{Ack, Control, Writer};
 /// How long `close` waits for the writer, which itself gives up after 5 s.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(7);
 
+/// When records are made durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// All that was written, once in this time.
+    Interval(Duration),
+    /// All that was written, as soon as the sync before it is done.
+    Group,
+    /// Each event by itself, before the next one is taken.
+    Each,
+}
+
 /// Where the ledger lies and how it is kept.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(super) dir: PathBuf,
-    pub(super) sync_every: Duration,
+    pub(super) sync: SyncMode,
+    pub(super) segment_bytes: u64,
+    pub(super) segment_age: Duration,
     pub(super) key: Option<LedgerKey>,
     pub(super) disk: Disk,
 }
 
 impl Settings {
-    /// A ledger in `dir`, made durable every 100 ms.
+    /// A ledger in `dir`: made durable every 100 ms, in segments of 256 MiB or a day, unsigned.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
-            sync_every: Duration::from_millis(100),
+            sync: SyncMode::Interval(Duration::from_millis(100)),
+            segment_bytes: 256 << 20,
+            segment_age: Duration::from_secs(24 * 3_600),
             key: None,
             disk: Disk::default(),
         }
@@ -58,8 +73,23 @@ impl Settings {
 
     /// The longest a written record waits for its sync (while the disk answers).
     #[must_use]
-    pub const fn sync_interval(mut self, interval: Duration) -> Self {
-        self.sync_every = interval;
+    pub const fn sync_interval(self, interval: Duration) -> Self {
+        self.sync(SyncMode::Interval(interval))
+    }
+
+    /// When records are made durable.
+    #[must_use]
+    pub const fn sync(mut self, mode: SyncMode) -> Self {
+        self.sync = mode;
+        self
+    }
+
+    /// A segment that has grown to `bytes` (at least 1), or is as old as `age`, is closed; it may
+    /// exceed both by what is written until the next one is ready.
+    #[must_use]
+    pub const fn segments(mut self, bytes: u64, age: Duration) -> Self {
+        self.segment_bytes = bytes;
+        self.segment_age = age;
         self
     }
 }
@@ -133,20 +163,17 @@ impl Ledger {
         let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
         // Before the record, so that no crash leaves a record without the rulebook that it names.
         rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
-        let (chain, segment) = match found {
-            None => genesis(settings, &directory, facts)?,
-            Some(found) => resume(settings, &directory, facts, found)?,
-        };
+        let begun = begin(settings, &directory, facts, found)?;
         let counts = rings.iter().map(|ring| Arc::clone(&ring.counts)).collect();
         let stats = Arc::new(Stats::new(counts));
-        stats.publish(chain.next_seq(), chain.next_seq(), None);
-        stats.set_head(chain.head());
+        stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
+        stats.set_head(begun.chain.head());
         let (control, inbox) = mpsc::channel();
         let (owned, shared, boot) = (settings.clone(), Arc::clone(&stats), facts.boot);
         let writer = thread::Builder::new()
             .name("ledger-writer".to_owned())
             .spawn(move || {
-                let output = Output::new(&owned, chain, segment, syncer);
+                let output = Output::new(&owned, begun, syncer);
                 Writer::new(boot, rings, encode, output, inbox, shared).run();
                 // The lock is held until the last byte is written.
                 drop(directory);
@@ -209,6 +236,17 @@ impl Ledger {
         self.ask(Control::Flush, patience)
     }
 
+    /// Waits until a signed checkpoint covers the record `seq`, and its note is durable; asks for one
+    /// rather than waiting for its time. Returns the size that it covers. A `checkpoint` record is
+    /// covered only once another record follows it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] when that takes longer than `patience`, and for a ledger
+    /// without a key.
+    pub fn await_signed(&self, seq: u64, patience: Duration) -> Result<u64, LedgerError> {
+        self.ask(|ack| Control::AwaitSigned(seq, ack), patience)
+    }
+
     /// Keeps another rulebook, which records to come will name by `digest` (64 hex digits), beside
     /// them; durable on return. On the caller's thread, so the writer goes on meanwhile.
     ///
@@ -219,7 +257,7 @@ impl Ledger {
         rulebooks::keep(&self.disk, &self.dir, digest, bytes)
     }
 
-    /// Drains the rings, writes `close`, makes it durable and ends the threads. To be called when
+    /// Drains the rings, writes `close`, makes it durable and, with a key, signed, and ends the threads. To be called when
     /// the workers have dropped their producers. Later calls do nothing.
     ///
     /// # Errors

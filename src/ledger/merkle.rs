@@ -7,6 +7,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// 2^8 leaves are a group of a tree file, and a tile of C2SP `tlog-tiles`.
+const GROUP_LEVEL: u32 = 8;
+
 /// A SHA-256 value.
 pub type Hash = [u8; 32];
 
@@ -44,9 +47,10 @@ impl Frontier {
         self.size
     }
 
-    /// Appends one leaf.
-    pub fn push(&mut self, leaf: Hash) {
-        self.grow(0, leaf);
+    /// Appends one leaf. Gives the root of the 256 leaves that it completes, if it does: tree
+    /// files keep those, and they come out of the carry anyway.
+    pub fn push(&mut self, leaf: Hash) -> Option<Hash> {
+        self.grow(0, leaf)
     }
 
     /// Appends a perfect subtree of 2^`level` leaves with the root `hash`. False, and nothing is
@@ -60,16 +64,22 @@ impl Frontier {
         fits
     }
 
-    fn grow(&mut self, level: u32, mut hash: Hash) {
+    fn grow(&mut self, level: u32, mut hash: Hash) -> Option<Hash> {
         // A carry, as in binary addition: equal subtrees merge.
         let mut size = self.size >> level;
+        let (mut at, mut group) = (level, None);
         while size & 1 == 1 {
             let Some(left) = self.peaks.pop() else { break };
             hash = node(&left, &hash);
             size >>= 1;
+            at += 1;
+            if at == GROUP_LEVEL {
+                group = Some(hash);
+            }
         }
         self.peaks.push(hash);
         self.size += 1 << level;
+        group
     }
 
     /// The root; of an empty tree `SHA-256("")` (RFC 6962, 2.1).
@@ -120,7 +130,9 @@ mod tests {
     fn a_subtree_counts_as_its_leaves_and_only_at_its_place() {
         let leaves: Vec<Hash> = (0..8).map(leaf).collect();
         let mut by_leaf = Frontier::new();
-        leaves.iter().for_each(|leaf| by_leaf.push(*leaf));
+        for leaf in &leaves {
+            by_leaf.push(*leaf);
+        }
         let mut by_subtree = Frontier::new();
         assert!(by_subtree.push_subtree(2, root_by_definition(&leaves[..4])));
         assert!(by_subtree.push_subtree(1, root_by_definition(&leaves[4..6])));

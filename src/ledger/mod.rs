@@ -3,10 +3,13 @@
 //!
 //! The way of a record: a worker pushes an event into its [`ring()`]; the writer thread pops it, the
 //! caller's encoder pushes its members into an [`EntryBuilder`], [`Chain`] numbers, links and
-//! hashes the line, the segment takes it, a second thread syncs it.
-//! Invariants: nothing here blocks a request; no count is lost in silence; no evidence is deleted.
-//! Not here: decisions (the encoder is given), checkpoints and proofs, rotation, retention.
+//! hashes the line, [`LogTree`] takes the hash as a leaf, the segment takes the line, a second
+//! thread syncs it; then a checkpoint over it is signed, and its note kept.
+//! Invariants: nothing here blocks a request; no count is lost in silence; no evidence is deleted;
+//! nothing is signed before it is synced.
+//! Not here: decisions (the encoder is given), proofs, retention.
 
+mod boot;
 mod chain;
 mod clock;
 mod directory;
@@ -16,12 +19,14 @@ mod error;
 mod evidence;
 mod frame;
 mod handle;
+mod history;
 mod identity;
+mod jobs;
 mod key;
 mod line;
-mod log_tree;
 mod merkle;
 mod note;
+mod note_store;
 mod opening;
 mod output;
 mod proof;
@@ -33,12 +38,15 @@ mod ring;
 mod rulebooks;
 mod scan;
 mod segment;
+mod signing;
 mod stats;
+mod stored_tree;
 mod sync;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod tree;
 mod tree_file;
 mod verify;
 mod writer;
@@ -48,10 +56,9 @@ pub use directory::SegmentName;
 pub use entry::EntryBuilder;
 pub use error::LedgerError;
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
-pub use handle::{Ledger, OpenFacts, Recovered, Settings};
+pub use handle::{Ledger, OpenFacts, Recovered, Settings, SyncMode};
 pub use key::{KeyError, LedgerKey};
 pub use line::{LineFault, Record};
-pub use log_tree::{LogTree, ProofError};
 pub use merkle::{Frontier, Hash, node};
 pub use note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 pub use reader::{DirectoryLines, Line, Lines};
@@ -60,7 +67,9 @@ pub use recovery::TornTail;
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};
+pub use stored_tree::{ProofError, StoredTree};
 pub use tail::Tail;
 pub use tiles::{TileReport, export_tiles};
-pub use tree_file::{TreeBuilder, TreeFile, TreeHash};
+pub use tree::LogTree;
+pub use tree_file::{TreeBuilder, TreeFile, TreeHash, TreeMark};
 pub use verify::{Damage, Report, Verdict, verify};

@@ -1,12 +1,16 @@
 //! How a boot enters the chain: the genesis of a new ledger, or the `open` record of one that goes on.
 
+use std::time::Duration;
+
 use super::chain::Chain;
 use super::clock::wall_us;
-use super::directory::Directory;
+use super::directory::{Directory, SegmentName};
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::handle::{OpenFacts, Settings};
+use super::line::Record;
+use super::reader::Lines;
 use super::recovery::Found;
 use super::segment::Segment;
 
@@ -42,7 +46,8 @@ pub(super) fn resume(
     }
     let mut chain = found.chain.clone();
     let path = found.segment.path.clone();
-    let segment = Segment::resume(&settings.disk, found.segment.clone(), found.len)
+    let age = age_of(&found.segment);
+    let mut segment = Segment::resume(&settings.disk, found.segment.clone(), found.len, age)
         .map_err(|e| LedgerError::io("opening", &path, e))?;
     let mut line = Vec::new();
     chain.append(&mut line, |e| {
@@ -52,6 +57,19 @@ pub(super) fn resume(
         .append_durably(&line)
         .map_err(|e| LedgerError::io("writing", &path, e))?;
     Ok((chain, segment))
+}
+
+/// How long ago a segment began, by its first record and the host's clock; unreadable is new.
+fn age_of(segment: &SegmentName) -> Duration {
+    let began = || {
+        let mut lines = Lines::open(&segment.path).ok()?;
+        let line = lines.next().ok()??;
+        let mut scratch = Vec::new();
+        let record = Record::check(line.bytes, &mut scratch).ok()?;
+        record.uint("ts_us")
+    };
+    let now = wall_us();
+    Duration::from_micros(now.saturating_sub(began().unwrap_or(now)))
 }
 
 fn put_origin(

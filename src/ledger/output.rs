@@ -1,10 +1,17 @@
-//! From members to durable bytes: chain, group buffer, segment, sync, and what to do when one
-//! of them fails.
+//! From members to durable bytes: chain, tree, group buffer, segment, and the order of what the
+//! disk is asked for.
 //!
 //! Invariants: bytes that are not yet durable are kept in memory, at most [`KEPT_BYTES_MAX`] and
 //! one group more; past that the writer stops taking events, so that losses are counted at the
-//! rings. A failed sync or write is final for its segment: the kept bytes go to a new one.
-//! A full disk is waited out: nothing in the buffers is given up while the process lives.
+//! rings. The writer never waits for the disk: it writes to the page cache, and everything that
+//! waits is a [`Job`] of the sync thread, one at a time. A full disk is waited out: nothing in the
+//! buffers is given up while the process lives.
+//! In the files below: `rotation` begins the next segment, `replacement` gives a failed one up,
+//! `checkpoints` has what is durable signed.
+
+mod checkpoints;
+mod replacement;
+mod rotation;
 
 use std::io;
 use std::path::PathBuf;
@@ -12,13 +19,17 @@ use std::time::Duration;
 
 use super::chain::Chain;
 use super::clock::{elapsed, wall_us};
-use super::directory::file_name;
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::is_full;
-use super::handle::Settings;
-use super::segment::Segment;
+use super::handle::{Settings, SyncMode};
+use super::jobs::{Answer, Job};
+use super::segment::{NextFile, Segment};
+use super::signing::Signer;
 use super::sync::Syncer;
+use super::tree::LogTree;
+use super::tree_file::TreeMark;
+use rotation::{Closing, TreeToPut};
 
 /// A group of lines is written when it has grown to this.
 const GROUP_BYTES: usize = 128 * 1024;
@@ -29,11 +40,15 @@ const BUFFER_BYTES_USUAL: usize = 8 * 1024 * 1024;
 /// Between two attempts on a full or failing disk.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Lines with the number of the first; a run of the chain.
-#[derive(Debug, Default)]
-struct Run {
-    bytes: Vec<u8>,
-    first_seq: u64,
+/// How the trouble is overcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// The same write again.
+    Retry,
+    /// The next segment's space; the old one still takes what is in the buffers.
+    Room,
+    /// A new segment for everything that is not durable.
+    Replace,
 }
 
 /// Why nothing can be written at the moment.
@@ -43,10 +58,26 @@ struct Stall {
     error: String,
     began_us: u64,
     retry_at: Duration,
-    /// True when the segment is given up and a new one must take over.
-    replace: bool,
-    /// The failed segment, for the record.
+    remedy: Remedy,
+    /// The file in use at that time, for the record.
     segment: String,
+    /// The `fault` is chained already.
+    recorded: bool,
+}
+
+/// A point of the chain: what has been handed to a sync, or has come back from it.
+#[derive(Debug, Clone)]
+struct Mark {
+    /// Records before it.
+    size: u64,
+    /// The hash of the last of them.
+    head: [u8; 64],
+    /// The root over them; only where it may be signed.
+    root: Option<super::merkle::Hash>,
+    /// The number after the newest of them that is not a `checkpoint`.
+    news: u64,
+    /// Where the tree of the segment stood that holds the last of them.
+    tree: TreeMark,
 }
 
 /// The writing end of a ledger.
@@ -55,46 +86,100 @@ pub(super) struct Output {
     dir: PathBuf,
     disk: Disk,
     chain: Chain,
+    tree: LogTree,
+    /// The number after the newest record that is not a `checkpoint`.
+    news: u64,
     segment: Segment,
     syncer: Syncer,
-    sync_interval: Duration,
-    /// Handed to the sync that is under way.
-    syncing: Run,
+    mode: SyncMode,
+    segment_bytes: u64,
+    segment_age: Duration,
+    /// Lines handed to the sync that is under way.
+    syncing: Vec<u8>,
     /// Newer lines; the first `written` bytes are in the file already.
-    current: Run,
+    current: Vec<u8>,
     written: usize,
+    /// Where `syncing` ends, and where what is durable ends.
+    requested: Option<Mark>,
+    durable: Mark,
     current_since: Option<Duration>,
     syncing_since: Option<Duration>,
     last_sync: Duration,
     stall: Option<Stall>,
+    signer: Option<Signer>,
+    kept_note: Option<(u64, String)>,
+    closing: Option<Closing>,
+    next: Option<NextFile>,
+    next_retry_at: Duration,
+    trees: Vec<TreeToPut>,
+    trees_retry_at: Duration,
+    /// What fails beside the segment: its successor's file, a tree file.
+    aside: Option<String>,
+    /// Put once the given-up segment has its successor.
+    given_up: Option<TreeToPut>,
+}
+
+/// What an [`Output`] goes on from; everything in the chain is durable.
+pub(super) struct Begun {
+    pub(super) chain: Chain,
+    pub(super) tree: LogTree,
+    pub(super) segment: Segment,
+    pub(super) signer: Option<Signer>,
 }
 
 impl Output {
-    pub(super) fn new(settings: &Settings, chain: Chain, segment: Segment, syncer: Syncer) -> Self {
-        let first_seq = chain.next_seq();
+    pub(super) fn new(settings: &Settings, begun: Begun, syncer: Syncer) -> Self {
+        let Begun {
+            chain,
+            tree,
+            segment,
+            signer,
+        } = begun;
+        let news = chain.next_seq();
+        let durable = Mark {
+            size: news,
+            head: *chain.head(),
+            root: signer.is_some().then(|| tree.root()),
+            news,
+            tree: tree.mark(),
+        };
         Self {
             dir: settings.dir.clone(),
             disk: settings.disk.clone(),
             chain,
+            tree,
+            news,
             segment,
             syncer,
-            sync_interval: settings.sync_every,
-            syncing: Run::default(),
-            current: Run {
-                bytes: Vec::with_capacity(2 * GROUP_BYTES),
-                first_seq,
-            },
+            mode: settings.sync,
+            segment_bytes: settings.segment_bytes,
+            segment_age: settings.segment_age,
+            syncing: Vec::new(),
+            current: Vec::with_capacity(2 * GROUP_BYTES),
             written: 0,
+            requested: None,
+            durable,
             current_since: None,
             syncing_since: None,
             last_sync: elapsed(),
             stall: None,
+            signer,
+            kept_note: None,
+            closing: None,
+            next: None,
+            next_retry_at: Duration::ZERO,
+            trees: Vec::new(),
+            trees_retry_at: Duration::ZERO,
+            aside: None,
+            given_up: None,
         }
     }
 
     /// Appends one record to the group buffer.
     pub(super) fn append(&mut self, members: impl FnOnce(&mut EntryBuilder<'_>)) {
-        self.chain.append(&mut self.current.bytes, members);
+        let leaf = self.chain.append(&mut self.current, members);
+        self.tree.push(leaf);
+        self.news = self.chain.next_seq();
     }
 
     pub(super) const fn next_seq(&self) -> u64 {
@@ -107,11 +192,7 @@ impl Output {
 
     /// All lines below this number are durable.
     pub(super) const fn durable_seq(&self) -> u64 {
-        if self.syncing.bytes.is_empty() {
-            self.current.first_seq
-        } else {
-            self.syncing.first_seq
-        }
+        self.durable.size
     }
 
     /// When the oldest line that is not durable was appended.
@@ -121,86 +202,140 @@ impl Output {
 
     /// True while more events may be taken in.
     pub(super) fn accepts(&self) -> bool {
-        self.stall.is_none() && self.syncing.bytes.len() + self.current.bytes.len() < KEPT_BYTES_MAX
+        let one_by_one = self.mode == SyncMode::Each && self.durable.size < self.next_seq();
+        self.can_chain() && !one_by_one
+    }
+
+    /// True while records that the ledger makes itself may be chained.
+    pub(super) fn can_chain(&self) -> bool {
+        self.stall.is_none() && self.syncing.len() + self.current.len() < KEPT_BYTES_MAX
     }
 
     /// True when a group is large enough to be written at once.
     pub(super) fn group_full(&self) -> bool {
-        self.current.bytes.len() - self.written >= GROUP_BYTES
+        let one_by_one = self.mode == SyncMode::Each && !self.current.is_empty();
+        one_by_one || self.current.len() - self.written >= GROUP_BYTES
+    }
+
+    /// True where what is written is to be durable without delay, and something is not.
+    pub(super) fn is_urgent(&self) -> bool {
+        let at_once = !matches!(self.mode, SyncMode::Interval(_));
+        at_once && self.durable.size < self.next_seq()
     }
 
     /// What is wrong, if anything.
     pub(super) fn trouble(&self) -> Option<String> {
-        let stall = self.stall.as_ref()?;
-        Some(format!("{}: {}", stall.code, stall.error))
+        if let Some(stall) = &self.stall {
+            return Some(format!("{}: {}", stall.code, stall.error));
+        }
+        let signer = self.signer.as_ref().and_then(Signer::trouble);
+        signer.or(self.aside.as_deref()).map(str::to_owned)
     }
 
-    /// Does what is due: takes a sync's answer, writes, retries, asks for the next sync.
-    /// `now` forces that sync instead of waiting for the interval.
+    /// Does what is due: takes the sync thread's answer, writes, retries, gives it the next job.
+    /// `now` forces a sync instead of waiting for the interval.
     pub(super) fn drive(&mut self, now: bool) {
         if let Some(answer) = self.syncer.answer() {
-            self.synced(answer);
+            self.answered(answer);
         }
         let at = elapsed();
-        if self.stall.as_ref().is_some_and(|stall| at < stall.retry_at) {
-            return;
-        }
-        if self.stall.as_ref().is_some_and(|stall| stall.replace) {
-            self.replace_segment();
-            return;
-        }
-        if self.written < self.current.bytes.len() {
+        if !self.current.is_empty() {
             self.current_since.get_or_insert(at);
+        }
+        let held = self.stall.as_ref().is_some_and(|s| at < s.retry_at);
+        if !held && self.remedy() != Some(Remedy::Replace) {
             self.write();
         }
-        self.request_sync(now, at);
+        if self.syncer.under_way() {
+            return;
+        }
+        if let Some(job) = self.next_job(now, at) {
+            self.syncer.request(job);
+        }
+    }
+
+    fn remedy(&self) -> Option<Remedy> {
+        self.stall.as_ref().map(|stall| stall.remedy)
+    }
+
+    /// What the disk is asked for next. The rare and short come first, or steady traffic would
+    /// keep them waiting for ever.
+    fn next_job(&mut self, now: bool, at: Duration) -> Option<Job> {
+        self.replacement_job(at)
+            .or_else(|| self.signer.as_mut().and_then(|signer| signer.job(at)))
+            .or_else(|| self.tree_job(at))
+            .or_else(|| self.next_file_job(at))
+            .or_else(|| self.sync_job(now, at))
+            .or_else(|| self.room_job())
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Synced(answer) => self.synced(answer),
+            Answer::Room => {}
+            Answer::Next(made) => self.next_file_made(made),
+            Answer::Successor(made, lines) => self.replaced(made, lines),
+            Answer::Tree(put) => self.tree_put(put),
+            Answer::Note(store, kept) => {
+                let signer = self.signer.as_mut();
+                let kept = signer.and_then(|signer| signer.note_answered(store, kept));
+                self.kept_note = kept.or(self.kept_note.take());
+            }
+            Answer::Gone => {
+                let gone = io::Error::other("the sync thread is gone");
+                self.stalled("LEDGER_SYNC_FAILED", &gone, Remedy::Replace);
+            }
+        }
     }
 
     fn write(&mut self) {
         while let Some(rest) = self
             .current
-            .bytes
             .get(self.written..)
             .filter(|rest| !rest.is_empty())
         {
             match self.segment.write(rest) {
                 Ok(taken) => self.written += taken,
                 Err(error) if is_full(&error) => {
-                    self.stalled("LEDGER_DISK_FULL", &error, false);
+                    self.stalled("LEDGER_DISK_FULL", &error, Remedy::Retry);
                     return;
                 }
                 Err(error) => {
-                    self.stalled("LEDGER_WRITE_FAILED", &error, true);
+                    self.stalled("LEDGER_WRITE_FAILED", &error, Remedy::Replace);
                     return;
                 }
             }
         }
-        if let Some(stall) = self.stall.take() {
+        if self.remedy() == Some(Remedy::Retry)
+            && let Some(stall) = self.stall.take()
+        {
             self.record_fault(&stall);
         }
     }
 
-    fn stalled(&mut self, code: &'static str, error: &io::Error, replace: bool) {
+    fn stalled(&mut self, code: &'static str, error: &io::Error, remedy: Remedy) {
+        let replace = remedy == Remedy::Replace;
         let retry_at = elapsed()
             + if self.stall.is_none() && replace {
                 Duration::ZERO
             } else {
                 RETRY
             };
-        let segment = file_name(&self.segment.name().path);
+        let segment = self.segment.file_name();
         let stall = self.stall.get_or_insert_with(|| Stall {
             code,
             error: String::new(),
             began_us: wall_us(),
             retry_at,
-            replace,
+            remedy,
             segment,
+            recorded: false,
         });
         stall.error = error.to_string();
         stall.retry_at = retry_at;
-        if replace && !stall.replace {
+        if replace && stall.remedy != Remedy::Replace {
             stall.code = code;
-            stall.replace = true;
+            stall.remedy = Remedy::Replace;
         }
     }
 
@@ -215,72 +350,74 @@ impl Output {
         });
     }
 
-    fn request_sync(&mut self, now: bool, at: Duration) {
-        let due = now
-            || at.saturating_sub(self.last_sync) >= self.sync_interval
-            || self.current.bytes.len() >= KEPT_BYTES_MAX / 4;
-        let all_written = self.written == self.current.bytes.len() && self.written > 0;
-        if !due || !all_written || self.syncer.under_way || self.stall.is_some() {
-            return;
+    fn mark(&self) -> Mark {
+        Mark {
+            size: self.chain.next_seq(),
+            head: *self.chain.head(),
+            root: self.signer.is_some().then(|| self.tree.root()),
+            news: self.news,
+            tree: self.tree.mark(),
         }
-        // The run being synced is empty here: its buffer takes the next lines.
+    }
+
+    fn sync_job(&mut self, now: bool, at: Duration) -> Option<Job> {
+        let rotates = self.next.is_some() && self.is_over(at);
+        let due = now
+            || rotates
+            || !self.segment.is_named()
+            || self.current.len() >= KEPT_BYTES_MAX / 4
+            || match self.mode {
+                SyncMode::Interval(interval) => at.saturating_sub(self.last_sync) >= interval,
+                SyncMode::Group | SyncMode::Each => true,
+            };
+        let held = self
+            .stall
+            .as_ref()
+            .is_some_and(|s| s.remedy != Remedy::Room);
+        if !due || held || self.written < self.current.len() {
+            return None;
+        }
+        if self.written == 0 {
+            if rotates {
+                self.begin_next();
+                self.segment_closed();
+            }
+            return None;
+        }
+        // The buffer of what is being synced is empty here: it takes the next lines.
         std::mem::swap(&mut self.syncing, &mut self.current);
-        self.current.first_seq = self.chain.next_seq();
         self.written = 0;
         self.syncing_since = self.current_since.take();
         self.last_sync = at;
-        self.syncer.request(self.segment.file());
+        self.requested = Some(self.mark());
+        let (file, naming) = (self.segment.file(), self.segment.naming());
+        if rotates {
+            self.begin_next();
+        }
+        Some(Job::Sync { file, naming })
     }
 
     fn synced(&mut self, answer: io::Result<()>) {
         match answer {
             Ok(()) => {
-                empty(&mut self.syncing.bytes);
+                empty(&mut self.syncing);
                 self.syncing_since = None;
-            }
-            Err(error) => self.stalled("LEDGER_SYNC_FAILED", &error, true),
-        }
-    }
-
-    /// Gives the segment up: everything that is not durable goes to a new one, with a `fault`.
-    fn replace_segment(&mut self) {
-        if self.syncer.under_way {
-            // Its answer, good or bad, must not be taken for one about the new segment.
-            return;
-        }
-        let Some(stall) = self.stall.take() else {
-            return;
-        };
-        let first_seq = self.durable_seq();
-        let (chain, len) = (self.chain.clone(), self.current.bytes.len());
-        self.record_fault(&stall);
-        match self.write_successor(first_seq) {
-            Ok(segment) => {
-                self.segment = segment;
-                empty(&mut self.syncing.bytes);
-                empty(&mut self.current.bytes);
-                self.current.first_seq = self.chain.next_seq();
-                self.written = 0;
-                self.syncing_since = None;
-                self.current_since = None;
+                if let Some(mark) = self.requested.take() {
+                    self.durable = mark;
+                }
+                if self.closing.is_some() {
+                    self.segment_closed();
+                } else {
+                    self.segment.note_named();
+                }
             }
             Err(error) => {
-                // Take the fault back: it is written once, by the attempt that succeeds.
-                self.chain = chain;
-                self.current.bytes.truncate(len);
-                self.stall = Some(Stall {
-                    error: error.to_string(),
-                    retry_at: elapsed() + RETRY,
-                    ..stall
-                });
+                self.stalled("LEDGER_SYNC_FAILED", &error, Remedy::Replace);
+                if let (Some(stall), Some(closing)) = (&mut self.stall, &self.closing) {
+                    stall.segment = closing.segment.file_name();
+                }
             }
         }
-    }
-
-    fn write_successor(&self, first_seq: u64) -> io::Result<Segment> {
-        // A segment is born with durable records, so its successor never needs its name.
-        let bytes = [&*self.syncing.bytes, &*self.current.bytes].concat();
-        Segment::create(&self.disk, &self.dir, first_seq, &bytes, false)
     }
 }
 

@@ -9,9 +9,9 @@ use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use super::frame::entry_hash;
-use super::log_tree::{LogTree, ProofError, carried_hash};
 use super::merkle::Hash;
 use super::note::{Checkpoint, SignedNote, VerifierKey};
+use super::stored_tree::{ProofError, StoredTree, carried_hash};
 
 /// A head that the ledger signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub struct GrowthProof {
 /// note, or of all records where none covers it. `from`: also that it grew out of that size.
 ///
 /// # Errors
-/// What [`LogTree`] answers; notes that cannot be read or sign something else.
+/// What [`StoredTree`] answers; notes that cannot be read or sign something else.
 pub fn prove(
     dir: &Path,
     seq: u64,
@@ -86,7 +86,7 @@ pub fn prove(
         },
     };
     let size = size.or(head.as_ref().map(|head| head.checkpoint.size));
-    let mut tree = LogTree::open(dir, size.unwrap_or(u64::MAX))?;
+    let mut tree = StoredTree::open(dir, size.unwrap_or(u64::MAX))?;
     let size = size.unwrap_or(tree.size());
     let path = tree.inclusion(seq, size)?;
     let line = tree.line(seq)?;
@@ -109,7 +109,12 @@ pub fn prove(
     })
 }
 
-fn growth(dir: &Path, tree: &mut LogTree, from: u64, size: u64) -> Result<GrowthProof, ProofError> {
+fn growth(
+    dir: &Path,
+    tree: &mut StoredTree,
+    from: u64,
+    size: u64,
+) -> Result<GrowthProof, ProofError> {
     let path = tree.consistency(from, size)?;
     let head = head_of_size(dir, from)?;
     Ok(GrowthProof {
@@ -122,7 +127,7 @@ fn growth(dir: &Path, tree: &mut LogTree, from: u64, size: u64) -> Result<Growth
 
 /// The root, which must be the one that was signed.
 pub(super) fn signed_root(
-    tree: &mut LogTree,
+    tree: &mut StoredTree,
     size: u64,
     head: Option<&SignedHead>,
 ) -> Result<Hash, ProofError> {
@@ -182,15 +187,15 @@ fn head_of_size(dir: &Path, size: u64) -> Result<Option<SignedHead>, ProofError>
         .transpose()
 }
 
-/// The note over that size among notes that are each followed by an empty line. A last one that is
-/// not whole was never durable.
+/// The newest note over that size among notes that are each followed by an empty line; an older one
+/// may be of a history that was given up. A last one that is not whole was never durable.
 fn note_of_size(notes: impl BufRead, size: u64) -> io::Result<Option<String>> {
-    let (mut note, mut signatures) = (String::new(), false);
+    let (mut note, mut signatures, mut found) = (String::new(), false, None);
     for line in notes.lines() {
         let line = line?;
         if line.is_empty() && signatures {
             if note.lines().nth(1).and_then(|line| line.parse().ok()) == Some(size) {
-                return Ok(Some(note));
+                found = Some(note.clone());
             }
             note.clear();
             signatures = false;
@@ -200,7 +205,7 @@ fn note_of_size(notes: impl BufRead, size: u64) -> io::Result<Option<String>> {
         note += &line;
         note.push('\n');
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Reads a note, which must be of this ledger and signed by one of its keys.

@@ -79,6 +79,11 @@ impl Stats {
             .push_str(std::str::from_utf8(head).unwrap_or_default());
     }
 
+    /// The newest note that is kept, and the records that it covers.
+    pub(super) fn set_signed(&self, size: u64, note: String) {
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = (size, note);
+    }
+
     pub(super) fn set_trouble(&self, trouble: Option<&str>) {
         let ok = trouble.is_none();
         if self.ok.swap(ok, Relaxed) == ok && ok {

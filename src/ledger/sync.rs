@@ -1,37 +1,36 @@
 //! The thread that waits for the disk, so that the writer does not.
 //!
-//! Invariant: at most one sync is under way; its answer always comes back.
+//! Invariant: at most one job is under way; its answer always comes back.
 
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle, Thread};
 
-use super::disk::{Disk, DiskFile};
-
-/// What to sync, and whom to wake after it.
-type Job = (DiskFile, Thread);
+use super::disk::Disk;
+use super::jobs::{Answer, Job};
 
 /// The writer's side of the sync thread.
 #[derive(Debug)]
 pub(super) struct Syncer {
-    /// Taken to end the thread.
-    jobs: Option<Sender<Job>>,
-    answers: Receiver<io::Result<()>>,
+    /// What to do, and whom to wake after it. Taken to end the thread.
+    jobs: Option<Sender<(Job, Thread)>>,
+    answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
-    pub(super) under_way: bool,
+    under_way: bool,
 }
 
 impl Syncer {
     /// Starts the thread. `disk` lets a test refuse it.
     pub(super) fn start(disk: &Disk) -> io::Result<Self> {
         disk.before_thread()?;
-        let (jobs, inbox) = channel::<Job>();
+        let (jobs, inbox) = channel::<(Job, Thread)>();
         let (outbox, answers) = channel();
+        let disk = disk.clone();
         let thread = thread::Builder::new()
             .name("ledger-sync".to_owned())
             .spawn(move || {
-                while let Ok((segment, writer)) = inbox.recv() {
-                    if outbox.send(segment.sync()).is_err() {
+                while let Ok((job, writer)) = inbox.recv() {
+                    if outbox.send(job.run(&disk)).is_err() {
                         return;
                     }
                     writer.unpark();
@@ -45,16 +44,23 @@ impl Syncer {
         })
     }
 
-    /// Asks for everything written to `segment` so far to be made durable; wakes the
-    /// calling thread when the answer is there.
-    pub(super) fn request(&mut self, segment: DiskFile) {
+    /// True until the answer to the last request has been taken.
+    pub(super) const fn under_way(&self) -> bool {
+        self.under_way
+    }
+
+    /// Asks for `job`; wakes the calling thread when the answer is there. Not while one is under
+    /// way.
+    pub(super) fn request(&mut self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            self.under_way = jobs.send((segment, thread::current())).is_ok();
+            // A thread that is gone answers as well: see below.
+            let _ = jobs.send((job, thread::current()));
+            self.under_way = true;
         }
     }
 
-    /// The answer to the last request, once it is there. A thread that is gone is a failed sync.
-    pub(super) fn answer(&mut self) -> Option<io::Result<()>> {
+    /// The answer to the last request, once it is there.
+    pub(super) fn answer(&mut self) -> Option<Answer> {
         use std::sync::mpsc::TryRecvError;
         if !self.under_way {
             return None;
@@ -62,7 +68,7 @@ impl Syncer {
         let answer = match self.answers.try_recv() {
             Ok(answer) => answer,
             Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => Err(io::Error::other("the sync thread is gone")),
+            Err(TryRecvError::Disconnected) => Answer::Gone,
         };
         self.under_way = false;
         Some(answer)

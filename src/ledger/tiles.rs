@@ -11,10 +11,10 @@ use std::path::Path;
 
 use super::directory::temporary;
 use super::disk::Disk;
-use super::log_tree::{LinesFrom, LogTree, ProofError, Step, carried_hash};
 use super::note::{Checkpoint, SignedNote};
 use super::proof::Subtree;
 use super::record_proof::{entry_of, is_stub, newest_head, signed_root};
+use super::stored_tree::{LinesFrom, ProofError, Step, StoredTree, carried_hash};
 use super::tree_file::GROUP;
 
 /// What `tlog-tiles` can hold of one entry: its length is two bytes.
@@ -40,7 +40,7 @@ pub struct TileReport {
 /// Exports the newest signed tree of the ledger in `dir` to `out`, or what is new of it.
 ///
 /// # Errors
-/// What [`LogTree`] answers; no signed head; `out` is something else or another log; an entry that
+/// What [`StoredTree`] answers; no signed head; `out` is something else or another log; an entry that
 /// is too long.
 pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
     let head = newest_head(dir)?.ok_or_else(|| ProofError::Absent {
@@ -48,7 +48,7 @@ pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
         remedy: "give the gateway a key (ledger.key); a tree without a signed head proves nothing",
     })?;
     let size = head.checkpoint.size;
-    let mut tree = LogTree::open(dir, size)?;
+    let mut tree = StoredTree::open(dir, size)?;
     signed_root(&mut tree, size, Some(&head))?;
     let before = exported_size(out, &mut tree, &head.checkpoint)?;
     let report = TileReport {
@@ -83,7 +83,7 @@ pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
 }
 
 /// How far an earlier export came; it must be of this very log.
-fn exported_size(out: &Path, tree: &mut LogTree, new: &Checkpoint) -> Result<u64, ProofError> {
+fn exported_size(out: &Path, tree: &mut StoredTree, new: &Checkpoint) -> Result<u64, ProofError> {
     let other = |what: String| ProofError::Absent {
         what,
         remedy: "name a new folder; nothing was changed",
@@ -137,7 +137,7 @@ fn exported_size(out: &Path, tree: &mut LogTree, new: &Checkpoint) -> Result<u64
 struct Export<'a> {
     out: &'a Path,
     disk: Disk,
-    tree: LogTree,
+    tree: StoredTree,
     report: TileReport,
 }
 

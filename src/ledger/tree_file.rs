@@ -46,6 +46,14 @@ pub struct TreeBuilder {
     hashes: Vec<TreeHash>,
 }
 
+/// A state that a [`TreeBuilder`] was in.
+#[derive(Debug, Clone)]
+pub struct TreeMark {
+    next_seq: u64,
+    hashes: usize,
+    open: Vec<Hash>,
+}
+
 impl TreeBuilder {
     /// For a segment that begins with this number.
     #[must_use]
@@ -58,20 +66,49 @@ impl TreeBuilder {
         }
     }
 
+    /// The number of the next leaf.
+    #[must_use]
+    pub const fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
     /// Takes the next leaf.
     pub fn push(&mut self, leaf: Hash) {
+        self.push_known(leaf, None);
+    }
+
+    /// Takes the next leaf, and the root of the aligned group of 256 leaves that it completes
+    /// where the caller has it already (see [`Frontier::push`]).
+    pub fn push_known(&mut self, leaf: Hash, group: Option<Hash>) {
         self.open.push(leaf);
         self.next_seq += 1;
         if self.next_seq.is_multiple_of(GROUP) {
             if self.open.len() as u64 == GROUP {
                 let index = self.next_seq / GROUP - 1;
-                self.hashes
-                    .push(TreeHash::Group(index, perfect_root(&self.open)));
+                let root = group.unwrap_or_else(|| perfect_root(&self.open));
+                self.hashes.push(TreeHash::Group(index, root));
                 self.open.clear();
             } else {
                 self.close_group();
             }
         }
+    }
+
+    /// Where the builder stands, to come back to with [`Self::rewind`]; at most 8 KiB.
+    #[must_use]
+    pub fn mark(&self) -> TreeMark {
+        TreeMark {
+            next_seq: self.next_seq,
+            hashes: self.hashes.len(),
+            open: self.open.clone(),
+        }
+    }
+
+    /// Forgets the leaves taken since `mark`, which must be one of this builder's.
+    pub fn rewind(&mut self, mark: &TreeMark) {
+        self.next_seq = mark.next_seq;
+        self.hashes.truncate(mark.hashes);
+        self.open.clone_from(&mark.open);
     }
 
     /// Leaves of a group that is not whole stay single.
@@ -220,8 +257,9 @@ mod tests {
             for pair in borders.windows(2) {
                 let mut builder = TreeBuilder::new(pair[0]);
                 for n in pair[0]..pair[1] {
-                    builder.push(leaf(n));
-                    by_leaf.push(leaf(n));
+                    // Every other segment takes the groups from the tree of the log.
+                    let group = by_leaf.push(leaf(n)).filter(|_| pair[0] % 2 == 0);
+                    builder.push_known(leaf(n), group);
                 }
                 let file = builder.finish(&[b'a'; 64]);
                 let text = file.to_text();
@@ -230,6 +268,20 @@ mod tests {
                 assert_eq!(by_file, by_leaf, "up to {}", pair[1]);
                 assert!(!file.append_to(&mut by_file), "only at its place");
             }
+        }
+    }
+
+    #[test]
+    fn a_builder_goes_back_to_any_mark() {
+        for (first, marked, end) in [(0, 0, 600), (3, 300, 1_100), (255, 256, 257), (0, 512, 513)] {
+            let (mut builder, mut whole) = (TreeBuilder::new(first), TreeBuilder::new(first));
+            (first..marked).for_each(|n| builder.push(leaf(n)));
+            let mark = builder.mark();
+            (marked..end).for_each(|n| builder.push(leaf(n + 7)));
+            builder.rewind(&mark);
+            (marked..end).for_each(|n| builder.push(leaf(n)));
+            (first..end).for_each(|n| whole.push(leaf(n)));
+            assert_eq!(builder.finish(&[b'a'; 64]), whole.finish(&[b'a'; 64]));
         }
     }
 

@@ -28,6 +28,8 @@ const LOSS_INTERVAL: Duration = Duration::from_millis(100);
 /// Sleep while no ring holds a full turn. Short against the usual sync interval, so it adds little
 /// to the time that a record waits; long enough that many records share one wake-up and one write.
 const NAP: Duration = Duration::from_millis(10);
+/// The same while a record is to be durable at once.
+const URGENT_NAP: Duration = Duration::from_millis(1);
 /// A close that cannot be made durable in this time is given up.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,8 @@ pub(super) enum Control {
     Record(Members, Ack),
     /// Confirm when everything pushed so far is durable.
     Flush(Ack),
+    /// Confirm when a signed checkpoint covers the record.
+    AwaitSigned(u64, Ack),
     /// Drain, write `close`, confirm, end.
     Close(Ack),
 }
@@ -67,6 +71,8 @@ pub(super) struct Writer<E, F> {
     flushes: Vec<Ack>,
     /// Answered when the records below the number are durable.
     waiting: Vec<(u64, Ack)>,
+    /// Answered when a note that covers the record is kept.
+    unsigned: Vec<(u64, Ack)>,
     closing: Option<(Option<Ack>, Duration)>,
     losses_at: Duration,
 }
@@ -102,6 +108,7 @@ where
             stats,
             flushes: Vec::new(),
             waiting: Vec::new(),
+            unsigned: Vec::new(),
             closing: None,
             losses_at: elapsed(),
         }
@@ -118,10 +125,12 @@ where
             self.take_turns();
             self.note_losses(false);
             self.serve_flushes();
-            self.output.drive(!self.waiting.is_empty());
+            let asked = !self.waiting.is_empty() || !self.unsigned.is_empty();
+            self.output.drive(asked);
+            self.sign();
             self.report();
             if !self.has_backlog() {
-                thread::park_timeout(NAP);
+                thread::park_timeout(self.nap());
             }
         }
         self.finish();
@@ -136,6 +145,7 @@ where
                     self.waiting.push((self.output.next_seq(), ack));
                 }
                 Ok(Control::Flush(ack)) => self.flushes.push(ack),
+                Ok(Control::AwaitSigned(seq, ack)) => self.await_signed(seq, ack),
                 Ok(Control::Close(ack)) => {
                     self.closing = Some((Some(ack), elapsed() + CLOSE_PATIENCE));
                     return;
@@ -148,6 +158,47 @@ where
                 }
             }
         }
+    }
+
+    /// Short while something is to be durable at once.
+    fn nap(&self) -> Duration {
+        if self.output.is_urgent() {
+            URGENT_NAP
+        } else {
+            NAP
+        }
+    }
+
+    fn await_signed(&mut self, seq: u64, ack: Ack) {
+        if self.output.signs() {
+            self.output.force_checkpoint(seq + 1);
+            self.unsigned.push((seq, ack));
+        } else {
+            let _ = ack.send(Err("this ledger has no key".to_owned()));
+        }
+    }
+
+    /// Signs what is durable, if it is time.
+    fn sign(&mut self) {
+        if let Some(state) = self.output.checkpoint_due() {
+            let accounted = self.accounted();
+            self.output.sign(&state, &accounted);
+        }
+    }
+
+    /// The values of `n` of this boot that the records chained so far account for, by worker.
+    fn accounted(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<_> = self
+            .intakes
+            .iter()
+            .filter(|intake| intake.ring.source.boot == self.boot)
+            .map(|intake| {
+                let worker = format!("{:02x}", intake.ring.source.worker);
+                (worker, intake.accounted())
+            })
+            .collect();
+        all.sort();
+        all
     }
 
     /// Whether a ring holds a full turn that could be written now.
@@ -212,7 +263,7 @@ where
     /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
     fn note_losses(&mut self, now: bool) {
         let at = elapsed();
-        if !self.output.accepts() || (!now && at.saturating_sub(self.losses_at) < LOSS_INTERVAL) {
+        if !self.output.can_chain() || (!now && at.saturating_sub(self.losses_at) < LOSS_INTERVAL) {
             return;
         }
         self.losses_at = at;
@@ -230,6 +281,12 @@ where
         for (_, ack) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
             // Whoever asked may have stopped waiting; that is no concern of the writer.
             let _ = ack.send(Ok(durable));
+        }
+        if let Some((size, note)) = self.output.take_kept_note() {
+            for (_, ack) in self.unsigned.extract_if(.., |(seq, _)| *seq < size) {
+                let _ = ack.send(Ok(size));
+            }
+            self.stats.set_signed(size, note);
         }
     }
 
@@ -251,24 +308,37 @@ where
         self.serve_flushes();
         self.note_losses(true);
         self.write_close();
-        while self.output.durable_seq() < self.output.next_seq() && elapsed() < deadline {
-            self.output.drive(true);
-            self.report();
-            thread::park_timeout(NAP);
-        }
-        self.report();
+        let settled = self.settle(deadline);
+        self.output.leave();
         let left = self.output.next_seq() - self.output.durable_seq();
-        let answer = if left == 0 {
+        let answer = if settled {
             Ok(self.output.next_seq())
         } else {
             let trouble = self.output.trouble().unwrap_or_default();
-            let text =
-                format!("{left} records could not be made durable before the end; {trouble}");
+            let text = if left > 0 {
+                format!("{left} records could not be made durable before the end; {trouble}")
+            } else {
+                format!("the last checkpoint or tree file could not be kept; {trouble}")
+            };
             self.stats.set_trouble(Some(&text));
             Err(text)
         };
         if let Some(ack) = ack {
             let _ = ack.send(answer);
+        }
+    }
+
+    /// Until the `close` is durable and signed, and its note kept. False where time ran out.
+    fn settle(&mut self, deadline: Duration) -> bool {
+        loop {
+            self.output.drive(true);
+            self.output.sign_last();
+            self.report();
+            let settled = self.output.is_settled();
+            if settled || elapsed() >= deadline {
+                return settled;
+            }
+            thread::park_timeout(NAP);
         }
     }
 
@@ -280,7 +350,7 @@ where
             .map(|intake| {
                 // From the writer's own counts: a worker may still be pushing, and what it pushes
                 // from here on is unaccounted, not a line.
-                let known = intake.lines + intake.reported_numbered;
+                let known = intake.accounted();
                 let made = intake.ring.counts.made().max(known);
                 let worker = format!("{:02x}", intake.ring.source.worker);
                 (worker, made, made - known)
@@ -302,6 +372,11 @@ where
 }
 
 impl<E> Intake<E> {
+    /// The values of `n` that records chained so far account for.
+    const fn accounted(&self) -> u64 {
+        self.lines + self.reported_numbered
+    }
+
     /// `last` also reports losses whose numbers found no room on the way.
     fn note_losses(&mut self, output: &mut Output, last: bool) {
         // Asked first: once the producer is gone, its last ranges are in the ring.

@@ -3,7 +3,7 @@
 use ct_merkle::{ConsistencyProof, InclusionProof, RootHash, mem_backed_tree::MemoryBackedTree};
 use sha2::Sha256;
 use sha2::digest::Output;
-use tidegate::ledger::{Hash, LogTree, prove};
+use tidegate::ledger::{Hash, StoredTree, prove};
 
 use crate::made::{Made, Numbers};
 
@@ -38,7 +38,7 @@ fn altered(path: &[Hash], numbers: &mut Numbers) -> Vec<Vec<Hash>> {
 }
 
 /// Asks for one proof of each kind and has it judged, as it is and altered.
-fn check(made: &Made, tree: &mut LogTree, (index, old, new): (u64, u64, u64), n: &mut Numbers) {
+fn check(made: &Made, tree: &mut StoredTree, (index, old, new): (u64, u64, u64), n: &mut Numbers) {
     let case = format!("record {index}, sizes {old} and {new}");
     let judge = root(tree.root(new).unwrap(), new);
     let path = tree.inclusion(index, new).unwrap();
@@ -70,7 +70,7 @@ fn check(made: &Made, tree: &mut LogTree, (index, old, new): (u64, u64, u64), n:
 #[test]
 fn every_record_of_every_small_tree() {
     let made = Made::new(70, &[0, 3, 33, 64]);
-    let mut tree = LogTree::open(made.dir(), u64::MAX).unwrap();
+    let mut tree = StoredTree::open(made.dir(), u64::MAX).unwrap();
     let mut numbers = Numbers(1);
     for new in 1..=70 {
         for index in 0..new {
@@ -85,7 +85,7 @@ fn random_records_of_large_trees_also_when_lines_are_gone() {
     let borders = [0, 700, 1_024, 1_100, 2_500, 4_096];
     let made = Made::new(5_000, &borders);
     let mut numbers = Numbers(2);
-    let mut tree = LogTree::open(made.dir(), u64::MAX).unwrap();
+    let mut tree = StoredTree::open(made.dir(), u64::MAX).unwrap();
     for _ in 0..400 {
         let new = 1 + numbers.below(5_000);
         let case = (numbers.below(new), 1 + numbers.below(new), new);
@@ -95,7 +95,7 @@ fn random_records_of_large_trees_also_when_lines_are_gone() {
     for first in &borders[..3] {
         std::fs::remove_file(made.segment(*first)).unwrap();
     }
-    let mut tree = LogTree::open(made.dir(), u64::MAX).unwrap();
+    let mut tree = StoredTree::open(made.dir(), u64::MAX).unwrap();
     for _ in 0..200 {
         let new = 1_536 + numbers.below(3_000);
         let index = 1_280 + numbers.below(new - 1_280);
@@ -109,7 +109,7 @@ fn random_records_of_large_trees_also_when_lines_are_gone() {
 #[test]
 fn the_root_is_that_of_another_implementation() {
     let made = Made::new(600, &[0, 255, 257]);
-    let mut tree = LogTree::open(made.dir(), u64::MAX).unwrap();
+    let mut tree = StoredTree::open(made.dir(), u64::MAX).unwrap();
     let mut other = MemoryBackedTree::<Sha256, Vec<u8>>::new();
     for (entry, size) in made.entries.iter().zip(1..) {
         other.push(entry.clone());

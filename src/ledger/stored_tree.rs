@@ -98,14 +98,14 @@ struct Part {
 
 /// The tree over the records of a directory.
 #[derive(Debug)]
-pub struct LogTree {
+pub struct StoredTree {
     dir: PathBuf,
     parts: Vec<Part>,
     groups: HashMap<u64, Hash>,
     leaves: HashMap<u64, Hash>,
 }
 
-impl LogTree {
+impl StoredTree {
     /// Reads what the tree of the first `size` records needs (`u64::MAX`: of all there are).
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl LogTree {
     /// The root over the first `size` records.
     ///
     /// # Errors
-    /// As [`LogTree::open`]; no tree of that size.
+    /// As [`StoredTree::open`]; no tree of that size.
     pub fn root(&mut self, size: u64) -> Result<Hash, ProofError> {
         self.check_size(size)?;
         let root = proof::root(size, &mut |subtree| self.subtree(subtree))?;
@@ -160,7 +160,7 @@ impl LogTree {
     /// The audit path of record `seq` in the tree of `size` records, its sibling first.
     ///
     /// # Errors
-    /// As [`LogTree::open`]; no such record in that tree.
+    /// As [`StoredTree::open`]; no such record in that tree.
     pub fn inclusion(&mut self, seq: u64, size: u64) -> Result<Vec<Hash>, ProofError> {
         self.check_size(size)?;
         let path = proof::inclusion(seq, size, &mut |subtree| self.subtree(subtree))?;
@@ -173,7 +173,7 @@ impl LogTree {
     /// Proof that the tree of `new` records begins with that of `old` records.
     ///
     /// # Errors
-    /// As [`LogTree::open`]; sizes that do not rise, or begin with 0.
+    /// As [`StoredTree::open`]; sizes that do not rise, or begin with 0.
     pub fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Hash>, ProofError> {
         self.check_size(new)?;
         let path = proof::consistency(old, new, &mut |subtree| self.subtree(subtree))?;
@@ -186,7 +186,7 @@ impl LogTree {
     /// The leaf of record `seq`: its hash as it stands in its line.
     ///
     /// # Errors
-    /// As [`LogTree::open`]; a record whose line is gone.
+    /// As [`StoredTree::open`]; a record whose line is gone.
     pub fn leaf(&mut self, seq: u64) -> Result<Hash, ProofError> {
         self.subtree(Subtree {
             level: 0,
@@ -197,7 +197,7 @@ impl LogTree {
     /// The line of record `seq`, without its newline.
     ///
     /// # Errors
-    /// As [`LogTree::open`]; a record whose line is gone.
+    /// As [`StoredTree::open`]; a record whose line is gone.
     pub fn line(&self, seq: u64) -> Result<Vec<u8>, ProofError> {
         let mut lines = self.lines_from(seq);
         let mut line = Vec::new();

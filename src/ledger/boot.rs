@@ -1,0 +1,65 @@
+//! What a boot chains before the first event, all of it durable: `open`, and `key` where the key
+//! is new to this ledger.
+
+use super::directory::Directory;
+use super::error::LedgerError;
+use super::handle::{OpenFacts, Settings};
+use super::history::tree_so_far;
+use super::merkle::Frontier;
+use super::opening::{genesis, resume};
+use super::output::Begun;
+use super::recovery::Found;
+use super::signing::Signer;
+use super::tree::LogTree;
+use super::tree_file::TreeBuilder;
+
+/// Enters the chain and readies everything that the writer goes on from.
+pub(super) fn begin(
+    settings: &Settings,
+    directory: &Directory,
+    facts: &OpenFacts,
+    found: Option<Found>,
+) -> Result<Begun, LedgerError> {
+    let (chain, segment, mut tree) = match found {
+        None => {
+            let (chain, segment) = genesis(settings, directory, facts)?;
+            let tree = LogTree::new(Frontier::new(), TreeBuilder::new(0));
+            (chain, segment, tree)
+        }
+        Some(found) => {
+            let first_seq = found.segment.first_seq;
+            let (log, newest) = tree_so_far(directory.path(), first_seq)
+                .map_err(|error| LedgerError::io("reading", directory.path(), error))?;
+            let (chain, segment) = resume(settings, directory, facts, found)?;
+            (chain, segment, LogTree::new(log, newest))
+        }
+    };
+    tree.push_head(chain.head());
+    let mut begun = Begun {
+        chain,
+        tree,
+        segment,
+        signer: None,
+    };
+    if let Some(key) = &settings.key {
+        let signer = Signer::open(&settings.disk, directory.path(), key, facts.boot)?;
+        // The key before the record: no record names a key that verifiers cannot find.
+        if signer.announce(&settings.disk, directory.path())? {
+            chain_key(settings, &signer, &mut begun)?;
+        }
+        begun.signer = Some(signer);
+    }
+    Ok(begun)
+}
+
+fn chain_key(settings: &Settings, signer: &Signer, begun: &mut Begun) -> Result<(), LedgerError> {
+    let mut line = Vec::new();
+    let leaf = begun
+        .chain
+        .append(&mut line, |entry| signer.key_members(entry));
+    begun.tree.push(leaf);
+    begun
+        .segment
+        .append_durably(&line)
+        .map_err(|error| LedgerError::io("writing", &settings.dir, error))
+}
