@@ -162,7 +162,9 @@ mod tests {
             let (begin, end) = (index << level, (index + 1) << level);
             assert!(end <= size, "{level} {index} ends beyond {size}");
             let mut tree = Frontier::new();
-            (begin..end).for_each(|n| tree.push(leaf(n)));
+            for n in begin..end {
+                tree.push(leaf(n));
+            }
             Ok(tree.root())
         }
     }

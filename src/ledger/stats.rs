@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock::elapsed;
+use super::clock::{elapsed, wall_us};
 use super::ring::Counts;
 
 /// Nothing is waiting to become durable.
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub signed: u64,
     /// The newest signed note of this process; empty before the first.
     pub note: String,
+    /// When that note was kept, in microseconds since 1970; 0 before the first.
+    pub signed_us: u64,
 }
 
 /// How far the workers had filled their rings at some moment.
@@ -47,7 +49,7 @@ pub(super) struct Stats {
     oldest_undurable_us: AtomicU64,
     ok: AtomicBool,
     text: Mutex<(String, String)>,
-    signed: Mutex<(u64, String)>,
+    signed: Mutex<(u64, String, u64)>,
     rings: Vec<Arc<Counts>>,
 }
 
@@ -81,7 +83,7 @@ impl Stats {
 
     /// The newest note that is kept, and the records that it covers.
     pub(super) fn set_signed(&self, size: u64, note: String) {
-        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = (size, note);
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = (size, note, wall_us());
     }
 
     pub(super) fn set_trouble(&self, trouble: Option<&str>) {
@@ -115,7 +117,7 @@ impl Stats {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let (signed, note) = self
+        let (signed, note, signed_us) = self
             .signed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -131,6 +133,7 @@ impl Stats {
             error,
             signed,
             note,
+            signed_us,
         }
     }
 }

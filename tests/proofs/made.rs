@@ -91,7 +91,9 @@ impl Made {
     pub(crate) fn root(&self, size: u64) -> Hash {
         let mut tree = Frontier::new();
         let leaves = &self.leaves[..size as usize];
-        leaves.iter().for_each(|leaf| tree.push(*leaf));
+        for leaf in leaves {
+            tree.push(*leaf);
+        }
         tree.root()
     }
 
