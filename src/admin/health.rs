@@ -76,6 +76,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "durable": ledger.durable,
             "durable_lag_ms": u64::try_from(ledger.durable_lag.as_millis()).unwrap_or(u64::MAX),
             "head": ledger.head,
+            "signed": ledger.signed,
             "error": ledger.error,
         },
     }))

@@ -13,6 +13,7 @@ mod decision;
 mod guard;
 mod health;
 mod held;
+mod ledger;
 mod problem;
 mod router;
 mod server;

@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::admin::{baselines, change, circuits, contracts, decision, guard, health};
+use crate::admin::{baselines, change, circuits, contracts, decision, guard, health, ledger};
 
 /// The description of all routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
@@ -19,7 +19,7 @@ pub(super) const OPENAPI: &str = include_str!("openapi.json");
 pub(super) const CHANGING: [&str; 2] = ["/v1/reload", "/v1/tier"];
 
 /// All routes.
-pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 12] {
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 13] {
     let [reload, tier] = CHANGING;
     [
         ("/livez", get(health::livez)),
@@ -31,6 +31,7 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 12] {
         ("/v1/baselines", get(baselines::baselines)),
         ("/v1/baselines/{contract}", get(baselines::baseline)),
         ("/v1/decisions/{id}", get(decision::decision)),
+        ("/v1/ledger/checkpoint", get(ledger::checkpoint)),
         ("/openapi.json", get(openapi)),
         (reload, post(change::reload)),
         (tier, post(change::tier)),

@@ -9,6 +9,7 @@ mod client_key;
 mod convert;
 mod descriptors;
 mod kill_switch;
+mod ledger_key;
 mod reload;
 mod restart;
 mod snapshot;
@@ -26,7 +27,7 @@ use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
 use crate::ledger::{
-    self, BootId, Consumer, Ledger, LedgerError, OpenFacts, Source, SyncMode, ring,
+    self, BootId, Consumer, KeyError, Ledger, LedgerError, OpenFacts, Source, SyncMode, ring,
 };
 use crate::observation::ClientHasher;
 use crate::record::{Encoder, Event};
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The secret of client identities cannot be read or made.
     #[error(transparent)]
     ClientKey(#[from] ClientKeyError),
+    /// The key of the ledger cannot be read or made.
+    #[error(transparent)]
+    LedgerKey(#[from] KeyError),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -145,6 +149,7 @@ impl Assembly {
         let workers = convert::workers(&settings).min(WORKERS_MAX);
         descriptors::make_room(&settings);
         let key = open_state(&settings)?;
+        let ledger_key = ledger_key::open(&settings.ledger)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let kill_switch = KillSwitch::open(&settings.state_dir);
         let rulebook = RulebookParts {
@@ -167,7 +172,13 @@ impl Assembly {
         let admin_port = AdminPort::open(settings.admin)?;
         let content = &loaded.content;
         let facts = opening_facts(boot, content.digest_hex(), &key);
-        let ledger = open_ledger(&settings, &facts, content.bytes(), consumers, &registry)?;
+        let ledger = open_ledger(
+            &ledger_settings(&settings.ledger).signed_by(ledger_key),
+            &facts,
+            content.bytes(),
+            consumers,
+            &registry,
+        )?;
 
         let control = gateway.control();
         let telemetry = open_telemetry(desks.tallies, &control, &registry);
@@ -337,7 +348,7 @@ fn open_telemetry(
 }
 
 fn open_ledger(
-    settings: &Settings,
+    settings: &ledger::Settings,
     facts: &OpenFacts,
     rulebook: &[u8],
     consumers: Vec<Consumer<Event>>,
@@ -345,7 +356,7 @@ fn open_ledger(
 ) -> Result<Arc<Ledger>, StartError> {
     let mut encoder = Encoder::new(Arc::clone(registry), &facts.instance);
     let ledger = Ledger::start(
-        &ledger_settings(&settings.ledger),
+        settings,
         facts,
         rulebook,
         consumers,

@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::config::{Loaded, load};
-use crate::diagnostic::{Diagnostic, Format, error_count, render};
+use crate::diagnostic::{Code, Diagnostic, Format, Place, Severity, error_count, render};
+use crate::ledger::LedgerKey;
 
 /// Checks the configuration, the contracts and the policy.
 #[derive(Debug, Args)]
@@ -57,7 +58,8 @@ pub fn run(args: &CheckArgs) -> u8 {
 #[must_use]
 pub fn check(args: &CheckArgs) -> Outcome {
     match load(&args.config) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            loaded.warnings.extend(ledger_key(args, &loaded));
             let code = match (args.deny_warnings, loaded.warnings.is_empty()) {
                 (true, false) => INVALID,
                 _ => OK,
@@ -71,6 +73,24 @@ pub fn check(args: &CheckArgs) -> Outcome {
             outcome(args, &found, summary, INVALID)
         }
     }
+}
+
+/// A key that the file names and `run` would refuse. A warning, because files are also checked
+/// where the key is not, and must not be.
+fn ledger_key(args: &CheckArgs, loaded: &Loaded) -> Option<Diagnostic> {
+    let ledger = &loaded.settings.ledger;
+    let error = LedgerKey::read(&ledger.key)
+        .err()
+        .filter(|_| ledger.key_is_given)?;
+    Some(Diagnostic {
+        file: args.config.display().to_string().into(),
+        place: Place::default(),
+        code: Code::LedgerKey,
+        severity: Severity::Warning,
+        message: format!("'ledger.key': {error}"),
+        remedy: Code::LedgerKey.remedy().to_owned(),
+        excerpt: None,
+    })
 }
 
 /// Findings are the data; the summary is data only for people.

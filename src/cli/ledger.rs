@@ -3,6 +3,9 @@
 //! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable.
 //! One file per verb.
 
+mod export_tiles;
+mod keygen;
+mod prove;
 mod tail;
 mod verify;
 
@@ -11,10 +14,14 @@ use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::ledger::ProofError;
+
 /// Everything was as it should be.
 const OK: u8 = 0;
 /// The files could not be read.
 const FAILED: u8 = 1;
+/// The command cannot be understood.
+const USAGE: u8 = 2;
 /// The ledger is not intact.
 const INTEGRITY: u8 = 65;
 
@@ -33,6 +40,12 @@ enum Verb {
     Verify(verify::VerifyArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
+    /// Prove that a record is in a signed tree, in a form that other people's tools can check.
+    Prove(prove::ProveArgs),
+    /// Write the signed tree as C2SP tlog-tiles.
+    ExportTiles(export_tiles::ExportTilesArgs),
+    /// Make a key that signs checkpoints.
+    Keygen(keygen::KeygenArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,6 +62,19 @@ pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
         Verb::Tail(args) => tail::run(args),
+        Verb::Prove(args) => prove::run(args),
+        Verb::ExportTiles(args) => export_tiles::run(args),
+        Verb::Keygen(args) => keygen::run(args),
+    }
+}
+
+/// Tells why there is no proof; gives the exit code.
+fn not_proved(error: &ProofError) -> u8 {
+    eprintln!("tidegate: {error}");
+    if error.is_about_evidence() {
+        INTEGRITY
+    } else {
+        FAILED
     }
 }
 

@@ -1,5 +1,7 @@
 //! `tidegate run`: the gateway.
 
+mod heads;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,6 +11,7 @@ use crate::cli::report_findings;
 use crate::config::load;
 use crate::gateway::clock;
 use crate::telemetry::log;
+use heads::Heads;
 
 /// It ran, and stopped in order.
 const OK: u8 = 0;
@@ -29,7 +32,7 @@ pub struct RunArgs {
 }
 
 /// Runs the verb; the result is the exit code: 0, 1 where it cannot start, 65 where the ledger that
-/// lies there is the reason, 78 for a bad file.
+/// lies there is the reason, 78 for a bad file or ledger key.
 #[must_use]
 pub fn run(args: &RunArgs) -> u8 {
     let loaded = match load(&args.config) {
@@ -52,7 +55,11 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     tell_what_was_found(assembly.parts());
     tell_where_it_listens(&assembly);
-    match assembly.run(true) {
+    let heads = Heads::start(assembly.parts());
+    let ended = assembly.run(true);
+    // After the ledger was closed, so that the last head goes out as well.
+    heads.stop();
+    match ended {
         Ok(ended) if ended.cut_off == 0 && ended.workers_died == 0 => {
             tracing::info!(event = "stopped");
             OK
@@ -76,6 +83,7 @@ pub fn run(args: &RunArgs) -> u8 {
 const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
+        StartError::LedgerKey(_) => INVALID,
         _ => FAILED,
     }
 }

@@ -43,6 +43,9 @@ pub struct SimulateArgs {
     // Not TIDEGATE_LEDGER: there is a ledger to be read, and this one must be new.
     #[arg(long, env = "TIDEGATE_SIMULATE_LEDGER", value_name = "DIR")]
     pub ledger: Option<PathBuf>,
+    /// Signs that ledger with this key ('tidegate ledger keygen').
+    #[arg(long, env = "TIDEGATE_KEY", value_name = "FILE", requires = "ledger")]
+    pub key: Option<PathBuf>,
     /// Adds what each factor contributed to the score.
     #[arg(long, env = "TIDEGATE_EXPLAIN")]
     pub explain: bool,
@@ -92,7 +95,12 @@ fn simulate(
 ) -> Result<()> {
     let source = open(&args.traffic)?;
     let ledger = match &args.ledger {
-        Some(dir) => Some(LedgerSink::start(dir, registry, content)?),
+        Some(dir) => Some(LedgerSink::start(
+            dir,
+            args.key.as_deref(),
+            registry,
+            content,
+        )?),
         None => None,
     };
     let mut sink = Sink::new(registry, args.explain, out, ledger);

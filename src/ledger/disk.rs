@@ -121,6 +121,16 @@ impl Disk {
         Ok(())
     }
 
+    /// Makes everything durable that was done to the file system of a folder.
+    #[cfg_attr(not(test), allow(clippy::unused_self))]
+    pub(super) fn sync_file_system(&self, folder: &Path) -> io::Result<()> {
+        rustix::fs::syncfs(File::open(folder)?)?;
+        #[cfg(test)]
+        self.journal
+            .note(tests::Op::SyncFolder(folder.to_path_buf()));
+        Ok(())
+    }
+
     /// Puts a whole file under its name so that a crash leaves the old state or the new one:
     /// write, sync, rename, sync the folder.
     pub(super) fn put(&self, dir: &Path, relative: &str, bytes: &[u8]) -> Result<(), LedgerError> {

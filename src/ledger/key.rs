@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use ed25519_dalek::{Signer, SigningKey};
+use sha2::{Digest, Sha256};
 
 use super::note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 
@@ -61,7 +62,7 @@ impl LedgerKey {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// Makes a new key and puts it into a new file, mode 0600, durable on return.
+    /// Makes a new key and puts it into a new file, mode 0600, durable on return: whole or not at all.
     ///
     /// # Errors
     /// [`KeyError::Io`], also where the file exists: a key is never written over.
@@ -74,18 +75,15 @@ impl LedgerKey {
         let mut seed = [0_u8; 32];
         getrandom::fill(&mut seed).map_err(|error| io(io::Error::other(error.to_string())))?;
         let key = Self::from_seed(seed);
-        let pem = key
-            .0
+        // Without the public half, because openssl before 3.1 cannot read a file that holds both.
+        let private = KeypairBytes {
+            secret_key: seed,
+            public_key: None,
+        };
+        let pem = private
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|error| io(io::Error::other(error.to_string())))?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(io)?;
-        file.write_all(pem.as_bytes()).map_err(io)?;
-        file.sync_all().map_err(io)?;
+        put_new(path, pem.as_bytes()).map_err(io)?;
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -108,7 +106,15 @@ impl LedgerKey {
             rule,
             remedy,
         };
-        let facts = fs::metadata(path).map_err(io)?;
+        let facts = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(unusable(
+                    "there is no such file".to_owned(),
+                    "make it with tidegate ledger keygen, or name the right one",
+                ));
+            }
+            facts => facts.map_err(io)?,
+        };
         let mode = facts.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(unusable(
@@ -141,6 +147,21 @@ impl LedgerKey {
         })
     }
 
+    /// The public half as PEM, as openssl reads it.
+    #[must_use]
+    pub fn public_pem(&self) -> String {
+        let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
+        // Of 32 bytes there is always a PEM.
+        pem.unwrap_or_default()
+    }
+
+    /// Names the key whatever log it signs: the first 16 hex digits of SHA-256 over its public half.
+    #[must_use]
+    pub fn public_id(&self) -> String {
+        let digest = Sha256::digest(self.0.verifying_key().as_bytes());
+        hex::encode(digest.get(..8).unwrap_or_default())
+    }
+
     /// The public half under the name of a log.
     ///
     /// # Errors
@@ -167,6 +188,25 @@ impl LedgerKey {
             signatures: vec![signature],
         })
     }
+}
+
+/// A new file for the owner alone, durable but for its name. A link refuses to replace what is
+/// there, which a rename would not; and a crash leaves no half of a key under the name.
+fn put_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut under_way = path.as_os_str().to_owned();
+    under_way.push(format!(".{}.tmp", std::process::id()));
+    let under_way = PathBuf::from(under_way);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&under_way)?;
+    let put = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&under_way, path));
+    let removed = fs::remove_file(&under_way);
+    put.and(removed)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::clock::elapsed;
+use super::clock::{elapsed, wall_us};
 use super::ring::Counts;
 
 /// Nothing is waiting to become durable.
@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub signed: u64,
     /// The newest signed note of this process; empty before the first.
     pub note: String,
+    /// When that note was kept, in microseconds since 1970; 0 before the first.
+    pub signed_us: u64,
 }
 
 /// How far the workers had filled their rings at some moment.
@@ -49,7 +51,7 @@ pub(super) struct Stats {
     ok: AtomicBool,
     noticed: AtomicBool,
     text: Mutex<(String, String)>,
-    signed: Mutex<(u64, String)>,
+    signed: Mutex<(u64, String, u64)>,
     rings: Vec<Arc<Counts>>,
 }
 
@@ -84,7 +86,7 @@ impl Stats {
 
     /// The newest note that is kept, and the records that it covers.
     pub(super) fn set_signed(&self, size: u64, note: String) {
-        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = (size, note);
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = (size, note, wall_us());
     }
 
     pub(super) fn set_trouble(&self, trouble: Option<&str>) {
@@ -129,7 +131,7 @@ impl Stats {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let (signed, note) = self
+        let (signed, note, signed_us) = self
             .signed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -145,6 +147,7 @@ impl Stats {
             error,
             signed,
             note,
+            signed_us,
         }
     }
 }

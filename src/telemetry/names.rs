@@ -116,6 +116,10 @@ metrics! {
         "Age of the oldest record that is not durable yet; 0 with none.";
     LEDGER_OK = Gauge "tidegate_ledger_ok" [] "1 or 0",
         "1 while the ledger can be written.";
+    LEDGER_SIGNED = Gauge "tidegate_ledger_signed_records" [] "records",
+        "Records that the newest signed head of this process covers; 0 before the first.";
+    LEDGER_CHECKPOINT = Gauge "tidegate_ledger_checkpoint_timestamp_seconds" [] "seconds since 1970",
+        "When the newest signed head of this process was kept; absent before the first.";
     BUNDLE_INFO = Gauge "tidegate_bundle_info" ["digest", "serial"] "1",
         "Always 1; content digest and serial of the rules in force, as the status tells them. A start has serial 0, each swap the next.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",

@@ -225,6 +225,11 @@ fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
     text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);
     text.sample(&names::LEDGER_LAG, &[], ledger.durable_lag.as_secs_f64());
     text.sample(&names::LEDGER_OK, &[], truth(ledger.ok));
+    text.sample(&names::LEDGER_SIGNED, &[], ledger.signed as f64);
+    if ledger.signed_us > 0 {
+        let at_s = ledger.signed_us as f64 / 1e6;
+        text.sample(&names::LEDGER_CHECKPOINT, &[], at_s);
+    }
 }
 
 const fn truth(value: bool) -> f64 {

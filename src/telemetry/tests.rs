@@ -16,8 +16,9 @@ use crate::units::{Millis, Moment, Tier};
 
 fn ledger() -> Snapshot {
     Snapshot {
-        signed: 0,
-        note: String::new(),
+        signed: 40,
+        note: "a note".to_owned(),
+        signed_us: 1_767_225_600_500_000,
         records: 42,
         lost: 3,
         queued: 5,
@@ -168,6 +169,11 @@ fn observing_forwards_and_says_what_it_withheld() {
         ("tidegate_ledger_queue_records", 5.0),
         ("tidegate_ledger_durable_lag_seconds", 0.12),
         ("tidegate_ledger_ok", 1.0),
+        ("tidegate_ledger_signed_records", 40.0),
+        (
+            "tidegate_ledger_checkpoint_timestamp_seconds",
+            1_767_225_600.5,
+        ),
         ("tidegate_tier{tier=\"OBSERVE_ONLY\"}", 1.0),
         ("tidegate_tier{tier=\"CONTROL\"}", 0.0),
         ("tidegate_connections{state=\"active\"}", 3.0),

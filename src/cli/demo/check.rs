@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::clients::Sent;
-use crate::ledger::{DirectoryLines, Record, Verdict, verify};
+use crate::ledger::{DirectoryLines, LedgerKey, Record, SignedNote, Verdict, prove, verify};
 use crate::replay::Replay;
 
 /// What was seen from all sides.
@@ -18,6 +18,7 @@ pub(super) struct Seen<'a> {
     pub(super) at_upstream: u64,
     pub(super) metrics: &'a str,
     pub(super) ledger: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// The text of a scrape.
@@ -63,6 +64,7 @@ struct Recorded {
     reasons: BTreeMap<String, u64>,
     circuits: BTreeMap<String, Vec<String>>,
     total: u64,
+    newest: u64,
     replayed_differently: u64,
     not_replayable: u64,
 }
@@ -98,6 +100,14 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         report.verdict == Verdict::Intact,
         &format!("ledger verified: {} records", report.records),
     );
+    let signed = signed_head(seen, &recorded);
+    let text = match &signed {
+        Ok(size) => {
+            format!("the newest signed head covers {size} records, all decisions among them")
+        }
+        Err(error) => format!("the newest decision is under no signed head: {error:#}"),
+    };
+    checks.line(signed.is_ok(), &text);
     checks.line(
         recorded.replayed_differently == 0 && recorded.not_replayable == 0,
         &format!(
@@ -106,6 +116,24 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
         ),
     );
     Ok(checks.end())
+}
+
+/// How many records the newest head covers: it must prove the newest decision, and be signed by the
+/// key that the gateway made.
+fn signed_head(seen: &Seen<'_>, recorded: &Recorded) -> Result<u64> {
+    let proof = prove(&seen.ledger, recorded.newest, None, None)?;
+    let head = proof.head.context("there is none")?;
+    let key = LedgerKey::read(&seen.key)?;
+    let verifier = key.verifier(&head.checkpoint.origin);
+    let verifier = verifier.map_err(|rule| anyhow::anyhow!("{rule}"))?;
+    let note = SignedNote::parse(head.note.as_bytes());
+    let signed = note.is_ok_and(|note| note.is_signed_by(&verifier));
+    anyhow::ensure!(
+        signed,
+        "its signature is not that of {}",
+        seen.key.display()
+    );
+    Ok(head.checkpoint.size)
 }
 
 /// Each decision, cause and answer that the demo is there to show has been seen.
@@ -184,6 +212,7 @@ fn read(ledger: &std::path::Path) -> Result<Recorded> {
             continue;
         }
         recorded.total += 1;
+        recorded.newest = record.seq;
         let decision = record.text("decision").unwrap_or_default().to_owned();
         *recorded.decisions.entry(decision).or_default() += 1;
         let members: serde_json::Value = serde_json::from_slice(line.bytes)?;

@@ -71,6 +71,11 @@ impl Folder {
         self.0.join("state/ledger")
     }
 
+    /// Where the key that signs it will be.
+    pub(super) fn key(&self) -> PathBuf {
+        self.0.join("state/ledger.key")
+    }
+
     fn put(&self, name: &str, text: &str) -> Result<()> {
         let path = self.0.join(name);
         let folder = path.parent().unwrap_or(Path::new("."));

@@ -128,6 +128,7 @@ fn demo(args: &DemoArgs) -> Result<bool> {
         at_upstream: upstream.received(),
         metrics: &scraped,
         ledger: folder.ledger(),
+        key: folder.key(),
     };
     check::check(&seen)
 }

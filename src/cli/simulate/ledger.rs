@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::{BOOT, INSTANCE, WORKER};
-use crate::ledger::{BootId, Ledger, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::{BootId, Ledger, LedgerKey, OpenFacts, Producer, Settings, Source, ring};
 use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
 use crate::rulebook::Registry;
@@ -28,10 +28,15 @@ pub(super) struct LedgerSink {
 impl LedgerSink {
     pub(super) fn start(
         dir: &Path,
+        key: Option<&Path>,
         registry: &Arc<Registry>,
         content: &CanonicalContent,
     ) -> Result<Self> {
         refuse_used(dir)?;
+        let mut settings = Settings::new(dir);
+        if let Some(key) = key {
+            settings = settings.signed_by(LedgerKey::read(key)?);
+        }
         let boot = BootId::from_u32(BOOT);
         let facts = OpenFacts {
             boot,
@@ -47,7 +52,7 @@ impl LedgerSink {
         let (producer, consumer) = ring(source, RING_EVENTS);
         let mut encoder = Encoder::new(Arc::clone(registry), INSTANCE);
         let ledger = Ledger::start(
-            &Settings::new(dir),
+            &settings,
             &facts,
             content.bytes(),
             vec![consumer],

@@ -1,0 +1,476 @@
+//! The Merkle tree of a ledger on disk: subtrees from `.tree` files where there are any, from lines
+//! otherwise.
+//!
+//! Opening reads all tree files and the lines of segments without one (in a healthy ledger only the
+//! newest); a question reads the lines of one group of 256 besides. Nothing here is believed: the
+//! hashes are taken as they stand, and whoever asks compares the root with a signed one.
+//! Not here: changes of the ledger; it may be written while it is read.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::directory::{SegmentName, list_segments};
+use super::merkle::{Frontier, Hash};
+use super::proof::{self, Subtree};
+use super::reader::Lines;
+use super::tree_file::{GROUP, TreeBuilder, TreeFile, TreeHash};
+
+/// The level of a group in the tree: 2^8 leaves.
+const GROUP_LEVEL: u32 = 8;
+
+/// Why a proof cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The system's answer.
+    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("LEDGER_DAMAGED: {}: {rule}; keep the directory as evidence, tidegate ledger verify says what is intact", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Place and rule.
+        rule: String,
+    },
+    /// The records do not have the root that was signed.
+    #[error(
+        "LEDGER_DAMAGED: the first {size} records have the root {computed}, and {signed} was signed; keep the directory as evidence, tidegate ledger verify says what is intact"
+    )]
+    OtherRoot {
+        /// How many records.
+        size: u64,
+        /// Their root, hex.
+        computed: String,
+        /// The root in the note, hex.
+        signed: String,
+    },
+    /// What was asked for is not there.
+    #[error("{what}; {remedy}")]
+    Absent {
+        /// What.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+impl ProofError {
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        // A damaged zstd frame is no fault of the disk.
+        if source.kind() == io::ErrorKind::InvalidData {
+            return Self::damaged(path, source.to_string());
+        }
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    pub(super) fn damaged(path: &Path, rule: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_path_buf(),
+            rule: rule.into(),
+        }
+    }
+
+    /// True where the evidence itself is the obstacle.
+    #[must_use]
+    pub const fn is_about_evidence(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::OtherRoot { .. })
+    }
+}
+
+/// Consecutive records: those of a segment that count.
+#[derive(Debug, Clone)]
+struct Part {
+    first_seq: u64,
+    next_seq: u64,
+    /// Where its lines are, unless they were pruned.
+    lines: Option<PathBuf>,
+}
+
+/// The tree over the records of a directory.
+#[derive(Debug)]
+pub struct StoredTree {
+    dir: PathBuf,
+    parts: Vec<Part>,
+    groups: HashMap<u64, Hash>,
+    leaves: HashMap<u64, Hash>,
+}
+
+impl StoredTree {
+    /// Reads what the tree of the first `size` records needs (`u64::MAX`: of all there are).
+    ///
+    /// # Errors
+    /// Files that cannot be read or are damaged, and records that are missing.
+    pub fn open(dir: &Path, size: u64) -> Result<Self, ProofError> {
+        let mut tree = Self {
+            dir: dir.to_path_buf(),
+            parts: Vec::new(),
+            groups: HashMap::new(),
+            leaves: HashMap::new(),
+        };
+        let segments = list_segments(dir).map_err(|e| ProofError::io(dir, e))?;
+        let files = tree_files(dir).map_err(|e| ProofError::io(dir, e))?;
+        let mut firsts: Vec<u64> = segments.iter().map(|segment| segment.first_seq).collect();
+        firsts.extend(files.keys());
+        firsts.sort_unstable();
+        firsts.dedup();
+        for (place, first) in firsts.iter().enumerate() {
+            if *first >= size {
+                break;
+            }
+            let end = firsts.get(place + 1).copied();
+            let lines = segments.iter().find(|segment| segment.first_seq == *first);
+            let lines = lines.map(|segment| segment.path.clone());
+            let file = files.get(first).map(|path| read_tree_file(path));
+            // A tree file whose segment was left before its end says more than what counts.
+            match file.transpose()? {
+                Some(file) if end.is_none_or(|end| end >= file.next_seq) => tree.take(file, lines),
+                _ => tree.scan(*first, lines, end, size)?,
+            }
+        }
+        tree.check_gaps()?;
+        Ok(tree)
+    }
+
+    /// How many records were found, those of pruned segments included.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.next_seq)
+    }
+
+    /// The root over the first `size` records.
+    ///
+    /// # Errors
+    /// As [`StoredTree::open`]; no tree of that size.
+    pub fn root(&mut self, size: u64) -> Result<Hash, ProofError> {
+        self.check_size(size)?;
+        let root = proof::root(size, &mut |subtree| self.subtree(subtree))?;
+        Ok(root.unwrap_or_else(|| Frontier::new().root()))
+    }
+
+    /// The audit path of record `seq` in the tree of `size` records, its sibling first.
+    ///
+    /// # Errors
+    /// As [`StoredTree::open`]; no such record in that tree.
+    pub fn inclusion(&mut self, seq: u64, size: u64) -> Result<Vec<Hash>, ProofError> {
+        self.check_size(size)?;
+        let path = proof::inclusion(seq, size, &mut |subtree| self.subtree(subtree))?;
+        path.ok_or_else(|| ProofError::Absent {
+            what: format!("record {seq} is not among the first {size}"),
+            remedy: "choose a size above the record's number",
+        })
+    }
+
+    /// Proof that the tree of `new` records begins with that of `old` records.
+    ///
+    /// # Errors
+    /// As [`StoredTree::open`]; sizes that do not rise, or begin with 0.
+    pub fn consistency(&mut self, old: u64, new: u64) -> Result<Vec<Hash>, ProofError> {
+        self.check_size(new)?;
+        let path = proof::consistency(old, new, &mut |subtree| self.subtree(subtree))?;
+        path.ok_or_else(|| ProofError::Absent {
+            what: format!("there is no proof that {new} records begin with {old}"),
+            remedy: "the older size is at least 1 and at most the newer one",
+        })
+    }
+
+    /// The leaf of record `seq`: its hash as it stands in its line.
+    ///
+    /// # Errors
+    /// As [`StoredTree::open`]; a record whose line is gone.
+    pub fn leaf(&mut self, seq: u64) -> Result<Hash, ProofError> {
+        self.subtree(Subtree {
+            level: 0,
+            index: seq,
+        })
+    }
+
+    /// The line of record `seq`, without its newline.
+    ///
+    /// # Errors
+    /// As [`StoredTree::open`]; a record whose line is gone.
+    pub fn line(&self, seq: u64) -> Result<Vec<u8>, ProofError> {
+        let mut lines = self.lines_from(seq);
+        let mut line = Vec::new();
+        match lines.next(&mut line)? {
+            Some(Step::Line(at)) if at == seq => Ok(line),
+            _ => Err(self.gone(seq)),
+        }
+    }
+
+    /// The leaves of a group as far as the tree has them; `None` for those that are gone.
+    pub(super) fn known_leaf(&self, seq: u64) -> Option<Hash> {
+        self.leaves.get(&seq).copied()
+    }
+
+    /// One perfect subtree.
+    pub(super) fn subtree(&mut self, subtree: Subtree) -> Result<Hash, ProofError> {
+        let Subtree { level, index } = subtree;
+        let mut tree = Frontier::new();
+        if let Some(above) = level.checked_sub(GROUP_LEVEL) {
+            for group in index << above..(index + 1) << above {
+                let hash = self.group(group)?;
+                // Always fits: every piece has the same size.
+                let _ = tree.push_subtree(GROUP_LEVEL, hash);
+            }
+        } else {
+            let begin = index << level;
+            for seq in begin..begin + (1 << level) {
+                tree.push(self.known_or_read(seq)?);
+            }
+        }
+        Ok(tree.root())
+    }
+
+    fn group(&mut self, group: u64) -> Result<Hash, ProofError> {
+        if let Some(hash) = self.groups.get(&group) {
+            return Ok(*hash);
+        }
+        let mut tree = Frontier::new();
+        for seq in group * GROUP..(group + 1) * GROUP {
+            tree.push(self.known_or_read(seq)?);
+        }
+        self.groups.insert(group, tree.root());
+        Ok(tree.root())
+    }
+
+    fn known_or_read(&mut self, seq: u64) -> Result<Hash, ProofError> {
+        if let Some(hash) = self.known_leaf(seq) {
+            return Ok(hash);
+        }
+        let (begin, end) = (seq - seq % GROUP, seq - seq % GROUP + GROUP);
+        let mut lines = self.lines_from(begin);
+        let mut line = Vec::new();
+        while let Some(step) = lines.next(&mut line)? {
+            match step {
+                Step::Line(at) if at < end => {
+                    let hash = carried_hash(&line).ok_or_else(|| lines.damaged(at))?;
+                    self.leaves.insert(at, hash);
+                }
+                Step::Gone(next) if next < end => {}
+                _ => break,
+            }
+        }
+        self.known_leaf(seq).ok_or_else(|| self.gone(seq))
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), ProofError> {
+        if size <= self.size() {
+            return Ok(());
+        }
+        Err(ProofError::damaged(
+            &self.dir,
+            format!(
+                "{} records are there, and {size} are asked for",
+                self.size()
+            ),
+        ))
+    }
+
+    fn gone(&self, seq: u64) -> ProofError {
+        let what = format!(
+            "record {seq} has no line in {} any more",
+            self.dir.display()
+        );
+        let what = if seq < self.size() {
+            what
+        } else {
+            format!(
+                "{} holds {} records, no record {seq}",
+                self.dir.display(),
+                self.size()
+            )
+        };
+        ProofError::Absent {
+            what,
+            remedy: "name a record whose segment is still there; tidegate ledger tail shows the newest",
+        }
+    }
+
+    fn take(&mut self, file: TreeFile, lines: Option<PathBuf>) {
+        self.parts.push(Part {
+            first_seq: file.first_seq,
+            next_seq: file.next_seq,
+            lines,
+        });
+        self.extend(file);
+    }
+
+    fn extend(&mut self, file: TreeFile) {
+        for hash in file.hashes {
+            match hash {
+                TreeHash::Leaf(seq, hash) => self.leaves.insert(seq, hash),
+                TreeHash::Group(index, hash) => self.groups.insert(index, hash),
+            };
+        }
+    }
+
+    /// Takes the hashes out of lines, up to `size` or where the next segment takes over.
+    fn scan(
+        &mut self,
+        first_seq: u64,
+        path: Option<PathBuf>,
+        end: Option<u64>,
+        size: u64,
+    ) -> Result<(), ProofError> {
+        let Some(path) = path else {
+            // A tree file alone that claims more than what was left to it.
+            return Err(ProofError::damaged(
+                &self.dir,
+                format!("the tree file of record {first_seq} overlaps the next segment"),
+            ));
+        };
+        let limit = end.unwrap_or(u64::MAX).min(size);
+        let mut builder = TreeBuilder::new(first_seq);
+        let mut lines = Lines::open(&path).map_err(|e| ProofError::io(&path, e))?;
+        let mut next_seq = first_seq;
+        while next_seq < limit {
+            match lines.next().map_err(|e| ProofError::io(&path, e))? {
+                Some(line) if line.complete => {
+                    let hash = carried_hash(line.bytes)
+                        .ok_or_else(|| no_hash(&path, line.offset, next_seq))?;
+                    builder.push(hash);
+                    next_seq += 1;
+                }
+                _ => break,
+            }
+        }
+        self.parts.push(Part {
+            first_seq,
+            next_seq,
+            lines: Some(path),
+        });
+        self.extend(builder.finish(&super::frame::GENESIS_PREV));
+        Ok(())
+    }
+
+    fn check_gaps(&self) -> Result<(), ProofError> {
+        let mut at = 0;
+        for part in &self.parts {
+            if part.first_seq != at {
+                let rule = format!(
+                    "records {at} to {} are missing, and no tree file stands for them",
+                    part.first_seq.saturating_sub(1)
+                );
+                return Err(ProofError::damaged(&self.dir, rule));
+            }
+            at = part.next_seq;
+        }
+        Ok(())
+    }
+
+    /// The lines from record `seq` on.
+    pub(super) fn lines_from(&self, seq: u64) -> LinesFrom {
+        let parts = self.parts.iter().filter(|part| part.next_seq > seq);
+        LinesFrom {
+            parts: parts.cloned().collect::<Vec<_>>().into_iter(),
+            from: seq,
+            current: None,
+        }
+    }
+}
+
+/// One step through the lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The line of this record.
+    Line(u64),
+    /// Lines are gone; the next one, if any, is of this record.
+    Gone(u64),
+}
+
+/// Reads lines across segments.
+#[derive(Debug)]
+pub(super) struct LinesFrom {
+    parts: std::vec::IntoIter<Part>,
+    from: u64,
+    current: Option<(Part, Lines, u64)>,
+}
+
+impl LinesFrom {
+    /// The next line, without its newline, into `buffer`.
+    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Step>, ProofError> {
+        loop {
+            let Some((part, lines, at)) = &mut self.current else {
+                let Some(part) = self.parts.next() else {
+                    return Ok(None);
+                };
+                let Some(path) = &part.lines else {
+                    return Ok(Some(Step::Gone(part.next_seq)));
+                };
+                let lines = Lines::open(path).map_err(|e| ProofError::io(path, e))?;
+                let first = part.first_seq;
+                self.current = Some((part, lines, first));
+                continue;
+            };
+            if *at >= part.next_seq {
+                self.current = None;
+                continue;
+            }
+            let path = part.lines.as_deref().unwrap_or(Path::new(""));
+            let line = lines.next().map_err(|e| ProofError::io(path, e))?;
+            let Some(line) = line.filter(|line| line.complete) else {
+                let rule = format!("it ends before record {at}");
+                return Err(ProofError::damaged(path, rule));
+            };
+            let seq = *at;
+            *at += 1;
+            if seq >= self.from {
+                buffer.clear();
+                buffer.extend_from_slice(line.bytes);
+                return Ok(Some(Step::Line(seq)));
+            }
+        }
+    }
+
+    /// The line handed out last is no record.
+    pub(super) fn damaged(&self, seq: u64) -> ProofError {
+        let path = self.current.as_ref().and_then(|at| at.0.lines.clone());
+        ProofError::damaged(
+            &path.unwrap_or_default(),
+            format!("the line of record {seq} is no record"),
+        )
+    }
+}
+
+fn no_hash(path: &Path, offset: u64, seq: u64) -> ProofError {
+    let rule = format!("byte {offset}: the line of record {seq} does not end in its hash");
+    ProofError::damaged(path, rule)
+}
+
+/// The hash that a line carries.
+pub(super) fn carried_hash(line: &[u8]) -> Option<Hash> {
+    let digits = line.strip_suffix(b"\"}")?.last_chunk::<64>()?;
+    let mut hash = Hash::default();
+    hex::decode_to_slice(digits, &mut hash).ok()?;
+    Some(hash)
+}
+
+/// The tree files of a directory by the first number of their segment.
+fn tree_files(dir: &Path) -> io::Result<HashMap<u64, PathBuf>> {
+    let mut files = HashMap::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|suffix| suffix == "tree")
+            && let Some(name) = SegmentName::of(&path.with_extension("jsonl"))
+        {
+            files.insert(name.first_seq, path);
+        }
+    }
+    Ok(files)
+}
+
+fn read_tree_file(path: &Path) -> Result<TreeFile, ProofError> {
+    let text = fs::read_to_string(path).map_err(|e| ProofError::io(path, e))?;
+    TreeFile::parse(&text)
+        .map_err(|(line, rule)| ProofError::damaged(path, format!("line {line}: {rule}")))
+}

@@ -1,0 +1,137 @@
+//! The verbs `prove`, `keygen` and `export-tiles` of the program itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::made::Made;
+
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn ledger(verb: &str, args: &[&str]) -> Ran {
+    let out = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["ledger", verb])
+        .args(args)
+        .output()
+        .unwrap();
+    Ran {
+        code: out.status.code().unwrap(),
+        stdout: String::from_utf8(out.stdout).unwrap(),
+        stderr: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_proof_uses_the_note_that_covers_its_record() {
+    let made = Made::new(500, &[0, 300]);
+    made.sign(100);
+    let note = made.sign(400);
+    let dir = path(made.dir());
+    let ran = ledger("prove", &[dir, "42", "--consistency-from", "100"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let proof: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(proof["format"], "tidegate-proof 1");
+    assert_eq!((&proof["index"], &proof["size"]), (&42.into(), &400.into()));
+    assert_eq!(proof["note"], note);
+    assert_eq!(proof["leaf"], hex::encode(made.leaves[42]));
+    assert_eq!(proof["root"], hex::encode(made.root(400)));
+    let line = String::from_utf8(made.lines[42].clone()).unwrap();
+    assert_eq!(proof["record"], line.trim_end());
+    assert_eq!(proof["consistency"]["from"], 100);
+    assert!(proof["consistency"]["from_note"].is_string());
+    assert!(proof["vkey"].as_str().unwrap().starts_with(&made.origin));
+    // An older note by its size; a size without a note; a record that no note covers.
+    let ran = ledger("prove", &[dir, "42", "--size", "100"]);
+    let proof: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(proof["note"].as_str().unwrap().contains("\n100\n"));
+    for args in [&[dir, "42", "--size", "101"][..], &[dir, "450"]] {
+        let ran = ledger("prove", args);
+        let proof: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.code, &proof["note"]), (0, &Value::Null));
+        assert!(ran.stderr.contains("no signed head"), "{}", ran.stderr);
+    }
+    let ran = ledger("prove", &[dir, "42", "--format", "pretty"]);
+    assert!(ran.stdout.contains(&note), "{}", ran.stdout);
+}
+
+#[test]
+fn what_cannot_be_proved_ends_with_its_reason_and_code() {
+    let made = Made::new(500, &[0, 300]);
+    made.sign(400);
+    let dir = path(made.dir());
+    for (args, code, word) in [
+        (&[dir, "500"][..], 1, "record 500"),
+        (&[dir, "400", "--size", "400"], 1, "among the first 400"),
+        (&[dir, "1", "--size", "501"], 65, "501"),
+        (&[dir, "1", "--consistency-from", "0"], 1, "at least 1"),
+        (&["/nowhere", "1"], 1, "/nowhere"),
+        (&[dir, "x"], 2, "invalid value"),
+    ] {
+        let ran = ledger("prove", args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(word), "{args:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{args:?}");
+    }
+    // A note that was signed by nobody who is known here, and one of another log.
+    let checkpoint = made.dir().join("checkpoint");
+    let note = fs::read_to_string(&checkpoint).unwrap();
+    for altered in [
+        note.replace("\n400\n", "\n399\n"),
+        note.replace("gateway-1", "gateway-2"),
+    ] {
+        fs::write(&checkpoint, altered).unwrap();
+        assert_eq!(ledger("prove", &[dir, "1"]).code, 65);
+    }
+}
+
+#[test]
+fn a_key_is_made_once_for_its_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ledger.key");
+    let name = "gateway-1/0123456789abcdef";
+    let ran = ledger("keygen", &[path(&file), "--name", name]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let key = tidegate::ledger::LedgerKey::read(&file).unwrap();
+    let vkey = key.verifier(name).unwrap().to_text();
+    assert_eq!(ran.stdout, format!("{}{vkey}\n", key.public_pem()));
+    assert!(ran.stderr.contains(&key.public_id()), "{}", ran.stderr);
+    let before = fs::read(&file).unwrap();
+    let ran = ledger("keygen", &[path(&file)]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("LEDGER_KEY"), "{}", ran.stderr);
+    assert_eq!(fs::read(&file).unwrap(), before);
+    let other = dir.path().join("other.key");
+    let ran = ledger("keygen", &[path(&other), "--name", "a b"]);
+    assert_eq!(ran.code, 2);
+    assert!(!other.exists());
+}
+
+#[test]
+fn an_export_says_what_it_wrote() {
+    let made = Made::new(600, &[0, 300]);
+    made.sign(512);
+    let out = tempfile::tempdir().unwrap();
+    let args = [path(made.dir()), path(out.path()), "--format", "json"];
+    let ran = ledger("export-tiles", &args);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&report["size"], &report["tiles"]),
+        (&512.into(), &3.into())
+    );
+    let ran = ledger("export-tiles", &args[..2]);
+    assert!(ran.stdout.contains("512 of them before"), "{}", ran.stdout);
+}
