@@ -3,6 +3,7 @@
 //! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable.
 //! One file per verb.
 
+mod recover;
 mod tail;
 mod verify;
 
@@ -31,6 +32,8 @@ enum Verb {
     /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
     /// tails that records name.
     Verify(verify::VerifyArgs),
+    /// Put the end of a ledger right as a start would, and tell what was found.
+    Recover(recover::RecoverArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
 }
@@ -48,6 +51,7 @@ pub(super) enum Format {
 pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
+        Verb::Recover(args) => recover::run(args),
         Verb::Tail(args) => tail::run(args),
     }
 }

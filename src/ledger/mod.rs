@@ -32,6 +32,9 @@ mod quarantine;
 mod ranges;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod recovery_tests;
+mod repair;
 mod ring;
 mod rulebooks;
 mod salvage;
@@ -60,6 +63,7 @@ pub use note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 pub use quarantine::TornTail;
 pub use reader::{DirectoryLines, Line, Lines};
 pub use recovery::DamagedRecords;
+pub use repair::{Repair, RepairError, recover};
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};
