@@ -9,6 +9,8 @@
 
 mod chain;
 mod clock;
+#[cfg(test)]
+mod crash;
 mod directory;
 mod disk;
 mod entry;

@@ -81,7 +81,8 @@ pub(super) fn survey(segment: &SegmentName, ask: Ask) -> Result<Survey, LedgerEr
         match found.follow(line.bytes, line.complete, &mut scratch) {
             Ok(()) => {
                 found.len = line.offset + line.bytes.len() as u64 + 1;
-                if ask.root_at == Some(found.chain.next_seq()) {
+                let size = found.frontier.size();
+                if ask.root_at == Some(size) && size == found.chain.next_seq() {
                     found.root = Some(found.frontier.root());
                 }
             }
