@@ -6,6 +6,7 @@
 mod export_tiles;
 mod keygen;
 mod prove;
+mod recover;
 mod tail;
 mod verify;
 
@@ -38,6 +39,8 @@ enum Verb {
     /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
     /// tails that records name.
     Verify(verify::VerifyArgs),
+    /// Put the end of a ledger right as a start would, and tell what was found.
+    Recover(recover::RecoverArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
     /// Prove that a record is in a signed tree, in a form that other people's tools can check.
@@ -61,6 +64,7 @@ pub(super) enum Format {
 pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
+        Verb::Recover(args) => recover::run(args),
         Verb::Tail(args) => tail::run(args),
         Verb::Prove(args) => prove::run(args),
         Verb::ExportTiles(args) => export_tiles::run(args),
@@ -88,6 +92,9 @@ mod tests {
     use super::*;
     use clap::Parser;
 
+    /// The SHA-256 of `{}`.
+    const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
@@ -96,6 +103,55 @@ mod tests {
 
     fn code(line: &[&str]) -> u8 {
         run(&Line::try_parse_from(line).unwrap().ledger)
+    }
+
+    // R198, R282
+    #[test]
+    fn recover_cuts_a_torn_tail_and_refuses_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let mut bytes = Vec::new();
+        let mut chain = crate::ledger::Chain::genesis();
+        for boot in ["00000001", "00000002"] {
+            chain.append(&mut bytes, |entry| {
+                entry.text("boot", boot);
+                entry.text("instance", "gate");
+                entry.text("kind", "open");
+                entry.text("policy_hash", POLICY_HASH);
+            });
+        }
+        let segment = dir.path().join("seg-0000000000000000.jsonl");
+        std::fs::create_dir(dir.path().join("rulebooks")).unwrap();
+        let rulebook = dir.path().join(format!("rulebooks/{POLICY_HASH}.json"));
+        std::fs::write(rulebook, "{}").unwrap();
+        let mut damaged = bytes.clone();
+        damaged[9] ^= 1;
+        std::fs::write(&segment, &damaged).unwrap();
+        for refused in [
+            vec!["x", "recover", path],
+            vec![
+                "x",
+                "recover",
+                path,
+                "--accept-rollback",
+                "--reason",
+                "because",
+            ],
+            vec!["x", "recover", path, "--format", "json"],
+        ] {
+            assert_eq!(code(&refused), INTEGRITY, "{refused:?}");
+            assert_eq!(std::fs::read(&segment).unwrap(), damaged);
+        }
+        std::fs::write(&segment, &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(code(&["x", "verify", path]), INTEGRITY);
+        assert_eq!(code(&["x", "recover", path, "--format", "json"]), OK);
+        assert_eq!(code(&["x", "verify", path]), OK);
+        let once = std::fs::read(&segment).unwrap();
+        assert_eq!(code(&["x", "recover", path]), OK);
+        assert_eq!(std::fs::read(&segment).unwrap(), once, "nothing to do");
+        assert_eq!(code(&["x", "recover", path, "--key", "/nowhere"]), FAILED);
+        let alone = ["x", "recover", path, "--accept-rollback"];
+        assert!(Line::try_parse_from(alone).is_err(), "a reason is needed");
     }
 
     #[test]

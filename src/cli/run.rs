@@ -106,6 +106,18 @@ fn tell_where_it_listens(assembly: &Assembly) {
 /// An unclean end of the last run is worth a line, and so is a torn tail.
 fn tell_what_was_found(parts: &Parts) {
     let found = parts.ledger.recovered();
+    if let Some(damaged) = &found.damaged {
+        tracing::error!(
+            event = "ledger_damaged",
+            segment = damaged.segment,
+            offset = damaged.offset,
+            seq = damaged.seq,
+            rule = damaged.rule
+        );
+    }
+    if found.moved {
+        tracing::warn!(event = "ledger_moved");
+    }
     if let Some(torn) = &found.torn {
         tracing::warn!(
             event = "ledger_torn_tail",
@@ -113,6 +125,10 @@ fn tell_what_was_found(parts: &Parts) {
             kept_in = torn.file
         );
     } else if found.unclosed {
-        tracing::warn!(event = "ledger_not_closed", records = found.records);
+        tracing::warn!(
+            event = "ledger_not_closed",
+            records = found.records,
+            unaccounted = found.unaccounted
+        );
     }
 }

@@ -4,7 +4,6 @@
 use super::directory::Directory;
 use super::error::LedgerError;
 use super::handle::{OpenFacts, Settings};
-use super::history::tree_so_far;
 use super::merkle::Frontier;
 use super::opening::{genesis, resume};
 use super::output::Begun;
@@ -27,11 +26,9 @@ pub(super) fn begin(
             (chain, segment, tree)
         }
         Some(found) => {
-            let first_seq = found.segment.first_seq;
-            let (log, newest) = tree_so_far(directory.path(), first_seq)
-                .map_err(|error| LedgerError::io("reading", directory.path(), error))?;
+            let tree = LogTree::new(found.frontier.clone(), found.builder.clone());
             let (chain, segment) = resume(settings, directory, facts, found)?;
-            (chain, segment, LogTree::new(log, newest))
+            (chain, segment, tree)
         }
     };
     tree.push_head(chain.head());

@@ -64,6 +64,23 @@ pub enum LedgerError {
         /// The rule that it breaks.
         rule: String,
     },
+    /// Fewer records than a signed head promises; nothing was changed.
+    #[error(
+        "LEDGER_ROLLBACK: {} has {records} records, and a signed head covers {signed_size}: it was \
+         cut off or an older copy was put back; nothing was changed: bring the newest files back, \
+         or accept the loss on the record with `tidegate ledger recover {} --accept-rollback \
+         --reason TEXT`",
+        dir.display(),
+        dir.display()
+    )]
+    Rollback {
+        /// The ledger directory.
+        dir: PathBuf,
+        /// Good records that are there.
+        records: u64,
+        /// Records that the newest valid note covers.
+        signed_size: u64,
+    },
     /// Any other answer of the system.
     #[error(
         "LEDGER_IO: {action} {} failed: {source}; check that the path of ledger.dir exists and \
@@ -104,11 +121,14 @@ impl LedgerError {
         }
     }
 
-    /// True where the evidence itself is the obstacle: what lies in the directory is damaged or
-    /// not a ledger. An operator has to look at it; starting again does not help.
+    /// True where the evidence itself is the obstacle: what lies in the directory is damaged,
+    /// cut off below a signed head, or not a ledger. An operator has to look at it; starting again does not help.
     #[must_use]
     pub const fn is_about_evidence(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::NotALedger { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::NotALedger { .. } | Self::Rollback { .. }
+        )
     }
 
     /// The stable code at the start of the message.
@@ -120,6 +140,7 @@ impl LedgerError {
             Self::DiskFull { .. } => "LEDGER_DISK_FULL",
             Self::NotALedger { .. } => "LEDGER_NOT_A_LEDGER",
             Self::Damaged { .. } => "LEDGER_DAMAGED",
+            Self::Rollback { .. } => "LEDGER_ROLLBACK",
             Self::Io { .. } => "LEDGER_IO",
             Self::Unavailable(_) => "LEDGER_UNAVAILABLE",
         }

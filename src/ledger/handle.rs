@@ -18,7 +18,9 @@ use super::error::LedgerError;
 use super::frame::BootId;
 use super::key::LedgerKey;
 use super::output::Output;
-use super::recovery::{TornTail, find};
+use super::previous::Previous;
+use super::quarantine::TornTail;
+use super::recovery::{DamagedRecords, Found, find};
 use super::ring::{Consumer, Source};
 use super::rulebooks;
 use super::stats::{RingMark, Snapshot, Stats};
@@ -110,14 +112,34 @@ pub struct OpenFacts {
 }
 
 /// What `start` found in the directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
     /// Records that the chain had before, those of older segments that are gone included.
     pub records: u64,
     /// The torn tail that was cut off and kept.
     pub torn: Option<TornTail>,
+    /// Damage to promised records; they were left as they are, and a new segment began.
+    pub damaged: Option<DamagedRecords>,
     /// True when records were there and the last of them was not a `close`.
     pub unclosed: bool,
+    /// Numbers that the boot before made and that left no trace: exact after a kill.
+    pub unaccounted: u64,
+    /// True when the directory is not the one that the boot before wrote to.
+    pub moved: bool,
+}
+
+impl Recovered {
+    pub(super) fn of(found: &Found) -> Self {
+        let previous = found.previous.as_ref();
+        Self {
+            records: found.chain.next_seq(),
+            torn: found.torn.clone(),
+            damaged: found.damaged.clone(),
+            unclosed: !found.closed,
+            unaccounted: previous.map_or(0, Previous::total_unaccounted),
+            moved: found.moved,
+        }
+    }
 }
 
 /// A running ledger.
@@ -155,12 +177,8 @@ impl Ledger {
         F: FnMut(&mut EntryBuilder<'_>, Source, &E) + Send + 'static,
     {
         let directory = Directory::lock(&settings.dir)?;
-        let found = find(&settings.disk, &directory)?;
-        let recovered = Recovered {
-            records: found.as_ref().map_or(0, |found| found.chain.next_seq()),
-            torn: found.as_ref().and_then(|found| found.torn.clone()),
-            unclosed: found.as_ref().is_some_and(|found| !found.closed),
-        };
+        let found = find(settings, &directory)?;
+        let recovered = found.as_ref().map(Recovered::of).unwrap_or_default();
         let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
         // Before the record, so that no crash leaves a record without the rulebook that it names.
         rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;

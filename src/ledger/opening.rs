@@ -1,5 +1,6 @@
 //! How a boot enters the chain: the genesis of a new ledger, or the `open` record of one that goes on.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::chain::Chain;
@@ -11,7 +12,7 @@ use super::error::LedgerError;
 use super::handle::{OpenFacts, Settings};
 use super::line::Record;
 use super::reader::Lines;
-use super::recovery::Found;
+use super::recovery::{Found, Genesis};
 use super::segment::Segment;
 
 /// Starts a chain: first segment with the genesis in it, then the origin.
@@ -41,18 +42,23 @@ pub(super) fn resume(
     facts: &OpenFacts,
     found: Found,
 ) -> Result<(Chain, Segment), LedgerError> {
-    if let Some(genesis) = &found.genesis {
-        check_origin(&settings.disk, directory, facts, genesis)?;
-    }
+    keep_origin(&settings.disk, directory, found.origin.as_deref())?;
     let mut chain = found.chain.clone();
     let path = found.segment.path.clone();
-    let age = age_of(&found.segment);
-    let mut segment = Segment::resume(&settings.disk, found.segment.clone(), found.len, age)
-        .map_err(|e| LedgerError::io("opening", &path, e))?;
     let mut line = Vec::new();
+    let first_seq = chain.next_seq();
     chain.append(&mut line, |e| {
         open_members(e, facts, Opening::Resumed(&found))
     });
+    if found.damaged.is_some() {
+        // What is damaged stays as it is; the chain goes on in a file of its own.
+        let segment = Segment::create(&settings.disk, directory.path(), first_seq, &line, true)
+            .map_err(|e| LedgerError::io("creating a segment in", &settings.dir, e))?;
+        return Ok((chain, segment));
+    }
+    let age = age_of(&found.segment);
+    let mut segment = Segment::resume(&settings.disk, found.segment.clone(), found.len, age)
+        .map_err(|e| LedgerError::io("opening", &path, e))?;
     segment
         .append_durably(&line)
         .map_err(|e| LedgerError::io("writing", &path, e))?;
@@ -87,24 +93,41 @@ fn put_origin(
     disk.put(directory.path(), "origin", text.as_bytes())
 }
 
-/// The origin names this very chain; a crash right after the genesis may have kept it from being
-/// written, so a missing one is made up for.
-fn check_origin(
+/// A crash right after the genesis may have kept the origin from being written: it is made up for.
+fn keep_origin(
     disk: &Disk,
     directory: &Directory,
-    facts: &OpenFacts,
-    genesis: &str,
+    origin: Option<&str>,
 ) -> Result<(), LedgerError> {
-    let path = directory.path().join("origin");
+    match origin {
+        Some(origin) if !directory.path().join("origin").exists() => {
+            disk.put(directory.path(), "origin", format!("{origin}\n").as_bytes())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The name of this very chain: from the file, which has to fit the genesis where that is still
+/// here, or made of the genesis where there is no file.
+pub(super) fn origin_of(
+    dir: &Path,
+    genesis: Option<&Genesis>,
+) -> Result<Option<String>, LedgerError> {
+    let path = dir.join("origin");
     match std::fs::read_to_string(&path) {
-        Ok(text) if origin_matches(&text, genesis) => Ok(()),
+        Ok(text) if genesis.is_none_or(|genesis| origin_matches(&text, &genesis.hash)) => {
+            Ok(Some(text.trim_end_matches('\n').to_owned()))
+        }
         Ok(_) => Err(LedgerError::NotALedger {
             path,
             rule: "origin ends in the first 16 digits of the genesis hash",
             remedy: "bring the right origin or the right segments back, or move the directory aside as evidence and start again",
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            put_origin(disk, directory, facts, genesis.as_bytes())
+            Ok(genesis.and_then(|genesis| {
+                let id = genesis.hash.get(..16)?;
+                Some(format!("{}/{id}", genesis.instance.as_ref()?))
+            }))
         }
         Err(error) => Err(LedgerError::io("reading", &path, error)),
     }
@@ -124,27 +147,53 @@ enum Opening<'a> {
 }
 
 fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Opening<'_>) {
+    let found = match &opening {
+        Opening::Genesis(_) => None,
+        Opening::Resumed(found) => Some(*found),
+    };
     entry.text("boot", &facts.boot.to_string());
     if let Some(id) = &facts.client_key_id {
         entry.text("client_key_id", id);
     }
+    if let Some(damaged) = found.and_then(|found| found.damaged.as_ref()) {
+        entry.uint("damaged_offset", damaged.offset);
+        entry.text("damaged_rule", &damaged.rule);
+        entry.text("damaged_segment", &damaged.segment);
+        entry.uint("damaged_seq", damaged.seq);
+    }
     entry.text("instance", &facts.instance);
     entry.text("kind", "open");
+    if found.is_some_and(|found| found.moved) {
+        entry.flag("moved", true);
+    }
     if let Opening::Genesis(nonce) = &opening {
         entry.hex("nonce", nonce);
     }
     entry.text("policy_hash", &facts.policy_hash);
-    if let Opening::Resumed(found) = opening {
-        if let Some(boot) = &found.boot {
-            entry.text("previous_boot", boot);
-        }
-        entry.flag("previous_closed", found.closed);
-        if let Some(torn) = &found.torn {
-            entry.uint("torn_bytes", torn.bytes);
-            entry.text("torn_file", &torn.file);
-            entry.text("torn_sha256", &torn.sha256);
-        }
+    if let Some(found) = found {
+        before(entry, found);
     }
     entry.uint("ts_us", wall_us());
     entry.text("version", &facts.version);
+}
+
+/// What the boot before left.
+fn before(entry: &mut EntryBuilder<'_>, found: &Found) {
+    if let Some(boot) = &found.boot {
+        entry.text("previous_boot", boot);
+    }
+    entry.flag("previous_closed", found.closed);
+    if let Some(previous) = &found.previous {
+        let (made, open) = (&previous.made, &previous.unaccounted);
+        entry.counts("previous_made", made.iter().map(|(w, n)| (w.as_str(), *n)));
+        entry.counts(
+            "previous_unaccounted",
+            open.iter().map(|(w, n)| (w.as_str(), *n)),
+        );
+    }
+    if let Some(torn) = &found.torn {
+        entry.uint("torn_bytes", torn.bytes);
+        entry.text("torn_file", &torn.file);
+        entry.text("torn_sha256", &torn.sha256);
+    }
 }

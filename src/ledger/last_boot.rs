@@ -1,0 +1,163 @@
+//! What the newest lines say of the boots that wrote them: who opened, who closed, and how many
+//! numbers of one boot they account for. No allocation for an ordinary line.
+
+use super::frame::BootId;
+use super::heads::Accepted;
+use super::line::Record;
+use super::merkle::Hash;
+use super::scan::as_counts;
+
+/// What an `open` record said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) instance: String,
+    pub(super) policy_hash: String,
+    pub(super) client_key_id: Option<String>,
+}
+
+/// What a run of lines, read from its start, says of boots.
+#[derive(Debug, Clone)]
+pub(super) struct LastBoot {
+    /// The boot that wrote last, where a line names it.
+    pub(super) boot: Option<String>,
+    /// The newest `open`.
+    pub(super) opened: Option<Opened>,
+    /// The last line is a `close`.
+    pub(super) closed: bool,
+    /// Rollbacks that were accepted here.
+    pub(super) accepted: Vec<Accepted>,
+    /// The boot whose numbers are counted, as its eight digits.
+    counting: Option<String>,
+    /// Numbers accounted for, by worker.
+    counts: Vec<u64>,
+    /// The lines go back to that boot's `open` or to a checkpoint that has the sum of those before.
+    anchored: bool,
+}
+
+impl LastBoot {
+    /// Counts the numbers of `counting`.
+    pub(super) fn new(counting: Option<BootId>) -> Self {
+        Self {
+            boot: None,
+            opened: None,
+            closed: false,
+            accepted: Vec::new(),
+            counting: counting.map(|boot| boot.to_string()),
+            counts: vec![0; 256],
+            anchored: false,
+        }
+    }
+
+    /// Takes the next line in.
+    pub(super) fn note(&mut self, record: &Record<'_>) {
+        self.closed = false;
+        match record.kind {
+            "decision" => self.decision(record),
+            "rollup" | "loss" => self.counted(record),
+            "checkpoint" => self.checkpoint(record),
+            "open" => self.open(record),
+            "close" => self.closed = true,
+            "fault" => self.accepted.extend(accepted(record)),
+            _ => {}
+        }
+    }
+
+    /// Numbers that the lines account for, by worker; `None` where older lines are needed for it.
+    pub(super) fn accounted(&self) -> Option<&[u64]> {
+        self.anchored.then_some(&*self.counts)
+    }
+
+    /// Puts what older lines say before this; for a boot's run over several segments.
+    pub(super) fn preceded_by(&mut self, older: &Self) {
+        self.boot = self.boot.take().or_else(|| older.boot.clone());
+        self.opened = self.opened.take().or_else(|| older.opened.clone());
+        self.accepted.splice(0..0, older.accepted.iter().cloned());
+        if !self.anchored {
+            for (count, before) in self.counts.iter_mut().zip(&older.counts) {
+                *count = count.saturating_add(*before);
+            }
+            self.anchored = older.anchored;
+        }
+    }
+
+    fn decision(&mut self, record: &Record<'_>) {
+        let (Some(id), _, Some(worker)) = record.numbered else {
+            return;
+        };
+        if id.get(..8).is_some() && id.get(..8) == self.counting.as_deref() {
+            self.add(worker, 1);
+        }
+    }
+
+    fn counted(&mut self, record: &Record<'_>) {
+        if self.is_counting(record)
+            && let (Some(worker), Some(count)) = (record.uint("worker"), record.uint("count"))
+        {
+            self.add(worker, count);
+        }
+    }
+
+    fn add(&mut self, worker: u64, count: u64) {
+        let slot = usize::try_from(worker).unwrap_or(usize::MAX);
+        if let Some(slot) = self.counts.get_mut(slot) {
+            *slot = slot.saturating_add(count);
+        }
+    }
+
+    fn is_counting(&self, record: &Record<'_>) -> bool {
+        self.counting.is_some() && record.text("boot") == self.counting.as_deref()
+    }
+
+    /// A checkpoint has the sum of everything before it.
+    fn checkpoint(&mut self, record: &Record<'_>) {
+        self.named(record);
+        if !self.is_counting(record) {
+            return;
+        }
+        let Some(accounted) = record.member("accounted").and_then(as_counts) else {
+            return;
+        };
+        self.counts.fill(0);
+        for (worker, count) in accounted {
+            self.add(u64::from_str_radix(worker, 16).unwrap_or(u64::MAX), count);
+        }
+        self.anchored = true;
+    }
+
+    fn open(&mut self, record: &Record<'_>) {
+        self.named(record);
+        let text = |key| record.text(key).map(str::to_owned);
+        if let (Some(instance), Some(policy_hash)) = (text("instance"), text("policy_hash")) {
+            self.opened = Some(Opened {
+                instance,
+                policy_hash,
+                client_key_id: text("client_key_id"),
+            });
+        }
+        if self.is_counting(record) {
+            self.counts.fill(0);
+            self.anchored = true;
+        }
+    }
+
+    fn named(&mut self, record: &Record<'_>) {
+        let boot = record.text("boot");
+        if boot.is_some() && boot != self.boot.as_deref() {
+            self.boot = boot.map(str::to_owned);
+        }
+    }
+}
+
+fn accepted(record: &Record<'_>) -> Option<Accepted> {
+    if record.text("code") != Some("LEDGER_ROLLBACK_ACCEPTED") {
+        return None;
+    }
+    let mut root = Hash::default();
+    hex::decode_to_slice(record.text("signed_root")?, &mut root).ok()?;
+    Some(Accepted {
+        // The record follows the `open` that follows the last record that was still there.
+        kept: record.seq.saturating_sub(1),
+        size: record.uint("signed_size")?,
+        root,
+    })
+}

@@ -1,0 +1,509 @@
+//! The end of a ledger, case by case: what a start and `recover` make of it, with signed heads
+//! beside the records.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::directory::{SegmentName, list_segments};
+use super::disk::Disk;
+use super::history::tree_path;
+use super::recovery::Found;
+use super::survey::leaf;
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const RULEBOOK: &[u8] = b"{}";
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+pub(super) fn key() -> LedgerKey {
+    LedgerKey::from_seed([7; 32])
+}
+
+pub(super) fn facts(boot: u32) -> OpenFacts {
+    OpenFacts {
+        boot: BootId::from_u32(boot),
+        instance: "test".to_owned(),
+        version: "0".to_owned(),
+        policy_hash: POLICY_HASH.to_owned(),
+        client_key_id: None,
+    }
+}
+
+pub(super) fn encode(entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
+    let id = format!("{}{:02x}{n:012x}", source.boot, source.worker);
+    entry.text("decision_id", &id);
+    entry.text("kind", "decision");
+    entry.uint("n", *n);
+    entry.uint("ts_us", *n);
+    entry.uint("worker", u64::from(source.worker));
+}
+
+pub(super) fn start(
+    settings: &Settings,
+    boot: u32,
+) -> Result<(Ledger, Producer<u64>), LedgerError> {
+    let source = Source {
+        boot: BootId::from_u32(boot),
+        worker: 0,
+    };
+    let (producer, consumer) = ring(source, 1_024);
+    let ledger = Ledger::start(settings, &facts(boot), RULEBOOK, vec![consumer], encode)?;
+    Ok((ledger, producer))
+}
+
+pub(super) fn push(producer: &mut Producer<u64>, count: u64) {
+    for _ in 0..count {
+        let n = producer.next_number();
+        producer.push(Some(n), n);
+    }
+}
+
+/// One boot with `count` decisions.
+fn write(dir: &Path, boot: u32, count: u64) -> Ledger {
+    let (ledger, mut producer) = start(&Settings::new(dir), boot).unwrap();
+    push(&mut producer, count);
+    drop(producer);
+    ledger.flush(PATIENCE).unwrap();
+    ledger
+}
+
+/// Hashes of all lines, by number.
+pub(super) fn leaves(dir: &Path) -> Vec<Hash> {
+    let mut lines = DirectoryLines::open(dir).unwrap();
+    let (mut leaves, mut scratch) = (Vec::new(), Vec::new());
+    while let Some((_, line)) = lines.next().unwrap() {
+        let record = Record::check(line.bytes, &mut scratch).unwrap();
+        assert_eq!(record.seq, leaves.len() as u64);
+        leaves.push(leaf(&record.hash));
+    }
+    leaves
+}
+
+/// Signs the first `size` records and publishes the note as the writer does.
+pub(super) fn publish(disk: &Disk, dir: &Path, size: u64) {
+    let mut tree = Frontier::new();
+    let leaves = leaves(dir);
+    assert!(size <= leaves.len() as u64);
+    leaves.into_iter().take(size as usize).for_each(|leaf| {
+        tree.push(leaf);
+    });
+    let origin = fs::read_to_string(dir.join("origin")).unwrap();
+    let checkpoint = Checkpoint {
+        origin: origin.trim().to_owned(),
+        size,
+        root: tree.root(),
+    };
+    let note = key().sign(&checkpoint).unwrap().to_text();
+    let vkey = key().verifier(&checkpoint.origin).unwrap().to_text() + "\n";
+    if !dir.join("log.vkey").exists() {
+        disk.put(dir, "log.vkey", vkey.as_bytes()).unwrap();
+    }
+    let log = disk.append_to(&dir.join("heads.log")).unwrap();
+    log.write_all(format!("{note}\n").as_bytes()).unwrap();
+    log.sync().unwrap();
+    disk.sync_folder(dir).unwrap();
+    disk.put(dir, "checkpoint", note.as_bytes()).unwrap();
+}
+
+/// Records 0 to 11 (`open`, ten decisions, `close`), the first `signed` of them under a note.
+struct Case {
+    dir: tempfile::TempDir,
+    segment: PathBuf,
+    lines: Vec<Vec<u8>>,
+}
+
+impl Case {
+    fn signed(signed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), 1, 10).close().unwrap();
+        if signed > 0 {
+            publish(&Disk::default(), dir.path(), signed);
+        }
+        let segment = SegmentName::new(dir.path(), 0).path;
+        let bytes = fs::read(&segment).unwrap();
+        let lines = bytes.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec);
+        let lines = lines.collect();
+        Self {
+            dir,
+            segment,
+            lines,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes the lines as `change` leaves them.
+    fn changed(self, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Self {
+        let mut lines = self.lines.clone();
+        change(&mut lines);
+        fs::write(&self.segment, lines.concat()).unwrap();
+        self
+    }
+
+    fn start(&self) -> Result<Recovered, LedgerError> {
+        let (ledger, _) = start(&Settings::new(self.path()), 2)?;
+        let recovered = ledger.recovered().clone();
+        ledger.close().unwrap();
+        Ok(recovered)
+    }
+
+    /// A start is refused with this code, and changes nothing.
+    fn refuses(&self, code: &str) -> String {
+        let before = files(self.path());
+        let refused = self.start().unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+        assert_eq!(files(self.path()), before);
+        let repair = recover(&Settings::new(self.path()), "0", None).unwrap_err();
+        assert!(repair.is_about_evidence(), "{repair}");
+        assert!(repair.to_string().starts_with("REPAIR_ERROR: "), "{repair}");
+        assert_eq!(files(self.path()), before);
+        refused.to_string()
+    }
+}
+
+/// Everything in a directory but `LOCK`.
+pub(super) fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if !path.ends_with("LOCK") {
+            let bytes = fs::read(&path).unwrap();
+            found.push((path, bytes));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn flip(line: &mut [u8]) {
+    line[20] ^= 1;
+}
+
+// R198, R282
+#[test]
+fn what_no_head_covers_is_a_torn_tail() {
+    // Complete lines behind the bad one: without heads this would be damage.
+    let case = Case::signed(6).changed(|lines| flip(&mut lines[7]));
+    let found = case.start().unwrap();
+    let torn = found.torn.unwrap();
+    assert_eq!(found.records, 7);
+    let kept = fs::read(case.path().join(&torn.file)).unwrap();
+    let mut expected = case.lines[7..].concat();
+    expected[20] ^= 1;
+    assert_eq!(kept, expected);
+    assert_eq!(verify(case.path()).unwrap().verdict, Verdict::Intact);
+    Case::signed(0)
+        .changed(|lines| flip(&mut lines[7]))
+        .refuses("LEDGER_DAMAGED");
+}
+
+// R198
+#[test]
+fn damage_to_promised_records_stays_and_a_new_segment_begins() {
+    for at in [1, 4, 5] {
+        let case = Case::signed(12).changed(|lines| flip(&mut lines[at]));
+        let before = fs::read(&case.segment).unwrap();
+        let refused = recover(&Settings::new(case.path()), "0", Some("why")).unwrap_err();
+        let text = refused.to_string();
+        assert!(
+            text.starts_with("REPAIR_ERROR: seg-0000000000000000.jsonl"),
+            "{text}"
+        );
+        assert!(text.contains(&format!("record {at}:")), "{text}");
+        let found = case.start().unwrap();
+        let damaged = found.damaged.unwrap();
+        assert_eq!(
+            (damaged.seq, found.records, found.torn),
+            (at as u64, 12, None)
+        );
+        assert_eq!(damaged.offset, case.lines[..at].concat().len() as u64);
+        assert_eq!(fs::read(&case.segment).unwrap(), before);
+        let new = SegmentName::new(case.path(), 12);
+        let text = fs::read_to_string(&new.path).unwrap();
+        assert!(text.contains(&format!(r#""damaged_seq":{at}"#)), "{text}");
+        assert!(
+            text.contains(r#""damaged_segment":"seg-0000000000000000.jsonl""#),
+            "{text}"
+        );
+        // The chain and the tree go on: a later start finds the same leaves in the tree file.
+        assert!(tree_path(case.path(), 0).exists());
+        assert!(matches!(
+            verify(case.path()).unwrap().verdict,
+            Verdict::Damaged(_)
+        ));
+        let again = case.start_third();
+        assert_eq!((again.records, again.damaged), (14, None));
+    }
+}
+
+impl Case {
+    fn start_third(&self) -> Recovered {
+        let settings = Settings::new(self.path()).signed_by(key());
+        let (ledger, _) = start(&settings, 3).unwrap();
+        let recovered = ledger.recovered().clone();
+        ledger.close().unwrap();
+        recovered
+    }
+}
+
+#[test]
+fn damage_that_no_root_vouches_for_is_refused() {
+    // No good line after it.
+    let last = Case::signed(12).changed(|lines| flip(&mut lines[11]));
+    last.refuses("LEDGER_DAMAGED");
+    // Two lines whose own hashes are gone as well.
+    let blank = |line: &mut Vec<u8>| {
+        let len = line.len();
+        line[..len - 1].fill(0);
+    };
+    let two = Case::signed(12).changed(|lines| {
+        blank(&mut lines[4]);
+        blank(&mut lines[5]);
+    });
+    two.refuses("LEDGER_DAMAGED");
+    let first = Case::signed(12).changed(|lines| flip(&mut lines[0]));
+    first.refuses("LEDGER_DAMAGED");
+    // One blank line is known from the line behind it.
+    let one = Case::signed(12).changed(|lines| blank(&mut lines[4]));
+    assert_eq!(one.start().unwrap().damaged.unwrap().seq, 4);
+}
+
+// R085
+#[test]
+fn a_suffix_written_again_is_refused() {
+    let case = Case::signed(12).changed(|lines| {
+        let mut scratch = Vec::new();
+        let last = lines[3].strip_suffix(b"\n").unwrap();
+        let record = Record::check(last, &mut scratch).unwrap();
+        let mut chain = Chain::resume(4, record.hash);
+        lines.truncate(4);
+        for n in 3..20 {
+            let mut line = Vec::new();
+            let source = Source {
+                boot: BootId::from_u32(1),
+                worker: 0,
+            };
+            chain.append(&mut line, |entry| encode(entry, source, &(n + 100)));
+            lines.push(line);
+        }
+    });
+    let told = case.refuses("LEDGER_DAMAGED");
+    assert!(told.contains("not the one that was signed"), "{told}");
+}
+
+// R085, R198
+#[test]
+fn fewer_records_than_signed_need_an_accepted_rollback() {
+    for cut in [0, 5] {
+        let case = Case::signed(12).changed(|lines| {
+            lines.truncate(7);
+            let keep = if cut == 0 { lines[6].len() } else { cut };
+            lines[6].truncate(keep);
+        });
+        let records = if cut == 0 { 7 } else { 6 };
+        let told = case.refuses("LEDGER_ROLLBACK");
+        assert!(told.contains(&format!("has {records} records")), "{told}");
+        assert!(told.contains("covers 12"), "{told}");
+        let settings = Settings::new(case.path());
+        let repair = recover(&settings, "0", Some("disk \"1\" replaced")).unwrap();
+        assert_eq!(repair.rolled_back, Some(12));
+        assert_eq!(repair.found.torn.is_some(), cut > 0);
+        // `open`, the fault, `close`.
+        assert_eq!(
+            (repair.found.records, repair.records),
+            (records, records + 3)
+        );
+        let text = fs::read_to_string(&case.segment).unwrap();
+        assert!(
+            text.contains(r#""code":"LEDGER_ROLLBACK_ACCEPTED""#),
+            "{text}"
+        );
+        assert!(text.contains(r#""signed_size":12"#), "{text}");
+        assert!(text.contains(r#""reason":"disk \"1\" replaced""#), "{text}");
+        // From then on starts go on, also when the new history has grown over the old head.
+        for boot in 2..5 {
+            let (ledger, mut producer) = start(&settings, boot).unwrap();
+            push(&mut producer, 2);
+            drop(producer);
+            ledger.close().unwrap();
+        }
+        assert_eq!(verify(case.path()).unwrap().verdict, Verdict::Intact);
+        let size = leaves(case.path()).len() as u64;
+        assert!(size > 12);
+        publish(&Disk::default(), case.path(), size);
+        case.changed_to(size - 1).refuses("LEDGER_ROLLBACK");
+    }
+}
+
+impl Case {
+    /// Leaves that many lines.
+    fn changed_to(&self, count: u64) -> &Self {
+        let bytes = fs::read(&self.segment).unwrap();
+        let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+        fs::write(&self.segment, lines[..count as usize].concat()).unwrap();
+        self
+    }
+}
+
+// R282
+#[test]
+fn recover_does_what_a_start_does_and_tells() {
+    let case = Case::signed(6).changed(|lines| {
+        lines[10].truncate(9);
+        lines.truncate(11);
+    });
+    let settings = Settings::new(case.path());
+    let repair = recover(&settings, "1.2", None).unwrap();
+    assert_eq!((repair.found.records, repair.records), (10, 12));
+    assert_eq!(repair.found.torn.map(|torn| torn.bytes), Some(9));
+    assert!(repair.changed && repair.found.unclosed);
+    let text = fs::read_to_string(&case.segment).unwrap();
+    assert!(text.contains(r#""torn_bytes":9"#), "{text}");
+    assert!(text.contains(r#""version":"1.2""#), "{text}");
+    assert_eq!(verify(case.path()).unwrap().verdict, Verdict::Intact);
+    let again = recover(&settings, "1.2", None).unwrap();
+    assert!(!again.changed && again.records == 12);
+    let nothing = tempfile::tempdir().unwrap();
+    let refused = recover(&Settings::new(nothing.path()), "0", None).unwrap_err();
+    assert!(
+        refused.to_string().contains("at least one segment"),
+        "{refused}"
+    );
+    let nowhere = recover(&Settings::new("/nowhere"), "0", None).unwrap_err();
+    assert!(
+        nowhere.to_string().contains("no such directory"),
+        "{nowhere}"
+    );
+}
+
+#[test]
+fn older_segments_count_by_their_tree_files_or_their_lines() {
+    let case = Case::signed(0);
+    let cut = case.lines[..5].concat();
+    let rest = case.lines[5..].concat();
+    fs::write(&case.segment, &cut).unwrap();
+    fs::write(SegmentName::new(case.path(), 5).path, &rest).unwrap();
+    publish(&Disk::default(), case.path(), 12);
+    let settings = Settings::new(case.path()).signed_by(key());
+    let found = || {
+        let dir = super::directory::Directory::lock(case.path()).unwrap();
+        super::recovery::find(&settings, &dir)
+    };
+    let whole = |found: Result<Option<Found>, LedgerError>| {
+        let mut tree = Frontier::new();
+        let leaves = leaves(case.path());
+        leaves.into_iter().for_each(|leaf| {
+            tree.push(leaf);
+        });
+        let found = found.unwrap().unwrap();
+        assert_eq!(found.frontier, tree);
+        let file = found.builder.finish(found.chain.head());
+        assert_eq!((file.first_seq, file.next_seq), (5, 12));
+        assert_eq!(found.note.map(|note| note.size), Some(12));
+    };
+    whole(found());
+    // A tree file that fits and is wrong: the signed root shows it, and the lines are read.
+    let mut builder = TreeBuilder::new(0);
+    (0..5).for_each(|n| builder.push([n; 32]));
+    let mut scratch = Vec::new();
+    let last = case.lines[4].strip_suffix(b"\n").unwrap();
+    let head = Record::check(last, &mut scratch).unwrap().hash;
+    let wrong = builder.finish(&head).to_text();
+    fs::write(tree_path(case.path(), 0), wrong).unwrap();
+    whole(found());
+    // The lines are gone, and the tree file is wrong.
+    let aside = case.path().join("aside");
+    fs::rename(&case.segment, &aside).unwrap();
+    assert_eq!(found().unwrap_err().code(), "LEDGER_DAMAGED");
+    fs::remove_file(tree_path(case.path(), 0)).unwrap();
+    let nothing = found().unwrap_err();
+    assert_eq!(nothing.code(), "LEDGER_NOT_A_LEDGER", "{nothing}");
+    assert_eq!(list_segments(case.path()).unwrap().len(), 1);
+}
+
+// R083
+#[test]
+fn what_a_killed_boot_made_is_told_exactly() {
+    let check = |counts: &[u64], boot: u32, moved: bool, expected: &str, left: u64| {
+        // Without its `close`.
+        let case = Case::signed(0).changed(|lines| {
+            lines.pop();
+        });
+        let mut made = made::sample(case.path(), boot, counts);
+        // A digit of the inode.
+        made[32] ^= u8::from(moved);
+        fs::write(case.path().join("made"), made).unwrap();
+        let found = case.start().unwrap();
+        assert_eq!((found.unaccounted, found.moved), (left, moved && boot == 1));
+        let text = fs::read_to_string(&case.segment).unwrap();
+        let open = text.lines().nth(11).unwrap();
+        assert!(open.contains(expected), "{open}");
+        assert_eq!(
+            open.contains("previous_made"),
+            expected.contains("made"),
+            "{open}"
+        );
+    };
+    let told = r#""previous_made":{"00":13},"previous_unaccounted":{"00":3}"#;
+    check(&[13], 1, false, told, 3);
+    let told = r#""previous_made":{"00":10,"02":4},"previous_unaccounted":{"02":4}"#;
+    check(&[10, 0, 4], 1, false, told, 4);
+    // After a power loss the counters may be older than the lines.
+    let told = r#""previous_made":{"00":10},"previous_unaccounted":{}"#;
+    check(&[2], 1, false, told, 0);
+    check(&[13], 9, false, r#""previous_closed":false"#, 0);
+    check(&[13], 1, true, r#""moved":true"#, 0);
+}
+
+/// A boot over several segments: the newest checkpoint has the sum of what is older.
+#[test]
+fn accounts_go_back_to_a_checkpoint_or_an_open() {
+    let decision = |chain: &mut Chain, out: &mut Vec<u8>, n: u64| {
+        let source = Source {
+            boot: BootId::from_u32(1),
+            worker: 0,
+        };
+        chain.append(out, |entry| encode(entry, source, &n));
+    };
+    for (checkpoint, expected) in [(None, 9), (Some(4), 10)] {
+        let case = Case::signed(0);
+        let mut chain = {
+            let mut scratch = Vec::new();
+            let line = case.lines[0].strip_suffix(b"\n").unwrap();
+            Chain::resume(1, Record::check(line, &mut scratch).unwrap().hash)
+        };
+        fs::write(&case.segment, &case.lines[0]).unwrap();
+        let mut n = 0;
+        for first in [1, 4, 8] {
+            let mut out = Vec::new();
+            if first == 4 {
+                chain.append(&mut out, |entry| {
+                    entry.counts("accounted", checkpoint.map(|sum| ("00", sum)));
+                    entry.text("boot", "00000001");
+                    entry.text(
+                        "kind",
+                        if checkpoint.is_some() {
+                            "checkpoint"
+                        } else {
+                            "governance"
+                        },
+                    );
+                });
+            }
+            for _ in 0..3 {
+                decision(&mut chain, &mut out, n);
+                n += 1;
+            }
+            fs::write(SegmentName::new(case.path(), first).path, out).unwrap();
+        }
+        let made = made::sample(case.path(), 1, &[16]);
+        fs::write(case.path().join("made"), made).unwrap();
+        // 9 lines, or 4 by the checkpoint and 6 after it.
+        assert_eq!(case.start().unwrap().unaccounted, 16 - expected);
+    }
+}

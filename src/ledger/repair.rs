@@ -1,0 +1,201 @@
+//! `tidegate ledger recover`: what a start would do about the end of a ledger, on request and told.
+//!
+//! Invariants: damage is refused and nothing is changed; a rollback is accepted only with a reason,
+//! and that stands in the ledger from then on. Whatever is done stands between an `open` and a
+//! `close` of its own boot. No checkpoint is signed here: the next start does.
+
+use std::path::Path;
+
+use super::chain::Chain;
+use super::clock::wall_us;
+use super::directory::Directory;
+use super::entry::EntryBuilder;
+use super::error::LedgerError;
+use super::frame::BootId;
+use super::handle::{OpenFacts, Recovered, Settings};
+use super::note::Checkpoint;
+use super::opening::resume;
+use super::recovery::{DamagedRecords, Examined, examine};
+use super::segment::Segment;
+
+/// What was found and done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// What a start would have found.
+    pub found: Recovered,
+    /// Size of the signed head that was given up, if one was.
+    pub rolled_back: Option<u64>,
+    /// True when records were appended; false where there was nothing to do.
+    pub changed: bool,
+    /// Records that the chain has now.
+    pub records: u64,
+}
+
+/// Why nothing was repaired. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// Damage that no repair may hide.
+    #[error(
+        "REPAIR_ERROR: {segment} at byte {offset}, record {seq}: {rule}; nothing was changed: a \
+         signed head covers this record, so it is damage and no torn tail; keep the directory, \
+         compare with a copy; `tidegate run` leaves the file as it is and goes on in a new segment"
+    )]
+    Damaged {
+        /// File name of the segment.
+        segment: String,
+        /// Byte offset of the first bad line.
+        offset: u64,
+        /// The number that it should carry.
+        seq: u64,
+        /// The rule that it breaks.
+        rule: String,
+    },
+    /// A start would refuse it as well.
+    #[error("REPAIR_ERROR: {0}")]
+    Refused(LedgerError),
+    /// What the system answers, or another process has the ledger.
+    #[error(transparent)]
+    Failed(LedgerError),
+}
+
+impl RepairError {
+    /// True where the evidence itself is the obstacle.
+    #[must_use]
+    pub const fn is_about_evidence(&self) -> bool {
+        !matches!(self, Self::Failed(_))
+    }
+}
+
+impl From<LedgerError> for RepairError {
+    fn from(error: LedgerError) -> Self {
+        if error.is_about_evidence() {
+            Self::Refused(error)
+        } else {
+            Self::Failed(error)
+        }
+    }
+}
+
+impl From<DamagedRecords> for RepairError {
+    fn from(damaged: DamagedRecords) -> Self {
+        Self::Damaged {
+            segment: damaged.segment,
+            offset: damaged.offset,
+            seq: damaged.seq,
+            rule: damaged.rule,
+        }
+    }
+}
+
+/// Repairs the end of a ledger. `reason` accepts that signed records are gone, if they are.
+///
+/// # Errors
+/// Damage, a rollback without a reason, and whatever keeps a start from going on.
+pub fn recover(
+    settings: &Settings,
+    version: &str,
+    reason: Option<&str>,
+) -> Result<Repair, RepairError> {
+    let absent = |rule| LedgerError::NotALedger {
+        path: settings.dir.clone(),
+        rule,
+        remedy: "name the directory in ledger.dir",
+    };
+    if !settings.dir.is_dir() {
+        return Err(absent("there is no such directory").into());
+    }
+    let directory = Directory::lock(&settings.dir)?;
+    let Some(mut examined) = examine(settings, &directory, true)? else {
+        return Err(absent("a ledger has at least one segment").into());
+    };
+    if let Some(damaged) = examined.found.damaged.take() {
+        return Err(damaged.into());
+    }
+    if let (Some(signed), None) = (&examined.rollback, reason) {
+        return Err(rollback(&settings.dir, &examined, signed).into());
+    }
+    let opened = examined.found.opened.clone().ok_or_else(|| {
+        RepairError::from(absent("no open record names instance and policy_hash"))
+    })?;
+    let signed = examined.rollback.clone();
+    let found = examined.settle(&settings.disk, &settings.dir)?;
+    let (before, head) = (Recovered::of(&found), found.chain.next_seq());
+    if signed.is_none() && !before.unclosed && before.torn.is_none() && !before.moved {
+        return Ok(Repair {
+            found: before,
+            rolled_back: None,
+            changed: false,
+            records: head,
+        });
+    }
+    let random = |e| LedgerError::Unavailable(format!("no random numbers: {e}"));
+    let facts = OpenFacts {
+        boot: BootId::random().map_err(random)?,
+        instance: opened.instance,
+        version: version.to_owned(),
+        policy_hash: opened.policy_hash,
+        client_key_id: opened.client_key_id,
+    };
+    let end = resume(settings, &directory, &facts, found)?;
+    let accepted = signed.as_ref().zip(reason);
+    let records = finish(end, facts.boot, head, accepted)
+        .map_err(|e| LedgerError::io("writing", &settings.dir, e))?;
+    Ok(Repair {
+        found: before,
+        rolled_back: signed.map(|note| note.size),
+        changed: true,
+        records,
+    })
+}
+
+fn rollback(dir: &Path, examined: &Examined, signed: &Checkpoint) -> LedgerError {
+    LedgerError::Rollback {
+        dir: dir.to_path_buf(),
+        records: examined.found.chain.next_seq(),
+        signed_size: signed.size,
+    }
+}
+
+/// Records what was accepted, and closes.
+fn finish(
+    (mut chain, mut segment): (Chain, Segment),
+    boot: BootId,
+    kept: u64,
+    accepted: Option<(&Checkpoint, &str)>,
+) -> std::io::Result<u64> {
+    let mut lines = Vec::new();
+    if let Some((signed, reason)) = accepted {
+        let name = segment.file_name();
+        chain.append(&mut lines, |entry| {
+            accept(entry, signed, reason, kept, &name);
+        });
+    }
+    chain.append(&mut lines, |entry| {
+        entry.text("boot", &boot.to_string());
+        entry.text("kind", "close");
+        entry.counts("made", []);
+        entry.uint("ts_us", wall_us());
+        entry.counts("unaccounted", []);
+    });
+    segment.append_durably(&lines)?;
+    Ok(chain.next_seq())
+}
+
+fn accept(
+    entry: &mut EntryBuilder<'_>,
+    signed: &Checkpoint,
+    reason: &str,
+    kept: u64,
+    segment: &str,
+) {
+    let error = format!("{kept} of {} signed records are here", signed.size);
+    entry.uint("began_us", wall_us());
+    entry.text("code", "LEDGER_ROLLBACK_ACCEPTED");
+    entry.text("error", &error);
+    entry.text("kind", "fault");
+    entry.text("reason", reason);
+    entry.text("segment", segment);
+    entry.hex("signed_root", &signed.root);
+    entry.uint("signed_size", signed.size);
+    entry.uint("ts_us", wall_us());
+}

@@ -1,0 +1,234 @@
+//! Reads on behind bad lines: which records of a segment are still good, and the leaves of those
+//! that are not, from what their neighbours say.
+//!
+//! A damaged line's leaf is the `prev` of the line after it; where several follow one another, each
+//! bad line may still carry its own `hash`. Nothing here vouches for such leaves: whoever uses them
+//! compares the root with a signed one.
+//! Memory: 40 bytes for each line. Changes nothing.
+
+use std::io;
+use std::path::Path;
+
+use super::chain::Chain;
+use super::frame::BootId;
+use super::last_boot::LastBoot;
+use super::line::{Record, is_hash};
+use super::merkle::Hash;
+use super::reader::Lines;
+use super::survey::leaf;
+
+/// A line holds two hashes and the rest of its frame.
+const LINE_BYTES_MIN: u64 = 150;
+
+/// What could be saved of a segment.
+#[derive(Debug)]
+pub(super) struct Salvage {
+    /// After the last line that is good in itself; `None` without any.
+    pub(super) chain: Option<Chain>,
+    /// Where that line begins.
+    pub(super) last_offset: u64,
+    /// Leaves from the segment's first number on, up to the last good line's; `None` where nothing
+    /// tells.
+    pub(super) leaves: Vec<Option<Hash>>,
+    pub(super) last_boot: LastBoot,
+}
+
+/// Reads at most `lines_max` records of the segment that begins with `first_seq`.
+pub(super) fn salvage(
+    path: &Path,
+    first_seq: u64,
+    lines_max: Option<u64>,
+    counting: Option<BootId>,
+) -> io::Result<Salvage> {
+    let mut lines = Lines::open(path)?;
+    // No number can be further on than this: bounds what a forged number makes us allocate.
+    let lines_possible = std::fs::metadata(path)?.len() / LINE_BYTES_MIN;
+    let end = first_seq + lines_max.unwrap_or(u64::MAX).min(lines_possible + 1);
+    let mut scratch = Vec::new();
+    let mut found = Salvage {
+        chain: None,
+        last_offset: 0,
+        leaves: Vec::new(),
+        last_boot: LastBoot::new(counting),
+    };
+    // What the bad lines since the last good one carry as their hashes.
+    let mut carried: Vec<Option<Hash>> = Vec::new();
+    while let Some(line) = lines.next()? {
+        let expected = first_seq + found.leaves.len() as u64;
+        if !line.complete || expected == end {
+            break;
+        }
+        match Record::check(line.bytes, &mut scratch) {
+            // A line from beyond the segment's end, or an older one once more, is not its line.
+            Ok(record) if record.seq >= expected && record.seq < end => {
+                found.fill(record.seq - expected, &mut carried);
+                found.link(&record);
+                found.last_offset = line.offset;
+            }
+            _ => carried.push(carried_hash(line.bytes)),
+        }
+    }
+    Ok(found)
+}
+
+impl Salvage {
+    /// All leaves, if every one is known.
+    pub(super) fn whole(&self) -> Option<Vec<Hash>> {
+        self.leaves.iter().copied().collect()
+    }
+
+    /// Leaves of `gap` records that are not good: their own hashes where each has its line.
+    fn fill(&mut self, gap: u64, carried: &mut Vec<Option<Hash>>) {
+        let gap = usize::try_from(gap).unwrap_or(usize::MAX);
+        if carried.len() == gap {
+            self.leaves.append(carried);
+        } else {
+            self.leaves.extend(std::iter::repeat_n(None, gap));
+            carried.clear();
+        }
+    }
+
+    /// The next good line, and what it says of the one before.
+    fn link(&mut self, record: &Record<'_>) {
+        if let (Some(before), Ok(digits)) = (
+            self.leaves.last_mut(),
+            <&[u8; 64]>::try_from(record.prev.as_bytes()),
+        ) {
+            *before = Some(leaf(digits));
+        }
+        self.leaves.push(Some(leaf(&record.hash)));
+        self.chain = Some(Chain::resume(record.seq + 1, record.hash));
+        self.last_boot.note(record);
+    }
+}
+
+/// The hash that a line carries, whatever the rest of it is.
+fn carried_hash(line: &[u8]) -> Option<Hash> {
+    let rest = line.strip_suffix(b"\"}")?;
+    let (_, digits) = rest.split_last_chunk::<64>()?;
+    let text = std::str::from_utf8(digits).ok()?;
+    is_hash(text).then(|| leaf(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Chain;
+    use super::super::reader::Lines;
+    use super::*;
+
+    /// Ten lines, each with its hash.
+    fn lines() -> (Vec<Vec<u8>>, Vec<Hash>) {
+        let mut chain = Chain::genesis();
+        (0..10)
+            .map(|n| {
+                let mut line = Vec::new();
+                chain.append(&mut line, |e| {
+                    e.text("kind", "governance");
+                    e.uint("n", n);
+                });
+                (line, leaf(chain.head()))
+            })
+            .unzip()
+    }
+
+    /// The leaves that are not as they were, after `change`; `None` is one that is unknown.
+    fn check(change: impl Fn(&mut Vec<Vec<u8>>), len: usize, unknown: &[usize]) {
+        let (mut lines, hashes) = lines();
+        change(&mut lines);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        std::fs::write(&path, lines.concat()).unwrap();
+        let found = salvage(&path, 0, None, None).unwrap();
+        assert_eq!(found.leaves.len(), len);
+        for (at, leaf) in found.leaves.iter().enumerate() {
+            let expected = (!unknown.contains(&at)).then_some(hashes[at]);
+            assert_eq!(*leaf, expected, "leaf {at}");
+        }
+        assert_eq!(found.whole().is_some(), unknown.is_empty());
+        let mut last = Lines::open_at(&path, found.last_offset).unwrap();
+        assert!(last.next().unwrap().unwrap().complete);
+    }
+
+    #[test]
+    fn leaves_of_bad_lines_come_from_their_neighbours() {
+        check(|_| {}, 10, &[]);
+        check(|lines| lines[4][20] ^= 1, 10, &[]);
+        // The hash member itself: the next line has it as well.
+        check(
+            |lines| {
+                let at = lines[4].len() - 10;
+                lines[4][at] ^= 1
+            },
+            10,
+            &[],
+        );
+        // Two in a row: the first still carries its own.
+        check(
+            |lines| {
+                lines[4][20] ^= 1;
+                lines[5][20] ^= 1
+            },
+            10,
+            &[],
+        );
+        check(
+            |lines| {
+                let at = lines[4].len() - 10;
+                lines[4][at] = b'_';
+                lines[5][20] ^= 1
+            },
+            10,
+            &[4],
+        );
+        // A newline gone: two lines are one.
+        check(
+            |lines| {
+                lines[4].pop();
+            },
+            10,
+            &[4],
+        );
+        check(
+            |lines| {
+                lines.remove(4);
+            },
+            10,
+            &[],
+        );
+        check(|lines| lines.insert(4, b"foreign\n".to_vec()), 10, &[]);
+        check(
+            |lines| {
+                let again = lines[2].clone();
+                lines.insert(4, again)
+            },
+            10,
+            &[],
+        );
+        check(
+            |lines| {
+                lines[9].pop();
+            },
+            9,
+            &[],
+        );
+        check(
+            |lines| {
+                lines[8][20] ^= 1;
+                lines[9][20] ^= 1
+            },
+            8,
+            &[],
+        );
+        check(|lines| lines[0][20] ^= 1, 10, &[]);
+    }
+
+    #[test]
+    fn no_more_lines_than_asked_for() {
+        let (lines, hashes) = lines();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        std::fs::write(&path, lines.concat()).unwrap();
+        let found = salvage(&path, 0, Some(4), None).unwrap();
+        assert_eq!(found.whole().unwrap(), hashes[..4]);
+    }
+}
