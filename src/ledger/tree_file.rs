@@ -10,7 +10,7 @@ use std::fmt::Write;
 use super::merkle::{Frontier, Hash, node};
 
 /// Leaves of a group.
-pub const GROUP: u64 = 256;
+pub(super) const GROUP: u64 = 256;
 /// The level of a group in a tree file.
 const GROUP_LEVEL: u32 = 1;
 
