@@ -251,7 +251,7 @@ fn remove_closed(dir: &Path) -> u64 {
     bytes
 }
 
-/// Records per second over some time, closed segments removed meanwhile, and whether the last
+/// R264: records per second over some time, closed segments removed meanwhile, and whether the last
 /// records cost what the first did.
 fn sustained(_: &mut Criterion) {
     let seconds = std::env::var("LEDGER_SECONDS").map_or(3, |text| text.parse().unwrap());
@@ -293,7 +293,7 @@ fn sustained(_: &mut Criterion) {
     }
 }
 
-/// From the call to durable, one record at a time: in mode `group` and in mode `each`.
+/// R088: from the call to durable, one record at a time: in mode `group` and in mode `each`.
 fn durable(_: &mut Criterion) {
     for mode in [SyncMode::Group, SyncMode::Each] {
         let dir = tempfile::tempdir().unwrap();
