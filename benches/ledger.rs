@@ -1,16 +1,19 @@
-//! What the ledger costs: on the worker (push), on the writer (line and chain), end to end, and
-//! in the verifier.
+//! What the ledger costs: on the worker (push), on the writer (line, hash, tree, write), end to
+//! end, and in the verifier. The sustained runs last `LEDGER_SECONDS` each (default 3) and delete
+//! their closed segments as they go.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::fs::{self, File};
 use std::hint::black_box;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidegate::ledger::{
-    BootId, Chain, EntryBuilder, Ledger, OpenFacts, Producer, Settings, Source, Verdict, ring,
-    verify,
+    BootId, Chain, EntryBuilder, Frontier, Ledger, LedgerKey, LogTree, OpenFacts, Producer,
+    Settings, Source, SyncMode, TreeBuilder, Verdict, ring, verify,
 };
 
 /// The rulebook that the records name, and its SHA-256.
@@ -18,6 +21,9 @@ const RULEBOOK: &[u8] = b"{}";
 const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 /// Events that the ring holds.
 const RING: usize = 1 << 13;
+/// What the writer hands to the system at once, and a segment's usual size.
+const GROUP_BYTES: usize = 128 * 1024;
+const SEGMENT_BYTES: u64 = 256 << 20;
 
 /// As large as the event of a real decision.
 #[derive(Clone, Copy)]
@@ -111,7 +117,7 @@ fn line(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("line + chain", |bench| {
         bench.iter(|| {
-            if out.len() > 128 * 1024 {
+            if out.len() > GROUP_BYTES {
                 out.clear();
             }
             chain.append(&mut out, |entry| {
@@ -119,14 +125,48 @@ fn line(criterion: &mut Criterion) {
             })
         });
     });
-    let entry = out.get(..900).unwrap().to_vec();
+    let mut tree = LogTree::new(Frontier::new(), TreeBuilder::new(0));
+    group.bench_function("line + chain + tree", |bench| {
+        bench.iter(|| {
+            if out.len() > GROUP_BYTES {
+                out.clear();
+            }
+            let leaf = chain.append(&mut out, |entry| {
+                encode(entry, source(0), black_box(&EVENT))
+            });
+            tree.push(leaf);
+        });
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = File::create(dir.path().join("lines")).unwrap();
+    let mut written = 0;
+    group.bench_function("line + chain + tree + write, no sync", |bench| {
+        bench.iter(|| {
+            if out.len() > GROUP_BYTES {
+                file.write_all(&out).unwrap();
+                written += out.len() as u64;
+                out.clear();
+                if written > SEGMENT_BYTES {
+                    file = File::create(dir.path().join("lines")).unwrap();
+                    written = 0;
+                }
+            }
+            let leaf = chain.append(&mut out, |entry| {
+                encode(entry, source(0), black_box(&EVENT))
+            });
+            tree.push(leaf);
+        });
+    });
+    let mut entry = Vec::new();
+    chain.append(&mut entry, |line| encode(line, source(0), &EVENT));
+    entry.truncate(900);
     group.bench_function("hash of 900 bytes", |bench| {
         bench.iter(|| tidegate::ledger::entry_hash(black_box(&entry)));
     });
     group.finish();
 }
 
-fn start(dir: &Path, interval: Duration) -> (Ledger, Producer<Event>) {
+fn start(dir: &Path, mode: SyncMode) -> (Ledger, Producer<Event>) {
     let (producer, consumer) = ring::<Event>(source(0), RING);
     let facts = OpenFacts {
         boot: source(0).boot,
@@ -135,7 +175,9 @@ fn start(dir: &Path, interval: Duration) -> (Ledger, Producer<Event>) {
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
     };
-    let settings = Settings::new(dir).sync_interval(interval);
+    let settings = Settings::new(dir)
+        .sync(mode)
+        .signed_by(LedgerKey::from_seed([1; 32]));
     let ledger = Ledger::start(&settings, &facts, RULEBOOK, vec![consumer], encode).unwrap();
     (ledger, producer)
 }
@@ -165,7 +207,7 @@ fn throughput(criterion: &mut Criterion) {
         ("ring to file, sync by volume only", minute),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let (ledger, mut producer) = start(dir.path(), interval);
+        let (ledger, mut producer) = start(dir.path(), SyncMode::Interval(interval));
         group.bench_function(name, |bench| {
             bench.iter_custom(|count| {
                 let began = Instant::now();
@@ -177,16 +219,100 @@ fn throughput(criterion: &mut Criterion) {
         assert_eq!(producer.lost(), 0);
     }
     let dir = tempfile::tempdir().unwrap();
-    let (ledger, mut producer) = start(dir.path(), minute);
+    let (ledger, mut producer) = start(dir.path(), SyncMode::Interval(minute));
     feed(&ledger, &mut producer, 100_000);
     drop(producer);
     ledger.close().unwrap();
-    group.throughput(Throughput::Elements(100_002));
-    group.bench_function("verify, 100,002 records", |bench| {
+    let records = ledger.snapshot().records;
+    group.throughput(Throughput::Elements(records));
+    group.bench_function("verify, 100,000 decisions", |bench| {
         bench.iter(|| assert_eq!(verify(dir.path()).unwrap().verdict, Verdict::Intact));
     });
     group.finish();
 }
 
-criterion_group!(benches, push, line, throughput);
+/// Removes the segments that have a successor; gives their bytes.
+fn remove_closed(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut segments: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .collect();
+    segments.sort();
+    segments.pop();
+    let bytes = segments
+        .iter()
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum();
+    for path in segments {
+        fs::remove_file(path).unwrap();
+    }
+    bytes
+}
+
+/// R264: records per second over some time, closed segments removed meanwhile, and whether the last
+/// records cost what the first did.
+fn sustained(_: &mut Criterion) {
+    let seconds = std::env::var("LEDGER_SECONDS").map_or(3, |text| text.parse().unwrap());
+    for (name, interval) in [("every 100 ms", 100), ("by volume only", 3_600_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let interval = Duration::from_millis(interval);
+        let (ledger, mut producer) = start(dir.path(), SyncMode::Interval(interval));
+        let (began, mut rates, mut bytes) = (Instant::now(), Vec::new(), 0);
+        while began.elapsed() < Duration::from_secs(seconds) {
+            let (second, before) = (Instant::now(), producer.made());
+            while second.elapsed() < Duration::from_secs(1) {
+                feed(&ledger, &mut producer, 8_192);
+            }
+            rates
+                .push((producer.made() - before) * 1_000_000 / second.elapsed().as_micros() as u64);
+            bytes += remove_closed(dir.path());
+        }
+        ledger.flush(Duration::from_secs(60)).unwrap();
+        let (spent, made) = (began.elapsed(), producer.made());
+        assert_eq!(producer.lost(), 0);
+        drop(producer);
+        ledger.close().unwrap();
+        let records = ledger.snapshot().records;
+        bytes += fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().extension().is_some_and(|end| end == "jsonl"))
+            .map(|entry| entry.metadata().unwrap().len())
+            .sum::<u64>();
+        println!(
+            "sustained, sync {name}: {} records/s for {} s, durable ({made} records, {} bytes each; \
+             first second {}/s, last {}/s)",
+            made * 1_000 / spent.as_millis() as u64,
+            spent.as_secs(),
+            bytes / records,
+            rates.first().unwrap(),
+            rates.last().unwrap(),
+        );
+    }
+}
+
+/// R088: from the call to durable, one record at a time: in mode `group` and in mode `each`.
+fn durable(_: &mut Criterion) {
+    for mode in [SyncMode::Group, SyncMode::Each] {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, mut producer) = start(dir.path(), mode);
+        let mut times: Vec<_> = (0..2_000)
+            .map(|_| {
+                feed(&ledger, &mut producer, 1);
+                let began = Instant::now();
+                ledger.flush(Duration::from_secs(60)).unwrap();
+                began.elapsed().as_micros()
+            })
+            .collect();
+        times.sort_unstable();
+        println!(
+            "written to durable, {mode:?}: p50 {} us, p99 {} us, max {} us",
+            times[1_000], times[1_980], times[1_999]
+        );
+    }
+}
+
+criterion_group!(benches, push, line, durable, sustained, throughput);
 criterion_main!(benches);

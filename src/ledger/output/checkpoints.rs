@@ -42,6 +42,9 @@ impl Output {
     /// The last checkpoint of a boot, over its `close`: only a note, for no record follows a
     /// `close`. To be called until [`Self::is_settled`].
     pub(in super::super) fn sign_last(&mut self) {
+        if self.durable.size < self.next_seq() {
+            return;
+        }
         self.force_checkpoint(self.next_seq());
         if let (Some(state), Some(signer)) = (self.checkpoint_due(), &mut self.signer) {
             signer.sign(&state);
