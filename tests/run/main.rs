@@ -11,6 +11,7 @@
 mod answering;
 mod clients;
 mod controlling;
+mod heads;
 mod installation;
 mod leaving;
 mod observing;
