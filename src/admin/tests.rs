@@ -15,7 +15,9 @@ use crate::admin::{
     Later, Levers, Lowering, Standing, Trigger,
 };
 use crate::contract::Pairing;
-use crate::ledger::{BootId, Ledger, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::{
+    BootId, Ledger, LedgerKey, OpenFacts, Producer, Settings, SignedNote, Source, ring,
+};
 use crate::observation::{Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::record::{DecisionEvent, Encoder, Event, OutcomeEvent};
@@ -40,7 +42,11 @@ struct Bench {
     dir: tempfile::TempDir,
 }
 
-fn ledger_in(dir: &Path, registry: &Arc<Registry>) -> (Arc<Ledger>, Producer<Event>) {
+fn ledger_in(
+    dir: &Path,
+    registry: &Arc<Registry>,
+    key: Option<LedgerKey>,
+) -> (Arc<Ledger>, Producer<Event>) {
     let source = Source {
         boot: BootId::from_u32(BOOT),
         worker: 0,
@@ -55,7 +61,8 @@ fn ledger_in(dir: &Path, registry: &Arc<Registry>) -> (Arc<Ledger>, Producer<Eve
     let (producer, consumer) = ring(source, 1_024);
     let mut encoder = Encoder::new(Arc::clone(registry), "gateway-1");
     let ledger = Ledger::start(
-        &Settings::new(dir),
+        &key.into_iter()
+            .fold(Settings::new(dir), Settings::signed_by),
         &facts,
         content().bytes(),
         vec![consumer],
@@ -112,9 +119,13 @@ fn levers() -> Levers {
 
 impl Bench {
     fn start(tier: Tier) -> Self {
+        Self::with(tier, None)
+    }
+
+    fn with(tier: Tier, key: Option<LedgerKey>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = registry(tier);
-        let (ledger, producer) = ledger_in(dir.path(), &registry);
+        let (ledger, producer) = ledger_in(dir.path(), &registry, key);
         let (worker, tally) = WorkerTally::new(1_000);
         let ticker = Arc::new(Mutex::new(Ticker::default()));
         let draining = Arc::new(AtomicBool::new(false));
@@ -284,6 +295,29 @@ fn metrics_and_status_show_this_gateway() {
     assert_eq!(status["ledger"]["records"], 2);
     assert_eq!(status["ledger"]["ok"], true);
     assert_eq!(status["connections"]["open"], 7);
+}
+
+#[test]
+fn the_newest_signed_head_can_be_had() {
+    let key = LedgerKey::from_seed([1; 32]);
+    let bench = Bench::with(Tier::ObserveOnly, Some(key.clone()));
+    bench.serve(known(0), false);
+    bench.ledger.await_signed(1, PATIENCE).expect("a head");
+    let reply = bench.get("/v1/ledger/checkpoint");
+    assert_eq!(reply.status, 200);
+    assert!(
+        reply
+            .head
+            .contains("content-type: text/plain; charset=utf-8")
+    );
+    let note = SignedNote::parse(reply.body.as_bytes()).expect("a note");
+    let origin = note.text.lines().next().expect("an origin");
+    assert!(note.is_signed_by(&key.verifier(origin).expect("a name")));
+    let signed = &bench.get("/v1/status").json()["ledger"]["signed"];
+    assert!(signed.as_u64() >= Some(2), "{signed}");
+    let unsigned = Bench::with(Tier::ObserveOnly, None);
+    let reply = unsigned.get("/v1/ledger/checkpoint");
+    reply.check_problem(404, "no-checkpoint");
 }
 
 #[test]

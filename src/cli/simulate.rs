@@ -43,8 +43,13 @@ pub struct SimulateArgs {
     // Not TIDEGATE_LEDGER: there is a ledger to be read, and this one must be new.
     #[arg(long, env = "TIDEGATE_SIMULATE_LEDGER", value_name = "DIR")]
     pub ledger: Option<PathBuf>,
-    /// Signs that ledger with this key ('tidegate ledger keygen').
-    #[arg(long, env = "TIDEGATE_KEY", value_name = "FILE", requires = "ledger")]
+    /// Signs that ledger with this private key ('tidegate ledger keygen').
+    #[arg(
+        long,
+        env = "TIDEGATE_SIMULATE_KEY",
+        value_name = "FILE",
+        requires = "ledger"
+    )]
     pub key: Option<PathBuf>,
     /// Adds what each factor contributed to the score.
     #[arg(long, env = "TIDEGATE_EXPLAIN")]

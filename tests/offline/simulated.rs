@@ -43,6 +43,23 @@ fn stdout_is_the_ledger_without_its_hashes_and_the_same_every_time() {
 }
 
 #[test]
+fn a_simulated_ledger_is_signed_where_there_is_a_key() {
+    let place = Place::new();
+    assert_eq!(place.run("ledger keygen k").code, 0);
+    let ran = place.run("simulate traffic.jsonl --ledger l --key k");
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let proved = place.run("ledger prove l 300");
+    assert_eq!((proved.code, proved.err.as_str()), (0, ""));
+    let proof: serde_json::Value = serde_json::from_str(&proved.out).unwrap();
+    assert!(proof["note"].is_string(), "{proof}");
+    assert_eq!(place.run("simulate traffic.jsonl --key k").code, 2);
+    let ran = place.run("simulate traffic.jsonl --ledger other --key none");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("LEDGER_KEY"), "{}", ran.err);
+    assert!(!place.path("other").exists());
+}
+
+#[test]
 fn every_decision_is_in_the_order_of_the_file_and_on_the_virtual_clock() {
     let ran = Place::new().run("simulate traffic.jsonl --tier observe_only");
     for (number, line) in ran.out.lines().enumerate() {

@@ -37,7 +37,7 @@ fn any_kind(entry: &mut EntryBuilder<'_>, seq: u64) {
     entry.text("kind", KINDS[seq as usize % KINDS.len()]);
     entry.names("names", ["a", "b\"c", ""]);
     entry.hex("nonce", &[0, 255]);
-    entry.flag("previous_closed", seq % 2 == 0);
+    entry.flag("previous_closed", seq.is_multiple_of(2));
     entry.pairs("ranges", [(0, 0), (3, seq)]);
     entry.int("signed", -7);
     entry.uint("ts_us", 1_700_000_000_000_000 + seq);

@@ -12,6 +12,7 @@ mod answering;
 mod clients;
 mod controlling;
 mod governed;
+mod heads;
 mod installation;
 mod leaving;
 mod observing;

@@ -35,11 +35,20 @@ impl Process {
 
     /// Starts the program with so many descriptors.
     pub(crate) fn start_with_descriptors(installation: &Installation, count: usize) -> Self {
+        Self::start_in_shell(installation, &format!("ulimit -n {count}; exec \"$@\""))
+    }
+
+    /// Starts the program with its stdout in this file of the folder.
+    pub(crate) fn start_with_stdout(installation: &Installation, file: &str) -> Self {
+        let file = installation.path(file);
+        Self::start_in_shell(installation, &format!("exec \"$@\" > '{}'", file.display()))
+    }
+
+    fn start_in_shell(installation: &Installation, script: &str) -> Self {
         installation.write();
         let run = installation.command("run");
         let mut shell = Command::new("sh");
-        let script = format!("ulimit -n {count}; exec \"$@\"");
-        shell.args(["-c", &script, "sh"]).arg(run.get_program());
+        shell.args(["-c", script, "sh"]).arg(run.get_program());
         for (name, value) in run.get_envs() {
             match value {
                 Some(value) => shell.env(name, value),

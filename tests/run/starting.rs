@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::installation::{Installation, Ran};
+use crate::installation::{Installation, Ran, program};
 use crate::process::Process;
 use crate::wire::{Upstream, nobody};
 
@@ -191,6 +191,51 @@ fn a_client_key_that_others_can_read_is_refused() {
     // What the message says helps.
     std::fs::write(&key, [7; 16]).unwrap();
     Process::start_again(&installation).stop();
+}
+
+#[test]
+fn a_named_ledger_key_must_be_there_and_for_its_owner_alone() {
+    let installation = installation().and("ledger: {key: mine.key}");
+    installation.write();
+    let key = installation.path("mine.key");
+    let path = key.to_str().unwrap();
+    let refused = |told: &[&str]| {
+        ends(&installation, 78, told);
+        assert!(!installation.ledger().exists());
+        let checked = Ran::of(installation.command("check").output().unwrap());
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        assert!(checked.stdout.contains("C310"), "{checked:?}");
+    };
+    refused(&["LEDGER_KEY", path, "there is no such file", "ledger keygen"]);
+    let made = program().args(["ledger", "keygen", path]).output().unwrap();
+    assert!(made.status.success());
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    refused(&["LEDGER_KEY", path, "0640", "chmod 600"]);
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let checked = Ran::of(installation.command("check").output().unwrap());
+    assert!(!checked.stdout.contains("C310"), "{checked:?}");
+    Process::start_again(&installation).stop();
+    assert!(!installation.path("state/ledger.key").exists());
+}
+
+#[test]
+fn the_default_ledger_key_is_made_at_the_first_start_and_stays() {
+    let installation = installation();
+    Process::start(&installation).stop();
+    let key = installation.path("state/ledger.key");
+    let made = std::fs::read(&key).unwrap();
+    let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let process = Process::start_again(&installation);
+    let id = tidegate::ledger::LedgerKey::read(&key).unwrap().public_id();
+    let log = process.log();
+    let told = log.iter().find(|entry| entry["event"] == "ledger_key");
+    assert_eq!(told.unwrap()["public_key_id"], id, "{log:?}");
+    process.stop();
+    assert_eq!(std::fs::read(&key).unwrap(), made);
+    let keys = installation.records();
+    let keys = keys.iter().filter(|record| record["kind"] == "key");
+    assert_eq!(keys.count(), 1);
 }
 
 #[test]

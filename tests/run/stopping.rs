@@ -25,10 +25,13 @@ fn held() -> (Upstream, mpsc::Sender<()>) {
     (upstream, release)
 }
 
+/// The kinds of the records, but for those that sign the others.
 fn kinds(records: &[Value]) -> Vec<&str> {
-    records
+    let kinds = records
         .iter()
-        .map(|record| record["kind"].as_str().unwrap())
+        .map(|record| record["kind"].as_str().unwrap());
+    kinds
+        .filter(|kind| !["key", "checkpoint"].contains(kind))
         .collect()
 }
 
@@ -60,7 +63,7 @@ fn term_lets_a_running_request_finish() {
         assert_eq!(log.last().unwrap()["event"], "stopped");
         let records = installation.records();
         assert_eq!(kinds(&records), ["open", "decision", "close"]);
-        assert_eq!(records[1]["status"], 200);
+        assert_eq!(installation.decisions()[0]["status"], 200);
         assert_eq!(installation.verify(&[]).code, Some(0));
     }
 }
