@@ -103,7 +103,14 @@ mod tests {
         std::fs::write(&segment, &damaged).unwrap();
         for refused in [
             vec!["x", "recover", path],
-            vec!["x", "recover", path, "--accept-rollback", "--reason", "because"],
+            vec![
+                "x",
+                "recover",
+                path,
+                "--accept-rollback",
+                "--reason",
+                "because",
+            ],
             vec!["x", "recover", path, "--format", "json"],
         ] {
             assert_eq!(code(&refused), INTEGRITY, "{refused:?}");

@@ -13,6 +13,7 @@ mod clock;
 mod crash;
 mod directory;
 mod disk;
+mod ending;
 mod entry;
 mod error;
 mod evidence;
