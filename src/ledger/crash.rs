@@ -409,6 +409,17 @@ struct Tally {
     again: u64,
 }
 
+impl std::fmt::Display for Tally {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            out,
+            "crash points {}, images {}, crashes during recovery {}, recovered {} (torn tails {}), \
+             refused before the first head {}",
+            self.points, self.images, self.again, self.recovered, self.torn, self.unsigned_damage
+        )
+    }
+}
+
 /// Recovers an image, goes on, closes and verifies. Gives the operations of the recovery alone.
 fn recovered(image: &Image, promised: &[Hash], boot: u32, tally: &mut Tally) -> Option<Vec<Op>> {
     let root = scratch();
@@ -553,12 +564,8 @@ fn a_crash_at_any_operation_loses_nothing_that_was_promised() {
     let mut tally = Tally::default();
     for seed in 0..full.unwrap_or(1) {
         crash_everywhere(seed, full.is_some(), &mut tally);
+        println!("seed {seed}: {tally}");
     }
-    println!(
-        "crash points {}, images {}, recovered {} (torn tails {}), refused before the first head \
-         {}, crashes during recovery {}",
-        tally.points, tally.images, tally.recovered, tally.torn, tally.unsigned_damage, tally.again
-    );
     assert!(tally.recovered > 0 && tally.torn > 0, "{tally:?}");
 }
 

@@ -223,7 +223,7 @@ mod tests {
     fn a_torn_log_keeps_the_notes_before() {
         let whole = log(&[1, 2]);
         let first = log(&[1]).len();
-        for cut in first..whole.len() - 2 {
+        for cut in (first..whole.len() - 2).step_by(3) {
             if whole.is_char_boundary(cut) {
                 check(&whole[..cut], "", &[], Some(1));
             }

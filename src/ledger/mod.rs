@@ -16,6 +16,7 @@ mod clock;
 mod crash;
 mod directory;
 mod disk;
+mod ending;
 mod entry;
 mod error;
 mod evidence;

@@ -114,7 +114,8 @@ pub(super) fn origin_of(
     genesis: Option<&Genesis>,
 ) -> Result<Option<String>, LedgerError> {
     let path = dir.join("origin");
-    match std::fs::read_to_string(&path) {
+    let text = std::fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    match text {
         Ok(text) if genesis.is_none_or(|genesis| origin_matches(&text, &genesis.hash)) => {
             Ok(Some(text.trim_end_matches('\n').to_owned()))
         }

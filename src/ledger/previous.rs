@@ -37,7 +37,7 @@ pub(super) fn complete(
     for pair in segments.windows(2).rev() {
         let [older, next] = pair else { continue };
         let wanted = made.is_some_and(|made| !newest.closed && lacks(newest, made));
-        if !wanted && !(all && newest.opened.is_none()) {
+        if !(wanted || all && newest.opened.is_none()) {
             return Ok(());
         }
         let lines = next.first_seq - older.first_seq;
