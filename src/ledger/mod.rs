@@ -30,6 +30,7 @@ mod ring;
 mod rulebooks;
 mod scan;
 mod segment;
+mod source;
 mod stats;
 mod sync;
 mod tail;
