@@ -13,10 +13,8 @@ mod directory;
 mod disk;
 mod entry;
 mod error;
-mod evidence;
 mod frame;
 mod handle;
-mod identity;
 mod key;
 mod line;
 mod merkle;
@@ -57,4 +55,6 @@ pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};
 pub use tail::Tail;
 pub use tree_file::{TreeBuilder, TreeFile, TreeHash};
-pub use verify::{Damage, Report, Verdict, verify};
+pub use verify::{
+    Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify, verify_with,
+};
