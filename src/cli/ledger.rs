@@ -1,8 +1,10 @@
 //! `tidegate ledger VERB DIR`: offline, on files, with no gateway running.
 //!
-//! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable.
+//! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable,
+//! 2 wrong usage.
 //! One file per verb.
 
+mod stats;
 mod tail;
 mod verify;
 
@@ -15,6 +17,8 @@ use clap::{Args, Subcommand, ValueEnum};
 const OK: u8 = 0;
 /// The files could not be read.
 const FAILED: u8 = 1;
+/// What was asked for cannot be meant.
+const USAGE: u8 = 2;
 /// The ledger is not intact.
 const INTEGRITY: u8 = 65;
 
@@ -28,9 +32,11 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
-    /// tails that records name.
+    /// Check every line, the chain, the accounts, the tree and its signed heads, and in a directory
+    /// the rulebooks and quarantined tails that records name.
     Verify(verify::VerifyArgs),
+    /// Count what is there, by kind, verdict and contract; checks nothing.
+    Stats(stats::StatsArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
 }
@@ -48,6 +54,7 @@ pub(super) enum Format {
 pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
+        Verb::Stats(args) => stats::run(args),
         Verb::Tail(args) => tail::run(args),
     }
 }

@@ -30,6 +30,7 @@ mod scan;
 mod segment;
 mod source;
 mod stats;
+mod survey;
 mod sync;
 mod tail;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use recovery::TornTail;
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};
+pub use survey::{Survey, survey};
 pub use tail::Tail;
 pub use tree_file::{TreeBuilder, TreeFile, TreeHash};
 pub use verify::{

@@ -28,6 +28,15 @@ impl Head {
         let checkpoint = Checkpoint::from_text(&note.text)?;
         Ok(Self { note, checkpoint })
     }
+
+    /// One signature under the log's name over nothing but the three lines: what a `checkpoint`
+    /// record stands for.
+    pub(super) fn is_plain(&self) -> bool {
+        let [signature] = self.note.signatures.as_slice() else {
+            return false;
+        };
+        signature.name == self.checkpoint.origin && self.note.text == self.checkpoint.text()
+    }
 }
 
 /// Where a note lies in `heads.log`.
