@@ -1,12 +1,14 @@
 //! `tidegate ledger VERB DIR`: offline, on files, with no gateway running.
 //!
-//! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable.
+//! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable,
+//! 2 wrong usage.
 //! One file per verb.
 
 mod export_tiles;
 mod keygen;
 mod prove;
 mod recover;
+mod stats;
 mod tail;
 mod verify;
 
@@ -36,11 +38,13 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check every line, the chain, the accounts, and in a directory the rulebooks and quarantined
-    /// tails that records name.
+    /// Check every line, the chain, the accounts, the tree and its signed heads, and in a directory
+    /// the rulebooks and quarantined tails that records name.
     Verify(verify::VerifyArgs),
     /// Put the end of a ledger right as a start would, and tell what was found.
     Recover(recover::RecoverArgs),
+    /// Count what is there, by kind, verdict and contract; checks nothing.
+    Stats(stats::StatsArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
     /// Prove that a record is in a signed tree, in a form that other people's tools can check.
@@ -65,6 +69,7 @@ pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
         Verb::Recover(args) => recover::run(args),
+        Verb::Stats(args) => stats::run(args),
         Verb::Tail(args) => tail::run(args),
         Verb::Prove(args) => prove::run(args),
         Verb::ExportTiles(args) => export_tiles::run(args),

@@ -19,7 +19,10 @@ pub(super) const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// Digits of the sequence number in a segment's name: enough for every number below 2^53.
 const NAME_DIGITS: usize = 16;
 
-/// A segment by its name `seg-<first seq>.jsonl`.
+/// What follows `.jsonl` where a segment is compressed.
+const COMPRESSED: &str = ".zst";
+
+/// A segment by its name `seg-<first seq>.jsonl`, or `.jsonl.zst` where it is compressed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SegmentName {
     /// The number of its first line.
@@ -28,6 +31,8 @@ pub struct SegmentName {
     pub path: PathBuf,
     /// False for a file that was named by hand: it may start anywhere.
     pub(super) named: bool,
+    /// The file holds the lines as zstd.
+    pub(super) compressed: bool,
 }
 
 impl SegmentName {
@@ -38,14 +43,16 @@ impl SegmentName {
             first_seq,
             path: dir.join(file),
             named: true,
+            compressed: false,
         }
     }
 
     /// The segment that `path` names.
     pub(super) fn of(path: &Path) -> Option<Self> {
-        let digits = path
-            .file_name()?
-            .to_str()?
+        let name = path.file_name()?.to_str()?;
+        let plain = name.strip_suffix(COMPRESSED);
+        let digits = plain
+            .unwrap_or(name)
             .strip_prefix("seg-")?
             .strip_suffix(".jsonl")?;
         if digits.len() != NAME_DIGITS || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -55,15 +62,43 @@ impl SegmentName {
             first_seq: digits.parse().ok()?,
             path: path.to_path_buf(),
             named: true,
+            compressed: plain.is_some(),
         })
     }
 
     /// A segment under a foreign name.
     pub(super) fn unnamed(path: &Path) -> Self {
+        let compressed = path.extension().is_some_and(|suffix| suffix == "zst");
         Self {
             first_seq: 0,
             path: path.to_path_buf(),
             named: false,
+            compressed,
+        }
+    }
+
+    /// True where the file holds the lines as zstd.
+    #[must_use]
+    pub const fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// The name without folder and suffix, as `prune` and `redact` records give it.
+    pub(super) fn stem(&self) -> String {
+        format!("seg-{:0width$}", self.first_seq, width = NAME_DIGITS)
+    }
+
+    /// The same segment, compressed.
+    pub(super) fn to_compressed(&self) -> Self {
+        if self.compressed {
+            return self.clone();
+        }
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(COMPRESSED);
+        Self {
+            path: path.into(),
+            compressed: true,
+            ..self.clone()
         }
     }
 
@@ -80,13 +115,16 @@ pub(super) fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// The segments of a directory in order.
+/// The segments of a directory in order, each once: where a plain and a compressed file of the same
+/// lines stand side by side, compression is under way and the plain one counts.
 pub(super) fn list_segments(dir: &Path) -> io::Result<Vec<SegmentName>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(dir)? {
         segments.extend(SegmentName::of(&entry?.path()));
     }
+    // The plain name sorts before the one with a suffix more.
     segments.sort();
+    segments.dedup_by_key(|segment| segment.first_seq);
     Ok(segments)
 }
 
@@ -171,9 +209,38 @@ mod tests {
         let name = SegmentName::new(Path::new("/l"), 42);
         assert_eq!(name.file_name(), "seg-0000000000000042.jsonl");
         assert_eq!(SegmentName::of(&name.path), Some(name));
-        for other in ["seg-42.jsonl", "seg-0000000000000042.jsonl.tmp", "origin"] {
+        for other in [
+            "seg-42.jsonl",
+            "seg-0000000000000042.jsonl.tmp",
+            "seg-0000000000000042.jsonl.zst.tmp",
+            "seg-0000000000000042.zst",
+            "seg-0000000000000042.tree",
+            "origin",
+        ] {
             assert_eq!(SegmentName::of(Path::new(other)), None, "{other}");
         }
+        let name = SegmentName::new(Path::new("/l"), 42).to_compressed();
+        assert_eq!(name.file_name(), "seg-0000000000000042.jsonl.zst");
+        assert_eq!(name.stem(), "seg-0000000000000042");
+        assert_eq!(SegmentName::of(&name.path), Some(name));
+    }
+
+    #[test]
+    fn a_segment_is_listed_once_and_the_plain_file_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = |first| SegmentName::new(dir.path(), first);
+        for path in [
+            plain(0).to_compressed().path,
+            plain(5).path,
+            plain(5).to_compressed().path,
+            plain(9).path,
+        ] {
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(
+            list_segments(dir.path()).unwrap(),
+            [plain(0).to_compressed(), plain(5), plain(9)]
+        );
     }
 
     #[test]

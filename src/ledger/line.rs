@@ -7,6 +7,9 @@ use super::scan::{Members, NotCanonical, as_text, as_uint};
 const HASH_KEY: &[u8] = b",\"hash\":\"";
 /// `,"hash":"` + 64 digits + `"}`.
 const HASH_MEMBER_BYTES: usize = HASH_KEY.len() + 64 + 2;
+/// How the entry of a stub begins, and how many members it has: `kind`, `prev`, `seq`, `v`.
+const STUB_BEGINS: &[u8] = b"{\"kind\":\"stub\",";
+const STUB_MEMBERS: usize = 4;
 
 /// Why a line is not a record; each is a rule of the format with its own name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Record<'a> {
     pub prev: &'a str,
     /// The hash of this line, 64 hex digits.
     pub hash: [u8; 64],
+    /// The same as bytes: the record's leaf in the tree.
+    pub(super) leaf: [u8; 32],
     /// One of [`KINDS`].
     pub kind: &'a str,
     /// Member `decision_id`, `n` and `worker` where they are there: picked up on the way, because
@@ -83,22 +88,33 @@ impl<'a> Record<'a> {
         entry_buffer.clear();
         entry_buffer.extend_from_slice(body);
         entry_buffer.push(b'}');
-        let computed = hex64(&entry_hash(entry_buffer));
+        let leaf = entry_hash(entry_buffer);
+        let computed = hex64(&leaf);
         if computed != *carried {
+            if let Some(leaf) = stub_leaf(entry_buffer, carried) {
+                return Self::frame(entry_buffer, *carried, leaf, line.len());
+            }
             return Err(LineFault::SelfHash {
                 computed: String::from_utf8_lossy(&computed).into_owned(),
                 carried: String::from_utf8_lossy(carried).into_owned(),
             });
         }
-        Self::frame(entry_buffer, computed, line.len())
+        Self::frame(entry_buffer, computed, leaf, line.len())
     }
 
-    fn frame(entry: &'a [u8], hash: [u8; 64], line_len: usize) -> Result<Self, LineFault> {
+    fn frame(
+        entry: &'a [u8],
+        hash: [u8; 64],
+        leaf: [u8; 32],
+        line_len: usize,
+    ) -> Result<Self, LineFault> {
         let (mut seq, mut prev, mut kind, mut version) = (None, None, None, None);
         let mut numbered = (None, None, None);
         let mut policy_hash = None;
+        let mut members = 0;
         for member in Members::new(entry) {
             let (key, raw) = member.map_err(LineFault::Canonical)?;
+            members += 1;
             match key {
                 "seq" => seq = as_uint(raw),
                 "prev" => prev = as_text(raw).filter(|text| is_hash(text)),
@@ -112,11 +128,15 @@ impl<'a> Record<'a> {
             }
         }
         version.ok_or(LineFault::Frame("v"))?;
+        if kind == Some("stub") && members != STUB_MEMBERS {
+            return Err(LineFault::Frame("kind"));
+        }
         Ok(Self {
             seq: seq.ok_or(LineFault::Frame("seq"))?,
             prev: prev.ok_or(LineFault::Frame("prev"))?,
             kind: kind.ok_or(LineFault::Frame("kind"))?,
             hash,
+            leaf,
             numbered,
             policy_hash,
             entry,
@@ -159,6 +179,27 @@ impl<'a> Record<'a> {
     pub const fn line_len(&self) -> usize {
         self.line_len
     }
+}
+
+/// The leaf that a stub keeps: the only entry whose hash is not its own.
+fn stub_leaf(entry: &[u8], carried: &[u8; 64]) -> Option<[u8; 32]> {
+    let mut leaf = [0; 32];
+    let kept = entry.starts_with(STUB_BEGINS) && is_hash(std::str::from_utf8(carried).ok()?);
+    hex::decode_to_slice(carried, &mut leaf).ok()?;
+    kept.then_some(leaf)
+}
+
+/// The leaf that a line carries, unchecked.
+pub(super) fn carried_leaf(line: &[u8]) -> Option<([u8; 64], [u8; 32])> {
+    let split = line.len().checked_sub(HASH_MEMBER_BYTES)?;
+    let digits = line
+        .get(split..)?
+        .strip_prefix(HASH_KEY)?
+        .strip_suffix(b"\"}")?;
+    let carried = <[u8; 64]>::try_from(digits).ok()?;
+    let mut leaf = [0; 32];
+    hex::decode_to_slice(carried, &mut leaf).ok()?;
+    Some((carried, leaf))
 }
 
 /// 64 lower-case hex digits.

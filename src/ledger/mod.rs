@@ -10,6 +10,7 @@
 //! Not here: decisions (the encoder is given), proofs, retention.
 
 mod boot;
+mod census;
 mod chain;
 mod clock;
 #[cfg(test)]
@@ -19,12 +20,10 @@ mod disk;
 mod ending;
 mod entry;
 mod error;
-mod evidence;
 mod frame;
 mod handle;
 mod heads;
 mod history;
-mod identity;
 mod jobs;
 mod key;
 mod last_boot;
@@ -51,6 +50,7 @@ mod salvage;
 mod scan;
 mod segment;
 mod signing;
+mod source;
 mod stats;
 mod stored_tree;
 mod survey;
@@ -64,6 +64,7 @@ mod tree_file;
 mod verify;
 mod writer;
 
+pub use census::{Census, census};
 pub use chain::Chain;
 pub use directory::SegmentName;
 pub use entry::EntryBuilder;
@@ -87,4 +88,6 @@ pub use tail::Tail;
 pub use tiles::{TileReport, export_tiles};
 pub use tree::LogTree;
 pub use tree_file::{TreeBuilder, TreeFile, TreeHash, TreeMark};
-pub use verify::{Damage, Report, Verdict, verify};
+pub use verify::{
+    Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify, verify_with,
+};

@@ -1,15 +1,16 @@
-//! Streams the lines of a segment or of a whole directory; checks nothing but the newline.
+//! Streams the lines of a segment or of a whole directory, plain or compressed; checks nothing but
+//! the newline. Offsets are always those of the plain text.
 //!
 //! Invariant: memory is bounded by one line of [`LINE_BYTES_MAX`]; a longer one is handed out cut
 //! and marked incomplete. A segment whose successor starts inside it (its file system failed, and
 //! the unsynced lines were written again) is read up to there.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::directory::{SegmentName, list_segments};
 use super::frame::LINE_BYTES_MAX;
+use super::source::SegmentSource;
 
 /// Read-ahead: large enough that the kernel's cost per line vanishes.
 const READ_BYTES: usize = 256 * 1024;
@@ -28,13 +29,13 @@ pub struct Line<'a> {
 /// The lines of one file.
 #[derive(Debug)]
 pub struct Lines {
-    reader: BufReader<File>,
+    reader: BufReader<SegmentSource>,
     line: Vec<u8>,
     offset: u64,
 }
 
 impl Lines {
-    /// Opens a segment at its start.
+    /// Opens a segment at its start; a name that ends in `.zst` is read as zstd.
     ///
     /// # Errors
     /// What the system answers.
@@ -47,20 +48,32 @@ impl Lines {
     /// # Errors
     /// What the system answers.
     pub fn open_at(path: &Path, offset: u64) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Self {
-            reader: BufReader::with_capacity(READ_BYTES, file),
+        Ok(Self::over(SegmentSource::open(path, offset)?, offset))
+    }
+
+    /// Opens a listed segment at its start, also where it was compressed since it was listed.
+    pub(super) fn of_segment(segment: &SegmentName) -> io::Result<Self> {
+        match Self::open(&segment.path) {
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound && !segment.compressed => {
+                Self::open(&segment.to_compressed().path).map_err(|_| gone)
+            }
+            opened => opened,
+        }
+    }
+
+    fn over(source: SegmentSource, offset: u64) -> Self {
+        Self {
+            reader: BufReader::with_capacity(READ_BYTES, source),
             line: Vec::with_capacity(2_048),
             offset,
-        })
+        }
     }
 
     /// The next line, or `None` at the end of the file. After an incomplete line the caller may
     /// call again once the file has grown: the rest is then handed out together with it.
     ///
     /// # Errors
-    /// What the system answers.
+    /// What the system answers; [`io::ErrorKind::InvalidData`] for a damaged zstd frame.
     #[allow(clippy::should_implement_trait)] // lends its buffer, which an Iterator cannot
     pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         if self.line.last() == Some(&b'\n') {
@@ -135,7 +148,7 @@ impl DirectoryLines {
             };
             let next_first = self.segments.as_slice().first().map(|next| next.first_seq);
             self.current = Some(Current {
-                lines: Lines::open(&name.path)?,
+                lines: Lines::of_segment(&name)?,
                 left: next_first.map(|next| next.saturating_sub(name.first_seq)),
                 name,
             });

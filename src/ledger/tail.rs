@@ -28,7 +28,11 @@ impl Tail {
             let text = format!("{} has no ledger segments", dir.display());
             io::Error::new(io::ErrorKind::NotFound, text)
         })?;
-        let offset = offset_of_last(&segment.path, count)?;
+        let offset = if segment.is_compressed() {
+            offset_of_last_line(&segment.path, count)?
+        } else {
+            offset_of_last(&segment.path, count)?
+        };
         Ok(Self {
             dir: dir.to_path_buf(),
             lines: Lines::open_at(&segment.path, offset)?,
@@ -54,7 +58,7 @@ impl Tail {
             let Some(newer) = newer else {
                 return Ok(None);
             };
-            self.lines = Lines::open(&newer.path)?;
+            self.lines = Lines::of_segment(&newer)?;
             self.segment = newer;
         }
     }
@@ -81,4 +85,51 @@ fn offset_of_last(path: &Path, count: u64) -> io::Result<u64> {
         end = start;
     }
     Ok(0)
+}
+
+/// The same for a file that cannot be read backwards: once to count, once to get there, so that
+/// memory does not grow with `count`.
+fn offset_of_last_line(path: &Path, count: u64) -> io::Result<u64> {
+    let mut complete = 0_u64;
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next()? {
+        complete += u64::from(line.complete);
+    }
+    let mut lines = Lines::open(path)?;
+    for _ in 0..complete.saturating_sub(count) {
+        lines.next()?;
+    }
+    Ok(lines.position())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_compressed_segment_is_that_of_its_text() {
+        let text = b"one\ntwo\nthree\n";
+        for (count, expected) in [
+            (0, &[][..]),
+            (2, &["two", "three"]),
+            (9, &["one", "two", "three"]),
+        ] {
+            for compressed in [false, true] {
+                let dir = tempfile::tempdir().unwrap();
+                let plain = SegmentName::new(dir.path(), 0);
+                if compressed {
+                    let frame = zstd::encode_all(&text[..], 3).unwrap();
+                    std::fs::write(plain.to_compressed().path, frame).unwrap();
+                } else {
+                    std::fs::write(plain.path, text).unwrap();
+                }
+                let mut tail = Tail::open(dir.path(), count).unwrap();
+                let mut found = Vec::new();
+                while let Some(line) = tail.next_line().unwrap() {
+                    found.push(String::from_utf8(line).unwrap());
+                }
+                assert_eq!(found, expected, "{count} {compressed}");
+            }
+        }
+    }
 }

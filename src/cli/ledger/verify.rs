@@ -1,13 +1,14 @@
 //! `tidegate ledger verify`: the report of the verifier, for people or as one JSON object.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, INTEGRITY, OK, unreadable};
-use crate::ledger::{Damage, Report, Verdict, verify};
+use super::{Format, INTEGRITY, OK, USAGE, unreadable};
+use crate::ledger::{Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify_with};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -16,6 +17,23 @@ pub(super) struct VerifyArgs {
     /// Accept a last line without its newline, as a crash or a running gateway leaves it.
     #[arg(long, env = "TIDEGATE_ALLOW_TORN_TAIL")]
     allow_torn_tail: bool,
+    /// Only signed heads by this key count, and one must be there: a verifier key
+    /// (`<origin>+<id>+<base64>`), a file of them, or a file with a public key in PEM. May be repeated.
+    #[arg(long, value_name = "VKEY|FILE", env = "TIDEGATE_VERIFY_KEY")]
+    key: Vec<String>,
+    /// A head that was kept elsewhere: a file with a signed note, or `SEQ:HASH`. The ledger must
+    /// cover it and agree with it.
+    #[arg(long, value_name = "FILE|SEQ:HASH", env = "TIDEGATE_VERIFY_HEAD")]
+    head: Option<String>,
+    /// Only records from this number on.
+    #[arg(long, value_name = "SEQ", env = "TIDEGATE_VERIFY_FROM")]
+    from: Option<u64>,
+    /// Only records up to this number.
+    #[arg(long, value_name = "SEQ", env = "TIDEGATE_VERIFY_TO")]
+    to: Option<u64>,
+    /// Segments that are checked side by side; 0 = as many as there are cores.
+    #[arg(long, default_value_t = 0, env = "TIDEGATE_VERIFY_THREADS")]
+    threads: usize,
     /// How to print the report.
     #[arg(long, value_enum, default_value_t = Format::Pretty, env = "TIDEGATE_FORMAT")]
     format: Format,
@@ -23,7 +41,14 @@ pub(super) struct VerifyArgs {
 
 /// Runs the verb; gives the exit code.
 pub(super) fn run(args: &VerifyArgs) -> u8 {
-    let report = match verify(&args.dir) {
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(text) => {
+            eprintln!("tidegate: {text}");
+            return USAGE;
+        }
+    };
+    let report = match verify_with(&args.dir, &options) {
         Ok(report) => report,
         Err(error) => {
             let remedy = "name the directory in ledger.dir, or one of its segments";
@@ -37,6 +62,49 @@ pub(super) fn run(args: &VerifyArgs) -> u8 {
     // The exit code tells the result even where nobody reads the text.
     let _ = io::stdout().write_all(text.as_bytes());
     exit_code(&report.verdict, args.allow_torn_tail)
+}
+
+/// What was asked for, or why it cannot be meant.
+fn options(args: &VerifyArgs) -> Result<VerifyOptions, String> {
+    let mut keys = Vec::new();
+    for key in &args.key {
+        keys.extend(trusted(key).map_err(|rule| format!("--key {key}: {rule}"))?);
+    }
+    let head = args.head.as_ref().map(|head| {
+        known_head(head).map_err(|rule| {
+            format!("--head {head}: {rule}; give SEQ:HASH, or a file with a signed note")
+        })
+    });
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        return Err(format!("--from {from} lies beyond --to {to}; swap them"));
+    }
+    Ok(VerifyOptions {
+        keys,
+        head: head.transpose()?,
+        from: args.from,
+        to: args.to,
+        threads: args.threads,
+    })
+}
+
+fn trusted(key: &str) -> Result<Vec<TrustedKey>, String> {
+    TrustedKey::parse(key).or_else(|rule| match fs::read_to_string(key) {
+        Ok(text) => TrustedKey::parse(&text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("neither a file nor a verifier key: {rule}"))
+        }
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn known_head(head: &str) -> Result<KnownHead, String> {
+    if let Ok(pair) = KnownHead::parse(head.as_bytes()) {
+        return Ok(pair);
+    }
+    let bytes = fs::read(head).map_err(|error| error.to_string())?;
+    KnownHead::parse(&bytes)
 }
 
 const fn exit_code(verdict: &Verdict, allow_torn_tail: bool) -> u8 {
@@ -61,7 +129,9 @@ fn pretty(report: &Report) -> String {
     let seq = |seq: Option<u64>| seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
     let mut text = format!(
         "{name}: {} records (seq {} to {}) in {} segments\n\
-         decisions {}, outcomes {}, lost {}, unaccounted {}\n\
+         decisions {}, outcomes {}, rolled up {}, lost {}, unaccounted {}\n\
+         stubs {}, removed with their segments {}\n\
+         checkpoints {}, notes {} (superseded {}), signed up to {}\n\
          head {}\n",
         report.records,
         seq(report.first_seq),
@@ -69,10 +139,20 @@ fn pretty(report: &Report) -> String {
         report.segments,
         report.decisions,
         report.outcomes,
+        report.rolled_up,
         report.lost,
         report.unaccounted,
+        report.stubs,
+        report.pruned,
+        report.checkpoints,
+        report.heads,
+        report.heads_superseded,
+        report.signed_size,
         report.head
     );
+    for what in &report.not_checked {
+        text += &format!("not checked: {what}\n");
+    }
     if let Some(damage) = damage {
         text += &format!("record {}: {}", damage.seq, damage.file.display());
         // A file that is wrong as a whole has no such place.
@@ -114,8 +194,16 @@ fn to_json(report: &Report) -> Value {
         "segments": report.segments,
         "decisions": report.decisions,
         "outcomes": report.outcomes,
+        "rolled_up": report.rolled_up,
         "lost": report.lost,
         "unaccounted": report.unaccounted,
+        "checkpoints": report.checkpoints,
+        "heads": report.heads,
+        "heads_superseded": report.heads_superseded,
+        "stubs": report.stubs,
+        "pruned": report.pruned,
+        "signed_size": report.signed_size,
+        "not_checked": report.not_checked,
         "damage": damage,
     })
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::line::{Record, is_hash};
-use super::rulebooks::{relative, sha256_of};
+use super::super::line::{Record, is_hash};
+use super::super::rulebooks::{relative, sha256_of};
 
 const RULEBOOK: &str = "a rulebook that records name lies in rulebooks/ under its SHA-256";
 const TORN: &str = "a quarantined tail has the SHA-256 that its open record gives";
@@ -46,6 +46,14 @@ pub(super) struct Broken {
 }
 
 impl Evidence {
+    pub(super) const fn new() -> Self {
+        Self {
+            newest: String::new(),
+            rulebooks: BTreeMap::new(),
+            torn: Vec::new(),
+        }
+    }
+
     /// Takes one checked record in; gives the rule that it breaks.
     pub(super) fn note(&mut self, record: &Record<'_>) -> Result<(), &'static str> {
         if let Some(digest) = record.policy_hash
@@ -75,6 +83,14 @@ impl Evidence {
             });
         }
         Ok(())
+    }
+
+    /// Takes in what a later segment vouches for.
+    pub(super) fn join(&mut self, later: Self) {
+        for (digest, seq) in later.rulebooks {
+            self.rulebooks.entry(digest).or_insert(seq);
+        }
+        self.torn.extend(later.torn);
     }
 
     /// Hashes the files in `dir`; gives the first one that is wrong. A rulebook must be there; a

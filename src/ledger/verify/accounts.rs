@@ -1,0 +1,229 @@
+//! The accounts that a ledger must balance: for each boot and worker,
+//! made = lines + rollups + losses + unaccounted.
+//!
+//! A boot without `close` (running, or killed) is settled by the next `open` where its counters
+//! survived; otherwise what is missing below its highest number is reported as unaccounted, not as
+//! damage. Stubs keep no number, so a boot with stubs need only not exceed what it made.
+
+use std::collections::HashMap;
+
+use super::numbers::Numbers;
+use super::report::{Broken, broken};
+use super::steps::{Counts, Instead, Open, Signed};
+
+/// A boot's eight digits, as a number.
+type Boot = u32;
+
+#[derive(Debug, Clone, Default)]
+struct Account {
+    /// Numbers with a line, rolled up, or in a loss range.
+    known: Numbers,
+    unplaced: u64,
+}
+
+impl Account {
+    fn count(&self) -> u64 {
+        self.known.count() + self.unplaced
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct BootState {
+    /// Its `open` was read: everything that it wrote is in view.
+    opened: bool,
+    /// Its account is settled: no decision may follow.
+    ended: bool,
+    /// Another process goes on reading its rings.
+    handed_over: bool,
+    /// Records of its time of which only the hash is left.
+    stubs: u64,
+    /// Made but neither written nor lost, as its end says.
+    unaccounted: u64,
+}
+
+/// The accounts of all boots and workers of the records read so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Accounts {
+    accounts: HashMap<(Boot, u8), Account>,
+    boots: HashMap<Boot, BootState>,
+    pub(super) lost: u64,
+    pub(super) rolled_up: u64,
+}
+
+const BALANCE: &str = "made = lines + rollups + losses + unaccounted, for each worker of a boot";
+
+impl Accounts {
+    /// Numbers missing in boots without an end that were read from their `open` on, and what the
+    /// ends of the others say.
+    pub(super) fn unaccounted(&self) -> u64 {
+        let running = |boot: &Boot| {
+            let state = self.boots.get(boot);
+            state.is_some_and(|state| state.opened && !state.ended && state.stubs == 0)
+        };
+        let missing: u64 = self
+            .accounts
+            .iter()
+            .filter(|((boot, _), _)| running(boot))
+            .map(|(_, account)| {
+                let upto = account.known.largest().map_or(0, |largest| largest + 1);
+                upto.saturating_sub(account.count())
+            })
+            .sum();
+        missing
+            + self
+                .boots
+                .values()
+                .map(|boot| boot.unaccounted)
+                .sum::<u64>()
+    }
+
+    /// Lines of decisions.
+    pub(super) fn lines(
+        &mut self,
+        boot: Boot,
+        worker: u8,
+        first: u64,
+        last: u64,
+    ) -> Result<(), Broken> {
+        if self.boots.get(&boot).is_some_and(|state| state.ended) {
+            let rule = "a closed boot writes no more decisions";
+            return Err(broken(rule, "no line", format!("n {first}")));
+        }
+        let account = self.accounts.entry((boot, worker)).or_default();
+        account.known.add(first, last).map_err(|n| {
+            let rule = "each number of a worker is written, rolled up or lost once";
+            broken(rule, "a new number", format!("n {n}"))
+        })
+    }
+
+    /// A `loss` or `rollup`.
+    pub(super) fn instead(&mut self, record: &Instead) -> Result<(), Broken> {
+        for (first, last) in &record.ranges {
+            self.lines(record.boot, record.worker, *first, *last)?;
+        }
+        let placed: u64 = record
+            .ranges
+            .iter()
+            .map(|(first, last)| last - first + 1)
+            .sum();
+        let account = self
+            .accounts
+            .entry((record.boot, record.worker))
+            .or_default();
+        account.unplaced += record.unplaced;
+        if record.rolled_up {
+            self.rolled_up += placed;
+        } else {
+            self.lost += placed + record.unplaced + record.others;
+        }
+        Ok(())
+    }
+
+    /// Stubs stand for records of the boots that are under way.
+    pub(super) fn stubs(&mut self, count: u64) {
+        for state in self.boots.values_mut().filter(|state| !state.ended) {
+            state.stubs += count;
+        }
+    }
+
+    pub(super) fn open(&mut self, record: &Open) -> Result<(), Broken> {
+        if let Some((boot, made, unaccounted)) = &record.previous {
+            self.settle(*boot, made, unaccounted)?;
+        }
+        let state = self.boots.entry(record.boot).or_default();
+        if state.opened {
+            return Err(broken(
+                "a boot opens once",
+                "a new boot id",
+                format!("{:08x}", record.boot),
+            ));
+        }
+        // A boot that is not in view and has lines before this one would open too late.
+        state.opened = true;
+        Ok(())
+    }
+
+    pub(super) fn handover(&mut self, boot: Boot) {
+        self.boots.entry(boot).or_default().handed_over = true;
+    }
+
+    /// The end of a boot: what it made is what is known of it and what is not.
+    pub(super) fn settle(
+        &mut self,
+        boot: Boot,
+        made: &Counts,
+        unaccounted: &Counts,
+    ) -> Result<(), Broken> {
+        let state = self.boots.entry(boot).or_default();
+        if state.ended && state.opened {
+            let rule = "a boot ends once";
+            return Err(broken(rule, "no second end", format!("{boot:08x}")));
+        }
+        state.ended = true;
+        if !state.opened {
+            // Its earlier lines are in a segment that is not in view: nothing to compare with.
+            return Ok(());
+        }
+        state.unaccounted = unaccounted.iter().map(|(_, count)| count).sum();
+        let stubs = state.stubs;
+        let mut workers: Vec<u8> = made.iter().map(|(worker, _)| *worker).collect();
+        workers.extend(
+            self.accounts
+                .keys()
+                .filter(|(b, _)| *b == boot)
+                .map(|(_, w)| *w),
+        );
+        workers.sort_unstable();
+        workers.dedup();
+        let mut hidden = 0_u64;
+        for worker in workers {
+            let known = self.accounts.get(&(boot, worker)).map_or(0, Account::count);
+            let known = known.saturating_add(of(unaccounted, worker));
+            let made = of(made, worker);
+            hidden += made.saturating_sub(known);
+            if made < known || hidden > stubs {
+                return Err(broken(
+                    BALANCE,
+                    format!("{made} for worker {worker:02x}"),
+                    known,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a checkpoint says is accounted for.
+    pub(super) fn checkpoint(&self, record: &Signed) -> Result<(), Broken> {
+        let Some(state) = self.boots.get(&record.boot).filter(|state| state.opened) else {
+            return Ok(());
+        };
+        let mut hidden = 0_u64;
+        let own = self
+            .accounts
+            .iter()
+            .filter(|((boot, _), _)| *boot == record.boot);
+        let workers = own.map(|((_, worker), _)| *worker);
+        for worker in workers.chain(record.accounted.iter().map(|(worker, _)| *worker)) {
+            let known = self
+                .accounts
+                .get(&(record.boot, worker))
+                .map_or(0, Account::count);
+            let said = of(&record.accounted, worker);
+            hidden = hidden.max(said.saturating_sub(known));
+            if said < known || hidden > state.stubs {
+                let rule = "a checkpoint says how many numbers the records before it account for";
+                return Err(broken(
+                    rule,
+                    format!("{known} for worker {worker:02x}"),
+                    said,
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn of(counts: &Counts, worker: u8) -> u64 {
+    let found = counts.iter().find(|(name, _)| *name == worker);
+    found.map_or(0, |(_, count)| *count)
+}
