@@ -17,6 +17,7 @@ mod evidence;
 mod frame;
 mod handle;
 mod identity;
+mod keeper;
 mod key;
 mod line;
 mod merkle;
@@ -45,6 +46,10 @@ pub use entry::EntryBuilder;
 pub use error::LedgerError;
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
 pub use handle::{Ledger, OpenFacts, Recovered, Settings};
+pub use keeper::{
+    Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
+    check_redactable, newest_facts, plan_prune,
+};
 pub use key::{KeyError, LedgerKey};
 pub use line::{LineFault, Record};
 pub use merkle::{Frontier, Hash, node};
@@ -53,7 +58,7 @@ pub use reader::{DirectoryLines, Line, Lines};
 pub use recovery::TornTail;
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
-pub use stats::{RingMark, Snapshot};
+pub use stats::{Kept, KeptDamage, RingMark, Snapshot};
 pub use tail::Tail;
 pub use tree_file::{TreeBuilder, TreeFile, TreeHash};
 pub use verify::{Damage, Report, Verdict, verify};

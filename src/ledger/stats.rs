@@ -1,10 +1,12 @@
 //! What the rest of the program may know about the ledger while it runs. Never waits.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::elapsed;
+use super::keeper::Space;
 use super::ring::Counts;
 
 /// Nothing is waiting to become durable.
@@ -33,6 +35,36 @@ pub struct Snapshot {
     pub signed: u64,
     /// The newest signed note of this process; empty before the first.
     pub note: String,
+    /// What is known of the closed segments and of the disk.
+    pub kept: Kept,
+}
+
+/// The first bad record that the background verifier found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDamage {
+    /// The number that the record there should carry.
+    pub seq: u64,
+    /// The file.
+    pub file: PathBuf,
+    /// Byte offset of the line in the uncompressed file; 0 where the file as a whole is meant.
+    pub offset: u64,
+    /// The rule that it breaks.
+    pub rule: String,
+}
+
+/// What the keeper of the closed segments says; all zeros before its first round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// The damage with the smallest number, until a later look finds the segment whole again.
+    pub damage: Option<KeptDamage>,
+    /// Segments that are not the newest.
+    pub closed: u64,
+    /// Of these, how many were verified by this process and found good.
+    pub verified: u64,
+    /// What the directory takes, and what is left for it on its file system, in bytes.
+    pub space: Space,
+    /// The disk budget in bytes.
+    pub budget: Option<u64>,
 }
 
 /// How far the workers had filled their rings at some moment.
@@ -48,6 +80,7 @@ pub(super) struct Stats {
     ok: AtomicBool,
     text: Mutex<(String, String)>,
     signed: Mutex<(u64, String)>,
+    kept: Mutex<Kept>,
     rings: Vec<Arc<Counts>>,
 }
 
@@ -60,6 +93,7 @@ impl Stats {
             ok: AtomicBool::new(true),
             text: Mutex::default(),
             signed: Mutex::default(),
+            kept: Mutex::default(),
             rings,
         }
     }
@@ -87,6 +121,15 @@ impl Stats {
         let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         text.1.clear();
         text.1.push_str(trouble.unwrap_or_default());
+    }
+
+    pub(super) fn set_kept(&self, kept: Kept) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    fn kept(&self) -> Kept {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
     }
 
     pub(super) fn mark(&self) -> RingMark {
@@ -126,6 +169,7 @@ impl Stats {
             error,
             signed,
             note,
+            kept: self.kept(),
         }
     }
 }

@@ -224,7 +224,24 @@ fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
     text.sample(&names::LEDGER_LOST, &[], ledger.lost as f64);
     text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);
     text.sample(&names::LEDGER_LAG, &[], ledger.durable_lag.as_secs_f64());
-    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok));
+    let kept = &ledger.kept;
+    let intact = kept.damage.is_none();
+    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok && intact));
+    let damaged = kept
+        .damage
+        .as_ref()
+        .map_or(-1.0, |damage| damage.seq as f64);
+    text.sample(&names::LEDGER_DAMAGED, &[], damaged);
+    text.sample(&names::LEDGER_CLOSED, &[], kept.closed as f64);
+    text.sample(&names::LEDGER_VERIFIED, &[], kept.verified as f64);
+    // Nothing was measured yet where the file system has no size.
+    if kept.space.total > 0 {
+        text.sample(&names::LEDGER_DISK, &[], kept.space.used as f64);
+        text.sample(&names::LEDGER_DISK_FREE, &[], kept.space.free as f64);
+    }
+    if let Some(budget) = kept.budget {
+        text.sample(&names::LEDGER_DISK_BUDGET, &[], budget as f64);
+    }
 }
 
 const fn truth(value: bool) -> f64 {
