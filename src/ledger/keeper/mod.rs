@@ -11,6 +11,8 @@ mod budget;
 mod check;
 mod class;
 mod compress;
+#[cfg(test)]
+mod crash_tests;
 mod files;
 mod give_up;
 mod keep;
