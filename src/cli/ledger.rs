@@ -3,7 +3,10 @@
 //! Data goes to stdout, messages to stderr. Exit codes: 0 intact, 65 damaged or torn, 1 unreadable.
 //! One file per verb.
 
+mod prune;
+mod redact;
 mod tail;
+mod upkeep;
 mod verify;
 
 use std::io;
@@ -33,6 +36,10 @@ enum Verb {
     Verify(verify::VerifyArgs),
     /// Print the newest lines.
     Tail(tail::TailArgs),
+    /// Give up what is old: a signed record first, then the segments.
+    Prune(prune::PruneArgs),
+    /// Take records out and keep their hashes: a signed record first, then the content.
+    Redact(redact::RedactArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,6 +56,8 @@ pub fn run(args: &LedgerArgs) -> u8 {
     match &args.verb {
         Verb::Verify(args) => verify::run(args),
         Verb::Tail(args) => tail::run(args),
+        Verb::Prune(args) => prune::run(args),
+        Verb::Redact(args) => redact::run(args),
     }
 }
 

@@ -196,6 +196,10 @@ fn plans_to_prune(
             checked.newest_us,
         ));
     }
+    // Of a segment that holds nothing but stubs the age is not known: it goes with a later one.
+    while class.is_none() && plans.last().is_some_and(|plan| plan.planned.newest_us == 0) {
+        plans.pop();
+    }
     Ok(plans)
 }
 
@@ -390,7 +394,7 @@ impl Offline {
     ///
     /// # Errors
     /// Records that could not be made durable.
-    pub fn close(self) -> Result<(), LedgerError> {
+    pub fn close(&self) -> Result<(), LedgerError> {
         self.ledger.close()
     }
 
