@@ -5,7 +5,8 @@
 //! caller's encoder pushes its members into an [`EntryBuilder`], [`Chain`] numbers, links and
 //! hashes the line, the segment takes it, a second thread syncs it.
 //! Invariants: nothing here blocks a request; no count is lost in silence; no evidence is deleted.
-//! Not here: decisions (the encoder is given), checkpoints and proofs, rotation, retention.
+//! What was written is looked after by the keeper: verified again, compressed, given up in time.
+//! Not here: decisions (the encoder is given), checkpoints and proofs, rotation.
 
 mod chain;
 mod clock;
