@@ -12,6 +12,7 @@ mod answering;
 mod clients;
 mod controlling;
 mod installation;
+mod keeping;
 mod leaving;
 mod observing;
 mod process;

@@ -26,8 +26,9 @@ use super::trouble::Trouble;
 /// A full round of verification begins at most this often.
 const ROUND_US: u64 = 24 * 3_600 * 1_000_000;
 const DAY_US: u64 = 24 * 3_600 * 1_000_000;
-/// How long a record may take to become durable before the keeper goes on without waiting.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a record may take to become durable before the keeper goes on without waiting: not
+/// longer than a stop of the gateway can wait for the keeper.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The keeper's memory between two pieces of work.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(super) struct Keep {
     /// Good segments by their first number.
     known: BTreeMap<u64, Checked>,
     damaged: BTreeMap<u64, KeptDamage>,
-    /// Segments that this round could not look at, for reasons that are not damage.
+    /// Segments that this round could not work on, for reasons that are not damage.
     failed: BTreeSet<u64>,
     /// Verified in this round.
     seen: BTreeSet<u64>,
@@ -159,7 +160,9 @@ impl Keep {
             }
         }
         let covered = self.covered();
-        let ready = self.under_way.iter().position(|r| r.is_covered(covered));
+        let ready = self.under_way.iter().position(|recorded| {
+            recorded.is_covered(covered) && !self.failed.contains(&recorded.notice.first_seq)
+        });
         let Some(recorded) = ready.map(|at| self.under_way.remove(at)) else {
             return Ok(false);
         };
@@ -176,7 +179,11 @@ impl Keep {
                 Err(Trouble::Damaged(damage))
             }
             Err(other) => {
-                self.under_way.insert(0, recorded);
+                self.under_way.push(recorded);
+                if !matches!(other, Trouble::Stopped) {
+                    // In the next round again: a full disk must not keep all else from being done.
+                    self.failed.insert(first_seq);
+                }
                 Err(other)
             }
         }

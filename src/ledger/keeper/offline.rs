@@ -276,6 +276,7 @@ fn plan_to_redact(closed: &Closed, ranges: &[(u64, u64)]) -> Result<Option<Plan>
         return Ok(None);
     }
     here.sort_unstable();
+    let here = merged(&here);
     if here.len() > RANGES_MAX {
         let rule = format!(
             "a redact record names at most {RANGES_MAX} ranges of {}",
@@ -305,6 +306,20 @@ fn plan_to_redact(closed: &Closed, ranges: &[(u64, u64)]) -> Result<Option<Plan>
     }
     let (head, newest_us) = (checked.head, checked.newest_us);
     Ok(Some(planned(closed, what, Some(stubs), head, newest_us)))
+}
+
+/// Ascending ranges without those that overlap or touch.
+fn merged(ranges: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(before) if *first <= before.1.saturating_add(1) => {
+                before.1 = before.1.max(*last);
+            }
+            _ => merged.push((*first, *last)),
+        }
+    }
+    merged
 }
 
 /// A ledger that was opened for upkeep.

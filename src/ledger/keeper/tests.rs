@@ -488,7 +488,7 @@ fn redaction_takes_the_content_and_keeps_the_hashes() {
             work(&mut keep(&ledger, &forever().compressing(true)), BEGAN_US);
         }
         let before = chain(dir.path());
-        let ranges = [(9, 12), (15, 15)];
+        let ranges = [(15, 15), (10, 12), (9, 10)];
         let opened_now = offline(dir.path());
         let done = opened_now.redact(&ranges, "dpo", "art. 17").unwrap();
         assert_eq!(done.len(), 2);
@@ -532,7 +532,7 @@ fn what_cannot_be_redacted_is_refused_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     ledger_of_three(dir.path());
     let before = lines(dir.path());
-    let many: Vec<(u64, u64)> = (0..25).map(|_| (12, 13)).collect();
+    let crowd: Vec<(u64, u64)> = vec![(12, 13); 25];
     for (ranges, code) in [
         (
             vec![(0, 3)],
@@ -540,7 +540,6 @@ fn what_cannot_be_redacted_is_refused_and_changes_nothing() {
         ),
         (vec![(3, 2)], "LEDGER_RANGE"),
         (vec![(30, 31)], "LEDGER_NOT_CLOSED"),
-        (many, "LEDGER_RANGE"),
     ] {
         let error = check_redactable(dir.path(), &ranges)
             .unwrap_err()
@@ -548,6 +547,7 @@ fn what_cannot_be_redacted_is_refused_and_changes_nothing() {
         assert!(error.starts_with(code), "{error}");
     }
     check_redactable(dir.path(), &[(1, 30)]).unwrap();
+    check_redactable(dir.path(), &crowd).unwrap();
     assert_eq!(lines(dir.path()), before);
     assert!(!dir.path().join("LOCK").exists());
     fs::write(dir.path().join("log.vkey"), "x").unwrap();
