@@ -107,6 +107,15 @@ fn alerts_fire_when_they_should_and_only_then() {
     }
 }
 
+// R277
+#[test]
+fn damage_to_the_ledger_is_an_alert_that_names_the_record() {
+    let rules = read("prometheus/tidegate-rules.yaml");
+    let rule = rules.split_once("- alert: TidegateLedgerDamaged\n");
+    let rule = rule.and_then(|(_, rest)| rest.split("- alert:").next());
+    assert!(rule.is_some_and(|rule| rule.contains("tidegate_ledger_damaged_seq >= 0")));
+}
+
 // R077, R276
 #[test]
 fn open_circuits_and_spent_budgets_are_alerts() {
@@ -142,6 +151,8 @@ fn the_dashboard_can_be_read_and_asks_what_prometheus_understands() {
         "tidegate_contract_coverage_ratio",
         "tidegate_ledger_durable_lag_seconds",
         "tidegate_ledger_lost_records_total",
+        "tidegate_ledger_damaged_seq",
+        "tidegate_ledger_disk_bytes",
         "tidegate_actions_suppressed_total",
         "tidegate_start_time_seconds",
         "http_server_request_duration_seconds_bucket",

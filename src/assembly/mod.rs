@@ -8,6 +8,7 @@ mod circuit_log;
 mod client_key;
 mod convert;
 mod descriptors;
+mod keeping;
 mod kill_switch;
 mod ledger_key;
 mod reload;
@@ -27,7 +28,8 @@ use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
 use crate::ledger::{
-    self, BootId, Consumer, KeyError, Ledger, LedgerError, OpenFacts, Source, SyncMode, ring,
+    self, BootId, Consumer, Keeper, KeyError, Ledger, LedgerError, OpenFacts, Source, SyncMode,
+    ring,
 };
 use crate::observation::ClientHasher;
 use crate::record::{Encoder, Event};
@@ -98,6 +100,7 @@ pub struct Assembly {
     parts: Parts,
     ticking: Ticking,
     reloader: Reloader,
+    keeper: Keeper,
 }
 
 /// What others may look at while the gateway runs.
@@ -206,6 +209,7 @@ impl Assembly {
             sources: loaded.sources,
             stamp: loaded.stamp,
         })?;
+        let keeper = keeping::start(&parts.ledger, &parts.settings, boot)?;
         gateway.on_reload(reloader.on_signal());
         let state = AdminState::new(parts.for_admin(workers, reloader.levers()));
         let admin = Admin::start(admin_port, Arc::clone(&state))?;
@@ -216,6 +220,7 @@ impl Assembly {
             parts,
             ticking,
             reloader,
+            keeper,
         })
     }
 
@@ -253,6 +258,8 @@ impl Assembly {
         self.admin.stop(ADMIN_PATIENCE);
         drop(self.reloader);
         drop(self.ticking);
+        // Before the ledger: it may be waiting for a record of its own.
+        drop(self.keeper);
         let closed = self.parts.ledger.close();
         let ended = ended.map_err(|error| StartError::Thread {
             name: "worker",

@@ -7,9 +7,12 @@
 mod export_tiles;
 mod keygen;
 mod prove;
+mod prune;
 mod recover;
+mod redact;
 mod stats;
 mod tail;
+mod upkeep;
 mod verify;
 
 use std::io;
@@ -53,6 +56,10 @@ enum Verb {
     ExportTiles(export_tiles::ExportTilesArgs),
     /// Make a key that signs checkpoints.
     Keygen(keygen::KeygenArgs),
+    /// Give up what is old: a signed record first, then the segments.
+    Prune(prune::PruneArgs),
+    /// Take records out and keep their hashes: a signed record first, then the content.
+    Redact(redact::RedactArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,6 +81,8 @@ pub fn run(args: &LedgerArgs) -> u8 {
         Verb::Prove(args) => prove::run(args),
         Verb::ExportTiles(args) => export_tiles::run(args),
         Verb::Keygen(args) => keygen::run(args),
+        Verb::Prune(args) => prune::run(args),
+        Verb::Redact(args) => redact::run(args),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::diagnostic::{Diagnostic, Format, render};
 pub mod admin;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod exit;
 pub mod explain;
 pub mod healthcheck;
@@ -39,11 +40,13 @@ enum Verb {
     Check(check::CheckArgs),
     /// Watch the gateway govern synthetic traffic; needs nothing but this program.
     Demo(demo::DemoArgs),
+    /// Check what the gateway stands on: disk, clock, keys, signed head, process.
+    Doctor(doctor::DoctorArgs),
     /// Explain one decision: of a ledger, or of a method and a path.
     Explain(explain::ExplainArgs),
     /// Ask the running gateway whether it is ready.
     Healthcheck(healthcheck::HealthcheckArgs),
-    /// Verify or read a ledger.
+    /// Verify, read or look after a ledger.
     Ledger(ledger::LedgerArgs),
     /// Say which contract a request falls under.
     Match(match_route::MatchArgs),
@@ -74,6 +77,7 @@ impl Cli {
         match self.verb {
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
+            Verb::Doctor(args) => doctor::run(&args),
             Verb::Explain(args) => explain::run(&args),
             Verb::Healthcheck(args) => healthcheck::run(&args),
             Verb::Ledger(args) => ledger::run(&args),

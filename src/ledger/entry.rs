@@ -41,6 +41,11 @@ impl<'a> EntryBuilder<'a> {
         self.decision
     }
 
+    /// The number of the record.
+    pub(super) const fn seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Writes what is left of the frame and closes the entry: its last byte is `}`.
     pub(super) fn finish(mut self) {
         while self.framed < FRAME.len() {

@@ -4,7 +4,7 @@
 //! and both threads run, so a ledger that cannot be written is an error at start and never a surprise
 //! at the first request.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -23,7 +23,7 @@ use super::quarantine::TornTail;
 use super::recovery::{DamagedRecords, Found, find};
 use super::ring::{Consumer, Source};
 use super::rulebooks;
-use super::stats::{RingMark, Snapshot, Stats};
+use super::stats::{Kept, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
 
@@ -227,6 +227,24 @@ impl Ledger {
     pub fn snapshot(&self) -> Snapshot {
         self.stats.snapshot()
     }
+
+    /// Where it lies.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Tells what the keeper knows, for the gauges.
+    pub(super) fn set_kept(&self, kept: Kept) {
+        self.stats.set_kept(kept);
+    }
+
+    /// Beyond the disk budget only summaries of admitted requests are to be written.
+    #[allow(clippy::unused_self)] // a place holder until back-pressure has this state
+    pub(super) const fn set_over_budget(&self, _over: bool) {}
 
     /// How far the rings are filled now.
     #[must_use]

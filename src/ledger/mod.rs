@@ -7,7 +7,8 @@
 //! thread syncs it; then a checkpoint over it is signed, and its note kept.
 //! Invariants: nothing here blocks a request; no count is lost in silence; no evidence is deleted;
 //! nothing is signed before it is synced.
-//! Not here: decisions (the encoder is given), proofs, retention.
+//! What was written is looked after by the keeper: verified again, compressed, given up in time.
+//! Not here: decisions (the encoder is given).
 
 mod boot;
 mod census;
@@ -25,6 +26,7 @@ mod handle;
 mod heads;
 mod history;
 mod jobs;
+mod keeper;
 mod key;
 mod last_boot;
 mod line;
@@ -71,6 +73,10 @@ pub use entry::EntryBuilder;
 pub use error::LedgerError;
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
 pub use handle::{Ledger, OpenFacts, Recovered, Settings, SyncMode};
+pub use keeper::{
+    Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
+    check_redactable, newest_facts, plan_prune,
+};
 pub use key::{KeyError, LedgerKey};
 pub use line::{LineFault, Record};
 pub use merkle::{Frontier, Hash, node};
@@ -82,7 +88,7 @@ pub use recovery::DamagedRecords;
 pub use repair::{Repair, RepairError, recover};
 pub use ring::{Consumer, Producer, Source, ring};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
-pub use stats::{RingMark, Snapshot};
+pub use stats::{Kept, KeptDamage, RingMark, Snapshot};
 pub use stored_tree::{ProofError, StoredTree};
 pub use tail::Tail;
 pub use tiles::{TileReport, export_tiles};

@@ -1,10 +1,12 @@
 //! What the rest of the program may know about the ledger while it runs. Never waits.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::{elapsed, wall_us};
+use super::keeper::Space;
 use super::ring::Counts;
 
 /// Nothing is waiting to become durable.
@@ -36,6 +38,36 @@ pub struct Snapshot {
     pub note: String,
     /// When that note was kept, in microseconds since 1970; 0 before the first.
     pub signed_us: u64,
+    /// What is known of the closed segments and of the disk.
+    pub kept: Kept,
+}
+
+/// The first bad record that the background verifier found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDamage {
+    /// The number that the record there should carry.
+    pub seq: u64,
+    /// The file.
+    pub file: PathBuf,
+    /// Byte offset of the line in the uncompressed file; 0 where the file as a whole is meant.
+    pub offset: u64,
+    /// The rule that it breaks.
+    pub rule: String,
+}
+
+/// What the keeper of the closed segments says; all zeros before its first round.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    /// The damage with the smallest number, until a later look finds the segment whole again.
+    pub damage: Option<KeptDamage>,
+    /// Segments that are not the newest.
+    pub closed: u64,
+    /// Of these, how many were verified by this process and found good.
+    pub verified: u64,
+    /// What the directory takes, and what is left for it on its file system, in bytes.
+    pub space: Space,
+    /// The disk budget in bytes.
+    pub budget: Option<u64>,
 }
 
 /// How far the workers had filled their rings at some moment.
@@ -52,6 +84,7 @@ pub(super) struct Stats {
     noticed: AtomicBool,
     text: Mutex<(String, String)>,
     signed: Mutex<(u64, String, u64)>,
+    kept: Mutex<Kept>,
     rings: Vec<Arc<Counts>>,
 }
 
@@ -65,6 +98,7 @@ impl Stats {
             noticed: AtomicBool::new(false),
             text: Mutex::default(),
             signed: Mutex::default(),
+            kept: Mutex::default(),
             rings,
         }
     }
@@ -110,6 +144,15 @@ impl Stats {
         text.1.push_str(notice.unwrap_or_default());
     }
 
+    pub(super) fn set_kept(&self, kept: Kept) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
+    fn kept(&self) -> Kept {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
     pub(super) fn mark(&self) -> RingMark {
         RingMark(self.rings.iter().map(|ring| ring.pushed()).collect())
     }
@@ -148,6 +191,7 @@ impl Stats {
             signed,
             note,
             signed_us,
+            kept: self.kept(),
         }
     }
 }

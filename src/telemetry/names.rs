@@ -115,11 +115,23 @@ metrics! {
     LEDGER_LAG = Gauge "tidegate_ledger_durable_lag_seconds" [] "seconds",
         "Age of the oldest record that is not durable yet; 0 with none.";
     LEDGER_OK = Gauge "tidegate_ledger_ok" [] "1 or 0",
-        "1 while the ledger can be written.";
+        "1 while the ledger can be written and its closed segments are as they were written.";
     LEDGER_SIGNED = Gauge "tidegate_ledger_signed_records" [] "records",
         "Records that the newest signed head of this process covers; 0 before the first.";
     LEDGER_CHECKPOINT = Gauge "tidegate_ledger_checkpoint_timestamp_seconds" [] "seconds since 1970",
         "When the newest signed head of this process was kept; absent before the first.";
+    LEDGER_DAMAGED = Gauge "tidegate_ledger_damaged_seq" [] "a record's number",
+        "The first bad record that the background verifier found; -1 while there is none.";
+    LEDGER_CLOSED = Gauge "tidegate_ledger_closed_segments" [] "segments",
+        "Segments of the ledger that are not written to any more.";
+    LEDGER_VERIFIED = Gauge "tidegate_ledger_verified_segments" [] "segments",
+        "Closed segments that this process has verified and found good.";
+    LEDGER_DISK = Gauge "tidegate_ledger_disk_bytes" [] "bytes",
+        "What the ledger's directory takes on the disk, space reserved ahead included.";
+    LEDGER_DISK_BUDGET = Gauge "tidegate_ledger_disk_budget_bytes" [] "bytes",
+        "What it may take (ledger.disk_mib_max); absent without a budget.";
+    LEDGER_DISK_FREE = Gauge "tidegate_ledger_disk_free_bytes" [] "bytes",
+        "What is left for it on its file system.";
     BUNDLE_INFO = Gauge "tidegate_bundle_info" ["digest", "serial"] "1",
         "Always 1; content digest and serial of the rules in force, as the status tells them. A start has serial 0, each swap the next.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",

@@ -224,11 +224,28 @@ fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
     text.sample(&names::LEDGER_LOST, &[], ledger.lost as f64);
     text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);
     text.sample(&names::LEDGER_LAG, &[], ledger.durable_lag.as_secs_f64());
-    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok));
+    let kept = &ledger.kept;
+    let intact = kept.damage.is_none();
+    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok && intact));
     text.sample(&names::LEDGER_SIGNED, &[], ledger.signed as f64);
     if ledger.signed_us > 0 {
         let at_s = ledger.signed_us as f64 / 1e6;
         text.sample(&names::LEDGER_CHECKPOINT, &[], at_s);
+    }
+    let damaged = kept
+        .damage
+        .as_ref()
+        .map_or(-1.0, |damage| damage.seq as f64);
+    text.sample(&names::LEDGER_DAMAGED, &[], damaged);
+    text.sample(&names::LEDGER_CLOSED, &[], kept.closed as f64);
+    text.sample(&names::LEDGER_VERIFIED, &[], kept.verified as f64);
+    // Nothing was measured yet where the file system has no size.
+    if kept.space.total > 0 {
+        text.sample(&names::LEDGER_DISK, &[], kept.space.used as f64);
+        text.sample(&names::LEDGER_DISK_FREE, &[], kept.space.free as f64);
+    }
+    if let Some(budget) = kept.budget {
+        text.sample(&names::LEDGER_DISK_BUDGET, &[], budget as f64);
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::contract::{Catalogue, Pairing};
-use crate::ledger::Snapshot;
+use crate::ledger::{Kept, KeptDamage, Snapshot, Space};
 use crate::observation::{BURN_WINDOW_NAMES, Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::policy::rules::Rules;
@@ -27,6 +27,17 @@ fn ledger() -> Snapshot {
         ok: true,
         head: "0".repeat(64),
         error: String::new(),
+        kept: Kept {
+            damage: None,
+            closed: 7,
+            verified: 6,
+            space: Space {
+                used: 4_096,
+                free: 8_192,
+                total: 65_536,
+            },
+            budget: Some(5_000),
+        },
     }
 }
 
@@ -174,6 +185,11 @@ fn observing_forwards_and_says_what_it_withheld() {
             "tidegate_ledger_checkpoint_timestamp_seconds",
             1_767_225_600.5,
         ),
+        ("tidegate_ledger_closed_segments", 7.0),
+        ("tidegate_ledger_verified_segments", 6.0),
+        ("tidegate_ledger_disk_bytes", 4_096.0),
+        ("tidegate_ledger_disk_free_bytes", 8_192.0),
+        ("tidegate_ledger_disk_budget_bytes", 5_000.0),
         ("tidegate_tier{tier=\"OBSERVE_ONLY\"}", 1.0),
         ("tidegate_tier{tier=\"CONTROL\"}", 0.0),
         ("tidegate_connections{state=\"active\"}", 3.0),
@@ -432,4 +448,25 @@ fn the_metrics_page_says_what_the_program_says() {
         rows.remove(place);
     }
     assert!(rows.is_empty(), "no such metric: {rows:?}");
+}
+
+// R277
+#[test]
+fn damage_in_a_closed_segment_turns_the_gauge_to_0_and_names_the_record() {
+    let registry = registry(Tier::ObserveOnly);
+    let rulebook = registry.active().load_full();
+    let (_, tally) = WorkerTally::new(1_000);
+    let telemetry = telemetry(vec![tally]);
+    let mut ledger = ledger();
+    let text = telemetry.render(&rulebook, &ledger);
+    assert_eq!(value(&text, "tidegate_ledger_damaged_seq"), -1.0);
+    ledger.kept.damage = Some(KeptDamage {
+        seq: 17,
+        file: "seg-0000000000000000.jsonl".into(),
+        offset: 3,
+        rule: String::new(),
+    });
+    let text = telemetry.render(&rulebook, &ledger);
+    assert_eq!(value(&text, "tidegate_ledger_ok"), 0.0);
+    assert_eq!(value(&text, "tidegate_ledger_damaged_seq"), 17.0);
 }

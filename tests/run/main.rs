@@ -14,6 +14,7 @@ mod controlling;
 mod governed;
 mod heads;
 mod installation;
+mod keeping;
 mod leaving;
 mod observing;
 mod process;

@@ -1,0 +1,211 @@
+//! A gateway that is well, and then each fault by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::*;
+use crate::config::load;
+use crate::ledger::{
+    BootId, Checkpoint, DirectoryLines, Frontier, Ledger, LedgerKey, OpenFacts, Record,
+};
+
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+struct Scene {
+    folder: tempfile::TempDir,
+    settings: Settings,
+    now_us: u64,
+}
+
+impl Scene {
+    /// A ledger that was closed in order and is signed to its end, and its keys.
+    fn new() -> Self {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tidegate.yaml");
+        let mut settings = load(&shipped).unwrap().settings;
+        let folder = tempfile::tempdir().unwrap();
+        settings.state_dir = folder.path().to_path_buf();
+        settings.ledger.dir = folder.path().join("ledger");
+        settings.ledger.key = folder.path().join("ledger.key");
+        settings.ledger.segment_bytes = 1 << 20;
+        settings.limits.connections = 10;
+        // Nobody listens on a port that was just given back.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        settings.admin = port.local_addr().unwrap();
+        drop(port);
+        let scene = Self {
+            folder,
+            settings,
+            now_us: clock::now().wall_us,
+        };
+        scene.start().close().unwrap();
+        scene.sign();
+        let client = scene.file("client.key");
+        fs::write(&client, [1; 16]).unwrap();
+        mode(&client, 0o600);
+        scene
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn start(&self) -> Ledger {
+        let facts = OpenFacts {
+            boot: BootId::random().unwrap(),
+            instance: "test".to_owned(),
+            version: "0".to_owned(),
+            policy_hash: POLICY_HASH.to_owned(),
+            client_key_id: None,
+        };
+        let settings = crate::ledger::Settings::new(&self.settings.ledger.dir);
+        Ledger::start::<(), _>(&settings, &facts, b"{}", vec![], |_, _, ()| {}).unwrap()
+    }
+
+    /// Puts a head over all records beside them, as the writer does.
+    fn sign(&self) {
+        let mut tree = Frontier::new();
+        let mut lines = DirectoryLines::open(&self.settings.ledger.dir).unwrap();
+        let mut scratch = Vec::new();
+        while let Some((_, line)) = lines.next().unwrap() {
+            let record = Record::check(line.bytes, &mut scratch).unwrap();
+            let mut leaf = [0; 32];
+            hex::decode_to_slice(record.hash, &mut leaf).unwrap();
+            tree.push(leaf);
+        }
+        let key = LedgerKey::create(&self.settings.ledger.key).unwrap();
+        let origin = fs::read_to_string(self.file("ledger/origin")).unwrap();
+        let origin = origin.trim_end().to_owned();
+        let vkey = key.verifier(&origin).unwrap().to_text();
+        fs::write(self.file("ledger/log.vkey"), vkey + "\n").unwrap();
+        let (size, root) = (tree.size(), tree.root());
+        let head = Checkpoint { origin, size, root };
+        let note = key.sign(&head).unwrap().to_text();
+        fs::write(self.file("ledger/checkpoint"), note).unwrap();
+    }
+
+    fn codes(&self) -> Vec<&'static str> {
+        let code = |check: &Checked| match check.state {
+            State::Finding(code, _) => Some(code),
+            _ => None,
+        };
+        let checks = examine(&self.settings, self.now_us);
+        assert_eq!(
+            exit_code(&checks) == OK,
+            checks.iter().all(|c| code(c).is_none())
+        );
+        checks.iter().filter_map(code).collect()
+    }
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+// R281
+#[test]
+fn each_fault_has_its_code() {
+    type Fault = fn(&mut Scene);
+    let cases: &[(&str, Fault)] = &[
+        ("", |_| {}),
+        ("DOCTOR_DISK_LOW", |s| {
+            s.settings.ledger.segment_bytes = 1 << 60
+        }),
+        ("DOCTOR_BUDGET_LOW", |s| {
+            s.settings.ledger.disk_bytes_max = Some(1)
+        }),
+        ("DOCTOR_DIRECTORY_MODE", |s| mode(&s.file("ledger"), 0o777)),
+        ("DOCTOR_CLOCK_BEHIND", |s| s.now_us -= 60_000_000),
+        ("DOCTOR_QUARANTINE", |s| {
+            fs::create_dir(s.file("ledger/quarantine")).unwrap();
+            fs::write(s.file("ledger/quarantine/torn-1-00000000.bin"), "x").unwrap();
+        }),
+        ("DOCTOR_LEDGER_KEY", |s| mode(&s.file("ledger.key"), 0o644)),
+        ("DOCTOR_LEDGER_KEY", |s| {
+            fs::remove_file(s.file("ledger.key")).unwrap()
+        }),
+        ("DOCTOR_KEY_UNKNOWN", |s| {
+            fs::remove_file(s.file("ledger.key")).unwrap();
+            LedgerKey::create(&s.file("ledger.key")).unwrap();
+        }),
+        ("DOCTOR_CLIENT_KEY", |s| mode(&s.file("client.key"), 0o640)),
+        ("DOCTOR_CLIENT_KEY", |s| {
+            fs::write(s.file("client.key"), "short").unwrap()
+        }),
+        ("DOCTOR_HEAD_MISSING", |s| {
+            fs::remove_file(s.file("ledger/checkpoint")).unwrap()
+        }),
+        ("DOCTOR_HEAD_UNREADABLE", |s| {
+            fs::write(s.file("ledger/checkpoint"), "x").unwrap()
+        }),
+        ("DOCTOR_HEAD_FORGED", |s| {
+            let path = s.file("ledger/checkpoint");
+            let note = fs::read_to_string(&path).unwrap();
+            fs::write(path, note.replacen("\n2\n", "\n1\n", 1)).unwrap();
+        }),
+        ("DOCTOR_HEAD_OLD", |s| {
+            s.start().close().unwrap();
+            s.start().close().unwrap();
+            s.now_us += 120_000_000;
+        }),
+        ("DOCTOR_DESCRIPTORS", |s| {
+            s.settings.limits.connections = u32::MAX
+        }),
+    ];
+    for (expected, fault) in cases {
+        let mut scene = Scene::new();
+        fault(&mut scene);
+        let expected: Vec<&str> = Some(*expected)
+            .filter(|e| !e.is_empty())
+            .into_iter()
+            .collect();
+        let codes = scene.codes();
+        assert_eq!(
+            codes,
+            expected,
+            "{}",
+            text(&examine(&scene.settings, scene.now_us))
+        );
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_is_told() {
+    let scene = Scene::new();
+    let path = scene.file("ledger/seg-0000000000000000.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{whole}torn")).unwrap();
+    assert_eq!(scene.codes(), ["DOCTOR_TORN_TAIL"]);
+    let open = whole.split_inclusive('\n').next().unwrap();
+    fs::write(&path, open).unwrap();
+    assert_eq!(scene.codes(), ["DOCTOR_NOT_CLOSED", "DOCTOR_ROLLBACK"]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(scene.codes(), ["DOCTOR_LEDGER"]);
+}
+
+#[test]
+fn a_gateway_that_runs_is_seen_without_its_lock_being_touched() {
+    let scene = Scene::new();
+    let ledger = scene.start();
+    assert_eq!(
+        process::holder(&scene.settings.ledger.dir),
+        Some(std::process::id())
+    );
+    assert_eq!(scene.codes(), ["DOCTOR_NOT_ANSWERING"]);
+    ledger.close().unwrap();
+    assert_eq!(process::holder(&scene.settings.ledger.dir), None);
+}
+
+#[test]
+fn a_gateway_that_never_ran_is_well() {
+    let scene = Scene::new();
+    fs::remove_dir_all(scene.file("ledger")).unwrap();
+    fs::remove_file(scene.file("ledger.key")).unwrap();
+    fs::remove_file(scene.file("client.key")).unwrap();
+    assert_eq!(scene.codes(), [""; 0]);
+    let checks = examine(&scene.settings, scene.now_us);
+    let json = to_json(&checks);
+    assert_eq!(json["findings"], 0);
+    assert_eq!(json["checks"].as_array().unwrap().len(), checks.len());
+    assert!(text(&checks).ends_with(&format!("0 findings in {} checks\n", checks.len())));
+}

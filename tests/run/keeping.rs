@@ -1,0 +1,101 @@
+//! A gateway over a ledger with closed segments.
+
+use std::fs;
+use std::path::Path;
+
+use tidegate::ledger::{Record, TreeBuilder};
+
+use crate::installation::{Installation, Ran};
+use crate::process::Process;
+use crate::wire::{Upstream, eventually};
+
+/// Makes two segments of the one that is there: it ends before its last record.
+fn close_a_segment(ledger: &Path) -> std::path::PathBuf {
+    let first = ledger.join("seg-0000000000000000.jsonl");
+    let text = fs::read_to_string(&first).unwrap();
+    let (mut tree, mut scratch) = (TreeBuilder::new(0), Vec::new());
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let last = lines.pop().unwrap();
+    let mut head = [b'0'; 64];
+    for line in &lines {
+        let record = Record::check(line.trim_end().as_bytes(), &mut scratch).unwrap();
+        let mut leaf = [0; 32];
+        hex::decode_to_slice(record.hash, &mut leaf).unwrap();
+        tree.push(leaf);
+        head = record.hash;
+    }
+    let next = format!("seg-{:016}.jsonl", lines.len());
+    fs::write(ledger.join(next), last).unwrap();
+    let tree = tree.finish(&head).to_text();
+    fs::write(ledger.join("seg-0000000000000000.tree"), tree).unwrap();
+    fs::write(&first, lines.concat()).unwrap();
+    first
+}
+
+// R277
+#[test]
+fn a_tampered_closed_segment_turns_the_gauge_to_0_and_is_named_in_the_log() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    for _ in 0..5 {
+        process.get("/api/v1/status");
+    }
+    process.stop();
+    let segment = close_a_segment(&installation.ledger());
+    let whole = fs::read_to_string(&segment).unwrap();
+    // The second record; the rest stays as it is, its length as well.
+    let at = whole.find('\n').unwrap();
+    let changed = whole[at..].replacen("\"ts_us\":1", "\"ts_us\":2", 1);
+    let changed = format!("{}{changed}", &whole[..at]);
+    assert_ne!(changed, whole);
+    fs::write(&segment, &changed).unwrap();
+    let process = Process::start_again(&installation);
+    eventually("the gauge", || {
+        process.metric("tidegate_ledger_ok", "") == 0.0
+    });
+    assert_eq!(process.metric("tidegate_ledger_damaged_seq", ""), 1.0);
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    assert_eq!(process.ask("/readyz").status(), 200, "it still writes");
+    let told = process.log();
+    let told = told.iter().find(|line| line["event"] == "ledger_damaged");
+    let told = told.unwrap_or_else(|| panic!("{:?}", process.log()));
+    assert_eq!(
+        (&told["seq"], &told["offset"]),
+        (&1.into(), &(at + 1).into())
+    );
+    assert_eq!(fs::read_to_string(&segment).unwrap(), changed);
+    process.stop();
+    assert_eq!(installation.verify(&[]).code, Some(65));
+}
+
+// R281
+#[test]
+fn a_whole_one_is_compressed_and_the_doctor_sees_the_gateway() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    for _ in 0..5 {
+        process.get("/api/v1/status");
+    }
+    process.stop();
+    let segment = close_a_segment(&installation.ledger());
+    let process = Process::start_again(&installation);
+    eventually("the compressed one", || {
+        segment.with_extension("jsonl.zst").exists() && !segment.exists()
+    });
+    assert_eq!(process.metric("tidegate_ledger_ok", ""), 1.0);
+    assert_eq!(process.metric("tidegate_ledger_verified_segments", ""), 1.0);
+    let mut doctor = installation.command("doctor");
+    let doctor = Ran::of(doctor.args(["--format", "json"]).output().unwrap());
+    let said: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let checks = said["checks"].as_array().unwrap();
+    let ledger = checks.iter().find(|check| check["check"] == "ledger");
+    let found = ledger.unwrap()["found"].as_str().unwrap();
+    assert!(found.ends_with("being written"), "{found}");
+    // The file says port 0, and nobody answers there.
+    assert_eq!(doctor.code, Some(3), "{doctor:?}");
+    let not_answering = |check: &serde_json::Value| check["code"] == "DOCTOR_NOT_ANSWERING";
+    assert!(checks.iter().any(not_answering), "{said}");
+    process.stop();
+}
