@@ -70,4 +70,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc jq curl nginx valgrind promtool
+	@.ci/tools cmake cc jq openssl curl nginx valgrind promtool
