@@ -14,4 +14,5 @@ mod merkle;
 mod notes;
 mod tiles;
 mod tools;
+mod vectors;
 mod walkthrough;

@@ -30,7 +30,7 @@ pub(crate) fn sh(dir: &Path, script: &str) -> (i32, String) {
 }
 
 /// A record of each kind in turn, its members of every type.
-fn any_kind(entry: &mut EntryBuilder<'_>, seq: u64) {
+pub(crate) fn any_kind(entry: &mut EntryBuilder<'_>, seq: u64) {
     entry.counts("accounted", [("00", seq), ("01", 9_007_199_254_740_991)]);
     entry.ints("balance", [-1, 0, -9_007_199_254_740_991]);
     entry.bytes("error", b"no \"space\" \\ \x00\x7f\xff\n\xc3\xa4");
