@@ -836,3 +836,45 @@ fn the_roots_are_those_of_the_writers_tree() {
     assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
     assert!(said(&report, "heads.log is not there"), "{report:?}");
 }
+
+#[test]
+fn an_accepted_rollback_supersedes_the_notes_it_names_and_no_others() {
+    let mut kept = Site::new(1, 1);
+    kept.decisions(3);
+    kept.checkpoint();
+    let mut lost = kept.clone();
+    lost.decisions(4);
+    let root = lost.root();
+    let size = lost.next_seq();
+    lost.checkpoint();
+    let mut site = kept.clone();
+    site.notes.push(lost.notes[1].clone());
+    site.open(true);
+    let without = {
+        let mut site = site.clone();
+        site.decisions(9);
+        site.checkpoint();
+        site
+    };
+    let report = check(without.write().path());
+    assert!(
+        damage(&report).unwrap().rule.contains(HEAD_ROOT),
+        "{report:?}"
+    );
+    site.rolled_back(size, &root);
+    let report = check(site.write().path());
+    assert!(said(&report, "no signature covers it yet"), "{report:?}");
+    site.decisions(9);
+    site.checkpoint();
+    let dir = site.write();
+    let report = check(dir.path());
+    assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
+    assert_eq!((report.heads, report.heads_superseded), (2, 1));
+    assert_eq!(report.not_checked, [""; 0]);
+    // A head kept elsewhere still shows what is no longer there.
+    let report = check_with(dir.path(), &options_with_head(&lost.notes[1]));
+    assert!(
+        damage(&report).unwrap().rule.contains(HEAD_ROOT),
+        "{report:?}"
+    );
+}

@@ -225,6 +225,85 @@ impl Site {
         });
     }
 
+    pub(crate) fn outcome(&mut self, n: u64) {
+        let id = format!("{:08x}00{n:012x}", self.boot);
+        self.record(|e, ts| {
+            e.text("decision_id", &id);
+            e.text("kind", "outcome");
+            e.uint("latency_us", 1_500);
+            e.uint("status", 200);
+            e.uint("ts_us", ts);
+        });
+    }
+
+    pub(crate) fn bundle(&mut self) {
+        let boot = format!("{:08x}", self.boot);
+        self.record(|e, ts| {
+            e.text("boot", &boot);
+            e.text("kind", "bundle");
+            e.text("policy_hash", POLICY_HASH);
+            e.text("policy_version", "1");
+            e.text("result", "activated");
+            e.text("source", "reload");
+            e.uint("ts_us", ts);
+        });
+    }
+
+    pub(crate) fn governance(&mut self) {
+        let boot = format!("{:08x}", self.boot);
+        self.record(|e, ts| {
+            e.text("action", "tier");
+            e.text("actor", "admin");
+            e.text("boot", &boot);
+            e.text("kind", "governance");
+            e.text("reason", "drill");
+            e.text("result", "done");
+            e.uint("ts_us", ts);
+        });
+    }
+
+    pub(crate) fn fault(&mut self, code: &str) {
+        let segment = format!("seg-{:016}.jsonl", self.segments.last().unwrap().0);
+        self.record(|e, ts| {
+            e.uint("began_us", ts - 500);
+            e.text("code", code);
+            e.text("error", "No space left on device (os error 28)");
+            e.text("kind", "fault");
+            e.text("segment", &segment);
+            e.uint("ts_us", ts);
+        });
+    }
+
+    /// The root over what is there.
+    pub(crate) fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    pub(crate) fn rolled_back(&mut self, size: u64, root: &Hash) {
+        self.record(|e, ts| {
+            e.uint("began_us", ts);
+            e.text("code", "LEDGER_ROLLBACK_ACCEPTED");
+            e.text("error", "fewer records than were signed");
+            e.text("kind", "fault");
+            e.text("reason", "restored from a copy");
+            e.hex("signed_root", root);
+            e.uint("signed_size", size);
+            e.uint("ts_us", ts);
+        });
+    }
+
+    pub(crate) fn handover(&mut self) {
+        let (boot, made) = (format!("{:08x}", self.boot), self.next_n);
+        let next = format!("{:08x}", self.boot + 1);
+        self.record(|e, ts| {
+            e.text("boot", &boot);
+            e.text("kind", "handover");
+            e.counts("made", [("00", made)]);
+            e.text("to_boot", &next);
+            e.uint("ts_us", ts);
+        });
+    }
+
     /// A new boot; after a kill it tells what the one before made.
     pub(crate) fn open(&mut self, closed: bool) {
         let (made, missing) = (self.next_n, self.missing);
