@@ -15,7 +15,7 @@ use crate::admin::{
     Later, Levers, Lowering, Standing, Trigger,
 };
 use crate::contract::Pairing;
-use crate::ledger::{BootId, Ledger, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::{BootId, Class, Ledger, OpenFacts, Producer, Settings, Source, ring};
 use crate::observation::{Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::record::{DecisionEvent, Encoder, Event, OutcomeEvent};
@@ -53,13 +53,12 @@ fn ledger_in(dir: &Path, registry: &Arc<Registry>) -> (Arc<Ledger>, Producer<Eve
         client_key_id: None,
     };
     let (producer, consumer) = ring(source, 1_024);
-    let mut encoder = Encoder::new(Arc::clone(registry), "gateway-1");
     let ledger = Ledger::start(
         &Settings::new(dir),
         &facts,
         content().bytes(),
         vec![consumer],
-        move |line, source, event| encoder.encode(line, BOOT, source.worker, event),
+        Encoder::new(Arc::clone(registry), "gateway-1"),
     )
     .expect("a ledger in an empty directory");
     (Arc::new(ledger), producer)
@@ -161,14 +160,14 @@ impl Bench {
         let event = DecisionEvent::of(n, wall_us, 0, &admission);
         let ended = event.ended(&completion);
         let first = if open { event } else { ended };
-        assert!(producer.push(Some(n), Event::Decision(first)));
+        assert!(producer.push(Class::Ordinary, Some(n), Event::Decision(first)));
         if open {
             let end = OutcomeEvent {
                 n,
                 wall_us,
                 ending: ended.ending,
             };
-            assert!(producer.push(None, Event::Outcome(end)));
+            assert!(producer.push(Class::Ordinary, None, Event::Outcome(end)));
         }
         drop(producer);
         self.ledger.flush(PATIENCE).expect("the disk answers");

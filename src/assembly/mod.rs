@@ -341,15 +341,12 @@ fn open_ledger(
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
 ) -> Result<Arc<Ledger>, StartError> {
-    let mut encoder = Encoder::new(Arc::clone(registry), &facts.instance);
     let ledger = Ledger::start(
         &ledger::Settings::new(&settings.ledger.dir),
         facts,
         rulebook,
         consumers,
-        move |line, source, event| {
-            encoder.encode(line, source.boot.as_u32(), source.worker, event);
-        },
+        Encoder::new(Arc::clone(registry), &facts.instance),
     )?;
     Ok(Arc::new(ledger))
 }

@@ -168,7 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Leaving;
-    use crate::ledger::{BootId, Ledger, OpenFacts, Settings, Source, ring};
+    use crate::ledger::{BootId, Class, EntryBuilder, Ledger, OpenFacts, Settings, Source, ring};
     use crate::telemetry::fixture::{content, registry};
     use crate::units::Tier;
 
@@ -198,7 +198,7 @@ mod tests {
             &facts,
             bytes.bytes(),
             vec![consumer],
-            move |line, _, serial: &u32| {
+            move |line: &mut EntryBuilder<'_>, _: Source, serial: &u32| {
                 gate.recv().expect("the test lives");
                 let rulebook = known.by_serial(*serial);
                 seen.store(rulebook.is_some(), Ordering::Release);
@@ -208,7 +208,7 @@ mod tests {
         );
         let ledger = ledger.expect("a new ledger");
         let number = producer.next_number();
-        assert!(producer.push(Some(number), 0));
+        assert!(producer.push(Class::Ordinary, Some(number), 0));
         // Another content follows, and nobody works under the first one any more.
         registry.set_ceiling(Tier::ObserveOnly);
         assert_eq!(registry.unused(), [0]);

@@ -252,7 +252,8 @@ impl Desk {
             refused.status,
         );
         self.tally.refused(refused.reason as u16);
-        self.producer.push(Some(n), Event::Decision(event));
+        self.producer
+            .push(event.class(), Some(n), Event::Decision(event));
         id_of(self.boot, self.worker, n)
     }
 
@@ -282,7 +283,7 @@ impl Desk {
             if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
                 request.written = true;
                 let event = request.about.event;
-                producer.push(Some(event.n), Event::Decision(event));
+                producer.push(event.class(), Some(event.n), Event::Decision(event));
             }
         }
         producer.settle();

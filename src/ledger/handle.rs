@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::clock::elapsed;
+use super::counters::Counters;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::entry::EntryBuilder;
@@ -18,8 +20,10 @@ use super::frame::BootId;
 use super::key::LedgerKey;
 use super::opening::{genesis, resume};
 use super::output::Output;
+use super::pressure::{Bounds, Valve};
 use super::recovery::{TornTail, find};
-use super::ring::{Consumer, Source};
+use super::ring::Consumer;
+use super::rollup::Encode;
 use super::rulebooks;
 use super::stats::{RingMark, Snapshot, Stats};
 use super::sync::Syncer;
@@ -35,6 +39,7 @@ pub struct Settings {
     pub(super) sync_every: Duration,
     pub(super) key: Option<LedgerKey>,
     pub(super) disk: Disk,
+    pub(super) bounds: Bounds,
 }
 
 impl Settings {
@@ -46,6 +51,7 @@ impl Settings {
             sync_every: Duration::from_millis(100),
             key: None,
             disk: Disk::default(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -105,8 +111,8 @@ pub struct Ledger {
 impl Ledger {
     /// Locks and checks the directory, makes the rulebook and then the `open` record that names it
     /// durable, and starts the writer. `rulebook` are the bytes whose digest is
-    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, `kind` and
-    /// `ts_us` among them.
+    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, and says what may
+    /// be counted in place of its line. The producers take no numbers before this has returned.
     ///
     /// # Errors
     /// Every reason why a ledger cannot be continued there. No record was changed then; a torn tail
@@ -121,7 +127,7 @@ impl Ledger {
     ) -> Result<Self, LedgerError>
     where
         E: Send + 'static,
-        F: FnMut(&mut EntryBuilder<'_>, Source, &E) + Send + 'static,
+        F: Encode<E> + Send + 'static,
     {
         let directory = Directory::lock(&settings.dir)?;
         let found = find(&settings.disk, &directory)?;
@@ -137,6 +143,7 @@ impl Ledger {
             None => genesis(settings, &directory, facts)?,
             Some(found) => resume(settings, &directory, facts, found)?,
         };
+        survive(settings, facts.boot, &rings);
         let counts = rings.iter().map(|ring| Arc::clone(&ring.counts)).collect();
         let stats = Arc::new(Stats::new(counts));
         stats.publish(chain.next_seq(), chain.next_seq(), None);
@@ -147,7 +154,8 @@ impl Ledger {
             .name("ledger-writer".to_owned())
             .spawn(move || {
                 let output = Output::new(&owned, chain, segment, syncer);
-                Writer::new(boot, rings, encode, output, inbox, shared).run();
+                let valve = Valve::new(owned.bounds, elapsed());
+                Writer::new(boot, rings, encode, output, valve, inbox, shared).run();
                 // The lock is held until the last byte is written.
                 drop(directory);
             })
@@ -173,6 +181,12 @@ impl Ledger {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.stats.snapshot()
+    }
+
+    /// Tells whether the disk budget is exceeded; while it is, admitted requests are counted in
+    /// place of their lines.
+    pub fn set_over_budget(&self, is_over: bool) {
+        self.stats.set_over_budget(is_over);
     }
 
     /// How far the rings are filled now.
@@ -265,6 +279,22 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         // Whoever wants to know how it ended calls `close`; here the gauges and the next start do.
         let _ = self.close();
+    }
+}
+
+/// From here on the workers also count in the file that survives the process. By now recovery has read
+/// the one of the boot before.
+fn survive<E>(settings: &Settings, boot: BootId, rings: &[Consumer<E>]) {
+    match Counters::create(&settings.disk, &settings.dir, boot) {
+        Ok(counters) => {
+            for ring in rings.iter().filter(|ring| ring.source.boot == boot) {
+                ring.counts.survive_in(counters.slot(ring.source.worker));
+            }
+        }
+        // What a crash then leaves unaccounted is found by the gaps in the numbers, all but the last.
+        Err(error) => {
+            tracing::warn!(event = "ledger_counters_in_memory", error = %error);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! From members to durable bytes: chain, group buffer, segment, sync, and what to do when one
 //! of them fails.
 //!
-//! Invariants: bytes that are not yet durable are kept in memory, at most [`KEPT_BYTES_MAX`] and
-//! one group more; past that the writer stops taking events, so that losses are counted at the
-//! rings. A failed sync or write is final for its segment: the kept bytes go to a new one.
+//! Invariants: bytes that are not yet durable are kept in memory; past the bounds of `pressure` the
+//! writer stops taking events, so that losses are counted at the rings. A failed sync or write is final for its segment: the kept bytes go to a new one.
 //! A full disk is waited out: nothing in the buffers is given up while the process lives.
 
 use std::io;
@@ -22,8 +21,8 @@ use super::sync::Syncer;
 
 /// A group of lines is written when it has grown to this.
 const GROUP_BYTES: usize = 128 * 1024;
-/// Kept bytes beyond this stop the intake until a sync has come back.
-const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Kept bytes beyond this are synced before their time.
+const SYNC_BYTES: usize = 16 * 1024 * 1024;
 /// A buffer that is larger than this and mostly unused gives its memory back.
 const BUFFER_BYTES_USUAL: usize = 8 * 1024 * 1024;
 /// Between two attempts on a full or failing disk.
@@ -119,9 +118,19 @@ impl Output {
         self.syncing_since.or(self.current_since)
     }
 
-    /// True while more events may be taken in.
-    pub(super) fn accepts(&self) -> bool {
-        self.stall.is_none() && self.syncing.bytes.len() + self.current.bytes.len() < KEPT_BYTES_MAX
+    /// Bytes that are not durable; what may come on top is the business of `Bounds`.
+    pub(super) const fn kept_bytes(&self) -> usize {
+        self.syncing.bytes.len() + self.current.bytes.len()
+    }
+
+    /// True while the disk takes nothing.
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stall.is_some()
+    }
+
+    /// True while a sync has not been answered.
+    pub(super) const fn is_syncing(&self) -> bool {
+        !self.syncing.bytes.is_empty()
     }
 
     /// True when a group is large enough to be written at once.
@@ -218,7 +227,7 @@ impl Output {
     fn request_sync(&mut self, now: bool, at: Duration) {
         let due = now
             || at.saturating_sub(self.last_sync) >= self.sync_interval
-            || self.current.bytes.len() >= KEPT_BYTES_MAX / 4;
+            || self.current.bytes.len() >= SYNC_BYTES;
         let all_written = self.written == self.current.bytes.len() && self.written > 0;
         if !due || !all_written || self.syncer.under_way || self.stall.is_some() {
             return;

@@ -16,6 +16,8 @@ use crate::units::{Millis, Moment, Tier};
 
 fn ledger() -> Snapshot {
     Snapshot {
+        pressure: crate::ledger::Pressure::Rollup,
+        rolled_up: 12,
         signed: 0,
         note: String::new(),
         records: 42,
