@@ -141,7 +141,7 @@ fn desk_control(office: &mut Office, from: u64) {
 fn ring_push(producer: &mut Producer<Event>, event: &Event) {
     for _ in 0..CALLS {
         let number = producer.next_number();
-        black_box(producer.push(Some(number), *black_box(event)));
+        black_box(producer.push(event.class(), Some(number), *black_box(event)));
     }
 }
 

@@ -78,6 +78,7 @@ fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: tidegate::observation::LedgerStanding::Available,
     }
 }
 

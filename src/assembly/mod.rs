@@ -270,6 +270,7 @@ impl Desks {
             clients: ClientHasher::new(key.secret()),
             trusted_proxies: settings.trusted_proxies.clone(),
             upstream_names: convert::upstream_names(settings),
+            on_unavailable: settings.ledger.on_unavailable,
             expose: settings.expose_headers,
         });
         let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);

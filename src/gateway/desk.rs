@@ -15,8 +15,11 @@ use super::clock;
 use super::governor::{Completion, DecisionId, Exchange, HeadFacts, RefusedHead};
 use super::retry_budget::RetryBudgets;
 use super::routes::UpstreamNumbers;
+use crate::config::OnUnavailable;
 use crate::ledger::Producer;
-use crate::observation::{ClientHasher, Lateness, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
+use crate::observation::{
+    ClientHasher, Lateness, LedgerStanding, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS,
+};
 use crate::pipeline::{self, Admission};
 use crate::record::{self, DecisionEvent, Event};
 use crate::rulebook::Registry;
@@ -49,6 +52,8 @@ pub struct DeskSettings {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The names of the upstream groups, in the order of the gateway's settings.
     pub upstream_names: Vec<String>,
+    /// What holds while the ledger keeps no records.
+    pub on_unavailable: OnUnavailable,
     /// Whether responses tell contract, decision and risk.
     pub expose: bool,
 }
@@ -294,6 +299,16 @@ impl Desk {
     fn clear_up(&mut self, now: Moment) {
         if let Some(token) = self.opening.take() {
             self.abandon(token, now);
+        }
+    }
+
+    /// What the settings say while no records are kept.
+    #[cold]
+    fn without_ledger(&self) -> LedgerStanding {
+        match self.settings.on_unavailable {
+            OnUnavailable::Continue => LedgerStanding::Unavailable,
+            OnUnavailable::ObserveOnly => LedgerStanding::ObserveOnly,
+            OnUnavailable::FailClosed => LedgerStanding::FailClosed,
         }
     }
 

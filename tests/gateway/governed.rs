@@ -132,6 +132,7 @@ impl Governed {
                 .map(|(name, _)| (*name).into())
                 .collect(),
             expose: false,
+            on_unavailable: tidegate::config::OnUnavailable::Continue,
             listener_tiers: plan.listener_tiers.clone(),
         };
         let source = Source {

@@ -44,6 +44,7 @@ fn desk(registry: &Registry) -> (Desk, Consumer<Event>) {
         trusted_proxies: Vec::new(),
         upstream_names: vec!["main".to_owned()],
         expose: false,
+        on_unavailable: crate::config::OnUnavailable::Continue,
     };
     let source = Source {
         boot: BootId::from_u32(7),
