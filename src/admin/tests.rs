@@ -255,6 +255,23 @@ fn health_follows_start_drain_and_ledger() {
 }
 
 #[test]
+fn a_gateway_whose_ledger_writer_has_died_is_not_ready() {
+    // R199
+    let bench = Bench::start(Tier::ObserveOnly);
+    assert_eq!(bench.get("/readyz").status, 200);
+    let killed = bench.ledger.record(
+        |_| panic!("this ends the writer's thread"),
+        std::time::Duration::from_secs(20),
+    );
+    assert_eq!(killed.expect_err("it is gone").code(), "LEDGER_UNAVAILABLE");
+    let reply = bench.get("/readyz");
+    reply.check_problem(503, "not-ready");
+    assert_eq!(reply.json()["detail"], "the ledger cannot be written");
+    let status = bench.get("/v1/status").json();
+    assert_eq!(status["ledger"]["state"], "UNAVAILABLE");
+}
+
+#[test]
 fn metrics_and_status_show_this_gateway() {
     // R272
     let bench = Bench::start(Tier::ObserveOnly);
