@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::assembly::snapshot::Keeper;
 use crate::assembly::{StartError, circuit_log};
 use crate::gateway::clock;
-use crate::ledger::{Ledger, RingMark};
+use crate::ledger::{Ledger, Pressure, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
@@ -130,6 +130,7 @@ impl Leaving {
 struct Health {
     ill: bool,
     lost: u64,
+    pressure: Pressure,
 }
 
 impl Health {
@@ -142,6 +143,15 @@ impl Health {
             } else {
                 tracing::info!(event = "ledger_available", lost = now.lost);
             }
+        }
+        if now.pressure != self.pressure {
+            tracing::warn!(
+                event = "ledger_pressure",
+                state = now.pressure.name(),
+                rolled_up = now.rolled_up,
+                lost = now.lost,
+            );
+            self.pressure = now.pressure;
         }
         if now.lost > self.lost && !self.ill {
             tracing::warn!(event = "ledger_records_lost", lost = now.lost);

@@ -132,7 +132,7 @@ impl Slot {
 
 impl Mapping {
     fn of(file: &File) -> io::Result<Self> {
-        let kind = i64::from(fstatfs(file)?.f_type);
+        let kind = fstatfs(file)?.f_type;
         if let Some((_, name)) = REFUSED.iter().find(|(number, _)| *number == kind) {
             let why = format!("a mapped file is not safe on {name}");
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));

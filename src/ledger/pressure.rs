@@ -131,6 +131,9 @@ pub(super) struct Valve {
     lost: u64,
     durable: u64,
     progressed: Duration,
+    /// The reading before.
+    seen: Duration,
+    seen_us: u64,
 }
 
 impl Valve {
@@ -143,6 +146,8 @@ impl Valve {
             lost: 0,
             durable: 0,
             progressed: at,
+            seen: at,
+            seen_us: 0,
         }
     }
 
@@ -170,10 +175,24 @@ impl Valve {
     /// Takes a reading in, and says which periods it ends.
     pub(super) fn observe(&mut self, reading: &Reading<'_>) -> Ended {
         self.note_losses(reading);
+        let hung = self.note_silence(reading);
         Ended {
             rollup: self.note_rollup(reading),
-            unavailable: self.note_progress(reading),
+            unavailable: self.note_progress(reading).or(hung),
         }
+    }
+
+    /// A writer that hung in the system could not say so: it tells of it afterwards.
+    fn note_silence(&mut self, reading: &Reading<'_>) -> Option<Period> {
+        let silent = reading.at.saturating_sub(self.seen);
+        let began_us = std::mem::replace(&mut self.seen_us, reading.wall_us);
+        let began = std::mem::replace(&mut self.seen, reading.at);
+        let hung = silent >= self.bounds.unavailable_after && self.unavailable.is_none();
+        (hung && began_us > 0).then(|| Period {
+            began_us,
+            why: "the system did not answer the writer".to_owned(),
+            began,
+        })
     }
 
     /// The end of the process ends every period.
@@ -388,6 +407,17 @@ mod tests {
             ..CALM
         };
         check(&[waits; 20], &[Full; 20], &[]);
+    }
+
+    #[test]
+    fn a_writer_that_hung_tells_of_it_afterwards() {
+        let mut valve = Valve::new(Bounds::default(), Duration::ZERO);
+        assert_eq!(valve.observe(&at(1, CALM)), Ended::default());
+        assert_eq!(valve.observe(&at(10, CALM)), Ended::default());
+        let told = valve.observe(&at(20, CALM)).unavailable.unwrap();
+        assert_eq!(told.began_us, 10_000_000);
+        assert_eq!(told.why, "the system did not answer the writer");
+        assert_eq!(valve.state(), Pressure::Full, "it is over");
     }
 
     #[test]
