@@ -1,7 +1,8 @@
 //! The bounded rings from one worker to the writer, with exact accounts of what did not fit.
 //!
 //! Each worker has two: one for admitted requests, and a smaller one for refusals, which are the
-//! last to go: the writer serves it first, and a flood of admitted requests takes none of its room.
+//! last to go: the writer serves it first, a flood of admitted requests takes none of its room, and what
+//! does not fit there may still fit among the others.
 //! Invariants: [`Producer::push`] never waits, locks, allocates or enters the kernel. For each
 //! worker made = pushed + lost + still in flight; each count has a single writer: the worker, and
 //! for what was taken out the ledger's writer.
@@ -192,9 +193,8 @@ fn lane<E>(capacity: usize) -> (Lane<E>, rtrb::Consumer<E>) {
 
 impl<E> Lane<E> {
     /// Whether an event may be pushed again after the ring was full.
-    #[cold]
     fn has_room_again(&self) -> bool {
-        !self.events.is_abandoned() && self.events.slots() >= self.resume_free
+        self.events.slots() >= self.resume_free
     }
 }
 
@@ -214,8 +214,9 @@ impl<E> Producer<E> {
 
     /// Hands an event to the writer. `number` is the one from [`Self::next_number`] for the event
     /// that accounts for it (its record is of kind `decision`), and `None` for any event that
-    /// follows later on the same number, which goes through the same ring.
-    /// False where the ring was full: the event is gone, counted, and will be chained as lost. False
+    /// follows later on the same number, which is of the same class.
+    /// A refusal without room in its own ring takes what room there is among the others.
+    /// False where nothing had room: the event is gone, counted, and will be chained as lost. False
     /// also when the consumer is gone: then it is counted, and there is no chain to say so.
     #[inline]
     pub fn push(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
@@ -223,28 +224,48 @@ impl<E> Producer<E> {
             Class::Ordinary => &mut self.ordinary,
             Class::Refusal => &mut self.refusals,
         };
-        if lane.lossy {
-            if !lane.has_room_again() {
-                self.lose(number);
-                return false;
-            }
-            lane.lossy = false;
-            // Only now: while losses went on, neighbours merged into long ranges.
-            self.settle();
+        // A ring without a consumer takes events until it is full, and nobody would count them.
+        if lane.lossy || lane.events.is_abandoned() {
+            return self.push_again(class, number, event);
         }
+        if let Err(rtrb::PushError::Full(event)) = lane.events.push(event) {
+            lane.lossy = true;
+            return self.did_not_fit(class, number, event);
+        }
+        bump(&self.counts.lane(class).pushed);
+        true
+    }
+
+    /// Pushes into a ring that was full, or that nobody empties any more.
+    #[cold]
+    fn push_again(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
         let lane = match class {
             Class::Ordinary => &mut self.ordinary,
             Class::Refusal => &mut self.refusals,
         };
-        // A ring without a consumer takes events until it is full, and nobody would count them.
-        if lane.events.is_abandoned() || lane.events.push(event).is_err() {
+        if lane.events.is_abandoned() {
             lane.lossy = true;
             self.count_stranded();
             self.lose(number);
             return false;
         }
-        bump(&self.counts.lane(class).pushed);
-        true
+        if !lane.has_room_again() {
+            return self.did_not_fit(class, number, event);
+        }
+        lane.lossy = false;
+        // Only now: while losses went on, neighbours merged into long ranges.
+        self.settle();
+        self.push(class, number, event)
+    }
+
+    #[cold]
+    fn did_not_fit(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
+        // An end stays behind its decision, so only decisions may overtake by the other ring.
+        if class == Class::Refusal && number.is_some() {
+            return self.push(Class::Ordinary, number, event);
+        }
+        self.lose(number);
+        false
     }
 
     /// Whether the ledger keeps no records at the moment. One relaxed load of a word that is written
@@ -433,6 +454,24 @@ mod tests {
         assert_eq!((consumer.waiting(), consumer.counts.queued()), (6, 6));
         let taken: Vec<u64> = std::iter::from_fn(|| consumer.pop()).collect();
         assert_eq!(taken, [100, 101, 0, 1, 2, 3], "refusals first");
+    }
+
+    #[test]
+    fn refusals_that_do_not_fit_take_the_room_of_others() {
+        // R090
+        let (mut producer, mut consumer) = ring::<u64>(source(), 8);
+        for n in 0..12 {
+            assert!(producer.push(Class::Refusal, Some(n), n), "{n}");
+        }
+        assert!(
+            !producer.push(Class::Refusal, None, 99),
+            "an end waits for none"
+        );
+        assert!(!producer.push(Class::Refusal, Some(12), 12));
+        assert_eq!((consumer.waiting(), consumer.fill_percent()), (12, 100));
+        let taken: Vec<u64> = std::iter::from_fn(|| consumer.pop()).collect();
+        assert_eq!(taken, (0..12).collect::<Vec<_>>());
+        assert_eq!(producer.lost(), 2);
     }
 
     #[test]

@@ -211,7 +211,10 @@ impl Governed {
             self.write(&mut book);
             book.records.len() >= count
         });
-        book.records.clone()
+        // Refusals overtake on their way; the ids are in the order of the decisions.
+        let mut records = book.records.clone();
+        records.sort_by_key(|record| record["decision_id"].as_str().map(str::to_owned));
+        records
     }
 
     fn write(&self, book: &mut Book) {
