@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidegate::ledger::{
-    BootId, Chain, Class, EntryBuilder, Ledger, OpenFacts, Producer, Settings, Source, Verdict,
+    BootId, Chain, EntryBuilder, Lane, Ledger, OpenFacts, Producer, Settings, Source, Verdict,
     ring, verify,
 };
 
@@ -90,7 +90,7 @@ fn push(criterion: &mut Criterion) {
                 let began = Instant::now();
                 for _ in 0..turn {
                     event.n = producer.next_number();
-                    black_box(producer.push(Class::Ordinary, Some(event.n), *black_box(&event)));
+                    black_box(producer.push(Lane::Ordinary, Some(event.n), *black_box(&event)));
                 }
                 spent += began.elapsed();
                 while consumer.pop().is_some() {}
@@ -149,7 +149,7 @@ fn feed(ledger: &Ledger, producer: &mut Producer<Event>, count: u64) {
             }
         }
         let n = producer.next_number();
-        producer.push(Class::Ordinary, Some(n), Event { n, ..EVENT });
+        producer.push(Lane::Ordinary, Some(n), Event { n, ..EVENT });
     }
 }
 

@@ -15,7 +15,7 @@ use crate::admin::{
     Later, Levers, Lowering, Standing, Trigger,
 };
 use crate::contract::Pairing;
-use crate::ledger::{BootId, Class, Ledger, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::{BootId, Lane, Ledger, OpenFacts, Producer, Settings, Source, ring};
 use crate::observation::{Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::record::{DecisionEvent, Encoder, Event, OutcomeEvent};
@@ -160,14 +160,14 @@ impl Bench {
         let event = DecisionEvent::of(n, wall_us, 0, &admission);
         let ended = event.ended(&completion);
         let first = if open { event } else { ended };
-        assert!(producer.push(Class::Ordinary, Some(n), Event::Decision(first)));
+        assert!(producer.push(Lane::Ordinary, Some(n), Event::Decision(first)));
         if open {
             let end = OutcomeEvent {
                 n,
                 wall_us,
                 ending: ended.ending,
             };
-            assert!(producer.push(Class::Ordinary, None, Event::Outcome(end)));
+            assert!(producer.push(Lane::Ordinary, None, Event::Outcome(end)));
         }
         drop(producer);
         self.ledger.flush(PATIENCE).expect("the disk answers");

@@ -178,7 +178,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Leaving;
-    use crate::ledger::{BootId, Class, EntryBuilder, Ledger, OpenFacts, Settings, Source, ring};
+    use crate::ledger::{BootId, EntryBuilder, Lane, Ledger, OpenFacts, Settings, Source, ring};
     use crate::telemetry::fixture::{content, registry};
     use crate::units::Tier;
 
@@ -218,7 +218,7 @@ mod tests {
         );
         let ledger = ledger.expect("a new ledger");
         let number = producer.next_number();
-        assert!(producer.push(Class::Ordinary, Some(number), 0));
+        assert!(producer.push(Lane::Ordinary, Some(number), 0));
         // Another content follows, and nobody works under the first one any more.
         registry.set_ceiling(Tier::ObserveOnly);
         assert_eq!(registry.unused(), [0]);

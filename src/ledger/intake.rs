@@ -6,7 +6,7 @@
 use super::clock::wall_us;
 use super::output::Output;
 use super::ranges::RangeSet;
-use super::ring::{Class, Consumer, Source};
+use super::ring::{Consumer, Lane, Source};
 use super::rollup::{Encode, Rollups};
 
 /// Ranges in one loss record: keeps its line near 1,000 bytes even where the numbers are long.
@@ -60,7 +60,7 @@ impl<E> Intake<E> {
         self.rollups.len()
     }
 
-    pub(super) fn slots(&self, class: Class) -> usize {
+    pub(super) fn slots(&self, class: Lane) -> usize {
         self.ring.slots(class)
     }
 
@@ -76,7 +76,7 @@ impl<E> Intake<E> {
     /// as lines while fewer bytes than `lines_below` are kept, and no more than a group at once.
     pub(super) fn take(
         &mut self,
-        class: Class,
+        class: Lane,
         max: usize,
         counts: bool,
         lines_below: usize,

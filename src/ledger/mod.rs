@@ -58,7 +58,7 @@ pub use note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 pub use pressure::Pressure;
 pub use reader::{DirectoryLines, Line, Lines};
 pub use recovery::TornTail;
-pub use ring::{Class, Consumer, Producer, Source, ring};
+pub use ring::{Consumer, Lane, Producer, Source, ring};
 pub use rollup::{Encode, Summary};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
 pub use stats::{RingMark, Snapshot};

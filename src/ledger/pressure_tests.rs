@@ -95,13 +95,12 @@ impl Scene {
     fn admit(&mut self) -> bool {
         let n = self.producer.next_number();
         self.producer
-            .push(Class::Ordinary, Some(n), Deed::Admitted(n))
+            .push(Lane::Ordinary, Some(n), Deed::Admitted(n))
     }
 
     fn refuse(&mut self) -> bool {
         let n = self.producer.next_number();
-        self.producer
-            .push(Class::Refusal, Some(n), Deed::Refused(n))
+        self.producer.push(Lane::Refusal, Some(n), Deed::Refused(n))
     }
 
     /// The disk takes nothing from here on.
@@ -241,7 +240,7 @@ fn a_stalled_disk_turns_admitted_requests_into_counts_and_loses_nothing() {
         }
         assert!(scene.refuse());
         let ended = Deed::Ended(round);
-        assert!(scene.producer.push(Class::Ordinary, None, ended));
+        assert!(scene.producer.push(Lane::Ordinary, None, ended));
         // As fast as the writer takes them: it must, though it can write nothing.
         scene.until(|now| now.queued < 128);
     }
@@ -430,7 +429,7 @@ fn without_a_file_for_the_counters_the_ledger_starts_all_the_same() {
     let settings = Settings::new(dir.path());
     let (ledger, mut producer) = start(&settings, 8);
     assert_eq!((producer.next_number(), producer.made()), (0, 1));
-    producer.push(Class::Ordinary, Some(0), Deed::Admitted(0));
+    producer.push(Lane::Ordinary, Some(0), Deed::Admitted(0));
     drop(producer);
     ledger.close().unwrap();
     Told::of(dir.path()).adds_up();
@@ -479,6 +478,6 @@ fn count_until_killed(dir: &Path) -> ! {
     loop {
         let n = producer.next_number();
         out.write_all(format!("taken {n}\n").as_bytes()).unwrap();
-        producer.push(Class::Ordinary, Some(n), Deed::Admitted(n));
+        producer.push(Lane::Ordinary, Some(n), Deed::Admitted(n));
     }
 }

@@ -31,7 +31,7 @@ pub struct Source {
 
 /// Which of a worker's two rings an event goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum Lane {
     /// Requests that were let through, and their ends.
     Ordinary,
     /// Everything that was refused, or would have been.
@@ -105,10 +105,10 @@ impl Counts {
     pub(super) fn queued(&self) -> u64 {
         self.ordinary.queued() + self.refusals.queued()
     }
-    pub(super) const fn lane(&self, class: Class) -> &LaneCounts {
+    pub(super) const fn lane(&self, class: Lane) -> &LaneCounts {
         match class {
-            Class::Ordinary => &self.ordinary,
-            Class::Refusal => &self.refusals,
+            Lane::Ordinary => &self.ordinary,
+            Lane::Refusal => &self.refusals,
         }
     }
     pub(super) fn set_unavailable(&self, is_unavailable: bool) {
@@ -126,8 +126,8 @@ impl Counts {
 /// The worker's end. Not shared: one per worker thread.
 #[derive(Debug)]
 pub struct Producer<E> {
-    ordinary: Lane<E>,
-    refusals: Lane<E>,
+    ordinary: LaneEnd<E>,
+    refusals: LaneEnd<E>,
     losses: rtrb::Producer<(u64, u64)>,
     held: HeldRanges,
     counts: Arc<Counts>,
@@ -138,7 +138,7 @@ pub struct Producer<E> {
 
 /// The worker's end of one ring.
 #[derive(Debug)]
-struct Lane<E> {
+struct LaneEnd<E> {
     events: rtrb::Producer<E>,
     lossy: bool,
     resume_free: usize,
@@ -181,9 +181,9 @@ pub fn ring<E: Send + 'static>(source: Source, capacity: usize) -> (Producer<E>,
     (producer, consumer)
 }
 
-fn lane<E>(capacity: usize) -> (Lane<E>, rtrb::Consumer<E>) {
+fn lane<E>(capacity: usize) -> (LaneEnd<E>, rtrb::Consumer<E>) {
     let (events, out) = rtrb::RingBuffer::new(capacity);
-    let lane = Lane {
+    let lane = LaneEnd {
         events,
         lossy: false,
         resume_free: (capacity / 8).max(1),
@@ -191,7 +191,7 @@ fn lane<E>(capacity: usize) -> (Lane<E>, rtrb::Consumer<E>) {
     (lane, out)
 }
 
-impl<E> Lane<E> {
+impl<E> LaneEnd<E> {
     /// Whether an event may be pushed again after the ring was full.
     fn has_room_again(&self) -> bool {
         self.events.slots() >= self.resume_free
@@ -219,10 +219,10 @@ impl<E> Producer<E> {
     /// False where nothing had room: the event is gone, counted, and will be chained as lost. False
     /// also when the consumer is gone: then it is counted, and there is no chain to say so.
     #[inline]
-    pub fn push(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
+    pub fn push(&mut self, class: Lane, number: Option<u64>, event: E) -> bool {
         let lane = match class {
-            Class::Ordinary => &mut self.ordinary,
-            Class::Refusal => &mut self.refusals,
+            Lane::Ordinary => &mut self.ordinary,
+            Lane::Refusal => &mut self.refusals,
         };
         // A ring without a consumer takes events until it is full, and nobody would count them.
         if lane.lossy || lane.events.is_abandoned() {
@@ -238,10 +238,10 @@ impl<E> Producer<E> {
 
     /// Pushes into a ring that was full, or that nobody empties any more.
     #[cold]
-    fn push_again(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
+    fn push_again(&mut self, class: Lane, number: Option<u64>, event: E) -> bool {
         let lane = match class {
-            Class::Ordinary => &mut self.ordinary,
-            Class::Refusal => &mut self.refusals,
+            Lane::Ordinary => &mut self.ordinary,
+            Lane::Refusal => &mut self.refusals,
         };
         if lane.events.is_abandoned() {
             lane.lossy = true;
@@ -259,10 +259,10 @@ impl<E> Producer<E> {
     }
 
     #[cold]
-    fn did_not_fit(&mut self, class: Class, number: Option<u64>, event: E) -> bool {
+    fn did_not_fit(&mut self, class: Lane, number: Option<u64>, event: E) -> bool {
         // An end stays behind its decision, so only decisions may overtake by the other ring.
-        if class == Class::Refusal && number.is_some() {
-            return self.push(Class::Ordinary, number, event);
+        if class == Lane::Refusal && number.is_some() {
+            return self.push(Lane::Ordinary, number, event);
         }
         self.lose(number);
         false
@@ -337,7 +337,7 @@ impl<E> Producer<E> {
 impl<E> Consumer<E> {
     /// Takes the oldest event out, refusals first: for whoever reads without a ledger behind it.
     pub fn pop(&mut self) -> Option<E> {
-        [Class::Refusal, Class::Ordinary]
+        [Lane::Refusal, Lane::Ordinary]
             .into_iter()
             .find_map(|class| {
                 let event = self.events(class).pop().ok()?;
@@ -347,18 +347,18 @@ impl<E> Consumer<E> {
     }
 
     /// One of the two rings.
-    pub(super) const fn events(&mut self, class: Class) -> &mut rtrb::Consumer<E> {
+    pub(super) const fn events(&mut self, class: Lane) -> &mut rtrb::Consumer<E> {
         match class {
-            Class::Ordinary => &mut self.ordinary,
-            Class::Refusal => &mut self.refusals,
+            Lane::Ordinary => &mut self.ordinary,
+            Lane::Refusal => &mut self.refusals,
         }
     }
 
     /// Events that wait in one of them.
-    pub(super) fn slots(&self, class: Class) -> usize {
+    pub(super) fn slots(&self, class: Lane) -> usize {
         match class {
-            Class::Ordinary => self.ordinary.slots(),
-            Class::Refusal => self.refusals.slots(),
+            Lane::Ordinary => self.ordinary.slots(),
+            Lane::Refusal => self.refusals.slots(),
         }
     }
 
@@ -407,22 +407,22 @@ mod tests {
         let (mut producer, mut consumer) = ring::<u64>(source(), 4);
         for _ in 0..10 {
             let n = producer.next_number();
-            producer.push(Class::Ordinary, Some(n), n);
+            producer.push(Lane::Ordinary, Some(n), n);
         }
-        assert!(!producer.push(Class::Ordinary, None, 99));
+        assert!(!producer.push(Lane::Ordinary, None, 99));
         assert_eq!((producer.made(), producer.lost()), (10, 7));
         assert_eq!(consumer.counts.queued(), 4);
         producer.settle();
         assert_eq!(consumer.losses.pop(), Ok((4, 9)));
         assert_eq!(consumer.pop(), Some(0));
-        assert!(producer.push(Class::Ordinary, Some(10), 10), "room again");
+        assert!(producer.push(Lane::Ordinary, Some(10), 10), "room again");
     }
 
     #[test]
     fn without_a_consumer_everything_is_lost_and_counted() {
         let (mut producer, mut consumer) = ring::<u64>(source(), 8);
         for n in 0..5 {
-            assert!(producer.push(Class::Ordinary, Some(n), n));
+            assert!(producer.push(Lane::Ordinary, Some(n), n));
         }
         assert_eq!(consumer.pop(), Some(0));
         let counts = Arc::clone(&consumer.counts);
@@ -431,9 +431,9 @@ mod tests {
         producer.settle();
         assert_eq!((producer.lost(), counts.queued()), (4, 0));
         for n in 5..8 {
-            assert!(!producer.push(Class::Ordinary, Some(n), n), "{n}");
+            assert!(!producer.push(Lane::Ordinary, Some(n), n), "{n}");
         }
-        assert!(!producer.push(Class::Ordinary, None, 0));
+        assert!(!producer.push(Lane::Ordinary, None, 0));
         assert_eq!((producer.lost(), counts.queued()), (8, 0));
     }
 
@@ -442,13 +442,13 @@ mod tests {
         // R090
         let (mut producer, mut consumer) = ring::<u64>(source(), 4);
         for n in 0..100 {
-            producer.push(Class::Ordinary, Some(n), n);
+            producer.push(Lane::Ordinary, Some(n), n);
         }
         assert_eq!((producer.lost(), consumer.fill_percent()), (96, 100));
-        assert!(producer.push(Class::Refusal, Some(100), 100));
-        assert!(producer.push(Class::Refusal, Some(101), 101));
+        assert!(producer.push(Lane::Refusal, Some(100), 100));
+        assert!(producer.push(Lane::Refusal, Some(101), 101));
         assert!(
-            !producer.push(Class::Refusal, Some(102), 102),
+            !producer.push(Lane::Refusal, Some(102), 102),
             "half as many"
         );
         assert_eq!((consumer.waiting(), consumer.counts.queued()), (6, 6));
@@ -461,13 +461,13 @@ mod tests {
         // R090
         let (mut producer, mut consumer) = ring::<u64>(source(), 8);
         for n in 0..12 {
-            assert!(producer.push(Class::Refusal, Some(n), n), "{n}");
+            assert!(producer.push(Lane::Refusal, Some(n), n), "{n}");
         }
         assert!(
-            !producer.push(Class::Refusal, None, 99),
+            !producer.push(Lane::Refusal, None, 99),
             "an end waits for none"
         );
-        assert!(!producer.push(Class::Refusal, Some(12), 12));
+        assert!(!producer.push(Lane::Refusal, Some(12), 12));
         assert_eq!((consumer.waiting(), consumer.fill_percent()), (12, 100));
         let taken: Vec<u64> = std::iter::from_fn(|| consumer.pop()).collect();
         assert_eq!(taken, (0..12).collect::<Vec<_>>());
@@ -485,10 +485,10 @@ mod tests {
     #[test]
     fn losses_beyond_every_bound_keep_an_exact_count() {
         let (mut producer, mut consumer) = ring::<u64>(source(), 1);
-        assert!(producer.push(Class::Ordinary, Some(0), 0));
+        assert!(producer.push(Lane::Ordinary, Some(0), 0));
         let scattered = 3 * LOSS_RING as u64;
         for n in 1..=scattered {
-            assert!(!producer.push(Class::Ordinary, Some(n * 2), 0));
+            assert!(!producer.push(Lane::Ordinary, Some(n * 2), 0));
         }
         assert_eq!(consumer.counts.lost_numbered(), scattered);
         drop(producer);

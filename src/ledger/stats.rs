@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::clock::elapsed;
 use super::pressure::Pressure;
-use super::ring::{Class, Counts};
+use super::ring::{Counts, Lane};
 
 /// Nothing is waiting to become durable.
 const NONE: u64 = u64::MAX;
@@ -47,7 +47,7 @@ pub struct Snapshot {
 pub struct RingMark(Box<[[u64; 2]]>);
 
 /// The rings of each worker.
-const LANES: [Class; 2] = [Class::Ordinary, Class::Refusal];
+const LANES: [Lane; 2] = [Lane::Ordinary, Lane::Refusal];
 
 fn micros(at: Duration) -> u64 {
     u64::try_from(at.as_micros()).unwrap_or(NONE)

@@ -40,7 +40,7 @@ fn encode(entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
 fn push(producer: &mut Producer<u64>, count: u64) {
     for _ in 0..count {
         let n = producer.next_number();
-        producer.push(Class::Ordinary, Some(n), n);
+        producer.push(Lane::Ordinary, Some(n), n);
     }
 }
 

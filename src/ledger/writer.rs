@@ -20,7 +20,7 @@ use super::frame::BootId;
 use super::intake::Intake;
 use super::output::Output;
 use super::pressure::{Ended, Period, Reading, Valve};
-use super::ring::{Class, Consumer};
+use super::ring::{Consumer, Lane};
 use super::rollup::Encode;
 use super::stats::Stats;
 
@@ -159,8 +159,8 @@ impl<E, F: Encode<E>> Writer<E, F> {
         };
         let bounds = self.valve.bounds();
         self.intakes.iter().any(|intake| {
-            class(intake, Class::Refusal, bounds.refusal_bytes)
-                || class(intake, Class::Ordinary, bounds.ordinary_bytes)
+            class(intake, Lane::Refusal, bounds.refusal_bytes)
+                || class(intake, Lane::Ordinary, bounds.ordinary_bytes)
         })
     }
 
@@ -169,25 +169,25 @@ impl<E, F: Encode<E>> Writer<E, F> {
         let mut taken = 0;
         for at in 0..self.intakes.len() {
             for _ in 0..REFUSAL_TURNS {
-                match self.take_turn(at, Class::Refusal) {
+                match self.take_turn(at, Lane::Refusal) {
                     0 => break,
                     turn => taken += turn,
                 }
             }
         }
         for at in 0..self.intakes.len() {
-            taken += self.take_turn(at, Class::Ordinary);
+            taken += self.take_turn(at, Lane::Ordinary);
         }
         taken
     }
 
-    fn take_turn(&mut self, at: usize, class: Class) -> usize {
+    fn take_turn(&mut self, at: usize, class: Lane) -> usize {
         let Some(intake) = self.intakes.get_mut(at) else {
             return 0;
         };
         let (output, encode) = (&mut self.output, &mut self.encode);
         let bounds = self.valve.bounds();
-        let counts = class == Class::Ordinary && self.valve.rolls_up();
+        let counts = class == Lane::Ordinary && self.valve.rolls_up();
         if counts && intake.pending() + TURN > bounds.pending_max {
             if output.kept_bytes() >= bounds.record_bytes {
                 return 0;
@@ -195,8 +195,8 @@ impl<E, F: Encode<E>> Writer<E, F> {
             intake.note_rollups(output);
         }
         let lines_below = match class {
-            Class::Ordinary => bounds.ordinary_bytes,
-            Class::Refusal => bounds.refusal_bytes,
+            Lane::Ordinary => bounds.ordinary_bytes,
+            Lane::Refusal => bounds.refusal_bytes,
         };
         let turn = intake.take(class, TURN, counts, lines_below, output, encode);
         if output.group_full() {

@@ -1,7 +1,7 @@
 //! What a worker hands to the ledger: fixed in size, no allocation, no reference.
 
 use crate::contract::Method;
-use crate::ledger::Class;
+use crate::ledger::Lane;
 use crate::observation::{ClientKey, Completion, Ending, Signals, UpstreamError};
 use crate::pipeline::{Admission, Judgement, Way};
 use crate::policy::rules::Severity;
@@ -192,11 +192,11 @@ impl DecisionEvent {
     /// The ring that it goes through: what was refused, or would have been, is the last to be lost.
     #[must_use]
     #[inline]
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> Lane {
         if self.judgement.decision.severity() == Severity::Allow {
-            Class::Ordinary
+            Lane::Ordinary
         } else {
-            Class::Refusal
+            Lane::Refusal
         }
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::{BOOT, INSTANCE, WORKER};
 use crate::ledger::{
-    BootId, Class, EntryBuilder, Ledger, OpenFacts, Producer, Settings, Source, ring,
+    BootId, EntryBuilder, Lane, Ledger, OpenFacts, Producer, Settings, Source, ring,
 };
 use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
@@ -66,7 +66,7 @@ impl LedgerSink {
 
     pub(super) fn push(&mut self, event: Event) -> Result<()> {
         let number = self.producer.next_number();
-        if !self.producer.push(Class::Ordinary, Some(number), event) {
+        if !self.producer.push(Lane::Ordinary, Some(number), event) {
             bail!("the ledger lost record {number}: its writer has ended");
         }
         self.unflushed += 1;
