@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tidegate::contract::{Method, Terms, canonicalise};
-use tidegate::ledger::{BootId, Chain, Source, entry_hash, ring};
+use tidegate::ledger::{BootId, Chain, Lane, Source, entry_hash, ring};
 use tidegate::observation::{BurnPair, Lateness, RetryKind, Share, Signals, Standing};
 use tidegate::pipeline;
 use tidegate::policy::rules::Rules;
@@ -126,7 +126,7 @@ fn push(criterion: &mut Criterion) {
         let call = |state: &mut (_, _), _| {
             let (producer, _): &mut (tidegate::ledger::Producer<Event>, _) = state;
             let number = producer.next_number();
-            black_box(producer.push(Some(number), *black_box(&event)));
+            black_box(producer.push(Lane::Ordinary, Some(number), *black_box(&event)));
         };
         batches(
             bencher,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidegate::ledger::{
-    BootId, Chain, EntryBuilder, Frontier, Ledger, LedgerKey, LogTree, OpenFacts, Producer,
+    BootId, Chain, EntryBuilder, Frontier, Lane, Ledger, LedgerKey, LogTree, OpenFacts, Producer,
     Settings, Source, SyncMode, TreeBuilder, Verdict, ring, verify,
 };
 
@@ -96,7 +96,7 @@ fn push(criterion: &mut Criterion) {
                 let began = Instant::now();
                 for _ in 0..turn {
                     event.n = producer.next_number();
-                    black_box(producer.push(Some(event.n), *black_box(&event)));
+                    black_box(producer.push(Lane::Ordinary, Some(event.n), *black_box(&event)));
                 }
                 spent += began.elapsed();
                 while consumer.pop().is_some() {}
@@ -191,7 +191,7 @@ fn feed(ledger: &Ledger, producer: &mut Producer<Event>, count: u64) {
             }
         }
         let n = producer.next_number();
-        producer.push(Some(n), Event { n, ..EVENT });
+        producer.push(Lane::Ordinary, Some(n), Event { n, ..EVENT });
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tidegate::ledger::{
-    BootId, Chain, Checkpoint, Frontier, Ledger, LedgerKey, OpenFacts, Settings, ring,
+    BootId, Chain, Checkpoint, EntryBuilder, Frontier, Ledger, LedgerKey, OpenFacts, Settings,
+    Source, ring,
 };
 
 const TAIL_BYTES: usize = 256 << 20;
@@ -35,7 +36,7 @@ fn facts(boot: u32) -> OpenFacts {
 }
 
 fn start(dir: &Path, boot: u32) -> Ledger {
-    let source = tidegate::ledger::Source {
+    let source = Source {
         boot: BootId::from_u32(boot),
         worker: 0,
     };
@@ -46,7 +47,7 @@ fn start(dir: &Path, boot: u32) -> Ledger {
         &facts(boot),
         RULEBOOK,
         vec![consumer],
-        |_, _, _| {},
+        |_: &mut EntryBuilder<'_>, _: Source, _: &u64| {},
     )
     .unwrap()
 }

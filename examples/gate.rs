@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use scene::Office;
 use tidegate::contract::{CanonicalPath, Method, canonicalise};
-use tidegate::ledger::{BootId, Chain, EntryBuilder, Producer, Source, ring};
+use tidegate::ledger::{BootId, Chain, EntryBuilder, Lane, Producer, Source, ring};
 use tidegate::observation::{Completion, Lateness};
 use tidegate::pipeline::{self, Admission};
 use tidegate::record::{Encoder, Event};
@@ -141,7 +141,7 @@ fn desk_control(office: &mut Office, from: u64) {
 fn ring_push(producer: &mut Producer<Event>, event: &Event) {
     for _ in 0..CALLS {
         let number = producer.next_number();
-        black_box(producer.push(Some(number), *black_box(event)));
+        black_box(producer.push(Lane::Ordinary, Some(number), *black_box(event)));
     }
 }
 

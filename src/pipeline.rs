@@ -13,7 +13,8 @@ use crate::contract::{Pairing, Quarantine, Terms};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
-    Arrival, ClientSlot, Mode, Offered, RequestKey, RetryKind, RouteState, Signals, Standing, Take,
+    Arrival, ClientSlot, LedgerStanding, Mode, Offered, RequestKey, RetryKind, RouteState, Signals,
+    Standing, Take,
 };
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
@@ -109,16 +110,30 @@ impl Admission {
 #[must_use]
 pub fn judge(rules: &Rules, terms: Option<&Terms>, signals: &Signals) -> Judgement {
     let assessment = assess(rules, terms, signals);
-    conclude(rules, assessment, signals)
+    conclude(rules, terms, assessment, signals)
 }
 
-fn conclude(rules: &Rules, assessment: Assessment, signals: &Signals) -> Judgement {
-    let decision = decide(rules, &assessment, signals);
+fn conclude(
+    rules: &Rules,
+    terms: Option<&Terms>,
+    assessment: Assessment,
+    signals: &Signals,
+) -> Judgement {
+    let mut decision = decide(rules, &assessment, signals);
+    if signals.ledger != LedgerStanding::Available && needs_ledger(terms, signals) {
+        decision = decision.without_ledger();
+    }
     Judgement {
         assessment,
         decision,
         permit: permit(&decision, rules.allowed(signals.tier), signals.tier),
     }
+}
+
+/// Whether a request may not be forwarded while its decision cannot be recorded.
+#[cold]
+fn needs_ledger(terms: Option<&Terms>, signals: &Signals) -> bool {
+    signals.ledger == LedgerStanding::FailClosed || terms.is_some_and(|terms| terms.ledger_required)
 }
 
 /// Judges one request and counts its arrival.
@@ -149,6 +164,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     let mut signals = at_rest();
     signals.tier = tier;
     signals.standing = standing;
+    signals.ledger = arrival.ledger;
     observe(&site, &circuit, &mut signals);
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
@@ -158,12 +174,12 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     if !rulebook.needs_canary_hash() && sheds(rulebook, &assessment, &signals) {
         draw(&site, &mut signals);
     }
-    let mut judgement = conclude(rulebook.rules(), assessment, &signals);
+    let mut judgement = conclude(rulebook.rules(), terms, assessment, &signals);
     let mut taken = Taken::default();
     if asks_limits(&judgement, terms, &signals) {
         taken = takes::ask(&site, judgement.decision.severity(), &mut signals);
         if taken.is_limited() {
-            judgement = conclude(rulebook.rules(), assessment, &signals);
+            judgement = conclude(rulebook.rules(), terms, assessment, &signals);
         }
     }
     let way = way_of(&judgement.permit, terms, &signals);
@@ -334,6 +350,9 @@ const fn mode_of(tier: Tier) -> Mode {
 }
 
 fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
+    if arrival.ledger == LedgerStanding::ObserveOnly {
+        return Tier::ObserveOnly;
+    }
     rulebook
         .tier()
         .min(arrival.listener_tier)

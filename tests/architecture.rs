@@ -430,6 +430,36 @@ fn only_the_command_line_prints() {
     fail_with(problems);
 }
 
+/// The one module with `unsafe`: it maps the counters, and argues why that is safe.
+const UNSAFE: &str = "ledger::counters";
+
+#[test]
+fn unsafe_code_stays_in_one_module_that_argues_for_it() {
+    let mut problems = Vec::new();
+    for unit in units() {
+        let found = unit.tokens.iter().find(|token| token.text == "unsafe");
+        match (found, within(&unit.module, &[UNSAFE])) {
+            (Some(token), false) => {
+                problems.push(format!(
+                    "{}:{}: unsafe only in {UNSAFE}",
+                    unit.file, token.line
+                ));
+            }
+            (None, true) => problems.push(format!("{}:1: no unsafe left: drop its row", unit.file)),
+            (Some(_), true) => {
+                let text = read(Path::new(&unit.file));
+                let blocks = unit.tokens.iter().filter(|t| t.text == "unsafe").count();
+                let argued = text.matches("// SAFETY:").count();
+                if !text.contains("//! # Safety") || argued < blocks {
+                    problems.push(format!("{}:1: each unsafe has its argument", unit.file));
+                }
+            }
+            (None, false) => {}
+        }
+    }
+    fail_with(problems);
+}
+
 /// The request path must not grow an import of what is built on top of it.
 #[test]
 fn stages_never_name_the_shell() {

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::ledger::{
-    BootId, Chain, EntryBuilder, Ledger, Members, OpenFacts, Producer, Record, Report, Settings,
-    Source, Verdict, ring, verify,
+    BootId, Chain, EntryBuilder, Lane, Ledger, Members, OpenFacts, Producer, Record, Report,
+    Settings, Source, Verdict, ring, verify,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,7 +55,7 @@ fn encode(entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
 fn push(producer: &mut Producer<u64>, count: u64) {
     for _ in 0..count {
         let n = producer.next_number();
-        producer.push(Some(n), n);
+        producer.push(Lane::Ordinary, Some(n), n);
     }
 }
 
@@ -484,7 +484,7 @@ fn a_full_ring_becomes_an_exact_loss_record() {
     let (mut producer, consumer) = ring(source(1, 0), 8);
     // Pushed before the writer exists: nothing is taken out meanwhile.
     push(&mut producer, 20);
-    assert!(!producer.push(None, 0));
+    assert!(!producer.push(Lane::Ordinary, None, 0));
     drop(producer);
     let settings = Settings::new(dir.path());
     let ledger = Ledger::start(&settings, &facts(1), RULEBOOK, vec![consumer], encode).unwrap();

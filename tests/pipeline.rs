@@ -9,14 +9,15 @@ use tidegate::contract::{
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
 use tidegate::observation::{
-    Arrival, CircuitState, ClientKey, Completion, Ending, Lateness, Mode, Take, Ticker,
+    Arrival, CircuitState, ClientKey, Completion, Ending, Lateness, LedgerStanding, Mode, Signals,
+    Take, Ticker,
 };
 use tidegate::pipeline::{
-    Admission, abandon, admit, complete, judge_malformed, mode_at_rest, tick,
+    Admission, abandon, admit, complete, judge, judge_malformed, mode_at_rest, tick,
 };
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
-use tidegate::units::{Factor, Moment, PerMinute, Tier};
+use tidegate::units::{Action, Factor, Moment, PerMinute, Tier};
 
 const AT: Moment = Moment {
     monotonic_ns: 1_000_000_000_000,
@@ -78,6 +79,106 @@ fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: LedgerStanding::Available,
+    }
+}
+
+// R090
+#[test]
+fn without_a_ledger_the_settings_and_the_contract_say_what_goes_on() {
+    use LedgerStanding::{Available, FailClosed, ObserveOnly, Unavailable};
+    let open = rulebook();
+    let required = rulebook_of(Terms {
+        ledger_required: true,
+        ..Terms::default()
+    });
+    let table = [
+        // Rulebook, what the ledger can, listener: forwarded, reason, tier, withheld.
+        (&open, Available, Tier::Control, true, false, Tier::Control),
+        (
+            &open,
+            Unavailable,
+            Tier::Control,
+            true,
+            false,
+            Tier::Control,
+        ),
+        (
+            &open,
+            ObserveOnly,
+            Tier::Control,
+            true,
+            false,
+            Tier::ObserveOnly,
+        ),
+        (&open, FailClosed, Tier::Control, false, true, Tier::Control),
+        (
+            &open,
+            FailClosed,
+            Tier::ObserveOnly,
+            true,
+            true,
+            Tier::ObserveOnly,
+        ),
+        (
+            &required,
+            Available,
+            Tier::Control,
+            true,
+            false,
+            Tier::Control,
+        ),
+        (
+            &required,
+            Unavailable,
+            Tier::Control,
+            false,
+            true,
+            Tier::Control,
+        ),
+        (
+            &required,
+            ObserveOnly,
+            Tier::Control,
+            true,
+            true,
+            Tier::ObserveOnly,
+        ),
+        (
+            &required,
+            FailClosed,
+            Tier::Control,
+            false,
+            true,
+            Tier::Control,
+        ),
+    ];
+    for (rulebook, ledger, listener, forwarded, told, tier) in table {
+        let arrival = Arrival {
+            ledger,
+            ..arrival(listener, ClientKey(1), None)
+        };
+        let pairing = Pairing::Contracted(ContractIndex(0));
+        let admission = admit(rulebook, 0, pairing, &arrival);
+        let judgement = admission.judgement;
+        let case = format!("{ledger:?} {listener:?}");
+        assert_eq!(admission.is_forwarded(), forwarded, "{case}");
+        let reasons = judgement.decision.reasons();
+        assert_eq!(reasons.contains(Reason::LedgerUnavailable), told, "{case}");
+        assert_eq!(judgement.permit.tier(), tier, "{case}");
+        let withheld = judgement.permit.withheld().contains(Action::Drop);
+        assert_eq!(withheld, told && forwarded, "{case}");
+        // The record's inputs alone give the same judgement again.
+        let inputs = admission.signals.to_inputs();
+        let used = inputs.iter().rposition(|input| *input != 0).unwrap_or(0) + 1;
+        let signals = Signals::from_inputs(&inputs[..used]).unwrap();
+        let terms = rulebook.contract_of(0).map(Contract::terms);
+        assert_eq!(
+            judge(rulebook.rules(), terms, &signals),
+            judgement,
+            "{case}"
+        );
+        abandon(rulebook, 0, &admission, Lateness::InTime);
     }
 }
 

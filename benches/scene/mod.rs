@@ -168,6 +168,7 @@ fn arrival_at(at: Moment) -> Arrival {
         listener_tier: Tier::Autonomous,
         declared_retries: 0,
         has_body: false,
+        ledger: tidegate::observation::LedgerStanding::Available,
     }
 }
 
@@ -229,6 +230,7 @@ pub(crate) fn office(tier: Tier) -> Office {
         trusted_proxies: Vec::new(),
         upstream_names: vec!["orders".to_owned()],
         expose: false,
+        on_unavailable: tidegate::config::OnUnavailable::Continue,
     });
     let (tally, _) = WorkerTally::new(50_000);
     let mut paths = paths();

@@ -70,7 +70,9 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
         },
         "ledger": {
             "ok": ledger.ok,
+            "state": ledger.pressure.name(),
             "records": ledger.records,
+            "rolled_up": ledger.rolled_up,
             "lost": ledger.lost,
             "queued": ledger.queued,
             "durable": ledger.durable,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::admin::activation::Levers;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Pressure};
 use crate::observation::{Board, RouteView, Ticker};
 use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
@@ -69,6 +69,7 @@ impl AdminState {
 
     /// Why the gateway should get no traffic; nothing where it should.
     pub(super) fn unready_reasons(&self) -> Vec<&'static str> {
+        let ledger = self.parts.ledger.snapshot();
         let reasons = [
             (
                 !self.ready.load(Ordering::Relaxed),
@@ -76,7 +77,7 @@ impl AdminState {
             ),
             ((self.parts.draining)(), "the gateway is draining"),
             (
-                !self.parts.ledger.snapshot().ok,
+                !ledger.ok || ledger.pressure == Pressure::Unavailable,
                 "the ledger cannot be written",
             ),
         ];

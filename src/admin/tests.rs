@@ -16,7 +16,7 @@ use crate::admin::{
 };
 use crate::contract::Pairing;
 use crate::ledger::{
-    BootId, Ledger, LedgerKey, OpenFacts, Producer, Settings, SignedNote, Source, ring,
+    BootId, Lane, Ledger, LedgerKey, OpenFacts, Producer, Settings, SignedNote, Source, ring,
 };
 use crate::observation::{Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
@@ -59,14 +59,13 @@ fn ledger_in(
         client_key_id: None,
     };
     let (producer, consumer) = ring(source, 1_024);
-    let mut encoder = Encoder::new(Arc::clone(registry), "gateway-1");
     let ledger = Ledger::start(
         &key.into_iter()
             .fold(Settings::new(dir), Settings::signed_by),
         &facts,
         content().bytes(),
         vec![consumer],
-        move |line, source, event| encoder.encode(line, BOOT, source.worker, event),
+        Encoder::new(Arc::clone(registry), "gateway-1"),
     )
     .expect("a ledger in an empty directory");
     (Arc::new(ledger), producer)
@@ -172,14 +171,14 @@ impl Bench {
         let event = DecisionEvent::of(n, wall_us, 0, &admission);
         let ended = event.ended(&completion);
         let first = if open { event } else { ended };
-        assert!(producer.push(Some(n), Event::Decision(first)));
+        assert!(producer.push(Lane::Ordinary, Some(n), Event::Decision(first)));
         if open {
             let end = OutcomeEvent {
                 n,
                 wall_us,
                 ending: ended.ending,
             };
-            assert!(producer.push(None, Event::Outcome(end)));
+            assert!(producer.push(Lane::Ordinary, None, Event::Outcome(end)));
         }
         drop(producer);
         self.ledger.flush(PATIENCE).expect("the disk answers");
@@ -264,6 +263,23 @@ fn health_follows_start_drain_and_ledger() {
     reply.check_problem(503, "not-ready");
     assert_eq!(reply.json()["detail"], "the gateway is draining");
     assert_eq!(bench.get("/livez").status, 200, "draining is alive");
+}
+
+#[test]
+fn a_gateway_whose_ledger_writer_has_died_is_not_ready() {
+    // R199
+    let bench = Bench::start(Tier::ObserveOnly);
+    assert_eq!(bench.get("/readyz").status, 200);
+    let killed = bench.ledger.record(
+        |_| panic!("this ends the writer's thread"),
+        std::time::Duration::from_secs(20),
+    );
+    assert_eq!(killed.expect_err("it is gone").code(), "LEDGER_UNAVAILABLE");
+    let reply = bench.get("/readyz");
+    reply.check_problem(503, "not-ready");
+    assert_eq!(reply.json()["detail"], "the ledger cannot be written");
+    let status = bench.get("/v1/status").json();
+    assert_eq!(status["ledger"]["state"], "UNAVAILABLE");
 }
 
 #[test]

@@ -290,6 +290,7 @@ impl Desks {
             clients: ClientHasher::new(key.secret()),
             trusted_proxies: settings.trusted_proxies.clone(),
             upstream_names: convert::upstream_names(settings),
+            on_unavailable: settings.ledger.on_unavailable,
             expose: settings.expose_headers,
         });
         let mut tallies: Vec<Arc<Tally>> = Vec::with_capacity(workers);
@@ -361,15 +362,12 @@ fn open_ledger(
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
 ) -> Result<Arc<Ledger>, StartError> {
-    let mut encoder = Encoder::new(Arc::clone(registry), &facts.instance);
     let ledger = Ledger::start(
         settings,
         facts,
         rulebook,
         consumers,
-        move |line, source, event| {
-            encoder.encode(line, source.boot.as_u32(), source.worker, event);
-        },
+        Encoder::new(Arc::clone(registry), &facts.instance),
     )?;
     Ok(Arc::new(ledger))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::assembly::snapshot::Keeper;
 use crate::assembly::{StartError, circuit_log};
 use crate::gateway::clock;
-use crate::ledger::{Ledger, RingMark};
+use crate::ledger::{Ledger, Pressure, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
@@ -130,6 +130,7 @@ impl Leaving {
 struct Health {
     ill: bool,
     lost: u64,
+    pressure: Pressure,
 }
 
 impl Health {
@@ -142,6 +143,15 @@ impl Health {
             } else {
                 tracing::info!(event = "ledger_available", lost = now.lost);
             }
+        }
+        if now.pressure != self.pressure {
+            tracing::warn!(
+                event = "ledger_pressure",
+                state = now.pressure.name(),
+                rolled_up = now.rolled_up,
+                lost = now.lost,
+            );
+            self.pressure = now.pressure;
         }
         if now.lost > self.lost && !self.ill {
             tracing::warn!(event = "ledger_records_lost", lost = now.lost);
@@ -168,7 +178,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Leaving;
-    use crate::ledger::{BootId, Ledger, OpenFacts, Settings, Source, ring};
+    use crate::ledger::{BootId, EntryBuilder, Lane, Ledger, OpenFacts, Settings, Source, ring};
     use crate::telemetry::fixture::{content, registry};
     use crate::units::Tier;
 
@@ -198,7 +208,7 @@ mod tests {
             &facts,
             bytes.bytes(),
             vec![consumer],
-            move |line, _, serial: &u32| {
+            move |line: &mut EntryBuilder<'_>, _: Source, serial: &u32| {
                 gate.recv().expect("the test lives");
                 let rulebook = known.by_serial(*serial);
                 seen.store(rulebook.is_some(), Ordering::Release);
@@ -208,7 +218,7 @@ mod tests {
         );
         let ledger = ledger.expect("a new ledger");
         let number = producer.next_number();
-        assert!(producer.push(Some(number), 0));
+        assert!(producer.push(Lane::Ordinary, Some(number), 0));
         // Another content follows, and nobody works under the first one any more.
         registry.set_ceiling(Tier::ObserveOnly);
         assert_eq!(registry.unused(), [0]);

@@ -179,6 +179,7 @@ fn quiet(
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: crate::observation::LedgerStanding::Available,
     };
     let admission = admit(rulebook, 0, pair(), &arrival);
     let forwarded = admission.is_forwarded();

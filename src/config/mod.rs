@@ -26,7 +26,8 @@ use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use settings::{
-    Environment, LedgerSettings, LedgerSync, Limits, Listener, Server, Settings, Timeouts, Upstream,
+    Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
+    Timeouts, Upstream,
 };
 pub use stamp::{Sources, Stamp};
 

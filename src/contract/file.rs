@@ -48,12 +48,12 @@ const CONTRACT_KEYS: Keys = Keys {
         "quarantine",
         "throttle",
         "drop",
+        "ledger",
         "allow_encoded_slash",
         "merge_slashes",
         "allow_catch_all",
     ],
     later: &[
-        "ledger",
         "body_bytes_max",
         "upgrade",
         "stage",

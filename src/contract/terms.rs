@@ -127,6 +127,8 @@ pub struct Terms {
     pub throttle: Throttle,
     /// How refused requests hear of it.
     pub refusal: Refusal,
+    /// Nothing is forwarded while the ledger keeps no records.
+    pub ledger_required: bool,
 }
 
 impl Terms {
@@ -176,6 +178,7 @@ impl Default for Terms {
             quarantine: Quarantine::Reject,
             throttle: Throttle::Reject,
             refusal: Refusal::Respond,
+            ledger_required: false,
         }
     }
 }

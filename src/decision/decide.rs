@@ -24,6 +24,29 @@ impl Decision {
         recommended: ActionSet::EMPTY.with(Action::Log),
     };
 
+    /// The same decision where the request needs a record and the ledger keeps none: whatever else
+    /// is held against it, it must not be forwarded.
+    #[must_use]
+    pub(crate) fn without_ledger(self) -> Self {
+        let mut verdict = Verdict {
+            severity: self.severity,
+            reasons: self.reasons,
+            deciding: self.deciding,
+        };
+        verdict.add(Severity::Drop, Reason::LedgerUnavailable);
+        let recommended = if self.severity == Severity::Drop {
+            self.recommended
+        } else {
+            ActionSet::of(&[Action::Log, Action::Drop])
+        };
+        Self {
+            severity: verdict.severity,
+            reasons: verdict.reasons,
+            deciding: verdict.deciding,
+            recommended,
+        }
+    }
+
     /// How severe it is.
     #[must_use]
     pub const fn severity(&self) -> Severity {
@@ -401,6 +424,31 @@ mod tests {
                 (severity, deciding)
             );
         }
+    }
+
+    #[test]
+    fn without_a_ledger_a_request_that_needs_one_is_dropped() {
+        // R090
+        let calm = judge(Signals::default()).without_ledger();
+        let told: Vec<Reason> = calm.reasons().iter().collect();
+        assert_eq!(told, [Reason::LedgerUnavailable, Reason::LowRiskScore]);
+        assert_eq!(
+            (calm.severity(), calm.deciding()),
+            (Severity::Drop, Reason::LedgerUnavailable)
+        );
+        assert_eq!(
+            calm.recommended(),
+            ActionSet::of(&[Action::Log, Action::Drop])
+        );
+        // What was to be dropped anyway is dropped for its own reason.
+        let open = judge(Signals {
+            circuit: CircuitState::Open,
+            ..Signals::default()
+        });
+        let both = open.without_ledger();
+        assert_eq!(both.deciding(), Reason::CircuitOpen);
+        assert_eq!(both.recommended(), open.recommended());
+        assert!(both.reasons().contains(Reason::LedgerUnavailable));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum Reason {
     CriticalRiskScore,
     /// The score is in the high band.
     HighRiskScore,
-    /// The ledger cannot take records, and the contract requires it.
+    /// The ledger keeps no records, and contract or configuration forbid to go on without.
     LedgerUnavailable,
     /// The score is below the medium band.
     LowRiskScore,
@@ -89,7 +89,9 @@ impl Reason {
             Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
             Self::CriticalRiskScore => "the score is in the critical band",
             Self::HighRiskScore => "the score is in the high band",
-            Self::LedgerUnavailable => "the ledger takes no records, and the contract requires it",
+            Self::LedgerUnavailable => {
+                "the ledger keeps no records, and nothing may go on without one"
+            }
             Self::LowRiskScore => "the score is below the medium band",
             Self::MalformedRequest => "the head cannot be read as a request",
             Self::MediumRiskScore => "the score is in the medium band",
@@ -111,7 +113,7 @@ impl Reason {
             Self::ContractMethodDisallowed => "contract: allowed_methods",
             Self::CriticalRiskScore => "policy: bands.critical, weights",
             Self::HighRiskScore => "policy: bands.high, weights",
-            Self::LedgerUnavailable => "none (not given in this version)",
+            Self::LedgerUnavailable => "contract: ledger; configuration: ledger.on_unavailable",
             Self::LowRiskScore => "policy: bands.medium, weights",
             Self::MalformedRequest => "none (RFC 9112; the edge's limits)",
             Self::MediumRiskScore => "policy: bands.medium, weights",

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderName};
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
 use crate::contract::{Contract, Method};
-use crate::observation::{Arrival, ClientHasher, ClientKey, RequestKey, declared_retries};
+use crate::observation::{
+    Arrival, ClientHasher, ClientKey, LedgerStanding, RequestKey, declared_retries,
+};
 use crate::units::{Millis, Tier};
 
 /// How long an upstream may be silent where the gateway only observes: long enough to change
@@ -36,6 +38,7 @@ pub(super) fn of(
         privileged: facts.peer_trusted && declared.high_priority,
         declared_retries: declared.retries,
         has_body: facts.has_body,
+        ledger: LedgerStanding::Available,
     }
 }
 
@@ -218,6 +221,7 @@ mod tests {
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
             upstream_names: Vec::new(),
             expose: false,
+            on_unavailable: crate::config::OnUnavailable::Continue,
         }
     }
 

@@ -15,8 +15,11 @@ use super::clock;
 use super::governor::{Completion, DecisionId, Exchange, HeadFacts, RefusedHead};
 use super::retry_budget::RetryBudgets;
 use super::routes::UpstreamNumbers;
+use crate::config::OnUnavailable;
 use crate::ledger::Producer;
-use crate::observation::{ClientHasher, Lateness, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS};
+use crate::observation::{
+    ClientHasher, Lateness, LedgerStanding, OpenRequests, OpenToken, WRITE_OPEN_AFTER_NS,
+};
 use crate::pipeline::{self, Admission};
 use crate::record::{self, DecisionEvent, Event};
 use crate::rulebook::Registry;
@@ -49,6 +52,8 @@ pub struct DeskSettings {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// The names of the upstream groups, in the order of the gateway's settings.
     pub upstream_names: Vec<String>,
+    /// What holds while the ledger keeps no records.
+    pub on_unavailable: OnUnavailable,
     /// Whether responses tell contract, decision and risk.
     pub expose: bool,
 }
@@ -252,7 +257,8 @@ impl Desk {
             refused.status,
         );
         self.tally.refused(refused.reason as u16);
-        self.producer.push(Some(n), Event::Decision(event));
+        self.producer
+            .push(event.class(), Some(n), Event::Decision(event));
         id_of(self.boot, self.worker, n)
     }
 
@@ -282,7 +288,7 @@ impl Desk {
             if !request.written && now.nanos_since(request.since) >= WRITE_OPEN_AFTER_NS {
                 request.written = true;
                 let event = request.about.event;
-                producer.push(Some(event.n), Event::Decision(event));
+                producer.push(event.class(), Some(event.n), Event::Decision(event));
             }
         }
         producer.settle();
@@ -293,6 +299,16 @@ impl Desk {
     fn clear_up(&mut self, now: Moment) {
         if let Some(token) = self.opening.take() {
             self.abandon(token, now);
+        }
+    }
+
+    /// What the settings say while no records are kept.
+    #[cold]
+    fn without_ledger(&self) -> LedgerStanding {
+        match self.settings.on_unavailable {
+            OnUnavailable::Continue => LedgerStanding::Unavailable,
+            OnUnavailable::ObserveOnly => LedgerStanding::ObserveOnly,
+            OnUnavailable::FailClosed => LedgerStanding::FailClosed,
         }
     }
 

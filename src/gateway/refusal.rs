@@ -21,6 +21,8 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const MICROS_PER_MINUTE: u64 = 60_000_000;
 /// How long a client that behaves unusually is asked to stay away at least.
 const ABNORMAL_S: u32 = 10;
+/// How long a client is asked to stay away at least while no records are kept.
+const UNRECORDED_S: u32 = 10;
 /// Over how many seconds the clients of one minute come again.
 const RETURN_SPREAD_S: u64 = 10;
 
@@ -35,6 +37,8 @@ enum Kind {
     Capacity,
     /// The circuit is open, or no probe is left.
     Circuit,
+    /// The ledger keeps no records, and nothing may go on without one.
+    Unrecorded,
     /// Set apart.
     Apart,
     /// The path does not allow the method.
@@ -54,6 +58,9 @@ fn kind_of(rulebook: &Rulebook, admission: &Admission) -> Kind {
         Take::Concurrency => return Kind::Capacity,
         Take::Probe => return Kind::Circuit,
         Take::NotAsked | Take::Granted => {}
+    }
+    if decision.deciding() == Reason::LedgerUnavailable {
+        return Kind::Unrecorded;
     }
     let reasons = decision.reasons();
     // However severe: a method that is not allowed is answered as such, a path that nobody
@@ -81,7 +88,9 @@ fn abuse_decided(rulebook: &Rulebook, admission: &Admission) -> bool {
 /// Whether the connection ends without an answer.
 fn is_closed(rulebook: &Rulebook, admission: &Admission) -> bool {
     let contract = rulebook.contract_of(admission.route);
-    admission.judgement.permit.measure() == Measure::Drop
+    // Who may come back in a moment is told so.
+    admission.judgement.decision.deciding() != Reason::LedgerUnavailable
+        && admission.judgement.permit.measure() == Measure::Drop
         && contract.is_some_and(|contract| contract.terms().refusal == Refusal::Close)
 }
 
@@ -101,6 +110,7 @@ pub(super) fn course(
         Kind::Abnormal => Answer::abnormal_usage(abnormal_s(rulebook, admission)),
         Kind::Capacity => Answer::reduced_capacity(next_draw_s(event.client, event.wall_us)),
         Kind::Circuit => Answer::circuit_open(seconds(admission.wait_ns)),
+        Kind::Unrecorded => Answer::ledger_unavailable(unrecorded_s(event.client)),
         Kind::Apart => Answer::quarantined(quarantine_status(rulebook, admission)),
         Kind::Method => Answer::method_not_allowed(allow(rulebook, pairing)),
         Kind::Ambiguous => Answer::ambiguous_target(),
@@ -128,6 +138,7 @@ pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
         Kind::Abnormal => Answer::abnormal_usage(ABNORMAL_S).status,
         Kind::Capacity => Answer::reduced_capacity(1).status,
         Kind::Circuit => Answer::circuit_open(1).status,
+        Kind::Unrecorded => Answer::ledger_unavailable(UNRECORDED_S).status,
         Kind::Apart => quarantine_status(rulebook, admission),
         Kind::Method => Answer::method_not_allowed(String::new()).status,
         Kind::Ambiguous => Answer::ambiguous_target().status,
@@ -170,6 +181,11 @@ fn next_draw_s(client: ClientKey, wall_us: u64) -> u32 {
     let left_us = MICROS_PER_MINUTE - wall_us % MICROS_PER_MINUTE;
     let spread_s = client.0 % RETURN_SPREAD_S;
     u32::try_from(left_us.div_ceil(1_000_000) + spread_s).unwrap_or(u32::MAX)
+}
+
+/// Nobody knows when the disk comes back; not all clients are asked to come at once.
+fn unrecorded_s(client: ClientKey) -> u32 {
+    UNRECORDED_S + (client.0 % RETURN_SPREAD_S) as u32
 }
 
 /// Rounded up, at least one.

@@ -183,6 +183,20 @@ impl Answer {
         answer
     }
 
+    /// 503: no record of the decision can be kept, and nothing goes on without one.
+    #[must_use]
+    pub const fn ledger_unavailable(retry_after_s: u32) -> Self {
+        let mut answer = Self::plain(
+            503,
+            "urn:tidegate:problem:ledger-unavailable",
+            "Ledger unavailable",
+            "The gateway cannot keep the record that this endpoint requires.",
+        );
+        answer.proxy_status = INTERNAL;
+        answer.retry_after_s = Some(retry_after_s);
+        answer
+    }
+
     /// 503: the circuit of the endpoint is open.
     #[must_use]
     pub const fn circuit_open(retry_after_s: u32) -> Self {

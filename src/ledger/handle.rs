@@ -11,6 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::boot::begin;
+use super::clock::elapsed;
+use super::counters::Counters;
 use super::directory::Directory;
 use super::disk::Disk;
 use super::entry::EntryBuilder;
@@ -18,10 +20,12 @@ use super::error::LedgerError;
 use super::frame::BootId;
 use super::key::LedgerKey;
 use super::output::Output;
+use super::pressure::{Bounds, Valve};
 use super::previous::Previous;
 use super::quarantine::TornTail;
 use super::recovery::{DamagedRecords, Found, find};
-use super::ring::{Consumer, Source};
+use super::ring::Consumer;
+use super::rollup::Encode;
 use super::rulebooks;
 use super::stats::{Kept, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
@@ -50,6 +54,7 @@ pub struct Settings {
     pub(super) segment_age: Duration,
     pub(super) key: Option<LedgerKey>,
     pub(super) disk: Disk,
+    pub(super) bounds: Bounds,
 }
 
 impl Settings {
@@ -63,6 +68,7 @@ impl Settings {
             segment_age: Duration::from_secs(24 * 3_600),
             key: None,
             disk: Disk::default(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -158,8 +164,8 @@ pub struct Ledger {
 impl Ledger {
     /// Locks and checks the directory, makes the rulebook and then the `open` record that names it
     /// durable, and starts the writer. `rulebook` are the bytes whose digest is
-    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, `kind` and
-    /// `ts_us` among them.
+    /// [`OpenFacts::policy_hash`]; `encode` pushes the members of one event's record, and says what may
+    /// be counted in place of its line. The producers take no numbers before this has returned.
     ///
     /// # Errors
     /// Every reason why a ledger cannot be continued there. No record was changed then; a torn tail
@@ -174,7 +180,7 @@ impl Ledger {
     ) -> Result<Self, LedgerError>
     where
         E: Send + 'static,
-        F: FnMut(&mut EntryBuilder<'_>, Source, &E) + Send + 'static,
+        F: Encode<E> + Send + 'static,
     {
         let directory = Directory::lock(&settings.dir)?;
         let found = find(settings, &directory)?;
@@ -183,6 +189,7 @@ impl Ledger {
         // Before the record, so that no crash leaves a record without the rulebook that it names.
         rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
         let begun = begin(settings, &directory, facts, found)?;
+        survive(settings, facts.boot, &rings);
         let counts = rings.iter().map(|ring| Arc::clone(&ring.counts)).collect();
         let stats = Arc::new(Stats::new(counts));
         stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
@@ -193,7 +200,8 @@ impl Ledger {
             .name("ledger-writer".to_owned())
             .spawn(move || {
                 let output = Output::new(&owned, begun, syncer);
-                Writer::new(boot, rings, encode, output, inbox, shared).run();
+                let valve = Valve::new(owned.bounds, elapsed());
+                Writer::new(boot, rings, encode, output, valve, inbox, shared).run();
                 // The lock is held until the last byte is written.
                 drop(directory);
             })
@@ -242,9 +250,11 @@ impl Ledger {
         self.stats.set_kept(kept);
     }
 
-    /// Beyond the disk budget only summaries of admitted requests are to be written.
-    #[allow(clippy::unused_self)] // a place holder until back-pressure has this state
-    pub(super) const fn set_over_budget(&self, _over: bool) {}
+    /// Tells whether the disk budget is exceeded; while it is, admitted requests are counted in
+    /// place of their lines.
+    pub fn set_over_budget(&self, is_over: bool) {
+        self.stats.set_over_budget(is_over);
+    }
 
     /// How far the rings are filled now.
     #[must_use]
@@ -362,6 +372,22 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         // Whoever wants to know how it ended calls `close`; here the gauges and the next start do.
         let _ = self.close();
+    }
+}
+
+/// From here on the workers also count in the file that survives the process. By now recovery has read
+/// the one of the boot before.
+fn survive<E>(settings: &Settings, boot: BootId, rings: &[Consumer<E>]) {
+    match Counters::create(&settings.disk, &settings.dir, boot) {
+        Ok(counters) => {
+            for ring in rings.iter().filter(|ring| ring.source.boot == boot) {
+                ring.counts.survive_in(counters.slot(ring.source.worker));
+            }
+        }
+        // What a crash then leaves unaccounted is found by the gaps in the numbers, all but the last.
+        Err(error) => {
+            tracing::warn!(event = "ledger_counters_in_memory", error = %error);
+        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! From members to durable bytes: chain, tree, group buffer, segment, and the order of what the
 //! disk is asked for.
 //!
-//! Invariants: bytes that are not yet durable are kept in memory, at most [`KEPT_BYTES_MAX`] and
-//! one group more; past that the writer stops taking events, so that losses are counted at the
-//! rings. The writer never waits for the disk: it writes to the page cache, and everything that
+//! Invariants: bytes that are not yet durable are kept in memory, and past the bounds of
+//! `pressure` the writer stops taking events, so that losses are counted at the rings. The writer never waits for the disk: it writes to the page cache, and everything that
 //! waits is a [`Job`] of the sync thread, one at a time. A full disk is waited out: nothing in the
 //! buffers is given up while the process lives.
 //! In the files below: `rotation` begins the next segment, `replacement` gives a failed one up,
@@ -33,8 +32,8 @@ use rotation::{Closing, TreeToPut};
 
 /// A group of lines is written when it has grown to this.
 const GROUP_BYTES: usize = 128 * 1024;
-/// Kept bytes beyond this stop the intake until a sync has come back.
-const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Kept bytes beyond this are synced before their time.
+const SYNC_BYTES: usize = 16 * 1024 * 1024;
 /// A buffer that is larger than this and mostly unused gives its memory back.
 const BUFFER_BYTES_USUAL: usize = 8 * 1024 * 1024;
 /// Between two attempts on a full or failing disk.
@@ -200,15 +199,24 @@ impl Output {
         self.syncing_since.or(self.current_since)
     }
 
-    /// True while more events may be taken in.
-    pub(super) fn accepts(&self) -> bool {
-        let one_by_one = self.mode == SyncMode::Each && self.durable.size < self.next_seq();
-        self.can_chain() && !one_by_one
+    /// True while the next record has to wait for the one before: mode `each`.
+    pub(super) fn is_one_by_one(&self) -> bool {
+        self.mode == SyncMode::Each && self.durable.size < self.next_seq()
     }
 
-    /// True while records that the ledger makes itself may be chained.
-    pub(super) fn can_chain(&self) -> bool {
-        self.stall.is_none() && self.syncing.len() + self.current.len() < KEPT_BYTES_MAX
+    /// Bytes that are not durable; what may come on top is the business of `Bounds`.
+    pub(super) const fn kept_bytes(&self) -> usize {
+        self.syncing.len() + self.current.len()
+    }
+
+    /// True while the disk takes nothing.
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stall.is_some()
+    }
+
+    /// True while a sync has not been answered.
+    pub(super) const fn is_syncing(&self) -> bool {
+        !self.syncing.is_empty()
     }
 
     /// True when a group is large enough to be written at once.
@@ -368,7 +376,7 @@ impl Output {
         let due = now
             || rotates
             || !self.segment.is_named()
-            || self.current.len() >= KEPT_BYTES_MAX / 4
+            || self.current.len() >= SYNC_BYTES
             || match self.mode {
                 SyncMode::Interval(interval) => at.saturating_sub(self.last_sync) >= interval,
                 SyncMode::Group | SyncMode::Each => true,

@@ -50,11 +50,13 @@ impl RangeSet {
     }
 
     /// How many numbers are in the set.
+    #[cfg(test)]
     pub(super) fn count(&self) -> u64 {
         self.ranges.iter().map(|(low, high)| high - low + 1).sum()
     }
 
     /// The largest number in the set.
+    #[cfg(test)]
     pub(super) fn largest(&self) -> Option<u64> {
         self.ranges.last_key_value().map(|(_, high)| *high)
     }

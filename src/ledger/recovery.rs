@@ -66,6 +66,7 @@ pub(super) struct Found {
     /// The leaves of the segment that is continued.
     pub(super) builder: TreeBuilder,
     /// The newest valid signed head.
+    #[cfg(test)]
     pub(super) note: Option<Checkpoint>,
 }
 
@@ -190,7 +191,7 @@ impl Found {
         segment: &SegmentName,
         chain: Chain,
         frontier: Frontier,
-        note: Option<Checkpoint>,
+        #[cfg_attr(not(test), allow(unused_variables))] note: Option<Checkpoint>,
     ) -> Self {
         Self {
             builder: TreeBuilder::new(segment.first_seq),
@@ -206,6 +207,7 @@ impl Found {
             opened: None,
             origin: None,
             frontier,
+            #[cfg(test)]
             note,
         }
     }

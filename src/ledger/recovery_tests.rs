@@ -55,7 +55,7 @@ pub(super) fn start(
 pub(super) fn push(producer: &mut Producer<u64>, count: u64) {
     for _ in 0..count {
         let n = producer.next_number();
-        producer.push(Some(n), n);
+        producer.push(Lane::Ordinary, Some(n), n);
     }
 }
 

@@ -1,16 +1,19 @@
 //! What the rest of the program may know about the ledger while it runs. Never waits.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::{elapsed, wall_us};
 use super::keeper::Space;
-use super::ring::Counts;
+use super::pressure::Pressure;
+use super::ring::{Counts, Lane};
 
 /// Nothing is waiting to become durable.
 const NONE: u64 = u64::MAX;
+/// A writer that has not been heard of for so long hangs in the system: as good as none.
+const WRITER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One reading of the ledger's gauges.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,10 @@ pub struct Snapshot {
     /// The newest trouble in words; empty without any. With `ok` it is trouble beside the lines: a
     /// note or a tree file that cannot be kept, a next segment that cannot be made.
     pub error: String,
+    /// How much detail is kept.
+    pub pressure: Pressure,
+    /// Decisions of this process that were counted in `rollup` records in place of their lines.
+    pub rolled_up: u64,
     /// Records below this number are covered by a signed checkpoint; 0 without any.
     pub signed: u64,
     /// The newest signed note of this process; empty before the first.
@@ -72,7 +79,14 @@ pub struct Kept {
 
 /// How far the workers had filled their rings at some moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RingMark(Box<[u64]>);
+pub struct RingMark(Box<[[u64; 2]]>);
+
+/// The rings of each worker.
+const LANES: [Lane; 2] = [Lane::Ordinary, Lane::Refusal];
+
+fn micros(at: Duration) -> u64 {
+    u64::try_from(at.as_micros()).unwrap_or(NONE)
+}
 
 /// Shared between the writer thread and everyone who asks.
 #[derive(Debug)]
@@ -82,6 +96,11 @@ pub(super) struct Stats {
     oldest_undurable_us: AtomicU64,
     ok: AtomicBool,
     noticed: AtomicBool,
+    pressure: AtomicU8,
+    rolled_up: AtomicU64,
+    over_budget: AtomicBool,
+    /// When the writer last ended a round.
+    heard_us: AtomicU64,
     text: Mutex<(String, String)>,
     signed: Mutex<(u64, String, u64)>,
     kept: Mutex<Kept>,
@@ -96,6 +115,10 @@ impl Stats {
             oldest_undurable_us: AtomicU64::new(NONE),
             ok: AtomicBool::new(true),
             noticed: AtomicBool::new(false),
+            pressure: AtomicU8::new(Pressure::Full as u8),
+            rolled_up: AtomicU64::new(0),
+            over_budget: AtomicBool::new(false),
+            heard_us: AtomicU64::new(micros(elapsed())),
             text: Mutex::default(),
             signed: Mutex::default(),
             kept: Mutex::default(),
@@ -107,8 +130,47 @@ impl Stats {
     pub(super) fn publish(&self, records: u64, durable: u64, oldest: Option<Duration>) {
         self.records.store(records, Relaxed);
         self.durable.store(durable, Relaxed);
-        let oldest = oldest.map_or(NONE, |at| u64::try_from(at.as_micros()).unwrap_or(NONE));
+        let oldest = oldest.map_or(NONE, micros);
         self.oldest_undurable_us.store(oldest, Relaxed);
+        self.heard_us.store(micros(elapsed()), Relaxed);
+    }
+
+    /// How much detail is kept from now on; the workers hear of it where it concerns them.
+    pub(super) fn set_pressure(&self, pressure: Pressure, rolled_up: u64) {
+        self.rolled_up.store(rolled_up, Relaxed);
+        let before = self.pressure.swap(pressure as u8, Relaxed);
+        if before != pressure as u8 {
+            for ring in &self.rings {
+                ring.set_unavailable(pressure == Pressure::Unavailable);
+            }
+        }
+    }
+
+    /// The writer is gone: from here on nothing is kept.
+    pub(super) fn end(&self) {
+        self.set_pressure(Pressure::Unavailable, self.rolled_up.load(Relaxed));
+    }
+
+    /// Whether the disk budget is exceeded.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.over_budget.load(Relaxed)
+    }
+
+    pub(super) fn set_over_budget(&self, is_over: bool) {
+        self.over_budget.store(is_over, Relaxed);
+    }
+
+    /// Events that found no room in a ring.
+    pub(super) fn overflowed(&self) -> u64 {
+        self.rings.iter().map(|ring| ring.overflowed()).sum()
+    }
+
+    /// A writer that hangs in the system cannot say so itself: whoever looks says it.
+    fn watch_writer(&self) {
+        let heard = Duration::from_micros(self.heard_us.load(Relaxed));
+        if elapsed().saturating_sub(heard) >= WRITER_PATIENCE {
+            self.end();
+        }
     }
 
     pub(super) fn set_head(&self, head: &[u8; 64]) {
@@ -154,15 +216,20 @@ impl Stats {
     }
 
     pub(super) fn mark(&self) -> RingMark {
-        RingMark(self.rings.iter().map(|ring| ring.pushed()).collect())
+        let pushed = |ring: &Arc<Counts>| LANES.map(|class| ring.lane(class).pushed());
+        RingMark(self.rings.iter().map(pushed).collect())
     }
 
     pub(super) fn has_taken(&self, mark: &RingMark) -> bool {
         let mut rings = self.rings.iter().zip(&mark.0);
-        rings.all(|(ring, pushed)| ring.gone() >= *pushed)
+        rings.all(|(ring, pushed)| {
+            let mut lanes = LANES.iter().zip(pushed);
+            lanes.all(|(class, pushed)| ring.lane(*class).gone() >= *pushed)
+        })
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
+        self.watch_writer();
         let oldest = self.oldest_undurable_us.load(Relaxed);
         let durable_lag = if oldest == NONE {
             Duration::ZERO
@@ -188,6 +255,8 @@ impl Stats {
             ok: self.ok.load(Relaxed),
             head,
             error,
+            pressure: Pressure::from_number(self.pressure.load(Relaxed)),
+            rolled_up: self.rolled_up.load(Relaxed),
             signed,
             note,
             signed_us,

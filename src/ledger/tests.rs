@@ -44,12 +44,15 @@ fn encode(entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
 fn push(producer: &mut Producer<u64>, count: u64) {
     for _ in 0..count {
         let n = producer.next_number();
-        producer.push(Some(n), n);
+        producer.push(Lane::Ordinary, Some(n), n);
     }
 }
 
 fn started(dir: &Path, capacity: usize) -> (Settings, Ledger, Producer<u64>) {
-    let settings = Settings::new(dir);
+    started_with(Settings::new(dir), capacity)
+}
+
+fn started_with(settings: Settings, capacity: usize) -> (Settings, Ledger, Producer<u64>) {
     let (producer, consumer) = ring(source(7), capacity);
     let ledger = Ledger::start(&settings, &facts(7), RULEBOOK, vec![consumer], encode).unwrap();
     (settings, ledger, producer)
@@ -150,7 +153,10 @@ fn lines_repeated_without_a_fault_are_damage() {
 #[test]
 fn a_full_disk_is_waited_out_and_every_loss_is_chained() {
     let dir = tempfile::tempdir().unwrap();
-    let (settings, ledger, mut producer) = started(dir.path(), 16);
+    // Memory for a handful of lines.
+    let mut settings = Settings::new(dir.path());
+    settings.bounds.ordinary_bytes = 3_000;
+    let (settings, ledger, mut producer) = started_with(settings, 16);
     ledger.flush(PATIENCE).unwrap();
     // Room for half a line: the write stops in the middle of one.
     settings.disk.plan.space.store(100, SeqCst);

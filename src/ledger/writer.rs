@@ -1,5 +1,8 @@
 //! The writer thread: takes events from the rings, lets the caller's encoder write their members,
-//! and keeps the accounts.
+//! or counts them where it cannot keep up, and keeps the accounts.
+//!
+//! It goes on taking events while the disk stalls, up to the bounds of `pressure`: lines wait in memory,
+//! admitted requests become counts, refusals keep their lines longest.
 //!
 //! It polls: a push must not cost a system call, so nobody wakes it. Unless a full turn waits it
 //! sleeps 10 ms ([`NAP`]: at most 100 wake-ups a second without traffic); a ring must hold what a
@@ -14,17 +17,21 @@ use std::time::Duration;
 use super::clock::{elapsed, wall_us};
 use super::entry::EntryBuilder;
 use super::frame::BootId;
+use super::intake::Intake;
 use super::output::Output;
-use super::ranges::RangeSet;
-use super::ring::{Consumer, Source};
+use super::pressure::{Ended, Period, Reading, Valve};
+use super::ring::{Consumer, Lane};
+use super::rollup::Encode;
 use super::stats::Stats;
 
 /// Events taken from one ring before the next one has its turn.
 const TURN: usize = 256;
-/// Ranges in one loss record: keeps its line near 1,000 bytes even where the numbers are long.
-const LOSS_RANGES: usize = 24;
+/// Turns of a ring of refusals before others have theirs: it is the last to overflow.
+const REFUSAL_TURNS: usize = 16;
 /// Losses are collected this long, so that an overload is a few records and not thousands.
 const LOSS_INTERVAL: Duration = Duration::from_millis(100);
+/// Counted requests become `rollup` records this often.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(1);
 /// Sleep while no ring holds a full turn. Short against the usual sync interval, so it adds little
 /// to the time that a record waits; long enough that many records share one wake-up and one write.
 const NAP: Duration = Duration::from_millis(10);
@@ -50,21 +57,12 @@ pub(super) enum Control {
     Close(Ack),
 }
 
-/// One ring with the writer's accounts of it.
-struct Intake<E> {
-    ring: Consumer<E>,
-    /// Lines that account for a number.
-    lines: u64,
-    losses: RangeSet,
-    reported_numbered: u64,
-    reported_others: u64,
-}
-
 pub(super) struct Writer<E, F> {
     boot: BootId,
     intakes: Vec<Intake<E>>,
     encode: F,
     output: Output,
+    valve: Valve,
     control: Receiver<Control>,
     stats: Arc<Stats>,
     /// Asked to flush; what is in the rings is not taken in yet.
@@ -75,35 +73,27 @@ pub(super) struct Writer<E, F> {
     unsigned: Vec<(u64, Ack)>,
     closing: Option<(Option<Ack>, Duration)>,
     losses_at: Duration,
+    rollups_at: Duration,
+    /// Requests counted in the ROLLUP that goes on: one without any leaves no record.
+    rolled_up_before: u64,
 }
 
-impl<E, F> Writer<E, F>
-where
-    F: FnMut(&mut EntryBuilder<'_>, Source, &E),
-{
+impl<E, F: Encode<E>> Writer<E, F> {
     pub(super) fn new(
         boot: BootId,
         rings: Vec<Consumer<E>>,
         encode: F,
         output: Output,
+        valve: Valve,
         control: Receiver<Control>,
         stats: Arc<Stats>,
     ) -> Self {
-        let intakes = rings
-            .into_iter()
-            .map(|ring| Intake {
-                ring,
-                lines: 0,
-                losses: RangeSet::default(),
-                reported_numbered: 0,
-                reported_others: 0,
-            })
-            .collect();
         Self {
             boot,
-            intakes,
+            intakes: rings.into_iter().map(Intake::new).collect(),
             encode,
             output,
+            valve,
             control,
             stats,
             flushes: Vec::new(),
@@ -111,18 +101,22 @@ where
             unsigned: Vec::new(),
             closing: None,
             losses_at: elapsed(),
+            rollups_at: elapsed(),
+            rolled_up_before: 0,
         }
     }
 
     /// The thread's life.
     pub(super) fn run(mut self) {
-        let guard = PanicGuard(Arc::clone(&self.stats));
+        let guard = EndGuard(Arc::clone(&self.stats));
         loop {
             self.hear();
             if self.closing.is_some() {
                 break;
             }
             self.take_turns();
+            self.watch();
+            self.note_rollups(false);
             self.note_losses(false);
             self.serve_flushes();
             let asked = !self.waiting.is_empty() || !self.unsigned.is_empty();
@@ -191,9 +185,9 @@ where
         let mut all: Vec<_> = self
             .intakes
             .iter()
-            .filter(|intake| intake.ring.source.boot == self.boot)
+            .filter(|intake| intake.source().boot == self.boot)
             .map(|intake| {
-                let worker = format!("{:02x}", intake.ring.source.worker);
+                let worker = format!("{:02x}", intake.source().worker);
                 (worker, intake.accounted())
             })
             .collect();
@@ -201,59 +195,138 @@ where
         all
     }
 
-    /// Whether a ring holds a full turn that could be written now.
+    /// Whether a ring holds a full turn that could be taken now.
     fn has_backlog(&self) -> bool {
-        let full = |intake: &Intake<E>| intake.ring.events.slots() >= TURN;
-        self.output.accepts() && self.intakes.iter().any(full)
+        let class = |intake: &Intake<E>, class, bound| {
+            self.output.kept_bytes() < bound && intake.slots(class) >= TURN
+        };
+        let bounds = self.valve.bounds();
+        self.intakes.iter().any(|intake| {
+            class(intake, Lane::Refusal, bounds.refusal_bytes)
+                || class(intake, Lane::Ordinary, bounds.ordinary_bytes)
+        })
     }
 
-    /// One turn for each ring; gives how many events were taken.
+    /// A turn for each ring, refusals first; gives how many events were taken.
     fn take_turns(&mut self) -> usize {
         let mut taken = 0;
-        for intake in &mut self.intakes {
-            if !self.output.accepts() {
-                break;
-            }
-            let source = intake.ring.source;
-            let waiting = intake.ring.events.slots().min(TURN);
-            // Encoded where they lie: an event is large, and a pop would move it.
-            let Ok(events) = intake.ring.events.read_chunk(waiting) else {
-                continue;
-            };
-            let (front, back) = events.as_slices();
-            let mut turn = 0;
-            for event in front.iter().chain(back) {
-                if self.output.group_full() {
-                    break;
+        for at in 0..self.intakes.len() {
+            for _ in 0..REFUSAL_TURNS {
+                match self.take_turn(at, Lane::Refusal) {
+                    0 => break,
+                    turn => taken += turn,
                 }
-                self.output.append(|entry| {
-                    (self.encode)(entry, source, event);
-                    intake.lines += u64::from(entry.is_decision());
-                });
-                turn += 1;
             }
-            events.commit(turn);
-            intake.ring.counts.note_popped(turn as u64);
-            taken += turn;
-            if self.output.group_full() {
-                self.output.drive(false);
-            }
+        }
+        for at in 0..self.intakes.len() {
+            taken += self.take_turn(at, Lane::Ordinary);
         }
         taken
     }
 
-    /// Takes in what is in the rings at this moment; what a stall leaves waits for the next round.
+    fn take_turn(&mut self, at: usize, class: Lane) -> usize {
+        let Some(intake) = self.intakes.get_mut(at) else {
+            return 0;
+        };
+        let (output, encode) = (&mut self.output, &mut self.encode);
+        let bounds = self.valve.bounds();
+        let counts = class == Lane::Ordinary && self.valve.rolls_up();
+        if counts && intake.pending() + TURN > bounds.pending_max {
+            if output.kept_bytes() >= bounds.record_bytes {
+                return 0;
+            }
+            intake.note_rollups(output);
+        }
+        let lines_below = match class {
+            Lane::Ordinary => bounds.ordinary_bytes,
+            Lane::Refusal => bounds.refusal_bytes,
+        };
+        let turn = intake.take(class, TURN, counts, lines_below, output, encode);
+        if output.group_full() {
+            output.drive(false);
+        }
+        turn
+    }
+
+    /// Tells the valve how things stand, and records what has ended by that.
+    fn watch(&mut self) {
+        let trouble = self.output.trouble();
+        let fill = |intake: &Intake<E>| intake.fill_percent();
+        let ended = self.valve.observe(&Reading {
+            at: elapsed(),
+            wall_us: wall_us(),
+            fill_percent: self.intakes.iter().map(fill).max().unwrap_or(0),
+            kept_bytes: self.output.kept_bytes(),
+            stalled: trouble.as_deref(),
+            over_budget: self.stats.is_over_budget(),
+            lost: self.stats.overflowed(),
+            durable: self.output.durable_seq(),
+            is_syncing: self.output.is_syncing(),
+        });
+        self.record_ended(ended);
+    }
+
+    fn record_ended(&mut self, ended: Ended) {
+        if let Some(period) = ended.rollup {
+            self.note_rollups(true);
+            let rolled_up = self.rolled_up();
+            if rolled_up > self.rolled_up_before {
+                self.record_fault("LEDGER_ROLLUP", &period);
+            }
+            self.rolled_up_before = rolled_up;
+        }
+        if let Some(period) = ended.unavailable {
+            self.record_fault("LEDGER_UNAVAILABLE", &period);
+        }
+    }
+
+    fn record_fault(&mut self, code: &str, period: &Period) {
+        self.output.append(|entry| {
+            entry.uint("began_us", period.began_us);
+            entry.text("code", code);
+            entry.text("error", &period.why);
+            entry.text("kind", "fault");
+            entry.uint("ts_us", wall_us());
+        });
+    }
+
+    /// Decisions that stand in `rollup` records.
+    fn rolled_up(&self) -> u64 {
+        self.intakes.iter().map(Intake::rolled_up).sum()
+    }
+
+    /// Writes what was counted, at most every [`ROLLUP_INTERVAL`] unless `now`.
+    fn note_rollups(&mut self, now: bool) {
+        let at = elapsed();
+        let is_due = now || at.saturating_sub(self.rollups_at) >= ROLLUP_INTERVAL;
+        if !is_due || !self.has_room_for_records() {
+            return;
+        }
+        self.rollups_at = at;
+        for intake in &mut self.intakes {
+            intake.note_rollups(&mut self.output);
+        }
+    }
+
+    /// At the end of the process there is always room: nothing follows.
+    fn has_room_for_records(&self) -> bool {
+        self.closing.is_some() || self.output.kept_bytes() < self.valve.bounds().record_bytes
+    }
+
+    /// Takes in what is in the rings at this moment; what does not fit waits for the next round.
     fn serve_flushes(&mut self) {
         if self.flushes.is_empty() {
             return;
         }
-        let mut left: usize = self.intakes.iter().map(|i| i.ring.events.slots()).sum();
+        let mut left: usize = self.intakes.iter().map(Intake::waiting).sum();
         while left > 0 {
-            if !self.output.accepts() {
+            let taken = self.take_turns();
+            if taken == 0 && self.intakes.iter().any(|intake| intake.waiting() > 0) {
                 return;
             }
-            left = left.saturating_sub(self.take_turns().max(1));
+            left = left.saturating_sub(taken.max(1));
         }
+        self.note_rollups(true);
         self.note_losses(true);
         let seq = self.output.next_seq();
         self.waiting
@@ -263,7 +336,8 @@ where
     /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
     fn note_losses(&mut self, now: bool) {
         let at = elapsed();
-        if !self.output.can_chain() || (!now && at.saturating_sub(self.losses_at) < LOSS_INTERVAL) {
+        let is_due = now || at.saturating_sub(self.losses_at) >= LOSS_INTERVAL;
+        if !is_due || !self.has_room_for_records() {
             return;
         }
         self.losses_at = at;
@@ -279,6 +353,8 @@ where
         self.stats.set_head(self.output.head());
         self.stats.set_trouble(self.output.trouble().as_deref());
         self.stats.set_notice(self.output.notice());
+        let state = self.valve.state();
+        self.stats.set_pressure(state, self.rolled_up());
         for (_, ack) in self.waiting.extract_if(.., |(seq, _)| *seq <= durable) {
             // Whoever asked may have stopped waiting; that is no concern of the writer.
             let _ = ack.send(Ok(durable));
@@ -297,15 +373,18 @@ where
         self.closing = Some((None, deadline));
         // Half of the patience is for the disk: a worker that goes on pushing is left behind.
         while elapsed() + CLOSE_PATIENCE / 2 < deadline {
-            let empty = self.take_turns() == 0;
-            if empty && self.output.accepts() {
+            let taken = self.take_turns();
+            if taken == 0 && self.intakes.iter().all(|intake| intake.waiting() == 0) {
                 break;
             }
+            self.watch();
             self.output.drive(false);
-            if empty {
+            if taken == 0 {
                 thread::park_timeout(NAP);
             }
         }
+        let ended = self.valve.end();
+        self.record_ended(ended);
         self.serve_flushes();
         self.note_losses(true);
         self.write_close();
@@ -351,13 +430,13 @@ where
         let accounts: Vec<(String, u64, u64)> = self
             .intakes
             .iter()
-            .filter(|intake| intake.ring.source.boot == self.boot)
+            .filter(|intake| intake.source().boot == self.boot)
             .map(|intake| {
                 // From the writer's own counts: a worker may still be pushing, and what it pushes
                 // from here on is unaccounted, not a line.
                 let known = intake.accounted();
-                let made = intake.ring.counts.made().max(known);
-                let worker = format!("{:02x}", intake.ring.source.worker);
+                let made = intake.made().max(known);
+                let worker = format!("{:02x}", intake.source().worker);
                 (worker, made, made - known)
             })
             .collect();
@@ -376,57 +455,12 @@ where
     }
 }
 
-impl<E> Intake<E> {
-    /// The values of `n` that records chained so far account for.
-    const fn accounted(&self) -> u64 {
-        self.lines + self.reported_numbered
-    }
+/// Says that the ledger takes nothing any more when the writer ends, and why if by a panic.
+struct EndGuard(Arc<Stats>);
 
-    /// `last` also reports losses whose numbers found no room on the way.
-    fn note_losses(&mut self, output: &mut Output, last: bool) {
-        // Asked first: once the producer is gone, its last ranges are in the ring.
-        let abandoned = last || self.ring.events.is_abandoned();
-        let lost_numbered = self.ring.counts.lost_numbered();
-        let lost_others = self.ring.counts.lost_others();
-        while let Ok((first, end)) = self.ring.losses.pop() {
-            // Each number is lost once: the ranges never overlap.
-            let _ = self.losses.insert(first, end);
-        }
-        loop {
-            let ranges = self.losses.take(LOSS_RANGES);
-            let placed: u64 = ranges.iter().map(|(first, end)| end - first + 1).sum();
-            let more = !self.losses.is_empty();
-            let unplaced = if abandoned && !more {
-                lost_numbered.saturating_sub(self.reported_numbered + placed)
-            } else {
-                0
-            };
-            let others = lost_others.saturating_sub(self.reported_others);
-            if placed + unplaced + others == 0 {
-                return;
-            }
-            self.reported_numbered += placed + unplaced;
-            self.reported_others += others;
-            let source = self.ring.source;
-            output.append(|entry| {
-                entry.text("boot", &source.boot.to_string());
-                entry.uint("count", placed + unplaced);
-                entry.text("kind", "loss");
-                entry.uint("others", others);
-                entry.pairs("ranges", ranges);
-                entry.uint("ts_us", wall_us());
-                entry.uint("unplaced", unplaced);
-                entry.uint("worker", u64::from(source.worker));
-            });
-        }
-    }
-}
-
-/// Marks the ledger as not ok when the writer ends by a panic.
-struct PanicGuard(Arc<Stats>);
-
-impl Drop for PanicGuard {
+impl Drop for EndGuard {
     fn drop(&mut self) {
+        self.0.end();
         if thread::panicking() {
             self.0
                 .set_trouble(Some("the ledger's writer thread panicked"));

@@ -1,7 +1,7 @@
 //! One exchange as the shell reports it: what came in, and how it ended.
 
 use crate::contract::Method;
-use crate::observation::RequestKey;
+use crate::observation::{LedgerStanding, RequestKey};
 use crate::units::{Moment, Tier};
 
 /// A client's identity: a keyed hash, so that no address stands in a table or a record.
@@ -29,6 +29,8 @@ pub struct Arrival {
     pub declared_retries: u8,
     /// Whether a body follows the head.
     pub has_body: bool,
+    /// Whether the ledger can keep its record.
+    pub ledger: LedgerStanding,
 }
 
 /// How an exchange ended.

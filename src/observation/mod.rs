@@ -44,8 +44,8 @@ pub use published::{ALL_ORDINARY_BP, ALWAYS_KNOWN, RouteShared, ShortView};
 pub use retry::{RETRY_WORDS, RequestKey, RetryTable, declared_retries};
 pub use route::{Mode, RouteState};
 pub use signals::{
-    BurnPair, CircuitState, INPUT_COUNT, InputsError, Regression, RetryKind, SLOW_START_MAX_BP,
-    Share, Signals, Standing, Take, Traffic,
+    BurnPair, CircuitState, INPUT_COUNT, InputsError, LedgerStanding, Regression, RetryKind,
+    SLOW_START_MAX_BP, Share, Signals, Standing, Take, Traffic,
 };
 pub use snapshot::{RouteSnapshot, Snapshot};
 pub use ticker::{RouteView, TICK_NS, TickVerdict, Ticker};

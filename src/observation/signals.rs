@@ -89,6 +89,22 @@ pub enum Take {
     Probe,
 }
 
+/// Whether the ledger can keep the record of the decision, and what holds where it cannot. What a
+/// contract says of its own (`ledger: required`) holds beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum LedgerStanding {
+    /// It can.
+    #[default]
+    Available,
+    /// It cannot; requests go on as ever.
+    Unavailable,
+    /// It cannot; nothing is enforced.
+    ObserveOnly,
+    /// It cannot; nothing is forwarded.
+    FailClosed,
+}
+
 /// One pair of burn windows: failures of completed in the short and in the long one. All 0 where
 /// nothing failed in the long one, or too little of it was observed: both read 0 for any budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -177,10 +193,12 @@ pub struct Signals {
     pub client_tat_ns: i64,
     /// Theoretical arrival time of the contract's limit minus now, nanoseconds.
     pub contract_tat_ns: i64,
+    /// Whether the ledger can keep the record.
+    pub ledger: LedgerStanding,
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 45;
+pub const INPUT_COUNT: usize = 46;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -248,6 +266,7 @@ impl Signals {
             i64::from(self.slow_start_bp),
             i64::from(self.draw_number),
             signed(self.hold_ns),
+            self.ledger as i64,
         ]
     }
 
@@ -305,6 +324,7 @@ impl Signals {
             slow_start_bp: read.at_most(SLOW_START_MAX_BP)?,
             draw_number: read.number()?,
             hold_ns: read.number()?,
+            ledger: read.one_of(&LEDGER_STANDINGS)?,
         };
         Ok(signals)
     }
@@ -324,6 +344,13 @@ const STANDINGS: [Standing; 5] = [
     Standing::Unknown,
     Standing::Ambiguous,
     Standing::Malformed,
+];
+
+const LEDGER_STANDINGS: [LedgerStanding; 4] = [
+    LedgerStanding::Available,
+    LedgerStanding::Unavailable,
+    LedgerStanding::ObserveOnly,
+    LedgerStanding::FailClosed,
 ];
 
 const TAKES: [Take; 6] = [
@@ -389,8 +416,8 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        BurnPair, CircuitState, InputsError, Regression, RetryKind, Share, Signals, Standing, Take,
-        Traffic,
+        BurnPair, CircuitState, InputsError, LedgerStanding, Regression, RetryKind, Share, Signals,
+        Standing, Take, Traffic,
     };
     use crate::units::{Band, FactorSet, Tier};
 
@@ -435,6 +462,7 @@ mod tests {
             slow_start_bp: 133,
             draw_number: 134,
             hold_ns: 135,
+            ledger: LedgerStanding::FailClosed,
         }
     }
 
@@ -444,7 +472,7 @@ mod tests {
         let inputs = [
             4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
             2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
-            128, 129, 130, 131, 132, 133, 134, 135,
+            128, 129, 130, 131, 132, 133, 134, 135, 3,
         ];
         assert_eq!(distinct().to_inputs(), inputs);
         assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
@@ -453,7 +481,7 @@ mod tests {
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[0; 46]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 47]), Err(InputsError::TooMany));
         assert_eq!(
             Signals::from_inputs(&[1, 0]),
             Err(InputsError::TrailingZero)
@@ -476,6 +504,7 @@ mod tests {
             (19, 2, 3),
             (23, 1, 2),
             (28, 1, -1),
+            (45, 3, 4),
         ];
         for (place, most, more) in table {
             let mut inputs = distinct().to_inputs();

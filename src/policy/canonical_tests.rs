@@ -26,7 +26,7 @@ fn terms() -> impl Strategy<Value = Terms> {
     let limit = || proptest::option::of(1..=COUNT_MAX);
     let limits = (limit(), limit(), limit(), limit(), limit());
     let tier = proptest::option::of(prop_oneof![Just(Tier::ObserveOnly), Just(Tier::Control)]);
-    let flags = any::<(bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool)>();
     let terms = (numbers, limits, tier, flags, answers());
     terms.prop_map(|(numbers, limits, tier, flags, answers)| Terms {
         max_latency: Millis::new(numbers.0),
@@ -54,6 +54,7 @@ fn terms() -> impl Strategy<Value = Terms> {
             throttle => throttle,
         },
         refusal: answers.2,
+        ledger_required: flags.3,
     })
 }
 

@@ -9,11 +9,14 @@ use crate::contract::{Contract, Method, Terms, Throttle};
 use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::{as_text, as_uint};
-use crate::observation::{CircuitState, RetryKind, Signals, Standing, Take, UNMATCHED};
+use crate::observation::{
+    CircuitState, LedgerStanding, RetryKind, Signals, Standing, Take, UNMATCHED,
+};
 use crate::pipeline::{Judgement, Way, asks_limits, judge, way_of};
 use crate::policy::rules::{Rules, Severity};
 use crate::record::{DecisionId, DecisionLine, Difference, case_id};
 use crate::risk::canary_hash_needed;
+use crate::units::Tier;
 
 /// Every member that contradicts the rest of its record, its rules or its contract, apart from the
 /// judged ones. `contract` is that of the record's `contract_id`.
@@ -183,6 +186,10 @@ impl<'a> Check<'_, 'a> {
             (_, token) => (token.is_some(), "a text"),
         };
         self.expect("method", holds, wanted);
+        let Signals { ledger, tier, .. } = self.line.signals;
+        if ledger == LedgerStanding::ObserveOnly && tier != Tier::ObserveOnly {
+            self.expect("tier", false, "OBSERVE_ONLY, because of inputs[45]");
+        }
         let most = contract.and_then(|contract| contract.terms().tier);
         if let Some(most) = most.filter(|most| self.line.signals.tier > *most) {
             let wanted = format!("at most {}, the contract's", quoted(most.name()));

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::contract::Contract;
-use crate::ledger::EntryBuilder;
+use crate::ledger::{Encode, EntryBuilder, Source, Summary};
 use crate::observation::UNMATCHED;
 use crate::pipeline::Way;
 use crate::policy::rules::Severity;
@@ -42,16 +42,22 @@ impl Encoder {
         self
     }
 
+    /// The rulebook of a decision; the current one from here on.
+    fn rulebook_of(&mut self, decision: &DecisionEvent) -> &Rulebook {
+        // Always found: a rulebook is kept until no event in a ring can name it.
+        if self.current.serial() != decision.rulebook
+            && let Some(rulebook) = self.registry.by_serial(decision.rulebook)
+        {
+            self.current = rulebook;
+        }
+        &self.current
+    }
+
     /// Pushes the members of one event's record.
     pub fn encode(&mut self, line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &Event) {
         match event {
             Event::Decision(decision) => {
-                // Always found: a rulebook is kept until no event in a ring can name it.
-                if self.current.serial() != decision.rulebook
-                    && let Some(rulebook) = self.registry.by_serial(decision.rulebook)
-                {
-                    self.current = rulebook;
-                }
+                self.rulebook_of(decision);
                 let source = Origin {
                     instance: &self.instance,
                     boot,
@@ -61,6 +67,33 @@ impl Encoder {
             }
             Event::Outcome(outcome) => encode_outcome(line, boot, worker, outcome),
         }
+    }
+}
+
+impl Encode<Event> for Encoder {
+    fn line(&mut self, entry: &mut EntryBuilder<'_>, source: Source, event: &Event) {
+        self.encode(entry, source.boot.as_u32(), source.worker, event);
+    }
+
+    /// What was let through may be counted; whatever was held against a request needs its line.
+    fn summary<'a>(&'a mut self, _: Source, event: &'a Event) -> Option<Summary<'a>> {
+        let decision = match event {
+            Event::Decision(decision) => decision,
+            Event::Outcome(_) => return Some(Summary::Ended),
+        };
+        if decision.judgement.decision.severity() != Severity::Allow {
+            return None;
+        }
+        let rulebook = self.rulebook_of(decision);
+        let contract = rulebook
+            .contract_of(decision.route as usize)
+            .filter(|_| decision.contracted);
+        Some(Summary::Admitted {
+            n: decision.n,
+            contract: contract.map_or(UNMATCHED, |contract| contract.id().as_str()),
+            status: decision.ending.status,
+            second: decision.wall_us / 1_000_000,
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a worker hands to the ledger: fixed in size, no allocation, no reference.
 
 use crate::contract::Method;
+use crate::ledger::Lane;
 use crate::observation::{ClientKey, Completion, Ending, Signals, UpstreamError};
 use crate::pipeline::{Admission, Judgement, Way};
+use crate::policy::rules::Severity;
 use crate::record::{InlineText, SHAPE_BYTES_MAX};
 use crate::rulebook::Rulebook;
 
@@ -184,6 +186,17 @@ impl DecisionEvent {
                 ..EventEnding::OPEN
             },
             phase: Phase::Observation,
+        }
+    }
+
+    /// The ring that it goes through: what was refused, or would have been, is the last to be lost.
+    #[must_use]
+    #[inline]
+    pub fn class(&self) -> Lane {
+        if self.judgement.decision.severity() == Severity::Allow {
+            Lane::Ordinary
+        } else {
+            Lane::Refusal
         }
     }
 

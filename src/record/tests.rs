@@ -52,6 +52,7 @@ fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: crate::observation::LedgerStanding::Available,
     };
     let admission = admit(&rulebook, 0, pairing, &arrival);
     let completion = Completion {

@@ -97,6 +97,7 @@ impl<'a> Engine<'a> {
             listener_tier: Tier::Autonomous,
             declared_retries: line.declared_retries(&self.rulebook.rules().retry.headers),
             has_body: false,
+            ledger: crate::observation::LedgerStanding::Available,
         };
         let admission = pipeline::admit(self.rulebook, SIMULATED_WORKER, pairing, &arrival);
         let serial = self.rulebook.serial();

@@ -94,6 +94,7 @@ pub(crate) fn arrival() -> Arrival {
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: crate::observation::LedgerStanding::Available,
     }
 }
 

@@ -114,6 +114,10 @@ metrics! {
         "Records waiting for the ledger's writer.";
     LEDGER_LAG = Gauge "tidegate_ledger_durable_lag_seconds" [] "seconds",
         "Age of the oldest record that is not durable yet; 0 with none.";
+    LEDGER_STATE = Gauge "tidegate_ledger_state" [] "state",
+        "How much detail the ledger keeps: 0 every line, 1 admitted requests as counts, 2 events are lost and counted, 3 nothing becomes durable.";
+    LEDGER_ROLLED_UP = Counter "tidegate_ledger_rolled_up_total" [] "decisions",
+        "Decisions of this process that the ledger counted in rollup records in place of their lines.";
     LEDGER_OK = Gauge "tidegate_ledger_ok" [] "1 or 0",
         "1 while the ledger can be written and its closed segments are as they were written.";
     LEDGER_SIGNED = Gauge "tidegate_ledger_signed_records" [] "records",

@@ -224,6 +224,8 @@ fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
     text.sample(&names::LEDGER_LOST, &[], ledger.lost as f64);
     text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);
     text.sample(&names::LEDGER_LAG, &[], ledger.durable_lag.as_secs_f64());
+    text.sample(&names::LEDGER_STATE, &[], f64::from(ledger.pressure as u8));
+    text.sample(&names::LEDGER_ROLLED_UP, &[], ledger.rolled_up as f64);
     let kept = &ledger.kept;
     let intact = kept.damage.is_none();
     text.sample(&names::LEDGER_OK, &[], truth(ledger.ok && intact));

@@ -19,6 +19,8 @@ fn ledger() -> Snapshot {
         signed: 40,
         note: "a note".to_owned(),
         signed_us: 1_767_225_600_500_000,
+        pressure: crate::ledger::Pressure::Rollup,
+        rolled_up: 12,
         records: 42,
         lost: 3,
         queued: 5,

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate::ledger::{
-    BootId, EntryBuilder, KnownHead, Ledger, OpenFacts, Settings, Source, Verdict, VerifyOptions,
-    ring,
+    BootId, EntryBuilder, KnownHead, Lane, Ledger, OpenFacts, Settings, Source, Verdict,
+    VerifyOptions, ring,
 };
 
 use super::site::{POLICY_HASH, RULEBOOK};
@@ -37,7 +37,7 @@ fn boot(dir: &Path, boot: u32, count: u64) {
     let ledger = Ledger::start(&settings, &facts, RULEBOOK, vec![consumer], encode).unwrap();
     for _ in 0..count {
         let n = producer.next_number();
-        producer.push(Some(n), n);
+        producer.push(Lane::Ordinary, Some(n), n);
     }
     drop(producer);
     ledger.flush(PATIENCE).unwrap();

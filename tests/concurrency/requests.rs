@@ -62,6 +62,7 @@ fn arrive(rulebook: &Rulebook, worker: usize, client: u64, ns: u64) -> Admission
         privileged: false,
         declared_retries: 0,
         has_body: false,
+        ledger: tidegate::observation::LedgerStanding::Available,
     };
     let pairing = Pairing::Contracted(ContractIndex(0));
     admit(rulebook, worker, pairing, &arrival)

@@ -132,6 +132,7 @@ impl Governed {
                 .map(|(name, _)| (*name).into())
                 .collect(),
             expose: false,
+            on_unavailable: tidegate::config::OnUnavailable::Continue,
             listener_tiers: plan.listener_tiers.clone(),
         };
         let source = Source {
@@ -210,7 +211,10 @@ impl Governed {
             self.write(&mut book);
             book.records.len() >= count
         });
-        book.records.clone()
+        // Refusals overtake on their way; the ids are in the order of the decisions.
+        let mut records = book.records.clone();
+        records.sort_by_key(|record| record["decision_id"].as_str().map(str::to_owned));
+        records
     }
 
     fn write(&self, book: &mut Book) {

@@ -152,10 +152,12 @@ admin: {{bind: "127.0.0.1:0"}}
         records
     }
 
-    /// The decisions in the ledger.
+    /// The decisions in the ledger, in the order in which they were made: on their way refusals
+    /// overtake.
     pub(crate) fn decisions(&self) -> Vec<Value> {
         let mut records = self.records();
         records.retain(|record| record["kind"] == "decision");
+        records.sort_by_key(|record| (record["ts_us"].as_u64(), record["n"].as_u64()));
         records
     }
 }

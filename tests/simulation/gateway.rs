@@ -142,6 +142,7 @@ impl Gateway {
             privileged: false,
             declared_retries: ask.declared_retries,
             has_body: false,
+            ledger: tidegate::observation::LedgerStanding::Available,
         };
         let path = canonicalise(ask.path.as_bytes());
         let path = path.as_ref().map_err(|fault| *fault);

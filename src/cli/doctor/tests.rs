@@ -7,7 +7,8 @@ use std::path::Path;
 use super::*;
 use crate::config::load;
 use crate::ledger::{
-    BootId, Checkpoint, DirectoryLines, Frontier, Ledger, LedgerKey, OpenFacts, Record,
+    BootId, Checkpoint, DirectoryLines, EntryBuilder, Frontier, Ledger, LedgerKey, OpenFacts,
+    Record, Source,
 };
 
 const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -59,7 +60,14 @@ impl Scene {
             client_key_id: None,
         };
         let settings = crate::ledger::Settings::new(&self.settings.ledger.dir);
-        Ledger::start::<(), _>(&settings, &facts, b"{}", vec![], |_, _, ()| {}).unwrap()
+        Ledger::start::<(), _>(
+            &settings,
+            &facts,
+            b"{}",
+            vec![],
+            |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
+        )
+        .unwrap()
     }
 
     /// Puts a head over all records beside them, as the writer does.

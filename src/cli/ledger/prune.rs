@@ -104,7 +104,7 @@ mod tests {
     use clap::Parser;
 
     use super::super::{FAILED, INTEGRITY, LedgerArgs, OK, run};
-    use crate::ledger::{BootId, Chain, Ledger, OpenFacts, Settings};
+    use crate::ledger::{BootId, Chain, EntryBuilder, Ledger, OpenFacts, Settings, Source};
 
     const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
@@ -132,7 +132,14 @@ mod tests {
 
     fn start(dir: &Path, boot: u32) -> Ledger {
         let settings = Settings::new(dir);
-        Ledger::start::<(), _>(&settings, &facts(boot), b"{}", vec![], |_, _, ()| {}).unwrap()
+        Ledger::start::<(), _>(
+            &settings,
+            &facts(boot),
+            b"{}",
+            vec![],
+            |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
+        )
+        .unwrap()
     }
 
     /// Two segments: an old ledger of one, and another one written behind it.

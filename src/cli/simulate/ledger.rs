@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::{BOOT, INSTANCE, WORKER};
-use crate::ledger::{BootId, Ledger, LedgerKey, OpenFacts, Producer, Settings, Source, ring};
+use crate::ledger::{
+    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Producer, Settings, Source, ring,
+};
 use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
 use crate::rulebook::Registry;
@@ -56,7 +58,7 @@ impl LedgerSink {
             &facts,
             content.bytes(),
             vec![consumer],
-            move |entry, source: Source, event| {
+            move |entry: &mut EntryBuilder<'_>, source: Source, event: &Event| {
                 encoder.encode(entry, BOOT, source.worker, event);
             },
         )?;
@@ -69,7 +71,7 @@ impl LedgerSink {
 
     pub(super) fn push(&mut self, event: Event) -> Result<()> {
         let number = self.producer.next_number();
-        if !self.producer.push(Some(number), event) {
+        if !self.producer.push(Lane::Ordinary, Some(number), event) {
             bail!("the ledger lost record {number}: its writer has ended");
         }
         self.unflushed += 1;

@@ -17,6 +17,8 @@ pub const HELD_MAX: u32 = 100_000;
 pub const FIELD_CHARS_MAX: usize = 64;
 /// The most characters of an endpoint.
 pub const ENDPOINT_CHARS_MAX: usize = 2_048;
+/// The one thing that `ledger` can say.
+pub const LEDGER_REQUIRED: &str = "required";
 /// The most characters of an owner.
 pub const OWNER_CHARS_MAX: usize = 128;
 

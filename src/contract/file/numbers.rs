@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::Surroundings;
 use super::answers::{read_quarantine, read_refusal, read_throttle};
-use super::bounds::{COUNT_MAX, MILLIS_MAX, is_usable_tier};
+use super::bounds::{COUNT_MAX, LEDGER_REQUIRED, MILLIS_MAX, is_usable_tier};
 use super::clients::read_per_client;
 use super::contradictions::{limits_agree, warn_of_early_deadline};
 use crate::contract::{PathRules, Terms};
@@ -56,6 +56,7 @@ pub(super) fn read_terms(
     let quarantine = read_quarantine(sheet, fields, around);
     let throttle = read_throttle(sheet, fields);
     let refusal = read_refusal(sheet, fields);
+    let ledger_required = read_ledger(sheet, fields);
     if let (Some(max_latency), Some(timeout)) = (max_latency, timeout) {
         warn_of_early_deadline(sheet, fields, max_latency, timeout);
     }
@@ -82,12 +83,23 @@ pub(super) fn read_terms(
         quarantine,
         throttle: throttle?,
         refusal: refusal?,
+        ledger_required: ledger_required?,
     };
     limits_agree(sheet, fields, &terms, client.as_ref(), around).then(|| Promises {
         terms,
         client_header: client.and_then(|client| client.header),
         divert_upstream,
     })
+}
+
+/// Whether the contract does without answers rather than without records.
+fn read_ledger(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<bool> {
+    match fields.get("ledger") {
+        Some(node) => sheet.choice(node, "'ledger'", &[LEDGER_REQUIRED], |text| {
+            (text == LEDGER_REQUIRED).then_some(true)
+        }),
+        None => Some(false),
+    }
 }
 
 fn millis(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32) -> Option<Millis> {

@@ -66,16 +66,17 @@ pub(super) fn write_end(
     observed: &observation::Completion,
 ) {
     let event = &mut request.about.event;
+    let class = event.class();
     if request.written {
         let outcome = OutcomeEvent {
             n: event.n,
             wall_us: observed.at.wall_us,
             ending: EventEnding::of(observed),
         };
-        producer.push(None, Event::Outcome(outcome));
+        producer.push(class, None, Event::Outcome(outcome));
     } else {
         event.end(observed);
-        producer.push(Some(event.n), Event::Decision(*event));
+        producer.push(class, Some(event.n), Event::Decision(*event));
     }
 }
 

@@ -89,6 +89,9 @@ impl Desk {
         let contract = contract_of(rulebook, target.pairing);
         arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
         arrival.request = target.request_of(&arrival);
+        if self.producer.is_ledger_unavailable() {
+            arrival.ledger = self.without_ledger();
+        }
         // All that takes any work comes before: a panic behind the judgement would keep its takes.
         let (other_method, shape) = (target.other_method(facts), target.shape(contract));
         let admission = pipeline::admit(rulebook, self.worker, target.pairing, &arrival);

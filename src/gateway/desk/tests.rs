@@ -8,10 +8,13 @@ use http::HeaderMap;
 
 use super::opening::Target;
 use super::{Desk, DeskSettings};
-use crate::contract::{Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms};
+use crate::config::OnUnavailable;
+use crate::contract::{
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Refusal, Terms,
+};
 use crate::gateway::clock;
-use crate::gateway::governor::HeadFacts;
-use crate::ledger::{BootId, Consumer, Source, ring};
+use crate::gateway::governor::{Course, HeadFacts};
+use crate::ledger::{BootId, Consumer, EntryBuilder, Ledger, OpenFacts, Settings, Source, ring};
 use crate::observation::{Backoff, CircuitState, ClientHasher, Mode};
 use crate::policy::rules::Rules;
 use crate::record::{Event, Outcome};
@@ -20,10 +23,13 @@ use crate::telemetry::WorkerTally;
 use crate::units::{Millis, Tier};
 
 fn registry() -> Arc<Registry> {
-    let terms = Terms {
+    registry_of(Terms {
         max_in_flight: NonZeroU32::new(1_000),
         ..Terms::default()
-    };
+    })
+}
+
+fn registry_of(terms: Terms) -> Arc<Registry> {
     let id = ContractId::new("api_v1").expect("a valid id");
     let methods = MethodSet::EMPTY.with(Method::Get);
     let contract = Contract::new(ContractParts::new(id, "GET /api", methods, terms));
@@ -38,12 +44,17 @@ fn registry() -> Arc<Registry> {
 }
 
 fn desk(registry: &Registry) -> (Desk, Consumer<Event>) {
+    desk_with(registry, OnUnavailable::Continue)
+}
+
+fn desk_with(registry: &Registry, on_unavailable: OnUnavailable) -> (Desk, Consumer<Event>) {
     let settings = DeskSettings {
         listener_tiers: vec![Tier::Autonomous],
         clients: ClientHasher::new([3; 16]),
         trusted_proxies: Vec::new(),
         upstream_names: vec!["main".to_owned()],
         expose: false,
+        on_unavailable,
     };
     let source = Source {
         boot: BootId::from_u32(7),
@@ -105,4 +116,68 @@ fn what_a_panic_breaks_off_gives_back_what_it_took() {
         |event| matches!(event, Event::Decision(event) if event.ending.outcome == Outcome::Done),
     );
     assert_eq!(ended.count(), 3, "each has its record");
+}
+
+/// The status of the answer; `None` where the request is sent on.
+fn answered(on_unavailable: OnUnavailable, ledger_required: bool, ended: bool) -> Option<u16> {
+    let registry = registry_of(Terms {
+        ledger_required,
+        // A dropped request would be closed: this one is told to come back.
+        refusal: Refusal::Close,
+        ..Terms::default()
+    });
+    let (mut desk, consumer) = desk_with(&registry, on_unavailable);
+    let dir = tempfile::tempdir().expect("a folder");
+    let facts_of_start = OpenFacts {
+        boot: BootId::from_u32(7),
+        instance: "test".to_owned(),
+        version: "0".to_owned(),
+        policy_hash: crate::telemetry::fixture::content().digest_hex(),
+        client_key_id: None,
+    };
+    let ledger = Ledger::start(
+        &Settings::new(dir.path()),
+        &facts_of_start,
+        crate::telemetry::fixture::content().bytes(),
+        vec![consumer],
+        |_: &mut EntryBuilder<'_>, _: Source, _: &Event| {},
+    );
+    let ledger = ledger.expect("a new ledger");
+    if ended {
+        ledger.close().expect("an orderly end");
+    }
+    let headers = HeaderMap::new();
+    let exchange = desk.admit(&facts(&headers));
+    let course = exchange.course();
+    match course {
+        Course::Forward(_) => None,
+        Course::Answer(answer) => {
+            assert!(answer.retry_after_s.is_some_and(|seconds| seconds >= 10));
+            assert_eq!(answer.kind, "urn:tidegate:problem:ledger-unavailable");
+            assert!(answer.reason_codes.contains(&"LEDGER_UNAVAILABLE"));
+            Some(answer.status)
+        }
+        Course::Close => panic!("closed without an answer"),
+    }
+}
+
+// R090, R199
+#[test]
+fn without_a_ledger_requests_are_answered_as_the_settings_say() {
+    use OnUnavailable::{Continue, FailClosed, ObserveOnly};
+    for on_unavailable in OnUnavailable::ALL {
+        for required in [false, true] {
+            assert_eq!(answered(on_unavailable, required, false), None);
+        }
+    }
+    assert_eq!(answered(Continue, false, true), None);
+    assert_eq!(answered(Continue, true, true), Some(503));
+    assert_eq!(answered(ObserveOnly, false, true), None);
+    assert_eq!(
+        answered(ObserveOnly, true, true),
+        None,
+        "nothing is enforced"
+    );
+    assert_eq!(answered(FailClosed, false, true), Some(503));
+    assert_eq!(answered(FailClosed, true, true), Some(503));
 }

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use super::super::entry::EntryBuilder;
 use super::super::error::LedgerError;
 use super::super::frame::BootId;
 use super::super::handle::{Ledger, OpenFacts, Settings};
 use super::super::key::LedgerKey;
 use super::super::line::Record;
+use super::super::ring::Source;
 use super::super::rulebooks;
 use super::check::check;
 use super::class::{Class, is_frame};
@@ -359,7 +361,13 @@ impl Offline {
         if let Some(key) = key {
             settings = settings.signed_by(key);
         }
-        let ledger = Ledger::start::<(), _>(&settings, &facts, &rulebook, vec![], |_, _, ()| {})?;
+        let ledger = Ledger::start::<(), _>(
+            &settings,
+            &facts,
+            &rulebook,
+            vec![],
+            |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
+        )?;
         let offline = Self { ledger, signed };
         offline.finish_what_was_begun()?;
         Ok(offline)

@@ -12,7 +12,7 @@ use super::super::handle::{OpenFacts, Settings};
 use super::super::line::Record;
 use super::super::stats::KeptDamage;
 use super::super::tree_file::TreeFile;
-use super::super::{Chain, EntryBuilder, Snapshot};
+use super::super::{Chain, EntryBuilder, Snapshot, Source};
 use super::files::Segments;
 use super::stub::Stub;
 use super::text::Text;
@@ -80,7 +80,13 @@ pub(super) fn ledger_of_three(dir: &Path) {
 pub(super) fn opened(dir: &Path, boot: u32, disk: &Disk) -> Arc<Ledger> {
     let mut settings = Settings::new(dir);
     settings.disk = disk.clone();
-    let ledger = Ledger::start::<(), _>(&settings, &facts(boot), RULEBOOK, vec![], |_, _, ()| {});
+    let ledger = Ledger::start::<(), _>(
+        &settings,
+        &facts(boot),
+        RULEBOOK,
+        vec![],
+        |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
+    );
     Arc::new(ledger.unwrap())
 }
 

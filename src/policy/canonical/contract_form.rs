@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::{
-    COUNT_MAX, ENDPOINT_CHARS_MAX, MILLIS_MAX, OWNER_CHARS_MAX, client_key, is_client_above_all,
-    is_delay_without_limit, is_usable_tier, usable_method,
+    COUNT_MAX, ENDPOINT_CHARS_MAX, LEDGER_REQUIRED, MILLIS_MAX, OWNER_CHARS_MAX, client_key,
+    is_client_above_all, is_delay_without_limit, is_usable_tier, usable_method,
 };
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet, PathRules, Template, Terms};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
@@ -29,6 +29,8 @@ pub(super) struct ContractForm {
     endpoint: String,
     error_budget_ppm: u64,
     id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u32>,
     max_latency_ms: u32,
@@ -86,6 +88,7 @@ impl From<&Contract> for ContractForm {
             endpoint: contract.endpoint_key().to_owned(),
             error_budget_ppm: u64::from(terms.error_budget.get()),
             id: contract.id().as_str().to_owned(),
+            ledger: terms.ledger_required.then(|| LEDGER_REQUIRED.to_owned()),
             max_in_flight: terms.max_in_flight.map(NonZeroU32::get),
             max_latency_ms: terms.max_latency.get(),
             merge_slashes: terms.path_rules.merge_slashes,
@@ -133,6 +136,13 @@ impl TryFrom<ContractForm> for Contract {
             Err(_) => return Err(bad("the key of per_client is not valid")),
         };
         let methods = methods(&form.allowed_methods).ok_or_else(|| bad("no valid methods"))?;
+        if form
+            .ledger
+            .as_ref()
+            .is_some_and(|word| word != LEDGER_REQUIRED)
+        {
+            return Err(bad("ledger is required or absent"));
+        }
         let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
         if is_client_above_all(&terms) {
             return Err(bad("one client may send more than all together"));
@@ -200,6 +210,7 @@ fn terms(form: &ContractForm) -> Option<Terms> {
         quarantine: form.quarantine.terms(),
         throttle: form.throttle.terms()?,
         refusal: form.drop.terms(),
+        ledger_required: form.ledger.is_some(),
     })
 }
 
