@@ -306,8 +306,9 @@ impl Ledger {
     }
 
     /// Waits until a signed checkpoint covers the record `seq`, and its note is durable; asks for one
-    /// rather than waiting for its time. Returns the size that it covers. A `checkpoint` record is
-    /// covered only once another record follows it.
+    /// rather than waiting for its time. Returns the size that it covers. Where the last records up
+    /// to `seq` are checkpoints, covering those before them is enough: so the number before the one
+    /// that [`Self::record`] returns is always good to ask for.
     ///
     /// # Errors
     /// [`LedgerError::Unavailable`] when that takes longer than `patience`, and for a ledger

@@ -69,8 +69,10 @@ pub(super) struct Writer<E, F> {
     flushes: Vec<Ack>,
     /// Answered when the records below the number are durable.
     waiting: Vec<(u64, Ack)>,
-    /// Answered when a note that covers the record is kept.
+    /// Answered when a note of at least this size is kept.
     unsigned: Vec<(u64, Ack)>,
+    /// The size of the newest note that is kept.
+    signed: u64,
     closing: Option<(Option<Ack>, Duration)>,
     losses_at: Duration,
     rollups_at: Duration,
@@ -99,6 +101,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
             flushes: Vec::new(),
             waiting: Vec::new(),
             unsigned: Vec::new(),
+            signed: 0,
             closing: None,
             losses_at: elapsed(),
             rollups_at: elapsed(),
@@ -165,8 +168,9 @@ impl<E, F: Encode<E>> Writer<E, F> {
 
     fn await_signed(&mut self, seq: u64, ack: Ack) {
         if self.output.signs() {
-            self.output.force_checkpoint(seq + 1);
-            self.unsigned.push((seq, ack));
+            let size = self.output.size_to_cover(seq);
+            self.output.force_checkpoint(size);
+            self.unsigned.push((size, ack));
         } else {
             let _ = ack.send(Err("this ledger has no key".to_owned()));
         }
@@ -361,9 +365,11 @@ impl<E, F: Encode<E>> Writer<E, F> {
         }
         if let Some((size, note)) = self.output.take_kept_note() {
             self.stats.set_signed(size, note);
-            for (_, ack) in self.unsigned.extract_if(.., |(seq, _)| *seq < size) {
-                let _ = ack.send(Ok(size));
-            }
+            self.signed = size;
+        }
+        let signed = self.signed;
+        for (_, ack) in self.unsigned.extract_if(.., |(size, _)| *size <= signed) {
+            let _ = ack.send(Ok(signed));
         }
     }
 

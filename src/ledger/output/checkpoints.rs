@@ -58,6 +58,16 @@ impl Output {
         }
     }
 
+    /// The least size of a checkpoint that covers the record `seq` and all before it, those at the
+    /// end aside that are checkpoints: nobody signs for their sake.
+    pub(in super::super) fn size_to_cover(&self, seq: u64) -> u64 {
+        if seq < self.next_seq() {
+            self.news.min(seq + 1)
+        } else {
+            seq.saturating_add(1)
+        }
+    }
+
     /// True where there is a key.
     pub(in super::super) const fn signs(&self) -> bool {
         self.signer.is_some()

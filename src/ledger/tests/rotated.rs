@@ -33,7 +33,7 @@ fn any_sync_may_fail() {
         life(&settings, 8, |round| {
             if round == 1 {
                 plan.healthy_syncs.store(healthy, SeqCst);
-                plan.failing_syncs.store(1, SeqCst);
+                plan.failing_syncs.store(1 + healthy % 2, SeqCst);
             }
         });
         let report = intact(dir.path());
@@ -53,7 +53,7 @@ fn any_write_may_fail() {
         life(&settings, 8, |round| {
             if round == 1 {
                 plan.healthy_writes.store(healthy, SeqCst);
-                plan.failing_writes.store(1, SeqCst);
+                plan.failing_writes.store(1 + healthy % 2, SeqCst);
             }
         });
         let report = intact(dir.path());
