@@ -16,3 +16,4 @@ mod tiles;
 mod tools;
 mod vectors;
 mod walkthrough;
+mod written;

@@ -100,6 +100,7 @@ fn files(dir: &Path) -> Files {
     found
 }
 
+// R102
 #[test]
 fn a_tree_grows_and_what_is_there_stays() {
     let made = Made::new(70_000, &[0, 20_000, 65_536]);

@@ -1,0 +1,57 @@
+//! Proofs of what the writer itself wrote: many segments with their tree files, notes of its own.
+
+use std::time::Duration;
+
+use tidegate::ledger::{BootId, Ledger, LedgerKey, OpenFacts, Settings, Source, prove, ring};
+
+use crate::made::Numbers;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+#[test]
+fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source {
+        boot: BootId::from_u32(1),
+        worker: 0,
+    };
+    let facts = OpenFacts {
+        boot: source.boot,
+        instance: "gateway-1".to_owned(),
+        version: "0".to_owned(),
+        policy_hash: POLICY_HASH.to_owned(),
+        client_key_id: None,
+    };
+    let (mut producer, consumer) = ring(source, 1 << 12);
+    let settings = Settings::new(dir.path())
+        .segments(100_000, Duration::from_secs(3_600))
+        .signed_by(LedgerKey::from_seed([7; 32]));
+    let ledger = Ledger::start(&settings, &facts, b"{}", vec![consumer], |entry, _, n| {
+        entry.text("kind", "decision");
+        entry.uint("n", *n);
+        entry.uint("ts_us", *n);
+    })
+    .unwrap();
+    for _ in 0..20 {
+        for _ in 0..100 {
+            let n = producer.next_number();
+            assert!(producer.push(Some(n), n));
+        }
+        ledger.flush(PATIENCE).unwrap();
+    }
+    drop(producer);
+    ledger.close().unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let trees = names.filter(|name| name.ends_with(".tree")).count();
+    assert!(trees >= 2, "{trees} closed segments only");
+    let size = ledger.snapshot().signed;
+    let mut numbers = Numbers(4);
+    let seqs = (0..60).map(|_| numbers.below(size)).chain([0, size - 1]);
+    for seq in seqs.collect::<Vec<_>>() {
+        let proof = prove(dir.path(), seq, None, Some(1 + seq)).unwrap();
+        assert_eq!((proof.seq, proof.size), (seq, size));
+        assert!(proof.head.unwrap().vkey.is_some());
+    }
+}
