@@ -19,7 +19,7 @@ pub struct TrustedKey(Trusted);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Trusted {
-    Named(VerifierKey),
+    Named(Box<VerifierKey>),
     Bare(Box<VerifyingKey>),
 }
 
@@ -36,7 +36,7 @@ impl TrustedKey {
         }
         let named = |line: &str| {
             let key = VerifierKey::parse(line.trim()).map_err(str::to_owned)?;
-            Ok(Self(Trusted::Named(key)))
+            Ok(Self(Trusted::Named(Box::new(key))))
         };
         let lines = text.lines().filter(|line| !line.trim().is_empty());
         let keys: Vec<Self> = lines.map(named).collect::<Result<_, String>>()?;
@@ -56,7 +56,7 @@ impl TrustedKey {
 
     fn under(&self, origin: &str) -> Option<VerifierKey> {
         match &self.0 {
-            Trusted::Named(key) => Some(key.clone()),
+            Trusted::Named(key) => Some(key.as_ref().clone()),
             Trusted::Bare(key) => VerifierKey::new(origin, **key).ok(),
         }
     }

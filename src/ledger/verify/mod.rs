@@ -245,7 +245,9 @@ impl<'a> Check<'a> {
                 }
                 // Compressed since it was listed.
                 Err(error) if self.whole && error.kind() == io::ErrorKind::NotFound => {}
-                facts => drop(facts?),
+                facts => {
+                    facts?;
+                }
             }
         }
         Ok(None)
@@ -505,7 +507,7 @@ impl<'a> Check<'a> {
             }
             Err(damage) => Some(Damage {
                 file: self.dir.join(&damage.file),
-                ..damage
+                ..*damage
             }),
         }
     }

@@ -73,10 +73,14 @@ impl Removals {
     /// What is wrong with the removals, at the end of the log. `signed` is the newest size that a
     /// signature vouches for; `None` in a ledger without signatures. `partial`: records that could
     /// name a removal may be out of view.
-    pub(super) fn judge(&self, signed: Option<u64>, partial: bool) -> Result<Vec<String>, Damage> {
+    pub(super) fn judge(
+        &self,
+        signed: Option<u64>,
+        partial: bool,
+    ) -> Result<Vec<String>, Box<Damage>> {
         for (file, at, removal) in &self.named {
             if let Some(broken) = self.overreaching(removal) {
-                return Err(broken.at(file, *at));
+                return Err(Box::new(broken.at(file, *at)));
             }
         }
         let covered = |at: &At| signed.is_none_or(|size| at.seq < size);
@@ -92,7 +96,7 @@ impl Removals {
                 let found = format!("{} stubs, sha256 {}", stubbed.count, stubbed.sha256);
                 let expected = self.said_of(&stubbed.stem);
                 let damage = broken(rule, expected, found);
-                return Err(damage.of_file(&stubbed.path, stubbed.first_seq));
+                return Err(Box::new(damage.of_file(&stubbed.path, stubbed.first_seq)));
             }
         }
         self.judge_gone(&covered)
@@ -128,7 +132,7 @@ impl Removals {
 
     /// Segments at the beginning that are gone are named. The oldest may be named by records that
     /// are gone with later ones: removal goes from the oldest on.
-    fn judge_gone(&self, covered: &impl Fn(&At) -> bool) -> Result<Vec<String>, Damage> {
+    fn judge_gone(&self, covered: &impl Fn(&At) -> bool) -> Result<Vec<String>, Box<Damage>> {
         let named = |first: u64| {
             self.named.iter().any(|(_, at, removal)| {
                 let is_it = removal.bounds.as_ref().is_some_and(|(f, _, _)| *f == first);
@@ -157,7 +161,7 @@ impl Removals {
     }
 }
 
-fn missing(first: u64) -> Damage {
+fn missing(first: u64) -> Box<Damage> {
     let rule = "a segment is missing only where a signed prune record names it";
     let file = format!("seg-{first:016}.jsonl");
     let mut damage = broken(
@@ -167,7 +171,7 @@ fn missing(first: u64) -> Damage {
     )
     .of_file(file, first);
     damage.remedy = "bring the segment back from a copy; the records after it are intact";
-    damage
+    Box::new(damage)
 }
 
 /// The tree over the records before `first_seq`, from the tree files, with the hash of the last of
