@@ -43,7 +43,8 @@ pub(super) fn resume(
     let mut chain = found.chain.clone();
     let path = found.segment.path.clone();
     let mut line = Vec::new();
-    let first_seq = chain.append(&mut line, |e| {
+    let first_seq = chain.next_seq();
+    chain.append(&mut line, |e| {
         open_members(e, facts, Opening::Resumed(&found))
     });
     if found.damaged.is_some() {
