@@ -10,7 +10,7 @@
 mod chain;
 mod clock;
 #[cfg(test)]
-mod crash;
+mod crash_tests;
 mod directory;
 mod disk;
 mod ending;
