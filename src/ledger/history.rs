@@ -192,9 +192,9 @@ mod tests {
             assert_eq!(history.frontier, frontier);
             let mut part = Frontier::new();
             let at = at.unwrap_or(u64::MAX);
-            leaves.iter().take(at as usize).for_each(|leaf| {
+            for leaf in leaves.iter().take(at as usize) {
                 part.push(*leaf);
-            });
+            }
             let inside = at <= 900;
             assert_eq!(
                 history.root,

@@ -16,7 +16,7 @@ mod chain;
 mod clock;
 mod counters;
 #[cfg(test)]
-mod crash;
+mod crash_tests;
 mod directory;
 mod disk;
 mod ending;

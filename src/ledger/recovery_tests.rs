@@ -85,9 +85,9 @@ pub(super) fn publish(disk: &Disk, dir: &Path, size: u64) {
     let mut tree = Frontier::new();
     let leaves = leaves(dir);
     assert!(size <= leaves.len() as u64);
-    leaves.into_iter().take(size as usize).for_each(|leaf| {
+    for leaf in leaves.into_iter().take(size as usize) {
         tree.push(leaf);
-    });
+    }
     let origin = fs::read_to_string(dir.join("origin")).unwrap();
     let checkpoint = Checkpoint {
         origin: origin.trim().to_owned(),
@@ -397,9 +397,9 @@ fn older_segments_count_by_their_tree_files_or_their_lines() {
     let whole = |found: Result<Option<Found>, LedgerError>| {
         let mut tree = Frontier::new();
         let leaves = leaves(case.path());
-        leaves.into_iter().for_each(|leaf| {
+        for leaf in leaves {
             tree.push(leaf);
-        });
+        }
         let found = found.unwrap().unwrap();
         assert_eq!(found.frontier, tree);
         let file = found.builder.finish(found.chain.head());

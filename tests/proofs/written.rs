@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tidegate::ledger::{BootId, Ledger, LedgerKey, OpenFacts, Settings, Source, prove, ring};
+use tidegate::ledger::{
+    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Settings, Source, prove, ring,
+};
 
 use crate::made::Numbers;
 
@@ -27,16 +29,16 @@ fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
     let settings = Settings::new(dir.path())
         .segments(100_000, Duration::from_secs(3_600))
         .signed_by(LedgerKey::from_seed([7; 32]));
-    let ledger = Ledger::start(&settings, &facts, b"{}", vec![consumer], |entry, _, n| {
+    let encode = |entry: &mut EntryBuilder<'_>, _: Source, n: &u64| {
         entry.text("kind", "decision");
         entry.uint("n", *n);
         entry.uint("ts_us", *n);
-    })
-    .unwrap();
+    };
+    let ledger = Ledger::start(&settings, &facts, b"{}", vec![consumer], encode).unwrap();
     for _ in 0..20 {
         for _ in 0..100 {
             let n = producer.next_number();
-            assert!(producer.push(Some(n), n));
+            assert!(producer.push(Lane::Ordinary, Some(n), n));
         }
         ledger.flush(PATIENCE).unwrap();
     }

@@ -6,7 +6,7 @@
 //! names are there or not. Each state is recovered, and that recovery is crashed at each of its own
 //! operations; each end goes on, closes and verifies.
 //!
-//! The full run: `TIDEGATE_CRASH_SEEDS=10 cargo test --lib ledger::crash -- --nocapture` (minutes).
+//! The full run: `TIDEGATE_CRASH_SEEDS=10 cargo test --lib ledger::crash_tests -- --nocapture` (minutes).
 
 use std::collections::BTreeMap;
 use std::fs;
