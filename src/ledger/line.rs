@@ -115,15 +115,16 @@ impl<'a> Record<'a> {
         for member in Members::new(entry) {
             let (key, raw) = member.map_err(LineFault::Canonical)?;
             members += 1;
-            match key {
-                "seq" => seq = as_uint(raw),
-                "prev" => prev = as_text(raw).filter(|text| is_hash(text)),
-                "kind" => kind = as_text(raw).filter(|kind| KINDS.contains(kind)),
-                "v" => version = as_uint(raw).filter(|v| *v == FORMAT_VERSION),
-                "decision_id" => numbered.0 = as_text(raw),
-                "n" => numbered.1 = as_uint(raw),
-                "policy_hash" => policy_hash = Some(as_text(raw).unwrap_or_default()),
-                "worker" => numbered.2 = as_uint(raw),
+            // As bytes: compared in place instead of by a call for each name.
+            match key.as_bytes() {
+                b"seq" => seq = as_uint(raw),
+                b"prev" => prev = as_text(raw).filter(|text| is_hash(text)),
+                b"kind" => kind = as_text(raw).filter(|kind| KINDS.contains(kind)),
+                b"v" => version = as_uint(raw).filter(|v| *v == FORMAT_VERSION),
+                b"decision_id" => numbered.0 = as_text(raw),
+                b"n" => numbered.1 = as_uint(raw),
+                b"policy_hash" => policy_hash = Some(as_text(raw).unwrap_or_default()),
+                b"worker" => numbered.2 = as_uint(raw),
                 _ => {}
             }
         }

@@ -155,10 +155,18 @@ fn member_key<'a>(
     let raw = bytes.get(at..end).unwrap_or_default();
     let key = as_text(raw).ok_or(wrong(at, "a key without escapes"))?;
     // The empty key would sort first; it is not a name, so it is refused with the unsorted ones.
-    if key <= last {
+    if !follows(key.as_bytes(), last.as_bytes()) {
         return Err(wrong(at, "keys in ascending order, each once"));
     }
     Ok((key, expect(bytes, end, b':', "a colon")?))
+}
+
+/// Whether a key sorts after the last one; most differ in their first byte already.
+fn follows(key: &[u8], last: &[u8]) -> bool {
+    match (key.first(), last.first()) {
+        (Some(one), Some(other)) if one != other => one > other,
+        _ => key > last,
+    }
 }
 
 fn value(bytes: &[u8], at: usize, depth: usize) -> Result<usize, NotCanonical> {
