@@ -119,12 +119,8 @@ impl Segments {
 
 /// The first number that a file name gives, and whether it is the compressed form.
 fn form(path: &Path) -> Option<(u64, bool)> {
-    if let Some(plain) = SegmentName::of(path) {
-        return Some((plain.first_seq, false));
-    }
-    let text = path.to_str()?.strip_suffix(PACKED)?;
-    let name = SegmentName::of(Path::new(text))?;
-    Some((name.first_seq, true))
+    let name = SegmentName::of(path)?;
+    Some((name.first_seq, name.is_compressed()))
 }
 
 #[cfg(test)]
