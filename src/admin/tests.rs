@@ -275,6 +275,12 @@ fn a_gateway_whose_ledger_writer_has_died_is_not_ready() {
         std::time::Duration::from_secs(20),
     );
     assert_eq!(killed.expect_err("it is gone").code(), "LEDGER_UNAVAILABLE");
+    // Whoever waited for an answer hears of it a moment before the thread has unwound.
+    let began = std::time::Instant::now();
+    while bench.ledger.snapshot().ok {
+        assert!(began.elapsed() < PATIENCE, "the writer does not end");
+        std::thread::yield_now();
+    }
     let reply = bench.get("/readyz");
     reply.check_problem(503, "not-ready");
     assert_eq!(reply.json()["detail"], "the ledger cannot be written");

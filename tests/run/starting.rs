@@ -2,10 +2,11 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use crate::installation::{Installation, Ran, program};
 use crate::process::Process;
-use crate::wire::{Upstream, nobody};
+use crate::wire::{Upstream, eventually, nobody};
 
 fn installation() -> Installation {
     let installation = Installation::in_front_of(nobody());
@@ -257,8 +258,8 @@ fn an_empty_file_is_no_ledger() {
     Process::start_again(&installation).stop();
 }
 
-#[test]
-fn a_damaged_ledger_is_not_continued() {
+/// A ledger with a few decisions, stopped in order; its segment and the segment's bytes.
+fn used() -> (Upstream, Installation, PathBuf, Vec<u8>) {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
@@ -268,34 +269,63 @@ fn a_damaged_ledger_is_not_continued() {
     process.stop();
     let segment = installation.ledger().join("seg-0000000000000000.jsonl");
     let whole = std::fs::read(&segment).unwrap();
+    (upstream, installation, segment, whole)
+}
+
+#[test]
+fn a_ledger_with_a_hole_is_not_continued() {
+    let (_upstream, installation, segment, mut holed) = used();
     let folder = installation.ledger();
     let aside = folder.with_extension("damaged");
-    let middle = whole.len() / 2;
-    let mut flipped = whole.clone();
-    flipped[middle] ^= 1;
-    // As a power loss leaves it that kept newer blocks and lost older ones.
-    let mut holed = whole;
-    holed[middle..middle + 512].fill(0);
-    for damaged in [flipped, holed] {
-        std::fs::write(&segment, &damaged).unwrap();
-        let verified = installation.verify(&[]);
-        assert_eq!(verified.code, Some(65), "{verified:?}");
-        let remedy = format!("`mv {} {}`", folder.display(), aside.display());
-        refuses_the_ledger(
-            &installation,
-            &["LEDGER_DAMAGED", segment.to_str().unwrap(), &remedy],
-        );
-        assert_eq!(
-            std::fs::read(&segment).unwrap(),
-            damaged,
-            "it stays as evidence"
-        );
-    }
+    // As a power loss leaves it that kept newer blocks and lost older ones: of several records in a
+    // row not even the hashes are left.
+    let middle = holed.len() / 3;
+    holed[middle..middle + 2_500].fill(0);
+    std::fs::write(&segment, &holed).unwrap();
+    let verified = installation.verify(&[]);
+    assert_eq!(verified.code, Some(65), "{verified:?}");
+    let remedy = format!("`mv {} {}`", folder.display(), aside.display());
+    let words = ["LEDGER_DAMAGED", segment.to_str().unwrap(), &remedy];
+    refuses_the_ledger(&installation, &words);
+    let left = std::fs::read(&segment).unwrap();
+    assert_eq!(left, holed, "it stays as evidence");
     // What the message says helps, and the evidence is still there.
     std::fs::rename(&folder, &aside).unwrap();
     Process::start_again(&installation).stop();
     assert_eq!(installation.verify(&[]).code, Some(0));
     assert!(aside.join("seg-0000000000000000.jsonl").exists());
+}
+
+#[test]
+fn behind_one_changed_record_the_ledger_goes_on_in_a_new_segment() {
+    let (_upstream, installation, segment, mut flipped) = used();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    std::fs::write(&segment, &flipped).unwrap();
+    let process = Process::start_again(&installation);
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    eventually("the alarm", || {
+        process
+            .log()
+            .iter()
+            .any(|line| line["event"] == "ledger_damaged")
+    });
+    process.stop();
+    let left = std::fs::read(&segment).unwrap();
+    assert_eq!(left, flipped, "it stays as evidence");
+    // It is told by the next record, and no verifier overlooks it for that.
+    let newest = std::fs::read_dir(installation.ledger())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+        .max()
+        .unwrap();
+    assert_ne!(newest, segment);
+    let told = std::fs::read_to_string(newest).unwrap();
+    let open: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(open["kind"], "open");
+    assert_eq!(open["damaged_segment"], "seg-0000000000000000.jsonl");
+    assert_eq!(installation.verify(&[]).code, Some(65));
 }
 
 #[test]
