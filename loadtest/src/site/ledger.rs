@@ -33,14 +33,22 @@ fn first_sequence(path: &Path) -> u64 {
     stem.trim_start_matches("seg-").parse().unwrap_or(0)
 }
 
-/// Calls `each` with every line of a ledger.
+/// Calls `each` with every line of a ledger. Of a segment that was given up only what its successor
+/// does not repeat counts: as many lines as lie between both first numbers.
 ///
 /// # Errors
 /// When a file cannot be read or a line is not JSON.
 pub fn lines(dir: &Path, mut each: impl FnMut(&Line)) -> anyhow::Result<()> {
-    for segment in segments(dir)? {
-        let file = BufReader::new(File::open(&segment)?);
-        for (n, line) in file.lines().enumerate() {
+    let segments = segments(dir)?;
+    let next = segments
+        .iter()
+        .skip(1)
+        .map(|path| Some(first_sequence(path)));
+    for (segment, next) in segments.iter().zip(next.chain([None])) {
+        let own = next.map_or(u64::MAX, |next| next - first_sequence(segment));
+        let file = BufReader::new(File::open(segment)?);
+        let own = usize::try_from(own).unwrap_or(usize::MAX);
+        for (n, line) in file.lines().take(own).enumerate() {
             let parsed = serde_json::from_str(&line?)
                 .with_context(|| format!("{}:{}", segment.display(), n + 1))?;
             each(&parsed);

@@ -18,6 +18,8 @@ pub use peers::{Nginx, bare_pingora};
 use crate::generate;
 use crate::process::{Process, beside};
 
+/// Where a gateway's stdout and stderr go.
+pub const LOG: &str = "gateway.log";
 /// How long a start or a stop may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -165,16 +167,17 @@ impl Site {
     /// # Errors
     /// When it ends at its start or is not ready in time.
     pub fn start(&self) -> anyhow::Result<Process> {
-        let mut process = self.launch(&[])?;
+        let mut process = self.launch(&[], LOG)?;
         self.ready(&mut process)?;
         Ok(process)
     }
 
-    /// Starts `tidegate run` under a wrapper such as strace, and does not wait.
+    /// Starts `tidegate run` under a wrapper such as strace, with its output in a file of that name,
+    /// and does not wait.
     ///
     /// # Errors
     /// When the wrapper cannot be started.
-    pub fn launch(&self, wrapper: &[&str]) -> anyhow::Result<Process> {
+    pub fn launch(&self, wrapper: &[&str], log: &str) -> anyhow::Result<Process> {
         let mut command = match wrapper.split_first() {
             Some((program, args)) => {
                 let mut command = Command::new(program);
@@ -184,7 +187,7 @@ impl Site {
             None => Command::new(&self.program),
         };
         command.arg("run").arg("-c").arg(self.config());
-        Process::start(command, &self.log())
+        Process::start(command, &self.folder.join(log))
     }
 
     /// Waits until a launched gateway is ready.
@@ -195,12 +198,6 @@ impl Site {
         process.until(PATIENCE, || {
             get(self.admin, "/readyz").is_ok_and(|(status, _)| status == 200)
         })
-    }
-
-    /// Where the gateway's stdout and stderr go.
-    #[must_use]
-    pub fn log(&self) -> PathBuf {
-        self.folder.join("gateway.log")
     }
 
     /// Adds keys to `ledger`, as they stand in the file: `segment_mib: 1, compress: false`.

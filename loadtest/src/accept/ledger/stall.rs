@@ -7,7 +7,7 @@ use super::account::Account;
 use super::{Context, Verdict};
 use crate::drive;
 use crate::process::installed;
-use crate::site::{PATIENCE, Setup, Site};
+use crate::site::{LOG, PATIENCE, Setup, Site};
 use crate::upstream::Upstream;
 
 /// The fifth sync, so that the load has begun.
@@ -71,7 +71,7 @@ fn round(context: &Context, inject: Option<&str>) -> anyhow::Result<(u32, f64, O
     if let Some(inject) = &inject {
         wrapper.extend(["-e", inject]);
     }
-    let mut gateway = site.launch(&wrapper)?;
+    let mut gateway = site.launch(&wrapper, LOG)?;
     site.ready(&mut gateway)?;
     let (listen, done) = (site.listen, std::sync::atomic::AtomicBool::new(false));
     let (tally, lag) = std::thread::scope(|scope| {

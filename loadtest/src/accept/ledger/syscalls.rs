@@ -12,7 +12,7 @@ use super::{Context, Verdict};
 use crate::accept::chain::verified;
 use crate::drive;
 use crate::process::{Process, installed};
-use crate::site::{PATIENCE, Setup, Site, segments};
+use crate::site::{LOG, PATIENCE, Setup, Site, segments};
 use crate::upstream::Upstream;
 
 /// What must come of it.
@@ -147,7 +147,7 @@ const CASES: &[Case] = &[
         Expected::Unharmed,
     ),
     small(case(
-        "flock:error=EWOULDBLOCK:when=1",
+        "flock:error=EAGAIN:when=1",
         On::File("LOCK"),
         Expected::Refused("LEDGER_LOCKED"),
     )),
@@ -271,11 +271,11 @@ fn judged(case: &Case, folder: &std::path::Path, upstream: &Upstream) -> anyhow:
     }
     let args = wrapper(case, &site)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut gateway = site.launch(&args)?;
+    let mut gateway = site.launch(&args, LOG)?;
     match case.expected {
         Expected::Refused(code) => {
             let status = gateway.wait(PATIENCE)?;
-            let log = std::fs::read_to_string(site.log())?;
+            let log = std::fs::read_to_string(site.folder().join(LOG))?;
             anyhow::ensure!(!status.success(), "the start was not refused");
             anyhow::ensure!(
                 log.contains(code),
