@@ -20,10 +20,11 @@ pub(super) struct Boot {
 }
 
 impl Boot {
-    /// Whether every decision that was made is a line, in a rollup, in a loss, or told as missing.
+    /// Whether every decision that was made is a line, in a rollup, in a loss, or told as missing. A
+    /// boot that died before it had counters has made none.
     pub(super) fn balances(&self) -> bool {
         let known = self.lines + self.rolled_up + self.lost + self.unaccounted;
-        self.made == Some(known)
+        self.made.unwrap_or(0) == known
     }
 }
 
