@@ -16,8 +16,6 @@ use tidegate::ledger::{
     Chain, Frontier, Lane, LogTree, SyncMode, TreeBuilder, Verdict, ring, verify,
 };
 
-/// Events that the ring holds.
-const RING: usize = 1 << 13;
 /// What the writer hands to the system at once, and a segment's usual size.
 const GROUP_BYTES: usize = 128 * 1024;
 const SEGMENT_BYTES: u64 = 256 << 20;
