@@ -86,11 +86,13 @@ impl<'a> EntryBuilder<'a> {
         );
         self.last_key = key;
         while let Some(frame) = FRAME.get(self.framed) {
-            if *frame > key {
+            // The first letters decide nearly always, and cost no call.
+            if key.as_bytes().first() < frame.as_bytes().first() || *frame > key {
                 break;
             }
             self.frame_member();
         }
+        self.out.reserve(key.len() + 3);
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
