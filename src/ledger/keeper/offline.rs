@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use super::super::entry::EntryBuilder;
@@ -33,7 +32,6 @@ use super::walk::walk;
 const COMMAND_LINE: &str = "00000000";
 /// How long a record may take to become durable, and then to be signed.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Ranges that one record names.
 const RANGES_MAX: usize = 24;
 
@@ -357,7 +355,9 @@ impl Offline {
             client_key_id: None,
         };
         let signed = key.is_some();
-        let mut settings = Settings::new(dir);
+        // It adds a few records: a segment that ended here, however old, would change what was
+        // planned before.
+        let mut settings = Settings::new(dir).segments(u64::MAX, Duration::MAX);
         if let Some(key) = key {
             settings = settings.signed_by(key);
         }
@@ -442,22 +442,12 @@ impl Offline {
         Ok(done)
     }
 
+    /// The record stands if this fails, and the next start carries it out.
     fn wait_until_covered(&self, recorded: &Recorded) -> Result<(), LedgerError> {
-        let mut left = PATIENCE;
-        loop {
-            let now = self.ledger.snapshot();
-            let covered = if self.signed { now.signed } else { now.durable };
-            if recorded.is_covered(covered) {
-                return Ok(());
-            }
-            if left.is_zero() {
-                return Err(LedgerError::Unavailable(format!(
-                    "no checkpoint covered the record in {} s; it stands, and the next start carries it out",
-                    PATIENCE.as_secs()
-                )));
-            }
-            thread::sleep(LOOK_AGAIN);
-            left = left.saturating_sub(LOOK_AGAIN);
+        match recorded.seq().filter(|_| self.signed) {
+            Some(seq) => self.ledger.await_signed(seq, PATIENCE).map(drop),
+            // Durable is enough, and that it is.
+            None => Ok(()),
         }
     }
 
