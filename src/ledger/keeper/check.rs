@@ -102,7 +102,7 @@ pub(super) fn read(path: &Path, closed: &Closed, pace: &mut Pace) -> Result<Chec
 
 /// The tree file, where there is one, is that of these lines.
 fn check_tree(closed: &Closed, tree: &TreeFile) -> Result<(), Trouble> {
-    let path = closed.dir().join(closed.tree_name());
+    let path = closed.tree_path();
     match fs::read(&path) {
         Ok(bytes) if bytes == tree.to_text().as_bytes() => Ok(()),
         Ok(_) => {
