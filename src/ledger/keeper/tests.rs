@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::super::directory::SegmentName;
 use super::super::disk::Disk;
 use super::super::handle::{OpenFacts, Settings};
+use super::super::key::LedgerKey;
 use super::super::line::Record;
 use super::super::stats::KeptDamage;
 use super::super::tree_file::TreeFile;
@@ -80,9 +81,19 @@ pub(super) fn ledger_of_three(dir: &Path) {
 }
 
 pub(super) fn opened(dir: &Path, boot: u32, disk: &Disk) -> Arc<Ledger> {
+    opened_with(dir, boot, disk, None)
+}
+
+pub(super) fn opened_with(
+    dir: &Path,
+    boot: u32,
+    disk: &Disk,
+    key: Option<LedgerKey>,
+) -> Arc<Ledger> {
     // The newest segment is years old, and the writer leaves it alone all the same.
     let mut settings = Settings::new(dir).segments(u64::MAX, Duration::MAX);
     settings.disk = disk.clone();
+    settings.key = key;
     let ledger = Ledger::start::<(), _>(
         &settings,
         &facts(boot),
