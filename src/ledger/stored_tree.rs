@@ -418,7 +418,10 @@ impl LinesFrom {
                 self.current = None;
                 continue;
             }
-            let path = part.lines.as_ref().map_or(Path::new(""), |segment| &segment.path);
+            let path = part
+                .lines
+                .as_ref()
+                .map_or(Path::new(""), |segment| &segment.path);
             let line = lines.next().map_err(|e| ProofError::io(path, e))?;
             let Some(line) = line.filter(|line| line.complete) else {
                 let rule = format!("it ends before record {at}");
