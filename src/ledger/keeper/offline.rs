@@ -330,16 +330,20 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Opens a ledger that is there, as a start would. A ledger that was ever signed needs a key.
+    /// Opens a ledger that is there, as a start would. A ledger that was ever signed needs the key
+    /// that signed it last.
     ///
     /// # Errors
-    /// Every reason why a ledger cannot be continued; a missing key.
+    /// Every reason why a ledger cannot be continued; a missing key, or another one.
     pub fn open(dir: &Path, key: Option<LedgerKey>, version: &str) -> Result<Self, OfflineError> {
         let facts = newest_facts(dir)?;
         if key.is_none() && dir.join("log.vkey").exists() {
             let rule = format!("{} is a signed ledger", dir.display());
             let remedy = "give the gateway's key: nothing goes before a checkpoint covers the record that says so";
             return Err(refused("LEDGER_KEY", rule, remedy));
+        }
+        if let Some(key) = &key {
+            check_key(dir, key)?;
         }
         let instance = instance(dir)?;
         let book = dir.join(rulebooks::relative(&facts.policy_hash));
@@ -475,6 +479,22 @@ impl Offline {
         }
         Ok(())
     }
+}
+
+/// A key that does not sign here would become the ledger's key from now on.
+fn check_key(dir: &Path, key: &LedgerKey) -> Result<(), OfflineError> {
+    let read = |name| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+    let (origin, keys) = (read("origin"), read("log.vkey"));
+    let own = key.verifier(origin.trim_end()).ok();
+    let newest = keys.lines().last();
+    if newest.is_none_or(|line| own.is_some_and(|own| own.to_text() == line)) {
+        return Ok(());
+    }
+    let rule = format!(
+        "the key is not the one that signs {}, the last of log.vkey",
+        dir.display()
+    );
+    Err(refused("LEDGER_KEY", rule, "give the gateway's key"))
 }
 
 /// The name of the instance that the origin gives.

@@ -701,10 +701,10 @@ fn what_cannot_be_redacted_is_refused_and_changes_nothing() {
     assert_eq!(lines(dir.path()), before);
     assert!(!dir.path().join("LOCK").exists());
     fs::write(dir.path().join("log.vkey"), "x").unwrap();
-    let error = Offline::open(dir.path(), None, "0")
-        .unwrap_err()
-        .to_string();
-    assert!(error.starts_with("LEDGER_KEY"), "{error}");
+    for key in [None, Some(LedgerKey::from_seed([2; 32]))] {
+        let error = Offline::open(dir.path(), key, "0").unwrap_err().to_string();
+        assert!(error.starts_with("LEDGER_KEY"), "{error}");
+    }
     assert_eq!(lines(dir.path()), before);
 }
 
