@@ -126,8 +126,7 @@ pub(super) fn check_explained(
         let rule = "a stub stands only where a prune or redact record names it";
         return bad(closed.first_seq, rule);
     }
-    let file = format!("{}.jsonl", closed.name());
-    if checked.more && !notices.gives_up(&file) {
+    if checked.more && !notices.gives_up(&closed.plain_name()) {
         let rule = "lines repeated by the next segment are explained by a fault record";
         return bad(closed.next_seq, rule);
     }

@@ -39,8 +39,13 @@ impl Closed {
         &self.dir
     }
 
+    /// The plain form's file name, as `fault` records give it.
+    pub(super) fn plain_name(&self) -> String {
+        format!("{}.jsonl", self.name())
+    }
+
     pub(super) fn plain_path(&self) -> PathBuf {
-        self.dir.join(format!("{}.jsonl", self.name()))
+        self.dir.join(self.plain_name())
     }
 
     pub(super) fn packed_path(&self) -> PathBuf {

@@ -156,6 +156,12 @@ pub(super) fn carry_out(
             if now.stubs == *expected {
                 return Ok(Done::Before);
             }
+            let mut all = segments.closed.iter();
+            if let Some(before) = all.find(|before| before.next_seq == closed.first_seq)
+                && now.notices.gives_up(&before.plain_name())
+            {
+                trim(disk, before, pace)?;
+            }
             one_form(disk, closed)?;
             let written = swap(disk, closed, &notice.what, expected, pace)?;
             Ok(Done::Rewritten(Box::new(written)))
@@ -207,6 +213,22 @@ pub(super) fn put_tree(disk: &Disk, closed: &Closed, tree: &TreeFile) -> Result<
     file.sync().map_err(io)?;
     disk.rename(&under_way, &path).map_err(io)?;
     disk.sync_folder(closed.dir()).map_err(io)
+}
+
+/// A segment that was given up still holds lines that the next one has again, and the `fault` that
+/// says so. Those lines go with the next one's, and before them, so that a crash in between is gone
+/// on from.
+fn trim(disk: &Disk, before: &Closed, pace: &mut Pace) -> Result<(), Trouble> {
+    let now = match check(before, pace) {
+        // Evidence, left as it is.
+        Err(Trouble::Damaged(_)) => return Ok(()),
+        checked => checked?,
+    };
+    if now.more {
+        one_form(disk, before)?;
+        swap(disk, before, &What::Ranges(Vec::new()), &now.stubs, pace)?;
+    }
+    Ok(())
 }
 
 /// A leftover of a compression would keep what is to go.

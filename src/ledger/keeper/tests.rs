@@ -13,6 +13,7 @@ use super::super::key::LedgerKey;
 use super::super::line::Record;
 use super::super::stats::KeptDamage;
 use super::super::tree_file::TreeFile;
+use super::super::verify::{Verdict, verify};
 use super::super::{
     Chain, Encode, EntryBuilder, Lane, Pressure, Producer, Snapshot, Source, Summary, ring,
 };
@@ -578,21 +579,7 @@ fn trees(dir: &Path) -> Vec<(std::path::PathBuf, String)> {
 #[test]
 fn a_missing_tree_file_is_made_as_the_writer_makes_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut settings = Settings::new(dir.path()).segments(20_000, Duration::MAX);
-    settings.bounds.rollup_min = Duration::ZERO;
-    let (ledger, mut producer) = taking_in(&settings);
-    for round in 0..12 {
-        // One segment is given up on the way, and keeps lines that its successor has again. A tree
-        // file may take one of the two.
-        let failing = 2 * i32::from(round == 5);
-        settings.disk.plan.failing_syncs.store(failing, SeqCst);
-        push(&mut producer, 50);
-        ledger.flush(Duration::from_secs(20)).unwrap();
-        until(&ledger, |now| now.pressure == Pressure::Full);
-    }
-    drop(producer);
-    ledger.close().unwrap();
-    assert_eq!(with(dir.path(), r#""code":"LEDGER_SYNC_FAILED""#).len(), 1);
+    given_up_on_the_way(dir.path());
     let written = trees(dir.path());
     assert!(written.len() >= 4, "{written:?}");
     for (path, _) in &written {
@@ -606,6 +593,54 @@ fn a_missing_tree_file_is_made_as_the_writer_makes_it() {
     assert_eq!(state(&ledger).1, None);
     assert_eq!(trees(dir.path()), written);
     assert!(!under_way.exists());
+}
+
+/// A ledger of several segments, of which one was given up.
+fn given_up_on_the_way(dir: &Path) {
+    let mut settings = Settings::new(dir).segments(20_000, Duration::MAX);
+    settings.bounds.rollup_min = Duration::ZERO;
+    let (ledger, mut producer) = taking_in(&settings);
+    for round in 0..12 {
+        // One segment is given up on the way, and keeps lines that its successor has again. A tree
+        // file may take one of the two.
+        let failing = 2 * i32::from(round == 5);
+        settings.disk.plan.failing_syncs.store(failing, SeqCst);
+        push(&mut producer, 50);
+        ledger.flush(Duration::from_secs(20)).unwrap();
+        until(&ledger, |now| now.pressure == Pressure::Full);
+    }
+    drop(producer);
+    ledger.close().unwrap();
+    assert_eq!(with(dir, r#""code":"LEDGER_SYNC_FAILED""#).len(), 1);
+}
+
+#[test]
+fn what_is_redacted_goes_from_a_given_up_segment_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    given_up_on_the_way(dir.path());
+    let closed = Segments::list(dir.path()).unwrap().closed;
+    let repeated = closed.iter().find_map(|closed| {
+        let text = fs::read_to_string(closed.path()).unwrap();
+        let own = (closed.next_seq - closed.first_seq) as usize;
+        let line = text.lines().nth(own)?.to_owned();
+        Some((closed.clone(), line))
+    });
+    let (given_up, line) = repeated.expect("lines that the next segment has again");
+    let copies = || {
+        let paths = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        let texts = paths.filter_map(|path| fs::read_to_string(path).ok());
+        texts.filter(|text| text.contains(&line)).count()
+    };
+    assert_eq!(copies(), 2, "{line}");
+    let before = verify(dir.path()).unwrap().records;
+    let seq = given_up.next_seq;
+    let ledger = offline(dir.path());
+    ledger.redact(&[(seq, seq)], "dpo", "art. 17").unwrap();
+    ledger.close().unwrap();
+    assert_eq!(copies(), 0);
+    let report = verify(dir.path()).unwrap();
+    assert!(report.records > before, "{report:?}");
+    assert_eq!((report.verdict, report.stubs), (Verdict::Intact, 1));
 }
 
 #[test]
