@@ -93,7 +93,7 @@ struct Part {
     first_seq: u64,
     next_seq: u64,
     /// Where its lines are, unless they were pruned.
-    lines: Option<PathBuf>,
+    lines: Option<SegmentName>,
 }
 
 /// The tree over the records of a directory.
@@ -129,7 +129,7 @@ impl StoredTree {
             }
             let end = firsts.get(place + 1).copied();
             let lines = segments.iter().find(|segment| segment.first_seq == *first);
-            let lines = lines.map(|segment| segment.path.clone());
+            let lines = lines.cloned();
             let file = files.get(first).map(|path| read_tree_file(path));
             // A tree file whose segment was left before its end says more than what counts.
             match file.transpose()? {
@@ -296,7 +296,7 @@ impl StoredTree {
         }
     }
 
-    fn take(&mut self, file: TreeFile, lines: Option<PathBuf>) {
+    fn take(&mut self, file: TreeFile, lines: Option<SegmentName>) {
         self.parts.push(Part {
             first_seq: file.first_seq,
             next_seq: file.next_seq,
@@ -318,11 +318,11 @@ impl StoredTree {
     fn scan(
         &mut self,
         first_seq: u64,
-        path: Option<PathBuf>,
+        segment: Option<SegmentName>,
         end: Option<u64>,
         size: u64,
     ) -> Result<(), ProofError> {
-        let Some(path) = path else {
+        let Some(segment) = segment else {
             // A tree file alone that claims more than what was left to it.
             return Err(ProofError::damaged(
                 &self.dir,
@@ -331,13 +331,14 @@ impl StoredTree {
         };
         let limit = end.unwrap_or(u64::MAX).min(size);
         let mut builder = TreeBuilder::new(first_seq);
-        let mut lines = Lines::open(&path).map_err(|e| ProofError::io(&path, e))?;
+        let path = &segment.path;
+        let mut lines = Lines::of_segment(&segment).map_err(|e| ProofError::io(path, e))?;
         let mut next_seq = first_seq;
         while next_seq < limit {
-            match lines.next().map_err(|e| ProofError::io(&path, e))? {
+            match lines.next().map_err(|e| ProofError::io(path, e))? {
                 Some(line) if line.complete => {
                     let hash = carried_hash(line.bytes)
-                        .ok_or_else(|| no_hash(&path, line.offset, next_seq))?;
+                        .ok_or_else(|| no_hash(path, line.offset, next_seq))?;
                     builder.push(hash);
                     next_seq += 1;
                 }
@@ -347,7 +348,7 @@ impl StoredTree {
         self.parts.push(Part {
             first_seq,
             next_seq,
-            lines: Some(path),
+            lines: Some(segment),
         });
         self.extend(builder.finish(&super::frame::GENESIS_PREV));
         Ok(())
@@ -404,10 +405,11 @@ impl LinesFrom {
                 let Some(part) = self.parts.next() else {
                     return Ok(None);
                 };
-                let Some(path) = &part.lines else {
+                let Some(segment) = &part.lines else {
                     return Ok(Some(Step::Gone(part.next_seq)));
                 };
-                let lines = Lines::open(path).map_err(|e| ProofError::io(path, e))?;
+                let lines =
+                    Lines::of_segment(segment).map_err(|e| ProofError::io(&segment.path, e))?;
                 let first = part.first_seq;
                 self.current = Some((part, lines, first));
                 continue;
@@ -416,7 +418,10 @@ impl LinesFrom {
                 self.current = None;
                 continue;
             }
-            let path = part.lines.as_deref().unwrap_or(Path::new(""));
+            let path = part
+                .lines
+                .as_ref()
+                .map_or(Path::new(""), |segment| &segment.path);
             let line = lines.next().map_err(|e| ProofError::io(path, e))?;
             let Some(line) = line.filter(|line| line.complete) else {
                 let rule = format!("it ends before record {at}");
@@ -434,9 +439,9 @@ impl LinesFrom {
 
     /// The line handed out last is no record.
     pub(super) fn damaged(&self, seq: u64) -> ProofError {
-        let path = self.current.as_ref().and_then(|at| at.0.lines.clone());
+        let path = self.current.as_ref().and_then(|at| at.0.lines.as_ref());
         ProofError::damaged(
-            &path.unwrap_or_default(),
+            path.map_or(Path::new(""), |segment| &segment.path),
             format!("the line of record {seq} is no record"),
         )
     }

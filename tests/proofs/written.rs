@@ -1,9 +1,12 @@
 //! Proofs of what the writer itself wrote: many segments with their tree files, notes of its own.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tidegate::ledger::{
-    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Settings, Source, prove, ring,
+    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Settings, Source, StoredTree, prove,
+    ring,
 };
 
 use crate::made::Numbers;
@@ -11,9 +14,8 @@ use crate::made::Numbers;
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
-#[test]
-fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
-    let dir = tempfile::tempdir().unwrap();
+/// A signed ledger of two thousand numbers in several segments; how many records are signed.
+fn written(dir: &Path) -> u64 {
     let source = Source {
         boot: BootId::from_u32(1),
         worker: 0,
@@ -26,7 +28,7 @@ fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
         client_key_id: None,
     };
     let (mut producer, consumer) = ring(source, 1 << 12);
-    let settings = Settings::new(dir.path())
+    let settings = Settings::new(dir)
         .segments(100_000, Duration::from_secs(3_600))
         .signed_by(LedgerKey::from_seed([7; 32]));
     let encode = |entry: &mut EntryBuilder<'_>, _: Source, n: &u64| {
@@ -44,11 +46,17 @@ fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
     }
     drop(producer);
     ledger.close().unwrap();
-    let files = std::fs::read_dir(dir.path()).unwrap();
+    let files = fs::read_dir(dir).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     let trees = names.filter(|name| name.ends_with(".tree")).count();
     assert!(trees >= 2, "{trees} closed segments only");
-    let size = ledger.snapshot().signed;
+    ledger.snapshot().signed
+}
+
+#[test]
+fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let size = written(dir.path());
     let mut numbers = Numbers(4);
     let seqs = (0..60).map(|_| numbers.below(size)).chain([0, size - 1]);
     for seq in seqs.collect::<Vec<_>>() {
@@ -56,4 +64,20 @@ fn every_record_of_a_rotated_ledger_is_under_its_newest_head() {
         assert_eq!((proof.seq, proof.size), (seq, size));
         assert!(proof.head.unwrap().vkey.is_some());
     }
+}
+
+#[test]
+fn a_segment_that_is_compressed_meanwhile_gives_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let size = written(dir.path());
+    let before = prove(dir.path(), 100, Some(size), None).unwrap();
+    let mut tree = StoredTree::open(dir.path(), size).unwrap();
+    let plain = dir.path().join("seg-0000000000000000.jsonl");
+    let packed = zstd::encode_all(&fs::read(&plain).unwrap()[..], 3).unwrap();
+    fs::write(plain.with_extension("jsonl.zst"), packed).unwrap();
+    fs::remove_file(&plain).unwrap();
+    assert_eq!(tree.line(100).unwrap(), before.line);
+    assert_eq!(tree.inclusion(100, size).unwrap(), before.path);
+    let after = prove(dir.path(), 100, Some(size), None).unwrap();
+    assert_eq!((after.line, after.path), (before.line, before.path));
 }

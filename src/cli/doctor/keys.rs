@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::Checked;
 use crate::config::Settings;
-use crate::ledger::{KeyError, LedgerKey, VerifierKey};
+use crate::ledger::{LedgerKey, VerifierKey};
 
 /// Bytes of the secret.
 const CLIENT_KEY_BYTES: u64 = 16;
@@ -23,11 +23,12 @@ pub(super) fn check(settings: &Settings) -> Vec<Checked> {
 
 fn signing(path: &Path, dir: &Path, wanted: bool) -> Checked {
     let check = Checked::new("ledger key", path.display());
+    // A link that leads nowhere is there: the first start refuses it.
+    if !wanted && fs::symlink_metadata(path).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+        return check.fine("not there yet; the first start makes it");
+    }
     let key = match LedgerKey::read(path) {
         Ok(key) => key,
-        Err(KeyError::Io { source, .. }) if source.kind() == ErrorKind::NotFound && !wanted => {
-            return check.fine("not there yet; the first start makes it");
-        }
         Err(error) => {
             let remedy = "a ledger without its key cannot sign: restore it, or make a new one with tidegate ledger keygen";
             return check.finding("DOCTOR_LEDGER_KEY", error.to_string(), remedy);

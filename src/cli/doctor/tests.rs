@@ -206,10 +206,14 @@ fn a_gateway_that_runs_is_seen_without_its_lock_being_touched() {
 
 #[test]
 fn a_gateway_that_never_ran_is_well() {
-    let scene = Scene::new();
+    let mut scene = Scene::new();
     fs::remove_dir_all(scene.file("ledger")).unwrap();
     fs::remove_file(scene.file("ledger.key")).unwrap();
     fs::remove_file(scene.file("client.key")).unwrap();
+    scene.settings.ledger.key_is_given = true;
+    // A start would refuse a key that is named and not there.
+    assert_eq!(scene.codes(), ["DOCTOR_LEDGER_KEY"]);
+    scene.settings.ledger.key_is_given = false;
     assert_eq!(scene.codes(), [""; 0]);
     let checks = examine(&scene.settings, scene.now_us);
     let json = to_json(&checks);

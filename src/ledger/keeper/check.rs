@@ -102,7 +102,7 @@ pub(super) fn read(path: &Path, closed: &Closed, pace: &mut Pace) -> Result<Chec
 
 /// The tree file, where there is one, is that of these lines.
 fn check_tree(closed: &Closed, tree: &TreeFile) -> Result<(), Trouble> {
-    let path = closed.dir().join(closed.tree_name());
+    let path = closed.tree_path();
     match fs::read(&path) {
         Ok(bytes) if bytes == tree.to_text().as_bytes() => Ok(()),
         Ok(_) => {
@@ -126,8 +126,7 @@ pub(super) fn check_explained(
         let rule = "a stub stands only where a prune or redact record names it";
         return bad(closed.first_seq, rule);
     }
-    let file = format!("{}.jsonl", closed.name());
-    if checked.more && !notices.gives_up(&file) {
+    if checked.more && !notices.gives_up(&closed.plain_name()) {
         let rule = "lines repeated by the next segment are explained by a fault record";
         return bad(closed.next_seq, rule);
     }

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::super::disk::Disk;
 use super::super::disk::tests::Op;
-use super::tests::{BEGAN_US, BOOT, DAY_US, chain, keep, ledger_of_three, opened, with, work};
+use super::super::key::LedgerKey;
+use super::super::stats::Kept;
+use super::super::verify::{Verdict, verify};
+use super::tests::{BEGAN_US, BOOT, DAY_US, chain, keep, ledger_of_three, opened_with, with, work};
 use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Copies the files of a ledger, folders below it included.
 fn copy(from: &Path, to: &Path) {
@@ -84,20 +89,45 @@ fn is_whole(dir: &Path, before: &[(u64, String)]) {
     }
 }
 
+/// One life: opened, everything done that is to be done at that time, closed.
+fn life(dir: &Path, boot: u32, disk: &Disk, signed: bool) -> Kept {
+    // The first segment goes, the second one is left with stubs, the third one is compressed.
+    let settings = KeeperSettings::new(BOOT, 10, 11).signed(signed);
+    let now_us = BEGAN_US + 11 * DAY_US + DAY_US / 2;
+    let key = signed.then(|| LedgerKey::from_seed([1; 32]));
+    let ledger = opened_with(dir, boot, disk, key);
+    let mut keep = keep(&ledger, &settings);
+    work(&mut keep, now_us);
+    if signed {
+        // Then the records that say so are covered.
+        let newest = ledger.flush(PATIENCE).unwrap() - 1;
+        ledger.await_signed(newest, PATIENCE).unwrap();
+        work(&mut keep, now_us);
+    }
+    let kept = ledger.snapshot().kept;
+    ledger.close().unwrap();
+    kept
+}
+
 #[test]
 fn a_crash_after_every_operation() {
+    crashes(false);
+}
+
+#[test]
+fn a_crash_after_every_operation_on_a_signed_ledger() {
+    crashes(true);
+}
+
+fn crashes(signed: bool) {
     let base = tempfile::tempdir().unwrap();
     let (start, run) = (base.path().join("start"), base.path().join("run"));
     fs::create_dir(&start).unwrap();
     ledger_of_three(&start);
     copy(&start, &run);
-    // The first segment goes, the second one is left with stubs, the third one is compressed.
-    let settings = KeeperSettings::new(BOOT, 10, 11);
-    let now_us = BEGAN_US + 11 * DAY_US + DAY_US / 2;
     let disk = Disk::default();
     disk.journal.switch_on();
-    let ledger = opened(&run, 9, &disk);
-    work(&mut keep(&ledger, &settings), now_us);
+    life(&run, 9, &disk, signed);
     let before = {
         let mut all = chain(&start);
         all.extend(chain(&run).into_iter().skip_while(|(seq, _)| *seq <= 40));
@@ -112,9 +142,13 @@ fn a_crash_after_every_operation() {
             copy(&start, &dir);
             replay(&ops[..count], &run, &dir, kept);
             is_whole(&dir, &before);
-            let ledger = opened(&dir, 10, &Disk::default());
-            work(&mut keep(&ledger, &settings), now_us);
-            let kept_now = ledger.snapshot().kept;
+            // Where records are gone, a signed head covers the record that says so.
+            let verdict = verify(&dir).unwrap().verdict;
+            assert!(
+                !matches!(verdict, Verdict::Damaged(_)),
+                "after {count} of {ops:?}: {verdict:?}"
+            );
+            let kept_now = life(&dir, 10, &Disk::default(), signed);
             assert_eq!(kept_now.damage, None, "after {count} of {ops:?}");
             assert_eq!((kept_now.closed, kept_now.verified), (2, 2));
             let stubs = with(&dir, r#""kind":"stub""#);
@@ -131,6 +165,12 @@ fn a_crash_after_every_operation() {
                     .count()
             };
             assert_eq!((left(".zst"), left(".jsonl")), (2, 1), "{names:?}");
+            if signed {
+                let report = verify(&dir).unwrap();
+                assert_eq!(report.verdict, Verdict::Intact, "after {count} of {ops:?}");
+                assert_eq!((report.stubs, report.pruned), (8, 11), "after {count}");
+                assert_eq!(report.signed_size, report.last_seq.unwrap() + 1);
+            }
         }
     }
 }

@@ -39,17 +39,27 @@ impl Closed {
         &self.dir
     }
 
+    /// The plain form's file name, as `fault` records give it.
+    pub(super) fn plain_name(&self) -> String {
+        format!("{}.jsonl", self.name())
+    }
+
     pub(super) fn plain_path(&self) -> PathBuf {
-        self.dir.join(format!("{}.jsonl", self.name()))
+        self.dir.join(self.plain_name())
     }
 
     pub(super) fn packed_path(&self) -> PathBuf {
         packed_path(&self.plain_path())
     }
 
-    /// The tree file's name, relative to the directory.
-    pub(super) fn tree_name(&self) -> String {
-        format!("{}.tree", self.name())
+    /// The tree file.
+    pub(super) fn tree_path(&self) -> PathBuf {
+        self.dir.join(format!("{}.tree", self.name()))
+    }
+
+    /// What the keeper calls a tree file until it is whole.
+    pub(super) fn tree_under_way(&self) -> PathBuf {
+        self.dir.join(format!("{}.tree.kept.tmp", self.name()))
     }
 
     /// The file that counts.

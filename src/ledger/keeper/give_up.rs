@@ -14,6 +14,7 @@ use super::super::disk::Disk;
 use super::super::entry::EntryBuilder;
 use super::super::error::LedgerError;
 use super::super::handle::Ledger;
+use super::super::tree_file::TreeFile;
 use super::check::{Checked, check};
 use super::class::Class;
 use super::files::{Closed, Segments, name_of};
@@ -155,6 +156,12 @@ pub(super) fn carry_out(
             if now.stubs == *expected {
                 return Ok(Done::Before);
             }
+            let mut all = segments.closed.iter();
+            if let Some(before) = all.find(|before| before.next_seq == closed.first_seq)
+                && now.notices.gives_up(&before.plain_name())
+            {
+                trim(disk, before, pace)?;
+            }
             one_form(disk, closed)?;
             let written = swap(disk, closed, &notice.what, expected, pace)?;
             Ok(Done::Rewritten(Box::new(written)))
@@ -186,11 +193,41 @@ fn remove(disk: &Disk, closed: &Closed, notice: &Notice, pace: &mut Pace) -> Res
 
 /// Writes the segment's tree file if there is none.
 pub(super) fn keep_tree(disk: &Disk, closed: &Closed, pace: &mut Pace) -> Result<(), Trouble> {
-    if closed.dir().join(closed.tree_name()).exists() {
+    if closed.tree_path().exists() {
         return Ok(());
     }
-    let tree = check(closed, pace)?.tree.to_text();
-    disk.put(closed.dir(), &closed.tree_name(), tree.as_bytes())?;
+    put_tree(disk, closed, &check(closed, pace)?.tree)
+}
+
+/// Puts the segment's tree file, unless there is one. Under a temporary name of its own: the
+/// writer may still be about to put the same file.
+pub(super) fn put_tree(disk: &Disk, closed: &Closed, tree: &TreeFile) -> Result<(), Trouble> {
+    let path = closed.tree_path();
+    if path.exists() {
+        return Ok(());
+    }
+    let under_way = closed.tree_under_way();
+    let io = |error| Trouble::io("writing", &path, error);
+    let file = disk.create(&under_way).map_err(io)?;
+    file.write_all(tree.to_text().as_bytes()).map_err(io)?;
+    file.sync().map_err(io)?;
+    disk.rename(&under_way, &path).map_err(io)?;
+    disk.sync_folder(closed.dir()).map_err(io)
+}
+
+/// A segment that was given up still holds lines that the next one has again, and the `fault` that
+/// says so. Those lines go with the next one's, and before them, so that a crash in between is gone
+/// on from.
+fn trim(disk: &Disk, before: &Closed, pace: &mut Pace) -> Result<(), Trouble> {
+    let now = match check(before, pace) {
+        // Evidence, left as it is.
+        Err(Trouble::Damaged(_)) => return Ok(()),
+        checked => checked?,
+    };
+    if now.more {
+        one_form(disk, before)?;
+        swap(disk, before, &What::Ranges(Vec::new()), &now.stubs, pace)?;
+    }
     Ok(())
 }
 

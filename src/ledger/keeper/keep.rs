@@ -17,7 +17,7 @@ use super::check::{Checked, check, check_explained};
 use super::class::Class;
 use super::compress::compress;
 use super::files::{Closed, Segments};
-use super::give_up::{Done, Recorded, Warrant, carry_out, keep_tree, record};
+use super::give_up::{Done, Recorded, Warrant, carry_out, keep_tree, put_tree, record};
 use super::notice::{Notice, Notices, What};
 use super::pace::Pace;
 use super::rewrite::plan;
@@ -224,8 +224,11 @@ impl Keep {
                     tracing::info!(event = "ledger_whole_again", segment = closed.name());
                 }
                 self.under_way.extend(self.undone(closed, &checked));
+                // A segment that was given up, or whose writer ended early, may have none.
+                let kept = put_tree(self.ledger.disk(), closed, &checked.tree);
                 self.known.insert(first_seq, checked);
                 self.seen.insert(first_seq);
+                kept?;
             }
             Err(Trouble::Damaged(damage)) => {
                 self.known.remove(&first_seq);
@@ -378,8 +381,9 @@ impl Keep {
 fn sweep(ledger: &Ledger, segments: &Segments) -> Result<(), Trouble> {
     let mut removed = false;
     for closed in &segments.closed {
-        for target in [closed.plain_path(), closed.packed_path()] {
-            let path = super::super::directory::temporary(&target);
+        let [plain, packed] = [closed.plain_path(), closed.packed_path()]
+            .map(|target| super::super::directory::temporary(&target));
+        for path in [plain, packed, closed.tree_under_way()] {
             if fs::symlink_metadata(&path).is_ok() {
                 let io = |error| Trouble::io("removing", &path, error);
                 ledger.disk().remove(&path).map_err(io)?;

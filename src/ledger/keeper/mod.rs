@@ -1,5 +1,5 @@
-//! Looks after the segments that the writer is done with: verifies, compresses, and gives up what
-//! is too old; measures the disk.
+//! Looks after the segments that the writer is done with: verifies, makes missing tree files,
+//! compresses, and gives up what is too old; measures the disk.
 //!
 //! One background thread of the lowest priority that reads at a bounded rate. Invariants: a damaged
 //! segment is never changed; nothing goes before the record that says so is durable and covered;

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use super::super::entry::EntryBuilder;
@@ -33,7 +32,6 @@ use super::walk::walk;
 const COMMAND_LINE: &str = "00000000";
 /// How long a record may take to become durable, and then to be signed.
 const PATIENCE: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Ranges that one record names.
 const RANGES_MAX: usize = 24;
 
@@ -332,16 +330,20 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Opens a ledger that is there, as a start would. A ledger that was ever signed needs a key.
+    /// Opens a ledger that is there, as a start would. A ledger that was ever signed needs the key
+    /// that signed it last.
     ///
     /// # Errors
-    /// Every reason why a ledger cannot be continued; a missing key.
+    /// Every reason why a ledger cannot be continued; a missing key, or another one.
     pub fn open(dir: &Path, key: Option<LedgerKey>, version: &str) -> Result<Self, OfflineError> {
         let facts = newest_facts(dir)?;
         if key.is_none() && dir.join("log.vkey").exists() {
             let rule = format!("{} is a signed ledger", dir.display());
             let remedy = "give the gateway's key: nothing goes before a checkpoint covers the record that says so";
             return Err(refused("LEDGER_KEY", rule, remedy));
+        }
+        if let Some(key) = &key {
+            check_key(dir, key)?;
         }
         let instance = instance(dir)?;
         let book = dir.join(rulebooks::relative(&facts.policy_hash));
@@ -357,7 +359,9 @@ impl Offline {
             client_key_id: None,
         };
         let signed = key.is_some();
-        let mut settings = Settings::new(dir);
+        // It adds a few records: a segment that ended here, however old, would change what was
+        // planned before.
+        let mut settings = Settings::new(dir).segments(u64::MAX, Duration::MAX);
         if let Some(key) = key {
             settings = settings.signed_by(key);
         }
@@ -442,22 +446,12 @@ impl Offline {
         Ok(done)
     }
 
+    /// The record stands if this fails, and the next start carries it out.
     fn wait_until_covered(&self, recorded: &Recorded) -> Result<(), LedgerError> {
-        let mut left = PATIENCE;
-        loop {
-            let now = self.ledger.snapshot();
-            let covered = if self.signed { now.signed } else { now.durable };
-            if recorded.is_covered(covered) {
-                return Ok(());
-            }
-            if left.is_zero() {
-                return Err(LedgerError::Unavailable(format!(
-                    "no checkpoint covered the record in {} s; it stands, and the next start carries it out",
-                    PATIENCE.as_secs()
-                )));
-            }
-            thread::sleep(LOOK_AGAIN);
-            left = left.saturating_sub(LOOK_AGAIN);
+        match recorded.seq().filter(|_| self.signed) {
+            Some(seq) => self.ledger.await_signed(seq, PATIENCE).map(drop),
+            // Durable is enough, and that it is.
+            None => Ok(()),
         }
     }
 
@@ -485,6 +479,22 @@ impl Offline {
         }
         Ok(())
     }
+}
+
+/// A key that does not sign here would become the ledger's key from now on.
+fn check_key(dir: &Path, key: &LedgerKey) -> Result<(), OfflineError> {
+    let read = |name| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
+    let (origin, keys) = (read("origin"), read("log.vkey"));
+    let own = key.verifier(origin.trim_end()).ok();
+    let newest = keys.lines().last();
+    if newest.is_none_or(|line| own.is_some_and(|own| own.to_text() == line)) {
+        return Ok(());
+    }
+    let rule = format!(
+        "the key is not the one that signs {}, the last of log.vkey",
+        dir.display()
+    );
+    Err(refused("LEDGER_KEY", rule, "give the gateway's key"))
 }
 
 /// The name of the instance that the origin gives.

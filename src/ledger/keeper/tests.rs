@@ -9,10 +9,14 @@ use std::time::Duration;
 use super::super::directory::SegmentName;
 use super::super::disk::Disk;
 use super::super::handle::{OpenFacts, Settings};
+use super::super::key::LedgerKey;
 use super::super::line::Record;
 use super::super::stats::KeptDamage;
 use super::super::tree_file::TreeFile;
-use super::super::{Chain, EntryBuilder, Snapshot, Source};
+use super::super::verify::{Verdict, verify};
+use super::super::{
+    Chain, Encode, EntryBuilder, Lane, Pressure, Producer, Snapshot, Source, Summary, ring,
+};
 use super::files::Segments;
 use super::stub::Stub;
 use super::text::Text;
@@ -78,8 +82,19 @@ pub(super) fn ledger_of_three(dir: &Path) {
 }
 
 pub(super) fn opened(dir: &Path, boot: u32, disk: &Disk) -> Arc<Ledger> {
-    let mut settings = Settings::new(dir);
+    opened_with(dir, boot, disk, None)
+}
+
+pub(super) fn opened_with(
+    dir: &Path,
+    boot: u32,
+    disk: &Disk,
+    key: Option<LedgerKey>,
+) -> Arc<Ledger> {
+    // The newest segment is years old, and the writer leaves it alone all the same.
+    let mut settings = Settings::new(dir).segments(u64::MAX, Duration::MAX);
     settings.disk = disk.clone();
+    settings.key = key;
     let ledger = Ledger::start::<(), _>(
         &settings,
         &facts(boot),
@@ -464,6 +479,170 @@ fn beyond_the_budget_nothing_is_removed() {
     assert_eq!(lines(dir.path())[..before.len()], before);
 }
 
+/// Events that are nothing but their number, and may be counted.
+struct Admitted;
+
+impl Encode<u64> for Admitted {
+    fn line(&mut self, entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
+        let id = format!("{}{:02x}{n:012x}", source.boot, source.worker);
+        entry.text("decision", "ALLOW");
+        entry.text("decision_id", &id);
+        entry.text("kind", "decision");
+        entry.uint("n", *n);
+        entry.uint("ts_us", 0);
+        entry.uint("worker", u64::from(source.worker));
+    }
+
+    fn summary<'a>(&'a mut self, _: Source, n: &'a u64) -> Option<Summary<'a>> {
+        Some(Summary::Admitted {
+            n: *n,
+            contract: "a",
+            status: 200,
+            second: 1_000,
+        })
+    }
+}
+
+/// A ledger that takes numbers.
+fn taking_in(settings: &Settings) -> (Arc<Ledger>, Producer<u64>) {
+    let source = Source {
+        boot: BOOT,
+        worker: 0,
+    };
+    let (producer, consumer) = ring(source, 1 << 12);
+    let ledger = Ledger::start(settings, &facts(9), RULEBOOK, vec![consumer], Admitted);
+    (Arc::new(ledger.unwrap()), producer)
+}
+
+fn push(producer: &mut Producer<u64>, count: u64) {
+    for _ in 0..count {
+        let n = producer.next_number();
+        assert!(producer.push(Lane::Ordinary, Some(n), n));
+    }
+}
+
+fn until(ledger: &Ledger, reached: impl Fn(&Snapshot) -> bool) {
+    let began = std::time::Instant::now();
+    while !reached(&ledger.snapshot()) {
+        let waited = began.elapsed();
+        assert!(waited < Duration::from_secs(20), "{:?}", ledger.snapshot());
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn beyond_the_budget_admitted_requests_are_counted_until_there_is_room_again() {
+    const MIB: u64 = 1 << 20;
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = Settings::new(dir.path());
+    settings.bounds.rollup_min = Duration::ZERO;
+    let (ledger, mut producer) = taking_in(&settings);
+    let mut keeper = keep(&ledger, &forever().within(Some(64 * MIB)));
+    work(&mut keeper, BEGAN_US);
+    push(&mut producer, 3);
+    ledger.flush(PATIENCE).unwrap();
+    let ballast = dir.path().join("ballast");
+    fs::write(&ballast, vec![1; 80 * MIB as usize]).unwrap();
+    work(&mut keeper, BEGAN_US);
+    until(&ledger, |now| now.pressure == Pressure::Rollup);
+    push(&mut producer, 100);
+    ledger.flush(PATIENCE).unwrap();
+    assert!(ballast.exists());
+    fs::remove_file(&ballast).unwrap();
+    work(&mut keeper, BEGAN_US);
+    until(&ledger, |now| now.pressure == Pressure::Full);
+    push(&mut producer, 5);
+    drop(producer);
+    ledger.close().unwrap();
+    assert_eq!(ledger.snapshot().rolled_up, 100);
+    assert_eq!(with(dir.path(), r#""kind":"decision""#).len(), 8);
+    let told = with(dir.path(), r#""code":"LEDGER_ROLLUP""#);
+    assert!(
+        told.len() == 1 && told[0].contains("disk budget"),
+        "{told:?}"
+    );
+}
+
+/// The names and bytes of all tree files.
+fn trees(dir: &Path) -> Vec<(std::path::PathBuf, String)> {
+    let mut trees: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension() == Some("tree".as_ref()))
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    trees.sort();
+    trees
+}
+
+#[test]
+fn a_missing_tree_file_is_made_as_the_writer_makes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    given_up_on_the_way(dir.path());
+    let written = trees(dir.path());
+    assert!(written.len() >= 4, "{written:?}");
+    for (path, _) in &written {
+        fs::remove_file(path).unwrap();
+    }
+    // What a crash leaves of one that was under way goes.
+    let under_way = written[0].0.with_extension("tree.kept.tmp");
+    fs::write(&under_way, "tidegate-tree 1 0").unwrap();
+    let ledger = opened(dir.path(), 10, &Disk::default());
+    work(&mut keep(&ledger, &forever()), BEGAN_US);
+    assert_eq!(state(&ledger).1, None);
+    assert_eq!(trees(dir.path()), written);
+    assert!(!under_way.exists());
+}
+
+/// A ledger of several segments, of which one was given up.
+fn given_up_on_the_way(dir: &Path) {
+    let mut settings = Settings::new(dir).segments(20_000, Duration::MAX);
+    settings.bounds.rollup_min = Duration::ZERO;
+    let (ledger, mut producer) = taking_in(&settings);
+    for round in 0..12 {
+        // One segment is given up on the way, and keeps lines that its successor has again. A tree
+        // file may take one of the two.
+        let failing = 2 * i32::from(round == 5);
+        settings.disk.plan.failing_syncs.store(failing, SeqCst);
+        push(&mut producer, 50);
+        ledger.flush(Duration::from_secs(20)).unwrap();
+        until(&ledger, |now| now.pressure == Pressure::Full);
+    }
+    drop(producer);
+    ledger.close().unwrap();
+    assert_eq!(with(dir, r#""code":"LEDGER_SYNC_FAILED""#).len(), 1);
+}
+
+#[test]
+fn what_is_redacted_goes_from_a_given_up_segment_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    given_up_on_the_way(dir.path());
+    let closed = Segments::list(dir.path()).unwrap().closed;
+    let repeated = closed.iter().find_map(|closed| {
+        let text = fs::read_to_string(closed.path()).unwrap();
+        let own = (closed.next_seq - closed.first_seq) as usize;
+        let line = text.lines().nth(own)?.to_owned();
+        Some((closed.clone(), line))
+    });
+    let (given_up, line) = repeated.expect("lines that the next segment has again");
+    let copies = || {
+        let paths = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        let texts = paths.filter_map(|path| fs::read_to_string(path).ok());
+        texts.filter(|text| text.contains(&line)).count()
+    };
+    assert_eq!(copies(), 2, "{line}");
+    let before = verify(dir.path()).unwrap().records;
+    let seq = given_up.next_seq;
+    let ledger = offline(dir.path());
+    ledger.redact(&[(seq, seq)], "dpo", "art. 17").unwrap();
+    ledger.close().unwrap();
+    assert_eq!(copies(), 0);
+    let report = verify(dir.path()).unwrap();
+    assert!(report.records > before, "{report:?}");
+    assert_eq!((report.verdict, report.stubs), (Verdict::Intact, 1));
+}
+
 #[test]
 fn the_thread_ends_when_it_is_asked_to() {
     let dir = tempfile::tempdir().unwrap();
@@ -557,10 +736,10 @@ fn what_cannot_be_redacted_is_refused_and_changes_nothing() {
     assert_eq!(lines(dir.path()), before);
     assert!(!dir.path().join("LOCK").exists());
     fs::write(dir.path().join("log.vkey"), "x").unwrap();
-    let error = Offline::open(dir.path(), None, "0")
-        .unwrap_err()
-        .to_string();
-    assert!(error.starts_with("LEDGER_KEY"), "{error}");
+    for key in [None, Some(LedgerKey::from_seed([2; 32]))] {
+        let error = Offline::open(dir.path(), key, "0").unwrap_err().to_string();
+        assert!(error.starts_with("LEDGER_KEY"), "{error}");
+    }
     assert_eq!(lines(dir.path()), before);
 }
 
