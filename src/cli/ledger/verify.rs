@@ -129,7 +129,7 @@ fn pretty(report: &Report) -> String {
     let seq = |seq: Option<u64>| seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
     let mut text = format!(
         "{name}: {} records (seq {} to {}) in {} segments\n\
-         decisions {}, outcomes {}, rolled up {}, lost {}, unaccounted {}\n\
+         decisions {}, outcomes {}, rolled up {} (outcomes {}), lost {}, unaccounted {}\n\
          stubs {}, removed with their segments {}\n\
          checkpoints {}, notes {} (superseded {}), signed up to {}\n\
          head {}\n",
@@ -140,6 +140,7 @@ fn pretty(report: &Report) -> String {
         report.decisions,
         report.outcomes,
         report.rolled_up,
+        report.outcomes_rolled_up,
         report.lost,
         report.unaccounted,
         report.stubs,
@@ -195,6 +196,7 @@ fn to_json(report: &Report) -> Value {
         "decisions": report.decisions,
         "outcomes": report.outcomes,
         "rolled_up": report.rolled_up,
+        "outcomes_rolled_up": report.outcomes_rolled_up,
         "lost": report.lost,
         "unaccounted": report.unaccounted,
         "checkpoints": report.checkpoints,

@@ -203,6 +203,7 @@ impl<'a> Check<'a> {
             outcomes: log.outcomes,
             lost: log.accounts.lost,
             rolled_up: log.accounts.rolled_up,
+            outcomes_rolled_up: log.accounts.outcomes_rolled_up,
             unaccounted: log.accounts.unaccounted(),
             checkpoints: log.checkpoints,
             heads: log.heads_good,

@@ -55,6 +55,8 @@ pub struct Report {
     pub lost: u64,
     /// Admitted requests that `rollup` records stand for.
     pub rolled_up: u64,
+    /// Records of kind `outcome` that `rollup` records stand for.
+    pub outcomes_rolled_up: u64,
     /// Numbers that were made and are neither written, nor rolled up, nor lost: as `close` and the
     /// `open` after a crash say, and of other boots those missing below their highest.
     pub unaccounted: u64,
