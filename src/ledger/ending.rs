@@ -162,6 +162,10 @@ impl Search<'_> {
             Some(bad) if bad.followed && reading.note.is_none() => {
                 Err(damaged(newest, bad.offset, bad.seq, bad.rule))
             }
+            // Compressed files come from whole, verified segments: no crash leaves such a tail.
+            Some(bad) if newest.is_compressed() => {
+                Err(damaged(newest, bad.offset, bad.seq, bad.rule))
+            }
             _ if records < signed => Ok(continued(newest, reading, true)),
             _ => Ok(continued(newest, reading, false)),
         }
@@ -222,19 +226,26 @@ impl Search<'_> {
     }
 }
 
-/// The chain goes on in the newest segment, after a tail was cut off if there is one.
+/// The chain goes on in the newest segment, after a tail was cut off if there is one; in a new one
+/// behind a compressed segment.
 fn continued(newest: &SegmentName, reading: Reading, rollback: bool) -> (Examined, LastBoot) {
     let survey = reading.survey;
     let rollback = reading.note.clone().filter(|_| rollback);
+    let (builder, tree) = if newest.is_compressed() {
+        let closed = survey.builder.finish(survey.chain.head());
+        (TreeBuilder::new(survey.chain.next_seq()), Some(closed))
+    } else {
+        (survey.builder, None)
+    };
     let found = Found {
         len: survey.len,
-        builder: survey.builder,
+        builder,
         ..Found::bare(newest, survey.chain, survey.frontier, reading.note)
     };
     let examined = Examined {
         found,
         rollback,
-        tree: None,
+        tree,
     };
     (examined, survey.last_boot)
 }
