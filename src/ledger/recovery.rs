@@ -15,6 +15,7 @@ use super::disk::Disk;
 use super::ending::Search;
 use super::error::LedgerError;
 use super::handle::Settings;
+use super::heads::Accepted;
 use super::history::tree_path;
 use super::last_boot::Opened;
 use super::line::Record;
@@ -55,6 +56,8 @@ pub(super) struct Found {
     pub(super) boot: Option<String>,
     /// Its accounts, where it did not close and its counters survived.
     pub(super) previous: Option<Previous>,
+    /// It did nothing but accept a rollback, and no checkpoint was signed since.
+    pub(super) is_rolled_back: bool,
     /// It wrote to another directory.
     pub(super) moved: bool,
     /// The newest `open`, where the newest segments have it.
@@ -75,8 +78,11 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) found: Found,
-    /// The newest head where it covers more records than there are.
-    pub(super) rollback: Option<Checkpoint>,
+    /// The newest head where it covers more records than there are, then the one that would be the
+    /// newest without it, if it does as well, and so on.
+    pub(super) rollback: Vec<Checkpoint>,
+    /// The rollbacks that were accepted before and that this goes by.
+    pub(super) accepted: Vec<Accepted>,
     /// The tree file of a segment that is not gone on with: a damaged one, whose leaves its lines no
     /// longer give, or a compressed one.
     pub(super) tree: Option<TreeFile>,
@@ -87,7 +93,7 @@ pub(super) fn find(settings: &Settings, dir: &Directory) -> Result<Option<Found>
     let Some(examined) = examine(settings, dir, false)? else {
         return Ok(None);
     };
-    if let Some(signed) = &examined.rollback {
+    if let Some(signed) = examined.rollback.first() {
         return Err(LedgerError::Rollback {
             dir: dir.path().to_path_buf(),
             records: examined.found.chain.next_seq(),
@@ -135,6 +141,7 @@ pub(super) fn examine(
     found.previous = previous::accounts(last_boot, made.as_ref());
     found.moved = previous::moved(last_boot, made.as_ref());
     found.closed = last_boot.closed;
+    found.is_rolled_back = last_boot.is_rolled_back;
     found.boot = last_boot.boot.take();
     found.opened = last_boot.opened.take();
     found.origin = origin;
@@ -214,6 +221,7 @@ impl Found {
             closed: false,
             boot: None,
             previous: None,
+            is_rolled_back: false,
             moved: false,
             opened: None,
             origin: None,

@@ -567,3 +567,111 @@ fn damage_in_a_compressed_newest_segment_changes_nothing() {
     let found = promised.start().unwrap();
     assert_eq!((found.records, found.damaged.unwrap().seq), (12, 4));
 }
+
+/// A signed ledger that loses its end again and again.
+struct Losing {
+    dir: tempfile::TempDir,
+    segment: PathBuf,
+}
+
+impl Losing {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let segment = SegmentName::new(dir.path(), 0).path;
+        let this = Self { dir, segment };
+        this.run(1, 5, 7);
+        this
+    }
+
+    /// One boot, signed by the key of this seed: decisions, a note, as many decisions more.
+    fn run(&self, boot: u32, count: u64, seed: u8) {
+        let settings = Settings::new(self.dir.path()).signed_by(LedgerKey::from_seed([seed; 32]));
+        let (ledger, mut producer) = start(&settings, boot).unwrap();
+        for _ in 0..2 {
+            push(&mut producer, count);
+            let records = ledger.flush(PATIENCE).unwrap();
+            ledger.await_signed(records - 1, PATIENCE).unwrap();
+        }
+        drop(producer);
+        ledger.close().unwrap();
+    }
+
+    fn lines(&self) -> Vec<Vec<u8>> {
+        let bytes = fs::read(&self.segment).unwrap();
+        let lines = bytes.split_inclusive(|b| *b == b'\n');
+        lines.map(<[u8]>::to_vec).collect()
+    }
+
+    fn keep(&self, lines: usize) {
+        fs::write(&self.segment, self.lines()[..lines].concat()).unwrap();
+    }
+
+    /// A start is refused; gives up what is gone, and gives how many heads that were.
+    fn accept(&self, records: u64) -> usize {
+        let settings = Settings::new(self.dir.path()).signed_by(key());
+        let refused = start(&settings, 90).unwrap_err();
+        assert_eq!(refused.code(), "LEDGER_ROLLBACK", "{refused}");
+        let repair = recover(&settings, "0", Some("lost")).unwrap();
+        assert_eq!(repair.found.records, records);
+        let told = self.intact();
+        assert!(told.heads_superseded > 0, "{told:?}");
+        (repair.records - records - 2) as usize
+    }
+
+    fn intact(&self) -> Report {
+        let report = verify(self.dir.path()).unwrap();
+        assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
+        report
+    }
+}
+
+// R085, R198
+#[test]
+fn rollbacks_follow_each_other() {
+    let ledger = Losing::new();
+    let whole = ledger.lines().len();
+    ledger.keep(6);
+    assert_eq!(ledger.accept(6), 1);
+    ledger.run(2, 30, 7);
+    let first = ledger.intact();
+    assert!(first.records > whole as u64 && first.heads > 1, "{first:?}");
+    // Behind the acceptance: it goes on to count.
+    ledger.keep(20);
+    assert_eq!(ledger.accept(20), 1);
+    ledger.run(3, 1, 7);
+    let second = ledger.intact();
+    assert!(second.heads_superseded > first.heads_superseded);
+    // Before both: the notes of three histories count again, and are given up together.
+    ledger.keep(4);
+    assert_eq!(ledger.accept(4), 2);
+    ledger.run(4, 1, 7);
+    ledger.run(5, 50, 7);
+    let third = ledger.intact();
+    assert!(third.heads_superseded > second.heads_superseded);
+    assert!(third.signed_size > 100, "{third:?}");
+}
+
+// R198
+#[test]
+fn a_rollback_that_was_interrupted_is_accepted_again() {
+    let ledger = Losing::new();
+    ledger.keep(4);
+    ledger.accept(4);
+    // Its `open` is durable, the rest is not.
+    ledger.keep(5);
+    assert_eq!(ledger.accept(5), 1);
+    ledger.run(2, 3, 7);
+    ledger.intact();
+}
+
+// R198
+#[test]
+fn a_key_that_came_into_force_in_what_is_gone_does_so_again() {
+    let ledger = Losing::new();
+    let before = ledger.lines().len();
+    ledger.run(2, 3, 8);
+    ledger.keep(before);
+    assert_eq!(ledger.accept(before as u64), 1);
+    ledger.run(3, 3, 8);
+    ledger.intact();
+}
