@@ -675,3 +675,36 @@ fn a_key_that_came_into_force_in_what_is_gone_does_so_again() {
     ledger.run(3, 3, 8);
     ledger.intact();
 }
+
+// R198
+#[test]
+fn damage_in_signed_records_is_told_and_stays_damage() {
+    let ledger = Losing::new();
+    let lines = ledger.lines();
+    let mut bytes = lines.concat();
+    let offset = lines[..4].concat().len();
+    flip(&mut bytes[offset..]);
+    fs::write(&ledger.segment, &bytes).unwrap();
+    let settings = Settings::new(ledger.dir.path()).signed_by(key());
+    let (started, mut producer) = start(&settings, 2).unwrap();
+    let damaged = started.recovered().damaged.clone().unwrap();
+    assert_eq!((damaged.seq, damaged.offset), (4, offset as u64));
+    push(&mut producer, 5);
+    drop(producer);
+    started.close().unwrap();
+    // What was there is as it was, and the chain goes on behind it under a new note.
+    assert_eq!(fs::read(&ledger.segment).unwrap(), bytes);
+    let report = verify(ledger.dir.path()).unwrap();
+    let Verdict::Damaged(found) = &report.verdict else {
+        panic!("{report:?}");
+    };
+    assert_eq!((found.seq, found.offset, found.line), (4, offset as u64, 5));
+    let open = lines.len() as u64;
+    assert_eq!(report.told_by, Some(open), "{report:?}");
+    // Further damage is told by nobody.
+    flip(&mut bytes[lines[..2].concat().len()..]);
+    fs::write(&ledger.segment, &bytes).unwrap();
+    let report = verify(ledger.dir.path()).unwrap();
+    assert!(matches!(&report.verdict, Verdict::Damaged(found) if found.seq == 2));
+    assert_eq!(report.told_by, None, "{report:?}");
+}

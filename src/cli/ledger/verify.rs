@@ -167,6 +167,11 @@ fn pretty(report: &Report) -> String {
                 damage.expected, damage.found
             );
         }
+        if let Some(open) = report.told_by {
+            text += &format!(
+                "  known: record {open} (open) tells of it; the gateway has gone on behind it\n"
+            );
+        }
         text += &format!("  remedy: {}\n", damage.remedy);
     }
     text
@@ -206,6 +211,7 @@ fn to_json(report: &Report) -> Value {
         "pruned": report.pruned,
         "signed_size": report.signed_size,
         "not_checked": report.not_checked,
+        "told_by": report.told_by,
         "damage": damage,
     })
 }

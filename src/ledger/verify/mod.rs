@@ -19,6 +19,7 @@ mod removed;
 mod report;
 mod side_by_side;
 mod steps;
+mod told;
 mod tree;
 mod tree_check;
 
@@ -188,6 +189,12 @@ impl<'a> Check<'a> {
             (None, Some(torn)) => Verdict::TornTail(torn),
             (None, None) => Verdict::Intact,
         };
+        let told_by = match &verdict {
+            Verdict::Damaged(damage) if damage.line > 0 && self.whole => {
+                told::told_by(&list_segments(&self.dir)?, damage)?
+            }
+            _ => None,
+        };
         let missed = if missed.is_empty() {
             std::mem::take(&mut log.missed)
         } else {
@@ -212,6 +219,7 @@ impl<'a> Check<'a> {
             pruned: log.removals.pruned(),
             signed_size: log.signed_size,
             not_checked: self.notes,
+            told_by,
             verdict,
         };
         Ok((report, missed))

@@ -74,6 +74,8 @@ pub struct Report {
     pub signed_size: u64,
     /// What could not be checked, in words; empty where nothing was left out.
     pub not_checked: Vec<String>,
+    /// The number of the `open` record that tells of this damage, where a start went on behind it.
+    pub told_by: Option<u64>,
     /// What became of the check.
     pub verdict: Verdict,
 }
