@@ -19,6 +19,8 @@ pub(super) fn begin(
     facts: &OpenFacts,
     found: Option<Found>,
 ) -> Result<Begun, LedgerError> {
+    // The key of the notes before may have gone with the records that were given up.
+    let is_rolled_back = found.as_ref().is_some_and(|found| found.is_rolled_back);
     let (chain, segment, mut tree) = match found {
         None => {
             let (chain, segment) = genesis(settings, directory, facts)?;
@@ -41,7 +43,7 @@ pub(super) fn begin(
     if let Some(key) = &settings.key {
         let signer = Signer::open(&settings.disk, directory.path(), key, facts.boot)?;
         // The key before the record: no record names a key that verifiers cannot find.
-        if signer.announce(&settings.disk, directory.path())? {
+        if signer.announce(&settings.disk, directory.path())? || is_rolled_back {
             chain_key(settings, &signer, &mut begun)?;
         }
         begun.signer = Some(signer);

@@ -50,6 +50,8 @@ pub struct Census {
     pub lost: u64,
     /// Requests that `rollup` records stand for.
     pub rolled_up: u64,
+    /// Records of kind `outcome` that `rollup` records stand for.
+    pub outcomes_rolled_up: u64,
     /// Numbers that ends of boots say were neither written, nor rolled up, nor lost.
     pub unaccounted: u64,
 }
@@ -116,6 +118,7 @@ struct Picked<'a> {
     at_us: Option<u64>,
     count: u64,
     others: u64,
+    outcomes: u64,
     unaccounted: u64,
 }
 
@@ -130,6 +133,7 @@ impl Census {
                 "decision" => picked.decision = as_text(raw),
                 "kind" => picked.kind = as_text(raw).and_then(kind),
                 "others" => picked.others = as_uint(raw).unwrap_or(0),
+                "outcomes" => picked.outcomes = as_uint(raw).unwrap_or(0),
                 "previous_unaccounted" | "unaccounted" => {
                     let counts = as_counts(raw).unwrap_or_default();
                     picked.unaccounted = counts.iter().map(|(_, n)| n).sum();
@@ -154,7 +158,10 @@ impl Census {
                 count(&mut self.contracts, picked.contract.unwrap_or(UNMATCHED));
             }
             "loss" => self.lost += picked.count + picked.others,
-            "rollup" => self.rolled_up += picked.count,
+            "rollup" => {
+                self.rolled_up += picked.count;
+                self.outcomes_rolled_up += picked.outcomes;
+            }
             _ => {}
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Search<'a> {
 
 /// One reading of the newest segment against one note.
 struct Reading {
+    /// The rollbacks that it goes by.
+    accepted: Vec<Accepted>,
     survey: Survey,
     history: Option<History>,
     note: Option<Checkpoint>,
@@ -80,7 +82,33 @@ impl Search<'_> {
         if reading.survey.len == 0 {
             return Err(empty(newest));
         }
-        self.judge(newest, reading)
+        let (mut examined, last_boot) = self.judge(newest, reading)?;
+        self.further_back(&mut examined)?;
+        Ok((examined, last_boot))
+    }
+
+    /// Where more was signed than is there: what else would be the newest head, and be missing as
+    /// well, once the one before is given up. More than one where earlier acceptances went with
+    /// the records, so that the notes of several histories count again.
+    fn further_back(&self, examined: &mut Examined) -> Result<(), LedgerError> {
+        let (Some(origin), Some(_)) = (self.origin, examined.rollback.first()) else {
+            return Ok(());
+        };
+        let kept = examined.found.chain.next_seq();
+        let mut accepted = std::mem::take(&mut examined.accepted);
+        let gone = |note: &Checkpoint| Accepted {
+            kept,
+            size: note.size,
+            root: note.root,
+        };
+        accepted.extend(examined.rollback.iter().map(gone));
+        let heads = Heads::of(self.dir, origin, self.settings.key.as_ref())?;
+        // Each takes at least its own note out.
+        while let Some(note) = heads.newest(&accepted)?.filter(|note| note.size > kept) {
+            accepted.push(gone(&note));
+            examined.rollback.push(note);
+        }
+        Ok(())
     }
 
     fn read(&self, newest: &SegmentName, accepted: &[Accepted]) -> Result<Reading, LedgerError> {
@@ -108,6 +136,7 @@ impl Search<'_> {
             let survey = survey(newest, ask)?;
             let note = note.clone();
             Ok::<_, LedgerError>(Reading {
+                accepted: accepted.to_vec(),
                 survey,
                 history,
                 note,
@@ -160,6 +189,10 @@ impl Search<'_> {
         match reading.survey.bad.clone() {
             Some(bad) if bad.complete && bad.seq < signed => self.salvaged(newest, reading, bad),
             Some(bad) if bad.followed && reading.note.is_none() => {
+                Err(damaged(newest, bad.offset, bad.seq, bad.rule))
+            }
+            // Compressed files come from whole, verified segments: no crash leaves such a tail.
+            Some(bad) if newest.is_compressed() => {
                 Err(damaged(newest, bad.offset, bad.seq, bad.rule))
             }
             _ if records < signed => Ok(continued(newest, reading, true)),
@@ -215,26 +248,35 @@ impl Search<'_> {
         };
         let examined = Examined {
             found,
-            rollback: None,
+            rollback: Vec::new(),
+            accepted: Vec::new(),
             tree: Some(tree),
         };
         Ok((examined, saved.last_boot))
     }
 }
 
-/// The chain goes on in the newest segment, after a tail was cut off if there is one.
+/// The chain goes on in the newest segment, after a tail was cut off if there is one; in a new one
+/// behind a compressed segment.
 fn continued(newest: &SegmentName, reading: Reading, rollback: bool) -> (Examined, LastBoot) {
     let survey = reading.survey;
-    let rollback = reading.note.clone().filter(|_| rollback);
+    let rollback = reading.note.iter().filter(|_| rollback).cloned().collect();
+    let (builder, tree) = if newest.is_compressed() {
+        let closed = survey.builder.finish(survey.chain.head());
+        (TreeBuilder::new(survey.chain.next_seq()), Some(closed))
+    } else {
+        (survey.builder, None)
+    };
     let found = Found {
         len: survey.len,
-        builder: survey.builder,
+        builder,
         ..Found::bare(newest, survey.chain, survey.frontier, reading.note)
     };
     let examined = Examined {
         found,
         rollback,
-        tree: None,
+        accepted: reading.accepted,
+        tree,
     };
     (examined, survey.last_boot)
 }

@@ -21,7 +21,8 @@ const WINDOW_BYTES: u64 = 64 * 1024;
 /// An operator's recorded acceptance that signed records are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Accepted {
-    /// Records that were still there: larger notes up to the signed one are of the old history.
+    /// Records that were still there, as the number of the first `open` before the acceptance with
+    /// nothing but records of a start between.
     pub(super) kept: u64,
     /// The newest head that was given up.
     pub(super) size: u64,

@@ -132,8 +132,12 @@ fn first_prev(segment: &SegmentName) -> Result<Option<String>, LedgerError> {
     let io = |e| LedgerError::io("reading", &segment.path, e);
     let mut lines = Lines::open(&segment.path).map_err(io)?;
     let mut scratch = Vec::new();
-    let line = lines.next().map_err(io)?.filter(|line| line.complete);
+    let line = match lines.next() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        line => line.map_err(io)?,
+    };
     Ok(line
+        .filter(|line| line.complete)
         .and_then(|line| Record::check(line.bytes, &mut scratch).ok())
         .map(|record| record.prev.to_owned()))
 }

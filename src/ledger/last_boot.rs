@@ -26,6 +26,10 @@ pub(super) struct LastBoot {
     pub(super) closed: bool,
     /// Rollbacks that were accepted here.
     pub(super) accepted: Vec<Accepted>,
+    /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
+    pub(super) is_rolled_back: bool,
+    /// The first `open` since which there were only records of a start.
+    opened_at: Option<u64>,
     /// The boot whose numbers are counted, as its eight digits.
     counting: Option<String>,
     /// Numbers accounted for, by worker.
@@ -42,6 +46,8 @@ impl LastBoot {
             opened: None,
             closed: false,
             accepted: Vec::new(),
+            is_rolled_back: false,
+            opened_at: None,
             counting: counting.map(|boot| boot.to_string()),
             counts: vec![0; 256],
             anchored: false,
@@ -52,12 +58,17 @@ impl LastBoot {
     pub(super) fn note(&mut self, record: &Record<'_>) {
         self.closed = false;
         match record.kind {
+            "open" => self.opened_at = self.opened_at.or(Some(record.seq)),
+            "key" | "fault" => {}
+            _ => self.opened_at = None,
+        }
+        match record.kind {
             "decision" => self.decision(record),
             "rollup" | "loss" => self.counted(record),
             "checkpoint" => self.checkpoint(record),
             "open" => self.open(record),
             "close" => self.closed = true,
-            "fault" => self.accepted.extend(accepted(record)),
+            "fault" => self.fault(record),
             _ => {}
         }
     }
@@ -111,6 +122,7 @@ impl LastBoot {
     /// A checkpoint has the sum of everything before it.
     fn checkpoint(&mut self, record: &Record<'_>) {
         self.named(record);
+        self.is_rolled_back = false;
         if !self.is_counting(record) {
             return;
         }
@@ -140,6 +152,14 @@ impl LastBoot {
         }
     }
 
+    fn fault(&mut self, record: &Record<'_>) {
+        let kept = self.opened_at.unwrap_or(record.seq);
+        if let Some(accepted) = accepted(record, kept) {
+            self.accepted.push(accepted);
+            self.is_rolled_back = true;
+        }
+    }
+
     fn named(&mut self, record: &Record<'_>) {
         let boot = record.text("boot");
         if boot.is_some() && boot != self.boot.as_deref() {
@@ -148,15 +168,14 @@ impl LastBoot {
     }
 }
 
-fn accepted(record: &Record<'_>) -> Option<Accepted> {
+fn accepted(record: &Record<'_>, kept: u64) -> Option<Accepted> {
     if record.text("code") != Some("LEDGER_ROLLBACK_ACCEPTED") {
         return None;
     }
     let mut root = Hash::default();
     hex::decode_to_slice(record.text("signed_root")?, &mut root).ok()?;
     Some(Accepted {
-        // The record follows the `open` that follows the last record that was still there.
-        kept: record.seq.saturating_sub(1),
+        kept,
         size: record.uint("signed_size")?,
         root,
     })

@@ -50,8 +50,8 @@ pub(super) fn resume(
     chain.append(&mut line, |e| {
         open_members(e, facts, Opening::Resumed(&found))
     });
-    if found.damaged.is_some() {
-        // What is damaged stays as it is; the chain goes on in a file of its own.
+    if found.begins_segment() {
+        // What is damaged stays as it is, and to a compressed file nothing can be appended.
         let segment = Segment::create(&settings.disk, directory.path(), first_seq, &line, true)
             .map_err(|e| LedgerError::io("creating a segment in", &settings.dir, e))?;
         return Ok((chain, segment));

@@ -6,6 +6,7 @@
 //! Reads the newest segment once, record 0, and of older segments only what those cannot tell.
 //! Not here: which case it is (`ending`).
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::chain::Chain;
@@ -14,6 +15,7 @@ use super::disk::Disk;
 use super::ending::Search;
 use super::error::LedgerError;
 use super::handle::Settings;
+use super::heads::Accepted;
 use super::history::tree_path;
 use super::last_boot::Opened;
 use super::line::Record;
@@ -46,7 +48,7 @@ pub(super) struct Found {
     /// Where the last good line of the segment ends.
     pub(super) len: u64,
     pub(super) torn: Option<TornTail>,
-    /// Set where a new segment has to begin at the end of the chain.
+    /// Set where a new segment begins behind damage to promised records.
     pub(super) damaged: Option<DamagedRecords>,
     /// True when the last good line is a `close`.
     pub(super) closed: bool,
@@ -54,6 +56,8 @@ pub(super) struct Found {
     pub(super) boot: Option<String>,
     /// Its accounts, where it did not close and its counters survived.
     pub(super) previous: Option<Previous>,
+    /// It did nothing but accept a rollback, and no checkpoint was signed since.
+    pub(super) is_rolled_back: bool,
     /// It wrote to another directory.
     pub(super) moved: bool,
     /// The newest `open`, where the newest segments have it.
@@ -74,9 +78,13 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) found: Found,
-    /// The newest head where it covers more records than there are.
-    pub(super) rollback: Option<Checkpoint>,
-    /// The tree file of a damaged segment, whose leaves its lines no longer give.
+    /// The newest head where it covers more records than there are, then the one that would be the
+    /// newest without it, if it does as well, and so on.
+    pub(super) rollback: Vec<Checkpoint>,
+    /// The rollbacks that were accepted before and that this goes by.
+    pub(super) accepted: Vec<Accepted>,
+    /// The tree file of a segment that is not gone on with: a damaged one, whose leaves its lines no
+    /// longer give, or a compressed one.
     pub(super) tree: Option<TreeFile>,
 }
 
@@ -85,7 +93,7 @@ pub(super) fn find(settings: &Settings, dir: &Directory) -> Result<Option<Found>
     let Some(examined) = examine(settings, dir, false)? else {
         return Ok(None);
     };
-    if let Some(signed) = &examined.rollback {
+    if let Some(signed) = examined.rollback.first() {
         return Err(LedgerError::Rollback {
             dir: dir.path().to_path_buf(),
             records: examined.found.chain.next_seq(),
@@ -133,6 +141,7 @@ pub(super) fn examine(
     found.previous = previous::accounts(last_boot, made.as_ref());
     found.moved = previous::moved(last_boot, made.as_ref());
     found.closed = last_boot.closed;
+    found.is_rolled_back = last_boot.is_rolled_back;
     found.boot = last_boot.boot.take();
     found.opened = last_boot.opened.take();
     found.origin = origin;
@@ -154,8 +163,12 @@ fn genesis(first: &SegmentName) -> Result<Option<Genesis>, LedgerError> {
     let io = |e| LedgerError::io("reading", &first.path, e);
     let mut lines = Lines::open(&first.path).map_err(io)?;
     let mut scratch = Vec::new();
-    let Some(line) = lines.next().map_err(io)? else {
-        return Err(empty(first));
+    let line = match lines.next() {
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            let rule = format!("a compressed segment is whole zstd frames: {error}");
+            return Err(damaged(first, 0, 0, rule));
+        }
+        line => line.map_err(io)?.ok_or_else(|| empty(first))?,
     };
     let record = Record::check(line.bytes, &mut scratch)
         .map_err(|fault| damaged(first, 0, 0, fault.rule()))?;
@@ -187,6 +200,11 @@ pub(super) fn damaged(segment: &SegmentName, offset: u64, seq: u64, rule: String
 }
 
 impl Found {
+    /// Whether the newest segment stays as it is and the chain goes on in a file of its own.
+    pub(super) const fn begins_segment(&self) -> bool {
+        self.damaged.is_some() || self.segment.is_compressed()
+    }
+
     pub(super) fn bare(
         segment: &SegmentName,
         chain: Chain,
@@ -203,6 +221,7 @@ impl Found {
             closed: false,
             boot: None,
             previous: None,
+            is_rolled_back: false,
             moved: false,
             opened: None,
             origin: None,
@@ -214,7 +233,8 @@ impl Found {
 }
 
 impl Examined {
-    /// Does what going on needs: cuts a torn tail off, or keeps the tree of a damaged segment.
+    /// Does what going on needs: cuts a torn tail off, or keeps the tree of a segment that stays as it
+    /// is.
     pub(super) fn settle(mut self, disk: &Disk, dir: &Path) -> Result<Found, LedgerError> {
         let found = &mut self.found;
         if let Some(tree) = &self.tree {

@@ -507,3 +507,204 @@ fn accounts_go_back_to_a_checkpoint_or_an_open() {
         assert_eq!(case.start().unwrap().unaccounted, 16 - expected);
     }
 }
+
+/// The newest segment as it is once it was compressed.
+fn compress(case: &Case, change: impl FnOnce(&mut Vec<u8>)) -> PathBuf {
+    let plain = fs::read(&case.segment).unwrap();
+    let mut frame = zstd::encode_all(&plain[..], 3).unwrap();
+    change(&mut frame);
+    let path = case.segment.with_extension("jsonl.zst");
+    fs::write(&path, frame).unwrap();
+    fs::remove_file(&case.segment).unwrap();
+    path
+}
+
+// R198
+#[test]
+fn behind_a_compressed_newest_segment_a_new_one_begins() {
+    for signed in [12, 6, 0] {
+        let case = Case::signed(signed);
+        let compressed = compress(&case, |_| {});
+        let before = fs::read(&compressed).unwrap();
+        let found = case.start().unwrap();
+        assert_eq!((found.records, found.torn, found.damaged), (12, None, None));
+        assert_eq!(fs::read(&compressed).unwrap(), before);
+        assert!(tree_path(case.path(), 0).exists());
+        let new = SegmentName::new(case.path(), 12).path;
+        let text = fs::read_to_string(new).unwrap();
+        assert!(text.starts_with(r#"{"boot":"00000002","#), "{text}");
+        let again = case.start_third();
+        assert_eq!((again.records, again.unclosed), (14, false));
+        let report = verify(case.path()).unwrap();
+        assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
+    }
+    // Those behind it were lost, and that is accepted.
+    let case = Case::signed(12).changed(|lines| lines.truncate(7));
+    let compressed = compress(&case, |_| {});
+    let before = fs::read(&compressed).unwrap();
+    let told = case.refuses("LEDGER_ROLLBACK");
+    assert!(told.contains("has 7 records"), "{told}");
+    let repair = recover(&Settings::new(case.path()), "0", Some("restored")).unwrap();
+    assert_eq!((repair.rolled_back, repair.records), (Some(12), 10));
+    assert_eq!(fs::read(&compressed).unwrap(), before);
+    assert_eq!(case.start().unwrap().records, 10);
+    assert_eq!(verify(case.path()).unwrap().verdict, Verdict::Intact);
+}
+
+// R198
+#[test]
+fn damage_in_a_compressed_newest_segment_changes_nothing() {
+    let torn = Case::signed(12);
+    compress(&torn, |frame| frame.truncate(frame.len() - 9));
+    torn.refuses("LEDGER_DAMAGED");
+    // No head covers the bad line, but no crash tears a compressed file.
+    let line = Case::signed(6).changed(|lines| flip(&mut lines[8]));
+    compress(&line, |_| {});
+    line.refuses("LEDGER_DAMAGED");
+    // The signed root vouches for the bad line's leaf.
+    let promised = Case::signed(12).changed(|lines| flip(&mut lines[4]));
+    compress(&promised, |_| {});
+    let found = promised.start().unwrap();
+    assert_eq!((found.records, found.damaged.unwrap().seq), (12, 4));
+}
+
+/// A signed ledger that loses its end again and again.
+struct Losing {
+    dir: tempfile::TempDir,
+    segment: PathBuf,
+}
+
+impl Losing {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let segment = SegmentName::new(dir.path(), 0).path;
+        let this = Self { dir, segment };
+        this.run(1, 5, 7);
+        this
+    }
+
+    /// One boot, signed by the key of this seed: decisions, a note, as many decisions more.
+    fn run(&self, boot: u32, count: u64, seed: u8) {
+        let settings = Settings::new(self.dir.path()).signed_by(LedgerKey::from_seed([seed; 32]));
+        let (ledger, mut producer) = start(&settings, boot).unwrap();
+        for _ in 0..2 {
+            push(&mut producer, count);
+            let records = ledger.flush(PATIENCE).unwrap();
+            ledger.await_signed(records - 1, PATIENCE).unwrap();
+        }
+        drop(producer);
+        ledger.close().unwrap();
+    }
+
+    fn lines(&self) -> Vec<Vec<u8>> {
+        let bytes = fs::read(&self.segment).unwrap();
+        let lines = bytes.split_inclusive(|b| *b == b'\n');
+        lines.map(<[u8]>::to_vec).collect()
+    }
+
+    fn keep(&self, lines: usize) {
+        fs::write(&self.segment, self.lines()[..lines].concat()).unwrap();
+    }
+
+    /// A start is refused; gives up what is gone, and gives how many heads that were.
+    fn accept(&self, records: u64) -> usize {
+        let settings = Settings::new(self.dir.path()).signed_by(key());
+        let refused = start(&settings, 90).unwrap_err();
+        assert_eq!(refused.code(), "LEDGER_ROLLBACK", "{refused}");
+        let repair = recover(&settings, "0", Some("lost")).unwrap();
+        assert_eq!(repair.found.records, records);
+        let told = self.intact();
+        assert!(told.heads_superseded > 0, "{told:?}");
+        (repair.records - records - 2) as usize
+    }
+
+    fn intact(&self) -> Report {
+        let report = verify(self.dir.path()).unwrap();
+        assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
+        report
+    }
+}
+
+// R085, R198
+#[test]
+fn rollbacks_follow_each_other() {
+    let ledger = Losing::new();
+    let whole = ledger.lines().len();
+    ledger.keep(6);
+    assert_eq!(ledger.accept(6), 1);
+    ledger.run(2, 30, 7);
+    let first = ledger.intact();
+    assert!(first.records > whole as u64 && first.heads > 1, "{first:?}");
+    // Behind the acceptance: it goes on to count.
+    ledger.keep(20);
+    assert_eq!(ledger.accept(20), 1);
+    ledger.run(3, 1, 7);
+    let second = ledger.intact();
+    assert!(second.heads_superseded > first.heads_superseded);
+    // Before both: the notes of three histories count again, and are given up together.
+    ledger.keep(4);
+    assert_eq!(ledger.accept(4), 2);
+    ledger.run(4, 1, 7);
+    ledger.run(5, 50, 7);
+    let third = ledger.intact();
+    assert!(third.heads_superseded > second.heads_superseded);
+    assert!(third.signed_size > 100, "{third:?}");
+}
+
+// R198
+#[test]
+fn a_rollback_that_was_interrupted_is_accepted_again() {
+    let ledger = Losing::new();
+    ledger.keep(4);
+    ledger.accept(4);
+    // Its `open` is durable, the rest is not.
+    ledger.keep(5);
+    assert_eq!(ledger.accept(5), 1);
+    ledger.run(2, 3, 7);
+    ledger.intact();
+}
+
+// R198
+#[test]
+fn a_key_that_came_into_force_in_what_is_gone_does_so_again() {
+    let ledger = Losing::new();
+    let before = ledger.lines().len();
+    ledger.run(2, 3, 8);
+    ledger.keep(before);
+    assert_eq!(ledger.accept(before as u64), 1);
+    ledger.run(3, 3, 8);
+    ledger.intact();
+}
+
+// R198
+#[test]
+fn damage_in_signed_records_is_told_and_stays_damage() {
+    let ledger = Losing::new();
+    let lines = ledger.lines();
+    let mut bytes = lines.concat();
+    let offset = lines[..4].concat().len();
+    flip(&mut bytes[offset..]);
+    fs::write(&ledger.segment, &bytes).unwrap();
+    let settings = Settings::new(ledger.dir.path()).signed_by(key());
+    let (started, mut producer) = start(&settings, 2).unwrap();
+    let damaged = started.recovered().damaged.clone().unwrap();
+    assert_eq!((damaged.seq, damaged.offset), (4, offset as u64));
+    push(&mut producer, 5);
+    drop(producer);
+    started.close().unwrap();
+    // What was there is as it was, and the chain goes on behind it under a new note.
+    assert_eq!(fs::read(&ledger.segment).unwrap(), bytes);
+    let report = verify(ledger.dir.path()).unwrap();
+    let Verdict::Damaged(found) = &report.verdict else {
+        panic!("{report:?}");
+    };
+    assert_eq!((found.seq, found.offset, found.line), (4, offset as u64, 5));
+    let open = lines.len() as u64;
+    assert_eq!(report.told_by, Some(open), "{report:?}");
+    // Further damage is told by nobody.
+    flip(&mut bytes[lines[..2].concat().len()..]);
+    fs::write(&ledger.segment, &bytes).unwrap();
+    let report = verify(ledger.dir.path()).unwrap();
+    assert!(matches!(&report.verdict, Verdict::Damaged(found) if found.seq == 2));
+    assert_eq!(report.told_by, None, "{report:?}");
+}

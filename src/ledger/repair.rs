@@ -111,7 +111,7 @@ pub fn recover(
     if let Some(damaged) = examined.found.damaged.take() {
         return Err(damaged.into());
     }
-    if let (Some(signed), None) = (&examined.rollback, reason) {
+    if let (Some(signed), None) = (examined.rollback.first(), reason) {
         return Err(rollback(&settings.dir, &examined, signed).into());
     }
     let opened = examined.found.opened.clone().ok_or_else(|| {
@@ -120,7 +120,7 @@ pub fn recover(
     let signed = examined.rollback.clone();
     let found = examined.settle(&settings.disk, &settings.dir)?;
     let (before, head) = (Recovered::of(&found), found.chain.next_seq());
-    if signed.is_none() && !before.unclosed && before.torn.is_none() && !before.moved {
+    if signed.is_empty() && !before.unclosed && before.torn.is_none() && !before.moved {
         return Ok(Repair {
             found: before,
             rolled_back: None,
@@ -137,12 +137,11 @@ pub fn recover(
         client_key_id: opened.client_key_id,
     };
     let end = resume(settings, &directory, &facts, found)?;
-    let accepted = signed.as_ref().zip(reason);
-    let records = finish(end, facts.boot, head, accepted)
+    let records = finish(end, facts.boot, head, &signed, reason.unwrap_or_default())
         .map_err(|e| LedgerError::io("writing", &settings.dir, e))?;
     Ok(Repair {
         found: before,
-        rolled_back: signed.map(|note| note.size),
+        rolled_back: signed.first().map(|note| note.size),
         changed: true,
         records,
     })
@@ -161,10 +160,11 @@ fn finish(
     (mut chain, mut segment): (Chain, Segment),
     boot: BootId,
     kept: u64,
-    accepted: Option<(&Checkpoint, &str)>,
+    given_up: &[Checkpoint],
+    reason: &str,
 ) -> std::io::Result<u64> {
     let mut lines = Vec::new();
-    if let Some((signed, reason)) = accepted {
+    for signed in given_up {
         let name = segment.file_name();
         chain.append(&mut lines, |entry| {
             accept(entry, signed, reason, kept, &name);

@@ -15,6 +15,7 @@ use super::last_boot::LastBoot;
 use super::line::{Record, is_hash};
 use super::merkle::Hash;
 use super::reader::Lines;
+use super::source::plain_len;
 use super::survey::leaf;
 
 /// A line holds two hashes and the rest of its frame.
@@ -41,9 +42,10 @@ pub(super) fn salvage(
     counting: Option<BootId>,
 ) -> io::Result<Salvage> {
     let mut lines = Lines::open(path)?;
-    // No number can be further on than this: bounds what a forged number makes us allocate.
-    let lines_possible = std::fs::metadata(path)?.len() / LINE_BYTES_MIN;
-    let end = first_seq + lines_max.unwrap_or(u64::MAX).min(lines_possible + 1);
+    let end = first_seq.saturating_add(lines_max.unwrap_or(u64::MAX));
+    // No number can be further on than this: bounds what a forged number makes us allocate. Counted
+    // where numbers are missing, because of a compressed file only its text has that length.
+    let mut possible = None;
     let mut scratch = Vec::new();
     let mut found = Salvage {
         chain: None,
@@ -53,14 +55,26 @@ pub(super) fn salvage(
     };
     // What the bad lines since the last good one carry as their hashes.
     let mut carried: Vec<Option<Hash>> = Vec::new();
-    while let Some(line) = lines.next()? {
+    loop {
+        let line = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            // Behind a damaged frame there is no text.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => break,
+            Err(error) => return Err(error),
+        };
         let expected = first_seq + found.leaves.len() as u64;
         if !line.complete || expected == end {
             break;
         }
-        match Record::check(line.bytes, &mut scratch) {
+        let checked = Record::check(line.bytes, &mut scratch);
+        if possible.is_none() && checked.as_ref().is_ok_and(|record| record.seq > expected) {
+            possible = Some(plain_len(path)? / LINE_BYTES_MIN);
+        }
+        let last = possible.map_or(expected, |lines| expected.max(first_seq + lines));
+        match checked {
             // A line from beyond the segment's end, or an older one once more, is not its line.
-            Ok(record) if record.seq >= expected && record.seq < end => {
+            Ok(record) if (expected..end).contains(&record.seq) && record.seq <= last => {
                 found.fill(record.seq - expected, &mut carried);
                 found.link(&record);
                 found.last_offset = line.offset;
@@ -220,6 +234,21 @@ mod tests {
             &[],
         );
         check(|lines| lines[0][20] ^= 1, 10, &[]);
+    }
+
+    #[test]
+    fn a_compressed_segment_is_read_to_its_end() {
+        let (mut lines, hashes) = lines();
+        lines.remove(7);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.jsonl.zst");
+        let mut frame = zstd::encode_all(&lines.concat()[..], 19).unwrap();
+        std::fs::write(&path, &frame).unwrap();
+        let found = salvage(&path, 0, None, None).unwrap();
+        assert_eq!(found.whole(), Some(hashes));
+        frame.truncate(frame.len() / 2);
+        std::fs::write(&path, &frame).unwrap();
+        assert_eq!(salvage(&path, 0, None, None).unwrap().leaves.len(), 0);
     }
 
     #[test]

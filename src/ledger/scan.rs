@@ -20,26 +20,46 @@ pub struct NotCanonical {
 
 /// The members of an entry, in order, each as key and raw value; ends after the first error.
 #[derive(Debug)]
-pub struct Members<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    last_key: &'a str,
-    done: bool,
-}
+pub struct Members<'a>(RawMembers<'a>);
 
 impl<'a> Members<'a> {
     /// Reads `entry`, which must be one object and nothing else.
     #[must_use]
     pub const fn new(entry: &'a [u8]) -> Self {
+        Self(RawMembers::new(entry))
+    }
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = Result<(&'a str, &'a [u8]), NotCanonical>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // A key is printable ASCII by then.
+        let text = |(key, raw)| (std::str::from_utf8(key).unwrap_or_default(), raw);
+        self.0.next().map(|member| member.map(text))
+    }
+}
+
+/// The same with keys as bytes: for who reads every line and few of its members.
+#[derive(Debug)]
+pub(super) struct RawMembers<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    last_key: &'a [u8],
+    done: bool,
+}
+
+impl<'a> RawMembers<'a> {
+    pub(super) const fn new(entry: &'a [u8]) -> Self {
         Self {
             bytes: entry,
             at: 0,
-            last_key: "",
+            last_key: b"",
             done: false,
         }
     }
 
-    fn step(&mut self) -> Result<Option<(&'a str, &'a [u8])>, NotCanonical> {
+    fn step(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, NotCanonical> {
         let first = self.at == 0;
         if first {
             self.at = expect(self.bytes, 0, b'{', "an object")?;
@@ -66,8 +86,8 @@ impl<'a> Members<'a> {
     }
 }
 
-impl<'a> Iterator for Members<'a> {
-    type Item = Result<(&'a str, &'a [u8]), NotCanonical>;
+impl<'a> Iterator for RawMembers<'a> {
+    type Item = Result<(&'a [u8], &'a [u8]), NotCanonical>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
@@ -82,7 +102,14 @@ impl<'a> Iterator for Members<'a> {
 /// The number of a raw value, if it is an unsigned integer.
 #[must_use]
 pub fn as_uint(raw: &[u8]) -> Option<u64> {
-    std::str::from_utf8(raw).ok()?.parse().ok()
+    if raw.is_empty() {
+        return None;
+    }
+    raw.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        let tens = number.checked_mul(10).filter(|_| digit < 10)?;
+        tens.checked_add(u64::from(digit))
+    })
 }
 
 /// The text of a raw value, if it is a string without escapes.
@@ -149,24 +176,27 @@ fn expect(
 fn member_key<'a>(
     bytes: &'a [u8],
     at: usize,
-    last: &str,
-) -> Result<(&'a str, usize), NotCanonical> {
-    let end = string(bytes, at)?;
-    let raw = bytes.get(at..end).unwrap_or_default();
-    let key = as_text(raw).ok_or(wrong(at, "a key without escapes"))?;
+    last: &[u8],
+) -> Result<(&'a [u8], usize), NotCanonical> {
+    let start = expect(bytes, at, b'"', "a string")?;
+    let end = plain_end(bytes, start);
+    if bytes.get(end) != Some(&b'"') {
+        string(bytes, at)?;
+        return Err(wrong(at, "a key without escapes"));
+    }
+    let key = bytes.get(start..end).unwrap_or_default();
     // The empty key would sort first; it is not a name, so it is refused with the unsorted ones.
-    if !follows(key.as_bytes(), last.as_bytes()) {
+    if !follows(key, last) {
         return Err(wrong(at, "keys in ascending order, each once"));
     }
-    Ok((key, expect(bytes, end, b':', "a colon")?))
+    Ok((key, expect(bytes, end + 1, b':', "a colon")?))
 }
 
-/// Whether a key sorts after the last one; most differ in their first byte already.
+/// Whether a key sorts after the last one. They differ in their first bytes: a call to compare
+/// memory costs more than looking at these.
 fn follows(key: &[u8], last: &[u8]) -> bool {
-    match (key.first(), last.first()) {
-        (Some(one), Some(other)) if one != other => one > other,
-        _ => key > last,
-    }
+    let differ = key.iter().zip(last).find(|(one, other)| one != other);
+    differ.map_or(key.len() > last.len(), |(one, other)| one > other)
 }
 
 fn value(bytes: &[u8], at: usize, depth: usize) -> Result<usize, NotCanonical> {
@@ -178,7 +208,7 @@ fn value(bytes: &[u8], at: usize, depth: usize) -> Result<usize, NotCanonical> {
         Some(b'-' | b'0'..=b'9') => integer(bytes, at),
         Some(b'[') => list(bytes, at + 1, b']', |at| value(bytes, at, depth + 1)),
         Some(b'{') => {
-            let mut last = "";
+            let mut last: &[u8] = b"";
             list(bytes, at + 1, b'}', |at| {
                 let (key, value_at) = member_key(bytes, at, last)?;
                 last = key;
@@ -219,41 +249,41 @@ fn list(
 }
 
 fn string(bytes: &[u8], at: usize) -> Result<usize, NotCanonical> {
-    let start = expect(bytes, at, b'"', "a string")?;
-    let start = start + plain_prefix(bytes.get(start..).unwrap_or_default());
-    let mut rest = bytes.get(start..).unwrap_or_default().iter().enumerate();
-    while let Some((offset, byte)) = rest.next() {
-        match byte {
-            b'"' => return Ok(start + offset + 1),
-            b'\\' => match rest.next() {
-                Some((_, b'"' | b'\\')) => {}
-                _ => return Err(wrong(start + offset, "no escapes but \\\" and \\\\")),
-            },
-            0x20..=0x7e => {}
-            _ => return Err(wrong(start + offset, "printable ASCII")),
+    let mut at = expect(bytes, at, b'"', "a string")?;
+    loop {
+        at = plain_end(bytes, at);
+        match (bytes.get(at), bytes.get(at + 1)) {
+            (Some(b'"'), _) => return Ok(at + 1),
+            (Some(b'\\'), Some(b'"' | b'\\')) => at += 2,
+            (Some(b'\\'), _) => return Err(wrong(at, "no escapes but \\\" and \\\\")),
+            (Some(_), _) => return Err(wrong(at, "printable ASCII")),
+            (None, _) => return Err(wrong(bytes.len(), "the end of the string")),
         }
     }
-    Err(wrong(bytes.len(), "the end of the string"))
 }
 
-/// How many bytes, in steps of eight, are printable ASCII that needs no escape: most of a line is
-/// hex digits, and looking at eight at once makes the verifier a third faster.
-fn plain_prefix(bytes: &[u8]) -> usize {
+/// The first byte from `at` on that is not printable ASCII, or is a quote or a backslash; else the
+/// end. Most of a line is hex digits: looking at eight bytes at once makes the verifier a third faster.
+fn plain_end(bytes: &[u8], at: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
-    // The usual test for a zero byte; a borrow can only raise bits above a byte that is one.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    // The usual test for a byte below a bound. Its borrow can only raise bits above a byte that is,
+    // so the lowest bit is right.
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH;
+    let equal = |word: u64, byte: u64| below(word ^ (ONES * byte), 1);
     let special = |word: u64| {
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let named = zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
-        (word & HIGH) | control | named | zero(word ^ (ONES * 0x7f))
+        let named = equal(word, 0x22) | equal(word, 0x5c) | equal(word, 0x7f);
+        (word & HIGH) | below(word, 0x20) | named
     };
-    let (words, _) = bytes.as_chunks::<8>();
-    words
-        .iter()
-        .take_while(|word| special(u64::from_le_bytes(**word)) == 0)
-        .count()
-        * 8
+    let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks::<8>();
+    for (count, word) in words.iter().enumerate() {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at + count * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = |byte: &&u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\');
+    bytes.len() - rest.len() + rest.iter().take_while(plain).count()
 }
 
 fn integer(bytes: &[u8], at: usize) -> Result<usize, NotCanonical> {
@@ -332,9 +362,31 @@ mod tests {
     }
 
     #[test]
+    fn a_string_ends_where_its_bytes_do_at_every_place() {
+        for len in 0..20 {
+            for (byte, ends) in (0..=255_u8).flat_map(|byte| [(byte, true), (byte, false)]) {
+                let mut text = vec![b'x'; len];
+                text.push(byte);
+                text.extend(b"0123456789ab");
+                text.truncate(if ends { len + 1 } else { text.len() });
+                let expected = match byte {
+                    b'"' | b'\\' => len,
+                    0x20..=0x7e => text.len(),
+                    _ => len,
+                };
+                assert_eq!(plain_end(&text, 0), expected, "{byte} at {len}");
+            }
+        }
+        assert_eq!(plain_end(b"ab", 3), 2);
+    }
+
+    #[test]
     fn raw_values_are_read_back() {
         assert_eq!(as_uint(b"12"), Some(12));
         assert_eq!(as_uint(b"-1"), None);
+        assert_eq!(as_uint(b""), None);
+        assert_eq!(as_uint(b"18446744073709551615"), Some(u64::MAX));
+        assert_eq!(as_uint(b"18446744073709551616"), None);
         assert_eq!(as_text(b"\"ab\""), Some("ab"));
         assert_eq!(as_text(br#""a\"b""#), None);
         assert_eq!(as_pairs(b"[]"), Some(vec![]));

@@ -53,6 +53,24 @@ impl Read for SegmentSource {
     }
 }
 
+/// How long the text of a segment is; of damaged frames, up to the damage.
+pub(super) fn plain_len(path: &Path) -> io::Result<u64> {
+    let mut source = SegmentSource::open(path, 0)?;
+    if let SegmentSource::Plain(file) = &source {
+        return Ok(file.metadata()?.len());
+    }
+    let (mut block, mut len) = (vec![0; 1 << 17], 0);
+    loop {
+        match source.read(&mut block) {
+            Ok(0) => return Ok(len),
+            Ok(read) => len += read as u64,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(len),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Errors of the decoder carry no number of the system.
 fn bad_frame(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {

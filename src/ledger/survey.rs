@@ -3,6 +3,8 @@
 //!
 //! Not here: what to do about a bad line (`recovery`), and reading on behind it (`salvage`).
 
+use std::io::ErrorKind;
+
 use super::chain::Chain;
 use super::directory::SegmentName;
 use super::error::LedgerError;
@@ -70,7 +72,22 @@ pub(super) fn survey(segment: &SegmentName, ask: Ask) -> Result<Survey, LedgerEr
         last_boot: LastBoot::new(ask.counting),
         bad: None,
     };
-    while let Some(line) = lines.next().map_err(io)? {
+    loop {
+        let line = match lines.next() {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                found.bad.get_or_insert(Bad {
+                    offset: found.len,
+                    seq: found.chain.next_seq(),
+                    rule: format!("a compressed segment is whole zstd frames: {error}"),
+                    complete: true,
+                    followed: true,
+                });
+                break;
+            }
+            Err(error) => return Err(io(error)),
+        };
         if let Some(bad) = &mut found.bad {
             bad.followed |= line.complete;
             if bad.followed || !line.complete {

@@ -878,3 +878,42 @@ fn an_accepted_rollback_supersedes_the_notes_it_names_and_no_others() {
         "{report:?}"
     );
 }
+
+#[test]
+fn a_rollup_may_stand_for_outcomes_and_says_so_only_then() {
+    for (count, outcomes, rule) in [
+        (3, None, None),
+        (3, Some(2), None),
+        (0, Some(2), None),
+        (
+            3,
+            Some(0),
+            Some("names the outcomes it left out only where"),
+        ),
+        (
+            0,
+            Some(0),
+            Some("names the outcomes it left out only where"),
+        ),
+        (0, None, Some("a rollup counts its ranges")),
+    ] {
+        let mut site = Site::new(1, 1);
+        site.decisions(2);
+        site.rollup_with(count, outcomes);
+        site.decisions(2);
+        site.close();
+        let report = check(site.write().path());
+        let found = damage(&report).map(|damage| damage.rule.clone());
+        match rule {
+            Some(rule) => assert!(
+                found.is_some_and(|found| found.contains(rule)),
+                "{report:?}"
+            ),
+            None => {
+                assert_eq!(found, None, "{count} {outcomes:?}");
+                let told = (report.rolled_up, report.outcomes_rolled_up);
+                assert_eq!(told, (count, outcomes.unwrap_or(0)));
+            }
+        }
+    }
+}

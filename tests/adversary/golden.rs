@@ -27,6 +27,8 @@ fn golden() -> Site {
     let stubs = site.next_seq();
     site.decisions(5);
     site.rollup(3);
+    site.rollup_with(2, Some(4));
+    site.rollup_with(0, Some(1));
     site.loss(2);
     site.outcome(4);
     site.checkpoint();
@@ -128,7 +130,8 @@ fn stats_counts_the_golden_ledger() {
     assert_eq!(stats["segments"]["compressed"], 1, "{stats}");
     assert_eq!(stats["segments"]["removed"], 1, "{stats}");
     assert_eq!(stats["kinds"]["stub"], 2, "{stats}");
-    assert_eq!(stats["rolled_up"], 3, "{stats}");
+    assert_eq!(stats["rolled_up"], 5, "{stats}");
+    assert_eq!(stats["outcomes_rolled_up"], 5, "{stats}");
     assert_eq!(stats["lost"], 3, "{stats}");
     assert_eq!(stats["unaccounted"], 2, "{stats}");
     assert_eq!(

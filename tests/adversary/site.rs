@@ -138,16 +138,27 @@ impl Site {
     }
 
     pub(crate) fn rollup(&mut self, count: u64) {
+        self.rollup_with(count, None);
+    }
+
+    /// A rollup of `count` decisions, which may be none, with a member `outcomes` if given.
+    pub(crate) fn rollup_with(&mut self, count: u64, outcomes: Option<u64>) {
         let (boot, first) = (format!("{:08x}", self.boot), self.next_n);
+        let ranges = (count > 0).then(|| (first, first + count - 1));
         self.record(|e, ts| {
-            e.counts(
-                "allowed",
-                [("_unmatched:2xx", 1), ("deploy_get_v1:2xx", count - 1)],
-            );
+            let unmatched = count.min(1);
+            let allowed = [
+                ("_unmatched:2xx", unmatched),
+                ("deploy_get_v1:2xx", count - unmatched),
+            ];
+            e.counts("allowed", allowed.into_iter().take(2 * unmatched as usize));
             e.text("boot", &boot);
             e.uint("count", count);
             e.text("kind", "rollup");
-            e.pairs("ranges", [(first, first + count - 1)]);
+            if let Some(outcomes) = outcomes {
+                e.uint("outcomes", outcomes);
+            }
+            e.pairs("ranges", ranges);
             e.uint("second", ts / 1_000_000);
             e.uint("ts_us", ts);
             e.uint("worker", 0);

@@ -29,12 +29,18 @@ pub(crate) fn sh(dir: &Path, script: &str) -> (i32, String) {
     (out.status.code().unwrap_or(-1), text)
 }
 
-/// A record of each kind in turn, its members of every type.
+/// The kinds whose records carry their own hash: all but `stub`.
+pub(crate) fn own_kinds() -> Vec<&'static str> {
+    KINDS.into_iter().filter(|kind| *kind != "stub").collect()
+}
+
+/// A record of each kind of [`own_kinds`] in turn, its members of every type.
 pub(crate) fn any_kind(entry: &mut EntryBuilder<'_>, seq: u64) {
     entry.counts("accounted", [("00", seq), ("01", 9_007_199_254_740_991)]);
     entry.ints("balance", [-1, 0, -9_007_199_254_740_991]);
     entry.bytes("error", b"no \"space\" \\ \x00\x7f\xff\n\xc3\xa4");
-    entry.text("kind", KINDS[seq as usize % KINDS.len()]);
+    let kinds = own_kinds();
+    entry.text("kind", kinds[seq as usize % kinds.len()]);
     entry.names("names", ["a", "b\"c", ""]);
     entry.hex("nonce", &[0, 255]);
     entry.flag("previous_closed", seq.is_multiple_of(2));
@@ -49,7 +55,7 @@ pub(crate) fn any_kind(entry: &mut EntryBuilder<'_>, seq: u64) {
 fn jq_and_sha256sum_accept_a_line_of_every_kind() {
     needs("jq");
     needs("sha256sum");
-    let count = KINDS.len() as u64 * 2;
+    let count = own_kinds().len() as u64 * 2;
     let made = Made::with(count, &[0], any_kind);
     // One process for all lines would be another check than the one that the format promises.
     let script = r#"

@@ -59,7 +59,7 @@ fn pretty(found: &Census, contracts: &[(&str, u64)], rest: u64) -> String {
     let mut text = format!(
         "records {} in {} bytes ({} a record), lines that are none {}\n\
          segments {} plain, {} compressed, {} removed; signed heads {}\n\
-         rolled up {}, lost {}, unaccounted {}\n\
+         rolled up {} (outcomes {}), lost {}, unaccounted {}\n\
          first {} us, last {} us\n",
         found.records(),
         found.bytes,
@@ -70,6 +70,7 @@ fn pretty(found: &Census, contracts: &[(&str, u64)], rest: u64) -> String {
         found.pruned,
         found.heads,
         found.rolled_up,
+        found.outcomes_rolled_up,
         found.lost,
         found.unaccounted,
         us(found.first_us),
@@ -112,6 +113,7 @@ fn to_json(found: &Census, contracts: &[(&str, u64)], rest: u64) -> Value {
         },
         "heads": found.heads,
         "rolled_up": found.rolled_up,
+        "outcomes_rolled_up": found.outcomes_rolled_up,
         "lost": found.lost,
         "unaccounted": found.unaccounted,
     })

@@ -129,7 +129,7 @@ fn pretty(report: &Report) -> String {
     let seq = |seq: Option<u64>| seq.map_or_else(|| "-".to_owned(), |seq| seq.to_string());
     let mut text = format!(
         "{name}: {} records (seq {} to {}) in {} segments\n\
-         decisions {}, outcomes {}, rolled up {}, lost {}, unaccounted {}\n\
+         decisions {}, outcomes {}, rolled up {} (outcomes {}), lost {}, unaccounted {}\n\
          stubs {}, removed with their segments {}\n\
          checkpoints {}, notes {} (superseded {}), signed up to {}\n\
          head {}\n",
@@ -140,6 +140,7 @@ fn pretty(report: &Report) -> String {
         report.decisions,
         report.outcomes,
         report.rolled_up,
+        report.outcomes_rolled_up,
         report.lost,
         report.unaccounted,
         report.stubs,
@@ -164,6 +165,11 @@ fn pretty(report: &Report) -> String {
             text += &format!(
                 "  expected: {}\n  found: {}\n",
                 damage.expected, damage.found
+            );
+        }
+        if let Some(open) = report.told_by {
+            text += &format!(
+                "  known: record {open} (open) tells of it; the gateway has gone on behind it\n"
             );
         }
         text += &format!("  remedy: {}\n", damage.remedy);
@@ -195,6 +201,7 @@ fn to_json(report: &Report) -> Value {
         "decisions": report.decisions,
         "outcomes": report.outcomes,
         "rolled_up": report.rolled_up,
+        "outcomes_rolled_up": report.outcomes_rolled_up,
         "lost": report.lost,
         "unaccounted": report.unaccounted,
         "checkpoints": report.checkpoints,
@@ -204,6 +211,7 @@ fn to_json(report: &Report) -> Value {
         "pruned": report.pruned,
         "signed_size": report.signed_size,
         "not_checked": report.not_checked,
+        "told_by": report.told_by,
         "damage": damage,
     })
 }

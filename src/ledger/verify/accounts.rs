@@ -48,6 +48,8 @@ pub(super) struct Accounts {
     boots: HashMap<Boot, BootState>,
     pub(super) lost: u64,
     pub(super) rolled_up: u64,
+    /// Outcomes that rollups left out.
+    pub(super) outcomes_rolled_up: u64,
 }
 
 const BALANCE: &str = "made = lines + rollups + losses + unaccounted, for each worker of a boot";
@@ -113,6 +115,7 @@ impl Accounts {
         account.unplaced += record.unplaced;
         if record.rolled_up {
             self.rolled_up += placed;
+            self.outcomes_rolled_up += record.others;
         } else {
             self.lost += placed + record.unplaced + record.others;
         }

@@ -40,6 +40,26 @@ pub(super) struct RolledBack {
     pub(super) seq: u64,
 }
 
+impl RolledBack {
+    fn names(&self, head: &Head) -> bool {
+        head.checkpoint.size == self.size && head.checkpoint.root == self.root
+    }
+}
+
+/// Accepted rollbacks, each with the last place in `heads.log` that it reaches.
+#[derive(Debug)]
+pub(super) struct GivenUp(Vec<(RolledBack, u64)>);
+
+impl GivenUp {
+    /// Whether a note of `heads.log` is void.
+    fn has(&self, size: u64, offset: u64) -> bool {
+        let covers = |(rolled, until): &(RolledBack, u64)| {
+            rolled.from < size && size <= rolled.size && offset <= *until
+        };
+        self.0.iter().any(covers)
+    }
+}
+
 /// What was joined so far.
 #[derive(Debug)]
 pub(super) struct Log<'a> {
@@ -507,36 +527,65 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
+    /// Which notes the accepted rollbacks make void: those of a size above the records that were
+    /// kept and up to the named head's, up to that one's last place in `heads.log`; where it is not
+    /// there, anywhere.
+    pub(super) fn given_up_heads(&self) -> io::Result<GivenUp> {
+        let mut rollbacks = Vec::new();
+        for rolled in &self.rolled_back {
+            let mut until = None;
+            for entry in &self.heads.entries {
+                if entry.size == rolled.size
+                    && self
+                        .heads
+                        .head(entry)?
+                        .is_ok_and(|head| rolled.names(&head))
+                {
+                    until = until.max(Some(entry.offset));
+                }
+            }
+            rollbacks.push((*rolled, until.unwrap_or(u64::MAX)));
+        }
+        Ok(GivenUp(rollbacks))
+    }
+
+    /// Whether the note in the file `checkpoint` is void: it is a named one, or one of those that
+    /// are void in `heads.log`.
+    pub(super) fn is_given_up(&self, single: &Head) -> io::Result<bool> {
+        if self.rolled_back.iter().any(|rolled| rolled.names(single)) {
+            return Ok(true);
+        }
+        let given_up = self.given_up_heads()?;
+        for entry in &self.heads.entries {
+            if entry.size == single.checkpoint.size
+                && given_up.has(entry.size, entry.offset)
+                && self
+                    .heads
+                    .head(entry)?
+                    .is_ok_and(|head| head.checkpoint == single.checkpoint)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// What is only known at the end of the log about the heads that do not fit.
     pub(super) fn judge_heads(&mut self) -> io::Result<(u64, Option<Damage>)> {
         let mut wrong = None;
         let mut superseded = 0;
-        let mut places = Vec::new();
-        for rolled in &self.rolled_back {
-            for entry in self
-                .heads
-                .entries
-                .iter()
-                .filter(|entry| entry.size == rolled.size)
-            {
-                if let Ok(head) = self.heads.head(entry)?
-                    && head.checkpoint.root == rolled.root
-                {
-                    places.push((entry.offset, rolled.from));
-                }
-            }
-        }
+        let given_up = self.given_up_heads()?;
         for misfit in std::mem::take(&mut self.misfits) {
-            let given_up =
-                |(offset, from): &(u64, u64)| misfit.offset <= *offset && misfit.size > *from;
-            if places.iter().any(given_up) && misfit.damage.file == self.heads.path {
+            let own = misfit.damage.file == self.heads.path;
+            if own && given_up.has(misfit.size, misfit.offset) {
                 superseded += 1;
             } else {
                 wrong = first(wrong, Some(misfit.damage));
             }
         }
         for (size, id, damage) in std::mem::take(&mut self.early) {
-            if !self.epochs.allow(size, id) {
+            let void = damage.file == self.heads.path && given_up.has(size, damage.offset);
+            if !void && !self.epochs.allow(size, id) {
                 wrong = first(wrong, Some(damage));
             }
         }

@@ -19,6 +19,7 @@ mod removed;
 mod report;
 mod side_by_side;
 mod steps;
+mod told;
 mod tree;
 mod tree_check;
 
@@ -188,6 +189,12 @@ impl<'a> Check<'a> {
             (None, Some(torn)) => Verdict::TornTail(torn),
             (None, None) => Verdict::Intact,
         };
+        let told_by = match &verdict {
+            Verdict::Damaged(damage) if damage.line > 0 && self.whole => {
+                told::told_by(&list_segments(&self.dir)?, damage)?
+            }
+            _ => None,
+        };
         let missed = if missed.is_empty() {
             std::mem::take(&mut log.missed)
         } else {
@@ -203,6 +210,7 @@ impl<'a> Check<'a> {
             outcomes: log.outcomes,
             lost: log.accounts.lost,
             rolled_up: log.accounts.rolled_up,
+            outcomes_rolled_up: log.accounts.outcomes_rolled_up,
             unaccounted: log.accounts.unaccounted(),
             checkpoints: log.checkpoints,
             heads: log.heads_good,
@@ -211,6 +219,7 @@ impl<'a> Check<'a> {
             pruned: log.removals.pruned(),
             signed_size: log.signed_size,
             not_checked: self.notes,
+            told_by,
             verdict,
         };
         Ok((report, missed))
@@ -341,7 +350,7 @@ impl<'a> Check<'a> {
         let to_the_end = whole && self.options.to.is_none();
         if to_the_end {
             log.heads_beyond()?;
-            self.newest_note(log);
+            self.newest_note(log)?;
         }
         let (superseded, misfit) = log.judge_heads()?;
         if !whole {
@@ -377,9 +386,9 @@ impl<'a> Check<'a> {
     }
 
     /// The file `checkpoint`.
-    fn newest_note(&self, log: &mut Log<'_>) {
+    fn newest_note(&self, log: &mut Log<'_>) -> io::Result<()> {
         let Some((file, head)) = &self.newest else {
-            return;
+            return Ok(());
         };
         let size = head.checkpoint.size;
         let at = At {
@@ -387,13 +396,12 @@ impl<'a> Check<'a> {
             ..At::default()
         };
         let there = log.next_seq.unwrap_or(0);
+        if log.is_given_up(head)? {
+            // The newest note of a log that was rolled back a moment ago.
+            return Ok(());
+        }
         if size > there {
-            let trusted = log.keys.trusted.is_none() || log.keys.signer(&head.note).is_some();
-            let again = log
-                .rolled_back
-                .iter()
-                .any(|rolled| rolled.size == size && rolled.root == head.checkpoint.root);
-            if trusted && !again {
+            if log.keys.trusted.is_none() || log.keys.signer(&head.note).is_some() {
                 let damage = fewer(there, size).at(file, at);
                 log.misfits.push(join::Misfit {
                     size,
@@ -401,17 +409,12 @@ impl<'a> Check<'a> {
                     damage,
                 });
             }
-            return;
+            return Ok(());
         }
         if let Some(size) = log.check_head(file, at, head) {
             log.signed_size = log.signed_size.max(size);
         }
-        // The newest note of a log that was rolled back a moment ago.
-        log.misfits.retain(|misfit| {
-            let own = &misfit.damage.file == file;
-            let given_up = |rolled: &join::RolledBack| rolled.size == size && size > rolled.from;
-            !(own && log.rolled_back.iter().any(given_up))
-        });
+        Ok(())
     }
 
     /// The head that was kept elsewhere, and the keys that the caller trusts.

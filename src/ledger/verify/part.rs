@@ -142,7 +142,7 @@ struct Reading<'a, 't> {
     part: Part,
     /// The line before was read, so the next one has to follow it.
     linked: bool,
-    /// The `open` record since which there were only records of a start.
+    /// The first `open` record since which there were only records of a start.
     opened_at: Option<u64>,
     /// Consecutive numbers that were not handed out yet, by boot and worker.
     runs: Vec<(At, u32, u8, u64, u64)>,
@@ -311,22 +311,25 @@ impl Reading<'_, '_> {
     fn step(&mut self, at: At, record: &Record<'_>) -> Result<(), Broken> {
         match record.kind {
             "decision" => {
+                self.opened_at = None;
                 self.part.decisions += 1;
                 self.number(at, decision(record)?);
                 return Ok(());
             }
             "outcome" => {
+                self.opened_at = None;
                 self.part.outcomes += 1;
                 return Ok(());
             }
             "open" => {
-                self.opened_at = Some(at.seq);
+                self.opened_at = self.opened_at.or(Some(at.seq));
                 let instance = record.text("instance").unwrap_or_default();
                 if !self.part.instances.iter().any(|known| known == instance) {
                     self.part.instances.push(instance.to_owned());
                 }
             }
             "stub" => {
+                self.opened_at = None;
                 self.part.stubs += 1;
                 self.stubs.update(format!("{}\n", at.seq));
             }

@@ -55,6 +55,8 @@ pub struct Report {
     pub lost: u64,
     /// Admitted requests that `rollup` records stand for.
     pub rolled_up: u64,
+    /// Records of kind `outcome` that `rollup` records stand for.
+    pub outcomes_rolled_up: u64,
     /// Numbers that were made and are neither written, nor rolled up, nor lost: as `close` and the
     /// `open` after a crash say, and of other boots those missing below their highest.
     pub unaccounted: u64,
@@ -72,6 +74,8 @@ pub struct Report {
     pub signed_size: u64,
     /// What could not be checked, in words; empty where nothing was left out.
     pub not_checked: Vec<String>,
+    /// The number of the `open` record that tells of this damage, where a start went on behind it.
+    pub told_by: Option<u64>,
     /// What became of the check.
     pub verdict: Verdict,
 }

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::super::line::{Record, is_hash};
 use super::super::note::VerifierKey;
-use super::super::scan::{as_counts, as_pairs};
+use super::super::scan::{as_counts, as_pairs, as_uint};
 use super::report::{Broken, broken};
 use super::tree::{Hash, from_hex};
 
@@ -58,6 +58,7 @@ pub(super) struct Instead {
     pub(super) worker: u8,
     pub(super) ranges: Vec<(u64, u64)>,
     pub(super) unplaced: u64,
+    /// `outcome` records: lost, or left out beside a rollup.
     pub(super) others: u64,
     pub(super) rolled_up: bool,
 }
@@ -190,30 +191,41 @@ fn loss(record: &Record<'_>) -> Result<Instead, Broken> {
 
 fn rollup(record: &Record<'_>) -> Result<Instead, Broken> {
     const RULE: &str = "a rollup counts its ranges, and what it allowed adds up to them";
+    const OUTCOMES: &str = "a rollup names the outcomes it left out only where there are some";
     let boot = boot_of(record)?;
     let worker = worker_of(record).ok_or_else(|| broken(RULE, "worker", "none"))?;
     let (ranges, placed) = ranges_of(record, RULE)?;
-    if ranges.len() > RANGES_MAX || ranges.is_empty() {
+    let outcomes = match record.member("outcomes") {
+        None => 0,
+        Some(raw) => as_uint(raw)
+            .filter(|outcomes| *outcomes > 0)
+            .ok_or_else(|| broken(OUTCOMES, "above 0", String::from_utf8_lossy(raw)))?,
+    };
+    // Outcomes carry no number: a record of them alone stands for no decision.
+    if ranges.len() > RANGES_MAX || (ranges.is_empty() && outcomes == 0) {
         return Err(broken(RULE, "1 to 24 ranges", ranges.len()));
     }
-    let count = record.uint("count").unwrap_or(0);
-    if count != placed {
-        return Err(broken(RULE, placed, count));
+    let count = record.uint("count");
+    if count != Some(placed) {
+        return Err(broken(RULE, placed, count.unwrap_or(0)));
+    }
+    if record.uint("second").is_none() {
+        return Err(broken("a rollup is of one second", "second", "none"));
     }
     let allowed = record.member("allowed").and_then(as_counts);
     let allowed = allowed.ok_or_else(|| broken(RULE, "allowed", "none"))?;
     let sum = allowed
         .iter()
         .fold(0_u64, |sum, (_, n)| sum.saturating_add(*n));
-    if sum != count {
-        return Err(broken(RULE, count, sum));
+    if sum != placed {
+        return Err(broken(RULE, placed, sum));
     }
     Ok(Instead {
         boot,
         worker,
         ranges,
         unplaced: 0,
-        others: 0,
+        others: outcomes,
         rolled_up: true,
     })
 }
