@@ -135,7 +135,7 @@ mod tests {
             let mut held = whole.clone().into_bytes();
             held[once + hole] = 0;
             assert_eq!(whole_notes(&held), once, "{hole}");
-            held.extend_from_slice(whole[..once].as_bytes());
+            held.extend_from_slice(&whole.as_bytes()[..once]);
             if hole < once - 2 {
                 assert_eq!(whole_notes(&held), held.len(), "{hole}");
             }
