@@ -170,9 +170,11 @@ pub(super) fn in_order(ops: &[Op]) -> usize {
             }
             Op::Rename(from, to) => {
                 let file = files.values_mut().rfind(|file| file.path == *from).unwrap();
-                // The writer goes on with a segment while its first lines are synced and it is named.
-                let enough = if is_segment(to) { 1 } else { file.bytes.len() };
-                assert!(file.synced >= enough, "{to:?} named before it was synced");
+                assert_eq!(
+                    file.synced,
+                    file.bytes.len(),
+                    "{to:?} named before it was synced"
+                );
                 file.path.clone_from(to);
             }
             Op::SyncFolder(folder) => files
