@@ -124,6 +124,9 @@ fn the_same_boundary_can_fail_again() {
     settings.disk.plan.failing_writes.store(1, SeqCst);
     push(&mut producer, 1);
     ledger.flush(PATIENCE).unwrap();
+    // The tree file of the first one would take the next failure.
+    let tree = dir.path().join("seg-0000000000000000.tree");
+    until(&ledger, |_| tree.exists());
     settings.disk.plan.failing_writes.store(1, SeqCst);
     push(&mut producer, 1);
     drop(producer);
