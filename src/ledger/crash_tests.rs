@@ -14,14 +14,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use super::directory::list_segments;
 use super::disk::Disk;
 use super::disk::tests::Op;
-use super::recovery_tests::{files, key, leaves, publish, push, start};
+use super::recovery_tests::{files, key, leaves, push, start};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bursts of traffic in each of the three boots of a workload.
 const STEPS: u64 = 4;
+/// Some ten records: so that segments end and begin all the time.
+const SEGMENT_BYTES: u64 = 4_000;
 
 /// A small generator: the same numbers for the same seed, everywhere.
 struct Random(u64);
@@ -54,7 +57,8 @@ enum Change {
 #[derive(Debug, Clone, Default)]
 struct Inode {
     synced: Vec<u8>,
-    changes: Vec<Change>,
+    /// Each with the number of its operation.
+    changes: Vec<(usize, Change)>,
 }
 
 /// A change of names in one folder.
@@ -76,6 +80,8 @@ struct Machine {
     durable: BTreeMap<PathBuf, usize>,
     folders: Vec<PathBuf>,
     pending: Vec<Naming>,
+    /// Operations that were applied.
+    done: usize,
 }
 
 impl Machine {
@@ -101,14 +107,14 @@ impl Machine {
             Op::Open(id, path, emptied) => self.opened(*id, path, *emptied),
             Op::Write(id, bytes) => {
                 let at = self.open[id];
-                self.inodes[at].changes.push(Change::Write(bytes.clone()));
+                self.changed(at, Change::Write(bytes.clone()));
             }
-            Op::Sync(id) => self.inodes[self.open[id]].sync(),
+            Op::Sync(id, begun) => self.inodes[self.open[id]].sync(*begun),
             Op::Truncate(path, len) => {
                 let at = self.names[path];
-                self.inodes[at].changes.push(Change::Truncate(*len));
+                self.changed(at, Change::Truncate(*len));
             }
-            Op::SyncPath(path) => self.inodes[self.names[path]].sync(),
+            Op::SyncPath(path) => self.inodes[self.names[path]].sync(usize::MAX),
             Op::Rename(from, to) => {
                 let at = self.names.remove(from).unwrap();
                 self.names.insert(to.clone(), at);
@@ -131,15 +137,21 @@ impl Machine {
             }
             Op::SyncFolder(folder) => self.sync_folder(folder),
         }
+        self.done += 1;
+    }
+
+    fn changed(&mut self, at: usize, change: Change) {
+        self.inodes[at].changes.push((self.done, change));
     }
 
     fn opened(&mut self, id: u64, path: &Path, emptied: bool) {
         let at = match self.names.get(path) {
             Some(at) => {
+                let at = *at;
                 if emptied {
-                    self.inodes[*at].changes.push(Change::Truncate(0));
+                    self.changed(at, Change::Truncate(0));
                 }
-                *at
+                at
             }
             None => {
                 self.inodes.push(Inode::default());
@@ -164,7 +176,7 @@ impl Machine {
     }
 
     fn has_unsynced_bytes(&self) -> bool {
-        let write = |change: &Change| matches!(change, Change::Write(_));
+        let write = |(_, change): &(usize, Change)| matches!(change, Change::Write(_));
         let mut changes = self.inodes.iter().flat_map(|inode| &inode.changes);
         changes.any(write)
     }
@@ -222,8 +234,10 @@ impl Naming {
 }
 
 impl Inode {
-    fn sync(&mut self) {
-        for change in std::mem::take(&mut self.changes) {
+    /// What was done to it before operation `begun` is durable.
+    fn sync(&mut self, begun: usize) {
+        let before = self.changes.partition_point(|(at, _)| *at < begun);
+        for (_, change) in self.changes.drain(..before) {
             match change {
                 Change::Write(bytes) => self.synced.extend_from_slice(&bytes),
                 Change::Truncate(len) => self.synced.truncate(len as usize),
@@ -235,7 +249,7 @@ impl Inode {
     fn crashed(&self, mode: Mode, random: &mut Random) -> Vec<u8> {
         let mut bytes = self.synced.clone();
         let mut end = bytes.len();
-        for change in &self.changes {
+        for (_, change) in &self.changes {
             match change {
                 Change::Truncate(len) => {
                     if mode.keeps(random) {
@@ -353,7 +367,8 @@ fn story(seed: u64) -> Story {
     // Synced when a flush asks for it: so much is unsynced for most of the time.
     let settings = Settings::new(&dir)
         .signed_by(key())
-        .sync_interval(Duration::from_secs(60));
+        .sync_interval(Duration::from_secs(60))
+        .segments(SEGMENT_BYTES, Duration::from_secs(3_600));
     let disk = settings.disk.clone();
     disk.journal.switch_on();
     let mut promises = Vec::new();
@@ -366,14 +381,14 @@ fn story(seed: u64) -> Story {
                 ops: disk.journal.ops().len(),
                 records,
             });
-            if random.coin() && ledger.snapshot().note.is_empty() {
-                // As the writer does: never over a record that is not synced.
-                publish(&disk, &dir, records);
+            if random.coin() {
+                ledger.await_signed(records - 1, PATIENCE).unwrap();
             }
         }
         drop(producer);
         ledger.close().unwrap();
     }
+    assert!(list_segments(&dir).unwrap().len() > 3);
     Story {
         ops: disk.journal.ops(),
         leaves: leaves(&dir),
@@ -537,7 +552,7 @@ fn crash_everywhere(seed: u64, full: bool, tally: &mut Tally) {
     for (at, op) in story.ops.iter().enumerate() {
         machine.apply(op);
         tally.points += 1;
-        let every = if machine.has_unsynced_bytes() { 6 } else { 24 };
+        let every = if machine.has_unsynced_bytes() { 16 } else { 64 };
         if !full && at % every != 0 {
             continue;
         }

@@ -196,9 +196,11 @@ impl DiskFile {
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
         self.disk.plan.before_sync()?;
+        #[cfg(test)]
+        let begun = self.disk.journal.len();
         self.file.sync_data()?;
         #[cfg(test)]
-        self.disk.journal.note(tests::Op::Sync(self.id));
+        self.disk.journal.note(tests::Op::Sync(self.id, begun));
         Ok(())
     }
 
@@ -305,8 +307,9 @@ pub(super) mod tests {
         Open(u64, PathBuf, bool),
         /// Bytes were appended.
         Write(u64, Vec<u8>),
-        /// Everything written to the file is durable.
-        Sync(u64),
+        /// What was written to the file by the operations before this number is durable. The
+        /// writer goes on while a sync is under way, and what it then writes may be left out.
+        Sync(u64, usize),
         /// The file now is this long.
         Truncate(PathBuf, u64),
         /// Everything done to the file of that name is durable.
@@ -332,6 +335,11 @@ pub(super) mod tests {
 
         pub(crate) fn ops(&self) -> Vec<Op> {
             self.ops.lock().unwrap().clone().unwrap_or_default()
+        }
+
+        /// How many operations there were.
+        pub(super) fn len(&self) -> usize {
+            self.ops.lock().unwrap().as_ref().map_or(0, Vec::len)
         }
 
         pub(super) fn note(&self, op: Op) {
@@ -361,7 +369,7 @@ pub(super) mod tests {
                 Op::Folder(folder.clone()),
                 Op::Open(0, under_way.clone(), true),
                 Op::Write(0, b"x".to_vec()),
-                Op::Sync(0),
+                Op::Sync(0, 3),
                 Op::Rename(under_way, target.clone()),
                 Op::SyncFolder(folder),
                 Op::SyncFolder(dir.path().to_path_buf()),

@@ -1,7 +1,7 @@
 //! Keeps signed notes: each at the end of `heads.log`, the newest also as `checkpoint`.
 //!
-//! Invariants: `heads.log` holds whole notes only, each followed by an empty line, but for one that
-//! a crash cut off: that rest is cut away before the next note. `checkpoint` never names a size that
+//! Invariants: `heads.log` holds whole notes only, each followed by an empty line, but for the last
+//! one, which a crash may have cut off or left with other bytes in it: it is cut away before the next. `checkpoint` never names a size that
 //! `heads.log` lacks. Lives on the sync thread: it waits for the disk.
 
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskFile};
 use super::error::LedgerError;
+use super::note::{Checkpoint, SignedNote, VerifierKey};
 
 /// Where signed notes of a ledger are kept.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl NoteStore {
         };
         let mut store = Self {
             dir: dir.to_path_buf(),
-            len: whole_notes(&held) as u64,
+            len: good_notes(&held, &keys(dir)?) as u64,
             path,
             file: None,
             appended: None,
@@ -92,6 +93,35 @@ impl NoteStore {
     }
 }
 
+/// The keys that have signed here; lines that are none are nobody's.
+fn keys(dir: &Path) -> Result<Vec<VerifierKey>, LedgerError> {
+    let path = dir.join("log.vkey");
+    match fs::read(&path) {
+        Ok(text) => Ok(String::from_utf8_lossy(&text)
+            .lines()
+            .filter_map(|line| VerifierKey::parse(line).ok())
+            .collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(LedgerError::io("reading", &path, error)),
+    }
+}
+
+/// How much of `heads.log` stays: its whole notes, without the last one where a crash left other
+/// bytes in it. Those before were synced before it was written: they are never touched.
+fn good_notes(held: &[u8], keys: &[VerifierKey]) -> usize {
+    let whole = whole_notes(held);
+    let Some(but_the_last) = whole.checked_sub(1).and_then(|end| held.get(..end)) else {
+        return whole;
+    };
+    let begin = whole_notes(but_the_last);
+    let last = but_the_last.get(begin..).unwrap_or_default();
+    let is_note = SignedNote::parse(last).is_ok_and(|note| {
+        let is_signed = keys.is_empty() || keys.iter().any(|key| note.is_signed_by(key));
+        Checkpoint::from_text(&note.text).is_ok() && is_signed
+    });
+    if is_note { whole } else { begin }
+}
+
 /// How much of `heads.log` are whole notes: up to the last signature line and its empty line.
 fn whole_notes(held: &[u8]) -> usize {
     const END: &[u8] = b"\n\n";
@@ -113,9 +143,11 @@ fn whole_notes(held: &[u8]) -> usize {
 mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
+    use super::super::key::LedgerKey;
     use super::*;
 
-    const NOTE: &str = "o/1\n5\nroot\n\n\u{2014} o/1 sig\n";
+    const NOTE: &str = "o/1\n5\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n\u{2014} o/1 \
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
 
     #[test]
     fn the_rest_of_a_torn_note_is_cut_away() {
@@ -132,6 +164,31 @@ mod tests {
         let mut store = NoteStore::open(&disk, dir.path()).unwrap();
         store.keep(&disk, NOTE).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_last_note_with_other_bytes_in_it_is_cut_away() {
+        let key = LedgerKey::from_seed([1; 32]);
+        let note = |size| {
+            let checkpoint = Checkpoint {
+                origin: "o/1".to_owned(),
+                size,
+                root: [1; 32],
+            };
+            key.sign(&checkpoint).unwrap().to_text()
+        };
+        let keys = [key.verifier("o/1").unwrap()];
+        let (first, both) = (note(5).len() + 1, format!("{}\n{}\n", note(5), note(6)));
+        assert_eq!(good_notes(both.as_bytes(), &keys), both.len());
+        for at in first..both.len() {
+            let mut held = both.clone().into_bytes();
+            held[at] = 0;
+            assert_eq!(good_notes(&held, &keys), first, "{at}");
+        }
+        // In form, but not what was signed.
+        let forged = both.replace("\n6\n", "\n7\n");
+        assert_eq!(good_notes(forged.as_bytes(), &keys), first);
+        assert_eq!(good_notes(forged.as_bytes(), &[]), both.len());
     }
 
     #[test]

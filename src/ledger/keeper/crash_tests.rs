@@ -35,7 +35,7 @@ fn replay(ops: &[Op], of: &Path, into: &Path, kept: bool) {
     let moved = |path: &Path| into.join(path.strip_prefix(of).unwrap());
     let synced = |id: u64, at: usize| {
         let mut later = ops[at..].iter();
-        later.any(|op| *op == Op::Sync(id))
+        later.any(|op| matches!(op, Op::Sync(synced, _) if *synced == id))
     };
     // By id: where the file lies now.
     let mut files: BTreeMap<u64, PathBuf> = BTreeMap::new();
@@ -66,7 +66,7 @@ fn replay(ops: &[Op], of: &Path, into: &Path, kept: bool) {
                 let file = fs::OpenOptions::new().write(true).open(moved(path));
                 file.unwrap().set_len(*len).unwrap();
             }
-            Op::Write(..) | Op::Sync(_) | Op::SyncPath(_) | Op::SyncFolder(_) => {}
+            Op::Write(..) | Op::Sync(..) | Op::SyncPath(_) | Op::SyncFolder(_) => {}
         }
     }
 }

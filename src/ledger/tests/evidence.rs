@@ -120,6 +120,8 @@ fn trees(dir: &Path, leaves: &[Hash]) {
 struct Written {
     path: PathBuf,
     bytes: Vec<u8>,
+    /// Where the file ended after an operation.
+    ends: Vec<(usize, usize)>,
     synced: usize,
     /// Its name is durable.
     named: bool,
@@ -130,7 +132,7 @@ struct Written {
 pub(super) fn in_order(ops: &[Op]) -> usize {
     let mut files: BTreeMap<u64, Written> = BTreeMap::new();
     let mut looked_at = 0;
-    for op in ops {
+    for (at, op) in ops.iter().enumerate() {
         match op {
             Op::Open(id, path, emptied) => {
                 let name = path.to_string_lossy();
@@ -149,6 +151,7 @@ pub(super) fn in_order(ops: &[Op]) -> usize {
             Op::Write(id, bytes) => {
                 let file = files.get_mut(id).unwrap();
                 file.bytes.extend_from_slice(bytes);
+                file.ends.push((at, file.bytes.len()));
                 let name = file
                     .path
                     .file_name()
@@ -164,17 +167,20 @@ pub(super) fn in_order(ops: &[Op]) -> usize {
                     looked_at += 1;
                 }
             }
-            Op::Sync(id) => {
+            Op::Sync(id, begun) => {
                 let file = files.get_mut(id).unwrap();
-                file.synced = file.bytes.len();
+                let before = file.ends.iter().rfind(|(at, _)| at < begun);
+                file.synced = file.synced.max(before.map_or(0, |(_, end)| *end));
             }
             Op::Rename(from, to) => {
                 let file = files.values_mut().rfind(|file| file.path == *from).unwrap();
-                assert_eq!(
-                    file.synced,
-                    file.bytes.len(),
-                    "{to:?} named before it was synced"
-                );
+                // A segment is named by its first durable record, while the writer goes on.
+                let durable = file.bytes.get(..file.synced).unwrap();
+                let ready = match is_segment(to) {
+                    true => durable.contains(&b'\n'),
+                    false => durable.len() == file.bytes.len(),
+                };
+                assert!(ready, "{to:?} named before it was synced");
                 file.path.clone_from(to);
             }
             Op::SyncFolder(folder) => files

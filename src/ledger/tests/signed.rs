@@ -154,7 +154,7 @@ fn each_event_is_synced_before_the_next_is_written() {
                 unsynced += events.count();
                 assert!(unsynced <= 1);
             }
-            super::super::disk::tests::Op::Sync(_) => {
+            super::super::disk::tests::Op::Sync(..) => {
                 lines += unsynced;
                 unsynced = 0;
             }
