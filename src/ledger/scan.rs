@@ -40,6 +40,9 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
+/// Key and raw value.
+type RawMember<'a> = (&'a [u8], &'a [u8]);
+
 /// The same with keys as bytes: for who reads every line and few of its members.
 #[derive(Debug)]
 pub(super) struct RawMembers<'a> {
@@ -59,7 +62,7 @@ impl<'a> RawMembers<'a> {
         }
     }
 
-    fn step(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, NotCanonical> {
+    fn step(&mut self) -> Result<Option<RawMember<'a>>, NotCanonical> {
         let first = self.at == 0;
         if first {
             self.at = expect(self.bytes, 0, b'{', "an object")?;
@@ -87,7 +90,7 @@ impl<'a> RawMembers<'a> {
 }
 
 impl<'a> Iterator for RawMembers<'a> {
-    type Item = Result<(&'a [u8], &'a [u8]), NotCanonical>;
+    type Item = Result<RawMember<'a>, NotCanonical>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
