@@ -4,13 +4,18 @@
 //! one, which a crash may have cut off or left with other bytes in it: it is cut away before the next. `checkpoint` never names a size that
 //! `heads.log` lacks. Lives on the sync thread: it waits for the disk.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, DiskFile};
 use super::error::LedgerError;
 use super::note::{Checkpoint, SignedNote, VerifierKey};
+
+/// Of `heads.log` so much is read first: some 250 notes.
+const WINDOW_BYTES: u64 = 64 * 1024;
 
 /// Where signed notes of a ledger are kept.
 #[derive(Debug)]
@@ -32,21 +37,23 @@ impl NoteStore {
     /// What the system answers.
     pub(super) fn open(disk: &Disk, dir: &Path) -> Result<Self, LedgerError> {
         let path = dir.join("heads.log");
-        let held = match fs::read(&path) {
-            Ok(held) => held,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(LedgerError::io("reading", &path, error)),
-        };
+        let (len, rest) =
+            end_of(&path, &keys(dir)?).map_err(|error| LedgerError::io("reading", &path, error))?;
+        if !rest.is_empty() {
+            // Of a crash, most likely; but who knows: nothing is cut away without a copy.
+            let digits = hex::encode(Sha256::digest(&rest));
+            let digits = digits.get(..8).unwrap_or_default();
+            disk.put(dir, &format!("quarantine/heads-{len}-{digits}.bin"), &rest)?;
+        }
         let mut store = Self {
             dir: dir.to_path_buf(),
-            len: good_notes(&held, &keys(dir)?) as u64,
+            len,
             path,
             file: None,
             appended: None,
         };
-        let torn = held.len() as u64 > store.len;
         store
-            .repair(disk, torn)
+            .repair(disk, !rest.is_empty())
             .map_err(|error| LedgerError::io("opening", &store.path, error))?;
         Ok(store)
     }
@@ -103,6 +110,31 @@ fn keys(dir: &Path) -> Result<Vec<VerifierKey>, LedgerError> {
             .collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(LedgerError::io("reading", &path, error)),
+    }
+}
+
+/// Where the good notes of the file end, and what stands behind them. Reads the end of the file
+/// only: it grows with the age of the log.
+fn end_of(path: &Path, keys: &[VerifierKey]) -> io::Result<(u64, Vec<u8>)> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+        Err(error) => return Err(error),
+    };
+    let size = file.metadata()?.len();
+    let mut window = WINDOW_BYTES;
+    loop {
+        let start = size.saturating_sub(window);
+        file.seek(SeekFrom::Start(start))?;
+        let mut held = Vec::new();
+        (&mut file).take(window).read_to_end(&mut held)?;
+        let good = good_notes(&held, keys);
+        // The first note of a window may begin before it: it is none to end at.
+        if good > 0 || start == 0 {
+            let rest = held.split_off(good);
+            return Ok((start + good as u64, rest));
+        }
+        window = window.saturating_mul(8);
     }
 }
 
@@ -164,6 +196,20 @@ mod tests {
         let mut store = NoteStore::open(&disk, dir.path()).unwrap();
         store.keep(&disk, NOTE).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+        let kept = fs::read_dir(dir.path().join("quarantine")).unwrap().count();
+        assert_eq!(kept, 1, "what was cut away is kept");
+    }
+
+    #[test]
+    fn only_the_end_of_many_notes_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("heads.log");
+        let notes = format!("{NOTE}\n").repeat(1_000);
+        for rest in ["", "o/1\n5\nAAA", &"x".repeat(100_000)] {
+            fs::write(&path, format!("{notes}{rest}")).unwrap();
+            let (len, found) = end_of(&path, &[]).unwrap();
+            assert_eq!((len, found), (notes.len() as u64, rest.as_bytes().to_vec()));
+        }
     }
 
     #[test]
