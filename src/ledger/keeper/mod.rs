@@ -139,7 +139,8 @@ impl Keeper {
             let pace = Pace::bounded(Arc::clone(&asked));
             let mut keep = Keep::new(ledger, settings, pace);
             while !asked.load(Relaxed) {
-                if !keep.step(now_us()) {
+                // Asked once more: the call that ends it may have woken a paced read instead.
+                if !keep.step(now_us()) && !asked.load(Relaxed) {
                     thread::park_timeout(WAKE);
                 }
             }

@@ -763,3 +763,29 @@ fn a_prune_on_request_does_what_was_planned() {
     assert_eq!(chain(dir.path())[0].0, 21);
     assert_eq!(with(dir.path(), r#""reason":"space""#).len(), 4);
 }
+
+#[test]
+fn a_keeper_that_reads_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    ledger_of_three(dir.path());
+    // A closed segment that takes half a second at the keeper's rate.
+    let path = segment(dir.path(), 11);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend(std::iter::repeat_n(b'x', 16 << 20));
+    fs::write(&path, bytes).unwrap();
+    let ledger = opened(dir.path(), 9, &Disk::default());
+    for tenths in 0..10 {
+        let keeper = Keeper::start_at(Arc::clone(&ledger), forever(), || BEGAN_US).unwrap();
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(20 * tenths) {
+            std::thread::yield_now();
+        }
+        let asked = std::time::Instant::now();
+        drop(keeper);
+        assert!(
+            asked.elapsed() < WAKE / 2,
+            "after {tenths}: {:?}",
+            asked.elapsed()
+        );
+    }
+}
