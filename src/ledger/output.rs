@@ -6,9 +6,10 @@
 //! waits is a [`Job`] of the sync thread, one at a time. A full disk is waited out: nothing in the
 //! buffers is given up while the process lives.
 //! In the files below: `rotation` begins the next segment, `replacement` gives a failed one up,
-//! `checkpoints` has what is durable signed.
+//! `checkpoints` has what is durable signed, `end` keeps the `close` the last record.
 
 mod checkpoints;
+mod end;
 mod replacement;
 mod rotation;
 
@@ -28,6 +29,7 @@ use super::signing::Signer;
 use super::sync::Syncer;
 use super::tree::LogTree;
 use super::tree_file::TreeMark;
+use end::End;
 use rotation::{Closing, TreeToPut};
 
 /// A group of lines is written when it has grown to this.
@@ -116,6 +118,8 @@ pub(super) struct Output {
     aside: Option<String>,
     /// Put once the given-up segment has its successor.
     given_up: Option<TreeToPut>,
+    /// The last record of this boot, once it is chained.
+    end: Option<End>,
 }
 
 /// What an [`Output`] goes on from; everything in the chain is durable.
@@ -171,6 +175,7 @@ impl Output {
             trees_retry_at: Duration::ZERO,
             aside: None,
             given_up: None,
+            end: None,
         }
     }
 
@@ -320,7 +325,15 @@ impl Output {
         if self.remedy() == Some(Remedy::Retry)
             && let Some(stall) = self.stall.take()
         {
-            self.record_fault(&stall);
+            self.stall_over(&stall);
+        }
+    }
+
+    /// Records a stall that ended without a new segment. None is recorded behind a `close`: such a
+    /// stall is told of by the log and the gauges alone.
+    fn stall_over(&mut self, stall: &Stall) {
+        if !stall.recorded && !self.has_ended() {
+            self.record_fault(stall);
         }
     }
 
@@ -347,6 +360,8 @@ impl Output {
         if replace && stall.remedy != Remedy::Replace {
             stall.code = code;
             stall.remedy = Remedy::Replace;
+            // What was told of so far was not that a segment is given up.
+            stall.recorded = false;
         }
     }
 

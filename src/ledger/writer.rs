@@ -447,7 +447,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
             })
             .collect();
         let boot = self.boot.to_string();
-        self.output.append(|entry| {
+        self.output.append_last(move |entry| {
             entry.text("boot", &boot);
             entry.text("kind", "close");
             entry.counts(

@@ -35,12 +35,12 @@ impl Output {
         })
     }
 
-    /// Chains the fault, and divides the tree where the old segment ends.
+    /// Chains the fault, before the `close` if there is one, and divides the tree where the old segment ends.
     fn give_up(&mut self) {
         let Some(mut stall) = self.stall.take() else {
             return;
         };
-        self.record_fault(&stall);
+        self.append_before_last(|output| output.record_fault(&stall));
         stall.recorded = true;
         self.stall = Some(stall);
         self.syncing.append(&mut self.current);

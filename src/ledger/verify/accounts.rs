@@ -33,6 +33,8 @@ struct BootState {
     opened: bool,
     /// Its account is settled: no decision may follow.
     ended: bool,
+    /// What its `close` says that it made, until an `open` tells it again.
+    closed: Option<Counts>,
     /// Another process goes on reading its rings.
     handed_over: bool,
     /// Records of its time of which only the hash is left.
@@ -131,6 +133,7 @@ impl Accounts {
 
     pub(super) fn open(&mut self, record: &Open) -> Result<(), Broken> {
         if let Some((boot, made, unaccounted)) = &record.previous {
+            self.told_again(*boot, made)?;
             self.settle(*boot, made, unaccounted)?;
         }
         let state = self.boots.entry(record.boot).or_default();
@@ -146,17 +149,45 @@ impl Accounts {
         Ok(())
     }
 
-    pub(super) fn handover(&mut self, boot: Boot) {
-        self.boots.entry(boot).or_default().handed_over = true;
+    /// Ledgers of earlier versions may have a `fault` behind a `close`, and then a next `open` that tells
+    /// once more what the boot made: it may have made more meanwhile, never less. It still has to
+    /// balance, and it is told again once.
+    fn told_again(&mut self, boot: Boot, made: &Counts) -> Result<(), Broken> {
+        let Some(state) = self.boots.get_mut(&boot) else {
+            return Ok(());
+        };
+        if let Some(closed) = state.closed.take() {
+            for (worker, count) in closed {
+                let again = of(made, worker);
+                if again < count {
+                    let rule = "an open tells no less of a boot than its close did";
+                    let expected = format!("{count} for worker {worker:02x}");
+                    return Err(broken(rule, expected, again));
+                }
+            }
+            state.ended = false;
+        }
+        Ok(())
     }
 
-    /// The end of a boot: what it made is what is known of it and what is not.
-    pub(super) fn settle(
+    /// The `close` of a boot.
+    pub(super) fn close(
         &mut self,
         boot: Boot,
         made: &Counts,
         unaccounted: &Counts,
     ) -> Result<(), Broken> {
+        self.settle(boot, made, unaccounted)?;
+        self.boots.entry(boot).or_default().closed = Some(made.clone());
+        Ok(())
+    }
+
+    pub(super) fn handover(&mut self, boot: Boot) {
+        self.boots.entry(boot).or_default().handed_over = true;
+    }
+
+    /// The end of a boot: what it made is what is known of it and what is not.
+    fn settle(&mut self, boot: Boot, made: &Counts, unaccounted: &Counts) -> Result<(), Broken> {
         let state = self.boots.entry(boot).or_default();
         if state.ended && state.opened {
             let rule = "a boot ends once";
