@@ -97,6 +97,8 @@ pub(super) struct Output {
     segment_age: Duration,
     /// Lines handed to the sync that is under way.
     syncing: Vec<u8>,
+    /// Bytes of lines that a job has taken along to write them anew.
+    lent: usize,
     /// Newer lines; the first `written` bytes are in the file already.
     current: Vec<u8>,
     written: usize,
@@ -158,6 +160,7 @@ impl Output {
             segment_bytes: settings.segment_bytes,
             segment_age: settings.segment_age,
             syncing: Vec::new(),
+            lent: 0,
             current: Vec::with_capacity(2 * GROUP_BYTES),
             written: 0,
             requested: None,
@@ -211,7 +214,7 @@ impl Output {
 
     /// Bytes that are not durable; what may come on top is the business of `Bounds`.
     pub(super) const fn kept_bytes(&self) -> usize {
-        self.syncing.len() + self.current.len()
+        self.lent + self.syncing.len() + self.current.len()
     }
 
     /// True while the disk takes nothing.
@@ -219,9 +222,9 @@ impl Output {
         self.stall.is_some()
     }
 
-    /// True while a sync has not been answered.
+    /// True while a sync, or the writing of a new segment, has not been answered.
     pub(super) const fn is_syncing(&self) -> bool {
-        !self.syncing.is_empty()
+        !self.syncing.is_empty() || self.lent > 0
     }
 
     /// True when a group is large enough to be written at once.
@@ -262,7 +265,8 @@ impl Output {
         if !held && self.remedy() != Some(Remedy::Replace) {
             self.write();
         }
-        if self.syncer.under_way() {
+        // A thread that is gone would take lines along and never bring them back.
+        if self.syncer.under_way() || self.syncer.is_gone() {
             return;
         }
         if let Some(job) = self.next_job(now, at) {
@@ -298,7 +302,14 @@ impl Output {
                 self.kept_note = kept.or(self.kept_note.take());
             }
             Answer::Gone => {
-                let gone = io::Error::other("the sync thread is gone");
+                // Their records stay counted as not durable, and the memory as taken.
+                let gone = match self.lent {
+                    0 => "the sync thread is gone; restart".to_owned(),
+                    lent => format!(
+                        "the sync thread is gone, and {lent} bytes of records with it; restart"
+                    ),
+                };
+                let gone = io::Error::other(gone);
                 self.stalled("LEDGER_SYNC_FAILED", &gone, Remedy::Replace);
             }
         }
