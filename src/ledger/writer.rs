@@ -120,7 +120,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
             self.take_turns();
             self.watch();
             self.note_rollups(false);
-            self.note_losses(false);
+            self.note_losses(false, false);
             self.serve_flushes();
             let asked = !self.waiting.is_empty() || !self.unsigned.is_empty();
             self.output.drive(asked);
@@ -336,13 +336,15 @@ impl<E, F: Encode<E>> Writer<E, F> {
             return;
         }
         self.note_rollups(true);
-        self.note_losses(true);
+        self.note_losses(true, false);
         let seq = self.output.next_seq();
         self.waiting.extend(taken.into_iter().map(|ack| (seq, ack)));
     }
 
-    /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
-    fn note_losses(&mut self, now: bool) {
+    /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`. `last` is
+    /// for the end alone: numbers that a live worker still holds count without their place then,
+    /// and would count twice if they came later.
+    fn note_losses(&mut self, now: bool, last: bool) {
         let at = elapsed();
         let is_due = now || at.saturating_sub(self.losses_at) >= LOSS_INTERVAL;
         if !is_due || !self.has_room_for_records() {
@@ -350,7 +352,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
         }
         self.losses_at = at;
         for intake in &mut self.intakes {
-            intake.note_losses(&mut self.output, self.closing.is_some());
+            intake.note_losses(&mut self.output, last);
         }
     }
 
@@ -396,7 +398,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
         let ended = self.valve.end();
         self.record_ended(ended);
         self.serve_flushes();
-        self.note_losses(true);
+        self.note_losses(true, true);
         self.write_close();
         let settled = self.settle(deadline);
         self.output.leave();

@@ -93,3 +93,26 @@ fn a_flush_is_answered_under_steady_traffic() {
     let durable = answer.try_recv().unwrap().unwrap();
     assert!((3..20).contains(&durable), "{durable}");
 }
+
+#[test]
+fn losses_that_a_worker_still_holds_at_the_end_count_once() {
+    // R090
+    let mut scene = scene(SyncMode::Group, 4);
+    // Those that did not fit are held by the worker.
+    push(&mut scene.producer, 10);
+    let writer = &mut scene.writer;
+    writer.closing = Some((None, elapsed() + CLOSE_PATIENCE));
+    let (ack, _answer) = channel();
+    writer.flushes.push((writer.stats.mark(), ack));
+    writer.serve_flushes();
+    assert_eq!(writer.intakes[0].accounted(), 4);
+    // Only now they come, with their places.
+    scene.producer.settle();
+    writer.note_losses(true, true);
+    assert_eq!(writer.intakes[0].accounted(), 10);
+    // What comes after the very last look counts without a place.
+    push(&mut scene.producer, 10);
+    writer.take_turns();
+    writer.note_losses(true, true);
+    assert_eq!(writer.intakes[0].accounted(), 20);
+}
