@@ -234,6 +234,8 @@ pub(super) mod tests {
         pub(crate) space: AtomicU64,
         /// Syncs that fail from now on.
         pub(crate) failing_syncs: AtomicI32,
+        /// Syncs in which the thread panics from now on.
+        pub(crate) panicking_syncs: AtomicI32,
         /// Syncs that succeed before those fail.
         pub(crate) healthy_syncs: AtomicI32,
         /// Writes that fail with an I/O error from now on.
@@ -251,6 +253,7 @@ pub(super) mod tests {
             Self {
                 space: AtomicU64::new(u64::MAX),
                 failing_syncs: AtomicI32::new(0),
+                panicking_syncs: AtomicI32::new(0),
                 healthy_syncs: AtomicI32::new(0),
                 failing_writes: AtomicI32::new(0),
                 healthy_writes: AtomicI32::new(0),
@@ -289,6 +292,7 @@ pub(super) mod tests {
         }
 
         pub(super) fn before_sync(&self) -> io::Result<()> {
+            spend(&self.panicking_syncs).expect("a sync that panics");
             if spend(&self.healthy_syncs).is_err() {
                 return Ok(());
             }

@@ -22,8 +22,11 @@ pub(super) struct LastBoot {
     pub(super) boot: Option<String>,
     /// The newest `open`.
     pub(super) opened: Option<Opened>,
-    /// The last line is a `close`.
+    /// The last line is a `close`; records of the same boot that say nothing of requests may follow
+    /// it, as they do in older ledgers.
     pub(super) closed: bool,
+    /// All lines are of those that may follow a `close`.
+    only_trailing: bool,
     /// Rollbacks that were accepted here.
     pub(super) accepted: Vec<Accepted>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
@@ -45,6 +48,7 @@ impl LastBoot {
             boot: None,
             opened: None,
             closed: false,
+            only_trailing: true,
             accepted: Vec::new(),
             is_rolled_back: false,
             opened_at: None,
@@ -56,7 +60,9 @@ impl LastBoot {
 
     /// Takes the next line in.
     pub(super) fn note(&mut self, record: &Record<'_>) {
-        self.closed = false;
+        let trails = self.may_trail(record);
+        self.closed &= trails;
+        self.only_trailing &= trails;
         match record.kind {
             "open" => self.opened_at = self.opened_at.or(Some(record.seq)),
             "key" | "fault" => {}
@@ -67,9 +73,22 @@ impl LastBoot {
             "rollup" | "loss" => self.counted(record),
             "checkpoint" => self.checkpoint(record),
             "open" => self.open(record),
-            "close" => self.closed = true,
+            "close" => {
+                self.named(record);
+                self.closed = true;
+            }
             "fault" => self.fault(record),
             _ => {}
+        }
+    }
+
+    /// Whether a closed boot stays closed with this line behind its `close`.
+    fn may_trail(&self, record: &Record<'_>) -> bool {
+        let boot = record.text("boot");
+        match record.kind {
+            "fault" => true,
+            "checkpoint" | "key" => self.boot.is_none() || boot == self.boot.as_deref(),
+            _ => false,
         }
     }
 
@@ -80,6 +99,10 @@ impl LastBoot {
 
     /// Puts what older lines say before this; for a boot's run over several segments.
     pub(super) fn preceded_by(&mut self, older: &Self) {
+        if self.only_trailing {
+            self.closed = older.closed && (self.boot.is_none() || self.boot == older.boot);
+            self.only_trailing = older.only_trailing;
+        }
         self.boot = self.boot.take().or_else(|| older.boot.clone());
         self.opened = self.opened.take().or_else(|| older.opened.clone());
         self.accepted.splice(0..0, older.accepted.iter().cloned());

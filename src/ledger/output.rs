@@ -6,9 +6,10 @@
 //! waits is a [`Job`] of the sync thread, one at a time. A full disk is waited out: nothing in the
 //! buffers is given up while the process lives.
 //! In the files below: `rotation` begins the next segment, `replacement` gives a failed one up,
-//! `checkpoints` has what is durable signed.
+//! `checkpoints` has what is durable signed, `end` keeps the `close` the last record.
 
 mod checkpoints;
+mod end;
 mod replacement;
 mod rotation;
 
@@ -28,6 +29,7 @@ use super::signing::Signer;
 use super::sync::Syncer;
 use super::tree::LogTree;
 use super::tree_file::TreeMark;
+use end::End;
 use rotation::{Closing, TreeToPut};
 
 /// A group of lines is written when it has grown to this.
@@ -95,6 +97,8 @@ pub(super) struct Output {
     segment_age: Duration,
     /// Lines handed to the sync that is under way.
     syncing: Vec<u8>,
+    /// Bytes of lines that a job has taken along to write them anew.
+    lent: usize,
     /// Newer lines; the first `written` bytes are in the file already.
     current: Vec<u8>,
     written: usize,
@@ -116,6 +120,8 @@ pub(super) struct Output {
     aside: Option<String>,
     /// Put once the given-up segment has its successor.
     given_up: Option<TreeToPut>,
+    /// The last record of this boot, once it is chained.
+    end: Option<End>,
 }
 
 /// What an [`Output`] goes on from; everything in the chain is durable.
@@ -154,6 +160,7 @@ impl Output {
             segment_bytes: settings.segment_bytes,
             segment_age: settings.segment_age,
             syncing: Vec::new(),
+            lent: 0,
             current: Vec::with_capacity(2 * GROUP_BYTES),
             written: 0,
             requested: None,
@@ -171,6 +178,7 @@ impl Output {
             trees_retry_at: Duration::ZERO,
             aside: None,
             given_up: None,
+            end: None,
         }
     }
 
@@ -206,7 +214,7 @@ impl Output {
 
     /// Bytes that are not durable; what may come on top is the business of `Bounds`.
     pub(super) const fn kept_bytes(&self) -> usize {
-        self.syncing.len() + self.current.len()
+        self.lent + self.syncing.len() + self.current.len()
     }
 
     /// True while the disk takes nothing.
@@ -214,9 +222,9 @@ impl Output {
         self.stall.is_some()
     }
 
-    /// True while a sync has not been answered.
+    /// True while a sync, or the writing of a new segment, has not been answered.
     pub(super) const fn is_syncing(&self) -> bool {
-        !self.syncing.is_empty()
+        !self.syncing.is_empty() || self.lent > 0
     }
 
     /// True when a group is large enough to be written at once.
@@ -257,7 +265,8 @@ impl Output {
         if !held && self.remedy() != Some(Remedy::Replace) {
             self.write();
         }
-        if self.syncer.under_way() {
+        // A thread that is gone would take lines along and never bring them back.
+        if self.syncer.under_way() || self.syncer.is_gone() {
             return;
         }
         if let Some(job) = self.next_job(now, at) {
@@ -293,7 +302,14 @@ impl Output {
                 self.kept_note = kept.or(self.kept_note.take());
             }
             Answer::Gone => {
-                let gone = io::Error::other("the sync thread is gone");
+                // Their records stay counted as not durable, and the memory as taken.
+                let gone = match self.lent {
+                    0 => "the sync thread is gone; restart".to_owned(),
+                    lent => format!(
+                        "the sync thread is gone, and {lent} bytes of records with it; restart"
+                    ),
+                };
+                let gone = io::Error::other(gone);
                 self.stalled("LEDGER_SYNC_FAILED", &gone, Remedy::Replace);
             }
         }
@@ -320,7 +336,15 @@ impl Output {
         if self.remedy() == Some(Remedy::Retry)
             && let Some(stall) = self.stall.take()
         {
-            self.record_fault(&stall);
+            self.stall_over(&stall);
+        }
+    }
+
+    /// Records a stall that ended without a new segment. None is recorded behind a `close`: such a
+    /// stall is told of by the log and the gauges alone.
+    fn stall_over(&mut self, stall: &Stall) {
+        if !stall.recorded && !self.has_ended() {
+            self.record_fault(stall);
         }
     }
 
@@ -347,6 +371,8 @@ impl Output {
         if replace && stall.remedy != Remedy::Replace {
             stall.code = code;
             stall.remedy = Remedy::Replace;
+            // What was told of so far was not that a segment is given up.
+            stall.recorded = false;
         }
     }
 

@@ -243,7 +243,9 @@ impl Valve {
     }
 
     fn note_progress(&mut self, reading: &Reading<'_>) -> Option<Period> {
-        let waits = reading.stalled.is_some() || reading.is_syncing;
+        // A stall alone holds nobody up: the next segment may lack room while this one takes lines.
+        let is_held = reading.stalled.is_some() && reading.kept_bytes > 0;
+        let waits = is_held || reading.is_syncing;
         if !waits || reading.durable > self.durable {
             self.durable = reading.durable;
             self.progressed = reading.at;
@@ -407,6 +409,25 @@ mod tests {
             ..CALM
         };
         check(&[waits; 20], &[Full; 20], &[]);
+    }
+
+    #[test]
+    fn a_stall_that_holds_no_record_up_is_not_unavailable() {
+        // R090, R199
+        use Pressure::*;
+        let no_room = |kept_bytes| Reading {
+            stalled: Some("LEDGER_DISK_FULL: no space"),
+            kept_bytes,
+            ..CALM
+        };
+        check(&[no_room(0); 20], &[Rollup; 20], &[]);
+        // The patience begins with the first record that waits.
+        let mut readings = vec![no_room(0); 15];
+        readings.extend([no_room(100); 11]);
+        readings.push(no_room(0));
+        let mut states = vec![Rollup; 24];
+        states.extend([Unavailable, Unavailable, Rollup]);
+        check(&readings, &states, &[(24, "LEDGER_DISK_FULL: no space")]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) struct Syncer {
     answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
     under_way: bool,
+    gone: bool,
 }
 
 impl Syncer {
@@ -41,12 +42,18 @@ impl Syncer {
             answers,
             thread: Some(thread),
             under_way: false,
+            gone: false,
         })
     }
 
     /// True until the answer to the last request has been taken.
     pub(super) const fn under_way(&self) -> bool {
         self.under_way
+    }
+
+    /// True once the thread was found dead, as after a panic: nothing is to be asked of it any more.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Asks for `job`; wakes the calling thread when the answer is there. Not while one is under
@@ -68,7 +75,10 @@ impl Syncer {
         let answer = match self.answers.try_recv() {
             Ok(answer) => answer,
             Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => Answer::Gone,
+            Err(TryRecvError::Disconnected) => {
+                self.gone = true;
+                Answer::Gone
+            }
         };
         self.under_way = false;
         Some(answer)

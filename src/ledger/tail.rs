@@ -46,21 +46,36 @@ impl Tail {
     /// # Errors
     /// What the system answers.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.next_line_by(list_segments)
+    }
+
+    fn next_line_by(
+        &mut self,
+        list: impl Fn(&Path) -> io::Result<Vec<SegmentName>>,
+    ) -> io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(line) = self.lines.next()?
-                && line.complete
-            {
-                return Ok(Some(line.bytes.to_vec()));
+            if let Some(line) = self.read()? {
+                return Ok(Some(line));
             }
-            let newer = list_segments(&self.dir)?
+            let newer = list(&self.dir)?
                 .into_iter()
                 .find(|segment| segment.first_seq > self.segment.first_seq);
             let Some(newer) = newer else {
                 return Ok(None);
             };
+            // The last lines of this one may have come between the look at it and the list; now that
+            // a newer one has its name, no more will come.
+            if let Some(line) = self.read()? {
+                return Ok(Some(line));
+            }
             self.lines = Lines::of_segment(&newer)?;
             self.segment = newer;
         }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let line = self.lines.next()?.filter(|line| line.complete);
+        Ok(line.map(|line| line.bytes.to_vec()))
     }
 }
 
@@ -104,7 +119,32 @@ fn offset_of_last_line(path: &Path, count: u64) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn lines_that_came_just_before_the_next_segment_are_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = SegmentName::new(dir.path(), 0).path;
+        std::fs::write(&old, b"zero\n").unwrap();
+        let mut tail = Tail::open(dir.path(), 1).unwrap();
+        let mut found = Vec::new();
+        // The writer is quick: it ends one segment and begins the next between two looks.
+        let list = |dir: &Path| {
+            let new = SegmentName::new(dir, 2).path;
+            if !new.exists() {
+                let mut old = std::fs::OpenOptions::new().append(true).open(&old)?;
+                old.write_all(b"one\n")?;
+                std::fs::write(new, b"two\n")?;
+            }
+            list_segments(dir)
+        };
+        while let Some(line) = tail.next_line_by(list).unwrap() {
+            found.push(String::from_utf8(line).unwrap());
+        }
+        assert_eq!(found, ["zero", "one", "two"]);
+    }
 
     #[test]
     fn the_tail_of_a_compressed_segment_is_that_of_its_text() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+mod ended;
 mod evidence;
 mod rotated;
 mod signed;

@@ -22,7 +22,7 @@ use super::output::Output;
 use super::pressure::{Ended, Period, Reading, Valve};
 use super::ring::{Consumer, Lane};
 use super::rollup::Encode;
-use super::stats::Stats;
+use super::stats::{RingMark, Stats};
 
 /// Events taken from one ring before the next one has its turn.
 const TURN: usize = 256;
@@ -65,8 +65,8 @@ pub(super) struct Writer<E, F> {
     valve: Valve,
     control: Receiver<Control>,
     stats: Arc<Stats>,
-    /// Asked to flush; what is in the rings is not taken in yet.
-    flushes: Vec<Ack>,
+    /// Asked to flush, oldest first, with what was in the rings then and is not taken in yet.
+    flushes: Vec<(RingMark, Ack)>,
     /// Answered when the records below the number are durable.
     waiting: Vec<(u64, Ack)>,
     /// Answered when a note of at least this size is kept.
@@ -120,7 +120,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
             self.take_turns();
             self.watch();
             self.note_rollups(false);
-            self.note_losses(false);
+            self.note_losses(false, false);
             self.serve_flushes();
             let asked = !self.waiting.is_empty() || !self.unsigned.is_empty();
             self.output.drive(asked);
@@ -141,7 +141,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
                     self.output.append(members);
                     self.waiting.push((self.output.next_seq(), ack));
                 }
-                Ok(Control::Flush(ack)) => self.flushes.push(ack),
+                Ok(Control::Flush(ack)) => self.flushes.push((self.stats.mark(), ack)),
                 Ok(Control::AwaitSigned(seq, ack)) => self.await_signed(seq, ack),
                 Ok(Control::Close(ack)) => {
                     self.closing = Some((Some(ack), elapsed() + CLOSE_PATIENCE));
@@ -199,8 +199,12 @@ impl<E, F: Encode<E>> Writer<E, F> {
         all
     }
 
-    /// Whether a ring holds a full turn that could be taken now.
+    /// Whether a ring holds a full turn that could be taken now. Never while an event waits for the
+    /// one before to be synced: the sync thread wakes the writer.
     fn has_backlog(&self) -> bool {
+        if self.output.is_one_by_one() {
+            return false;
+        }
         let class = |intake: &Intake<E>, class, bound| {
             self.output.kept_bytes() < bound && intake.slots(class) >= TURN
         };
@@ -317,28 +321,30 @@ impl<E, F: Encode<E>> Writer<E, F> {
         self.closing.is_some() || self.output.kept_bytes() < self.valve.bounds().record_bytes
     }
 
-    /// Takes in what is in the rings at this moment; what does not fit waits for the next round.
+    /// Takes in what was in the rings when a flush was asked for; what does not fit waits for the
+    /// next round. What came since does not count: steady traffic would hold the answer up for ever.
     fn serve_flushes(&mut self) {
-        if self.flushes.is_empty() {
+        while let Some((newest, _)) = self.flushes.last()
+            && !self.stats.has_taken(newest)
+            && self.take_turns() > 0
+        {}
+        let taken = self
+            .flushes
+            .extract_if(.., |(mark, _)| self.stats.has_taken(mark));
+        let taken: Vec<Ack> = taken.map(|(_, ack)| ack).collect();
+        if taken.is_empty() {
             return;
         }
-        let mut left: usize = self.intakes.iter().map(Intake::waiting).sum();
-        while left > 0 {
-            let taken = self.take_turns();
-            if taken == 0 && self.intakes.iter().any(|intake| intake.waiting() > 0) {
-                return;
-            }
-            left = left.saturating_sub(taken.max(1));
-        }
         self.note_rollups(true);
-        self.note_losses(true);
+        self.note_losses(true, false);
         let seq = self.output.next_seq();
-        self.waiting
-            .extend(self.flushes.drain(..).map(|ack| (seq, ack)));
+        self.waiting.extend(taken.into_iter().map(|ack| (seq, ack)));
     }
 
-    /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`.
-    fn note_losses(&mut self, now: bool) {
+    /// Chains what the workers lost, at most every [`LOSS_INTERVAL`] unless `now`. `last` is
+    /// for the end alone: numbers that a live worker still holds count without their place then,
+    /// and would count twice if they came later.
+    fn note_losses(&mut self, now: bool, last: bool) {
         let at = elapsed();
         let is_due = now || at.saturating_sub(self.losses_at) >= LOSS_INTERVAL;
         if !is_due || !self.has_room_for_records() {
@@ -346,7 +352,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
         }
         self.losses_at = at;
         for intake in &mut self.intakes {
-            intake.note_losses(&mut self.output, self.closing.is_some());
+            intake.note_losses(&mut self.output, last);
         }
     }
 
@@ -392,7 +398,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
         let ended = self.valve.end();
         self.record_ended(ended);
         self.serve_flushes();
-        self.note_losses(true);
+        self.note_losses(true, true);
         self.write_close();
         let settled = self.settle(deadline);
         self.output.leave();
@@ -447,7 +453,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
             })
             .collect();
         let boot = self.boot.to_string();
-        self.output.append(|entry| {
+        self.output.append_last(move |entry| {
             entry.text("boot", &boot);
             entry.text("kind", "close");
             entry.counts(
@@ -473,3 +479,7 @@ impl Drop for EndGuard {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

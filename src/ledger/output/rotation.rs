@@ -70,7 +70,7 @@ impl Output {
                 if self.remedy() == Some(Remedy::Room)
                     && let Some(stall) = self.stall.take()
                 {
-                    self.record_fault(&stall);
+                    self.stall_over(&stall);
                 }
             }
             Err(error) => {

@@ -23,7 +23,7 @@ struct Account {
 
 impl Account {
     fn count(&self) -> u64 {
-        self.known.count() + self.unplaced
+        self.known.count().saturating_add(self.unplaced)
     }
 }
 
@@ -33,6 +33,8 @@ struct BootState {
     opened: bool,
     /// Its account is settled: no decision may follow.
     ended: bool,
+    /// What its `close` says that it made, until an `open` tells it again.
+    closed: Option<Counts>,
     /// Another process goes on reading its rings.
     handed_over: bool,
     /// Records of its time of which only the hash is left.
@@ -62,21 +64,16 @@ impl Accounts {
             let state = self.boots.get(boot);
             state.is_some_and(|state| state.opened && !state.ended && state.stubs == 0)
         };
-        let missing: u64 = self
+        let missing = self
             .accounts
             .iter()
             .filter(|((boot, _), _)| running(boot))
             .map(|(_, account)| {
                 let upto = account.known.largest().map_or(0, |largest| largest + 1);
                 upto.saturating_sub(account.count())
-            })
-            .sum();
-        missing
-            + self
-                .boots
-                .values()
-                .map(|boot| boot.unaccounted)
-                .sum::<u64>()
+            });
+        let told = self.boots.values().map(|boot| boot.unaccounted);
+        sum(missing.chain(told))
     }
 
     /// Lines of decisions.
@@ -103,21 +100,18 @@ impl Accounts {
         for (first, last) in &record.ranges {
             self.lines(record.boot, record.worker, *first, *last)?;
         }
-        let placed: u64 = record
-            .ranges
-            .iter()
-            .map(|(first, last)| last - first + 1)
-            .sum();
+        let ranges = record.ranges.iter();
+        let placed = sum(ranges.map(|(first, last)| last - first + 1));
         let account = self
             .accounts
             .entry((record.boot, record.worker))
             .or_default();
-        account.unplaced += record.unplaced;
+        account.unplaced = account.unplaced.saturating_add(record.unplaced);
         if record.rolled_up {
-            self.rolled_up += placed;
-            self.outcomes_rolled_up += record.others;
+            self.rolled_up = sum([self.rolled_up, placed]);
+            self.outcomes_rolled_up = sum([self.outcomes_rolled_up, record.others]);
         } else {
-            self.lost += placed + record.unplaced + record.others;
+            self.lost = sum([self.lost, placed, record.unplaced, record.others]);
         }
         Ok(())
     }
@@ -131,6 +125,7 @@ impl Accounts {
 
     pub(super) fn open(&mut self, record: &Open) -> Result<(), Broken> {
         if let Some((boot, made, unaccounted)) = &record.previous {
+            self.told_again(*boot, made)?;
             self.settle(*boot, made, unaccounted)?;
         }
         let state = self.boots.entry(record.boot).or_default();
@@ -146,17 +141,45 @@ impl Accounts {
         Ok(())
     }
 
-    pub(super) fn handover(&mut self, boot: Boot) {
-        self.boots.entry(boot).or_default().handed_over = true;
+    /// Ledgers of earlier versions may have a `fault` behind a `close`, and then a next `open` that tells
+    /// once more what the boot made: it may have made more meanwhile, never less. It still has to
+    /// balance, and it is told again once.
+    fn told_again(&mut self, boot: Boot, made: &Counts) -> Result<(), Broken> {
+        let Some(state) = self.boots.get_mut(&boot) else {
+            return Ok(());
+        };
+        if let Some(closed) = state.closed.take() {
+            for (worker, count) in closed {
+                let again = of(made, worker);
+                if again < count {
+                    let rule = "an open tells no less of a boot than its close did";
+                    let expected = format!("{count} for worker {worker:02x}");
+                    return Err(broken(rule, expected, again));
+                }
+            }
+            state.ended = false;
+        }
+        Ok(())
     }
 
-    /// The end of a boot: what it made is what is known of it and what is not.
-    pub(super) fn settle(
+    /// The `close` of a boot.
+    pub(super) fn close(
         &mut self,
         boot: Boot,
         made: &Counts,
         unaccounted: &Counts,
     ) -> Result<(), Broken> {
+        self.settle(boot, made, unaccounted)?;
+        self.boots.entry(boot).or_default().closed = Some(made.clone());
+        Ok(())
+    }
+
+    pub(super) fn handover(&mut self, boot: Boot) {
+        self.boots.entry(boot).or_default().handed_over = true;
+    }
+
+    /// The end of a boot: what it made is what is known of it and what is not.
+    fn settle(&mut self, boot: Boot, made: &Counts, unaccounted: &Counts) -> Result<(), Broken> {
         let state = self.boots.entry(boot).or_default();
         if state.ended && state.opened {
             let rule = "a boot ends once";
@@ -167,7 +190,7 @@ impl Accounts {
             // Its earlier lines are in a segment that is not in view: nothing to compare with.
             return Ok(());
         }
-        state.unaccounted = unaccounted.iter().map(|(_, count)| count).sum();
+        state.unaccounted = sum(unaccounted.iter().map(|(_, count)| *count));
         let stubs = state.stubs;
         let mut workers: Vec<u8> = made.iter().map(|(worker, _)| *worker).collect();
         workers.extend(
@@ -183,7 +206,7 @@ impl Accounts {
             let known = self.accounts.get(&(boot, worker)).map_or(0, Account::count);
             let known = known.saturating_add(of(unaccounted, worker));
             let made = of(made, worker);
-            hidden += made.saturating_sub(known);
+            hidden = hidden.saturating_add(made.saturating_sub(known));
             if made < known || hidden > stubs {
                 return Err(broken(
                     BALANCE,
@@ -226,7 +249,53 @@ impl Accounts {
     }
 }
 
+/// What a ledger says is not to be trusted: a sum beyond all bounds stays at the largest value, which
+/// balances with nothing, since no count is larger than 2^53.
+fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
+}
+
 fn of(counts: &Counts, worker: u8) -> u64 {
     let found = counts.iter().find(|(name, _)| *name == worker);
     found.map_or(0, |(_, count)| *count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest value that a member may have.
+    const LARGEST: u64 = 1 << 53;
+
+    #[test]
+    fn the_largest_counts_add_up_to_no_balance() {
+        let mut accounts = Accounts::default();
+        for boot in 0..10 {
+            let previous = None;
+            accounts.open(&Open { boot, previous }).unwrap();
+        }
+        for rolled_up in [false, true] {
+            for _ in 0..2_100 {
+                let record = Instead {
+                    boot: 0,
+                    worker: 0,
+                    ranges: Vec::new(),
+                    unplaced: LARGEST,
+                    others: LARGEST,
+                    rolled_up,
+                };
+                accounts.instead(&record).unwrap();
+            }
+        }
+        let sums = [accounts.lost, accounts.outcomes_rolled_up];
+        assert_eq!(sums, [u64::MAX; 2]);
+        let made = vec![(0, LARGEST)];
+        let broken = accounts.close(0, &made, &made).unwrap_err();
+        assert_eq!(broken.rule, BALANCE);
+        let all: Counts = (0..=255).map(|worker| (worker, LARGEST)).collect();
+        for boot in 1..10 {
+            accounts.close(boot, &all, &all).unwrap();
+        }
+        assert_eq!(accounts.unaccounted(), u64::MAX);
+    }
 }

@@ -220,7 +220,7 @@ impl<'a> Log<'a> {
                 boot,
                 made,
                 unaccounted,
-            } => self.accounts.settle(boot, &made, &unaccounted),
+            } => self.accounts.close(boot, &made, &unaccounted),
             Step::Handover { boot } => {
                 self.accounts.handover(boot);
                 Ok(())
@@ -630,7 +630,7 @@ fn exactly(job: &Job<'_>, mut accounts: Accounts) -> io::Result<Option<Damage>> 
                 boot,
                 made,
                 unaccounted,
-            } => accounts.settle(boot, &made, &unaccounted),
+            } => accounts.close(boot, &made, &unaccounted),
             _ => Ok(()),
         };
         if let Err(broken) = judged {
