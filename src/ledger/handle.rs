@@ -27,7 +27,7 @@ use super::recovery::{DamagedRecords, Found, find};
 use super::ring::Consumer;
 use super::rollup::Encode;
 use super::rulebooks;
-use super::stats::{Kept, RingMark, Snapshot, Stats};
+use super::stats::{Kept, KeptDamage, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
 
@@ -146,6 +146,16 @@ impl Recovered {
             moved: found.moved,
         }
     }
+
+    /// The damage as the gauges tell it, in a ledger that lies in `dir`.
+    pub(super) fn kept_damage(&self, dir: &Path) -> Option<KeptDamage> {
+        self.damaged.as_ref().map(|damaged| KeptDamage {
+            seq: damaged.seq,
+            file: dir.join(&damaged.segment),
+            offset: damaged.offset,
+            rule: damaged.rule.clone(),
+        })
+    }
 }
 
 /// A running ledger.
@@ -194,6 +204,11 @@ impl Ledger {
         let stats = Arc::new(Stats::new(counts));
         stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
         stats.set_head(begun.chain.head());
+        // Nobody has to wait for the keeper to hear of what is known already.
+        stats.set_kept(Kept {
+            damage: recovered.kept_damage(&settings.dir),
+            ..Kept::default()
+        });
         let (control, inbox) = mpsc::channel();
         let (owned, shared, boot) = (settings.clone(), Arc::clone(&stats), facts.boot);
         let writer = thread::Builder::new()

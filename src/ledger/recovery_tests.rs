@@ -689,6 +689,11 @@ fn damage_in_signed_records_is_told_and_stays_damage() {
     let (started, mut producer) = start(&settings, 2).unwrap();
     let damaged = started.recovered().damaged.clone().unwrap();
     assert_eq!((damaged.seq, damaged.offset), (4, offset as u64));
+    // The gauges know from the first moment, and the writer is well.
+    let gauges = started.snapshot();
+    let kept = gauges.kept.damage.clone().unwrap();
+    assert_eq!((kept.seq, kept.file), (4, ledger.segment.clone()));
+    assert!(gauges.ok && !gauges.is_ok());
     push(&mut producer, 5);
     drop(producer);
     started.close().unwrap();

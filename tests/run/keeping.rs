@@ -55,6 +55,13 @@ fn a_tampered_closed_segment_turns_the_gauge_to_0_and_is_named_in_the_log() {
         process.metric("tidegate_ledger_ok", "") == 0.0
     });
     assert_eq!(process.metric("tidegate_ledger_damaged_seq", ""), 1.0);
+    let status = &process.status()["ledger"];
+    assert_eq!(
+        (&status["ok"], &status["damaged_seq"]),
+        (&false.into(), &1.into())
+    );
+    let file = status["damaged_file"].as_str().unwrap();
+    assert!(file.ends_with("seg-0000000000000000.jsonl"), "{file}");
     assert_eq!(process.get("/api/v1/status").status(), 200);
     assert_eq!(process.ask("/readyz").status(), 200, "it still writes");
     let told = process.log();
@@ -67,6 +74,31 @@ fn a_tampered_closed_segment_turns_the_gauge_to_0_and_is_named_in_the_log() {
     assert_eq!(fs::read_to_string(&segment).unwrap(), changed);
     process.stop();
     assert_eq!(installation.verify(&[]).code, Some(65));
+}
+
+// R277
+#[test]
+fn damage_that_a_start_finds_counts_from_the_first_moment() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    process.get("/api/v1/status");
+    process.stop();
+    let segment = installation.ledger().join("seg-0000000000000000.jsonl");
+    let whole = fs::read_to_string(&segment).unwrap();
+    let at = whole.find('\n').unwrap();
+    let changed = whole[at..].replacen("\"ts_us\":1", "\"ts_us\":2", 1);
+    fs::write(&segment, format!("{}{changed}", &whole[..at])).unwrap();
+    let process = Process::start_again(&installation);
+    // Not eventually: the first scrape must not say that all is well.
+    assert_eq!(process.metric("tidegate_ledger_ok", ""), 0.0);
+    let status = &process.status()["ledger"];
+    assert_eq!(
+        (&status["ok"], &status["damaged_seq"]),
+        (&false.into(), &1.into())
+    );
+    assert_eq!(process.ask("/readyz").status(), 200);
+    process.stop();
 }
 
 // R281
