@@ -128,8 +128,9 @@ pub struct Recovered {
     pub damaged: Option<DamagedRecords>,
     /// True when records were there and the last of them was not a `close`.
     pub unclosed: bool,
-    /// Numbers that the boot before made and that left no trace: exact after a kill.
-    pub unaccounted: u64,
+    /// Numbers that the boot before made and that left no trace: exact after a kill. `None` where its
+    /// counters are gone or do not fit, and for a boot that closed.
+    pub unaccounted: Option<u64>,
     /// True when the directory is not the one that the boot before wrote to.
     pub moved: bool,
 }
@@ -142,7 +143,7 @@ impl Recovered {
             torn: found.torn.clone(),
             damaged: found.damaged.clone(),
             unclosed: !found.closed,
-            unaccounted: previous.map_or(0, Previous::total_unaccounted),
+            unaccounted: previous.map(Previous::total_unaccounted),
             moved: found.moved,
         }
     }

@@ -1,8 +1,10 @@
 //! A gateway over a ledger with closed segments.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
+use rustix::process::Signal;
 use tidegate::ledger::{Record, TreeBuilder};
 
 use crate::installation::{Installation, Ran};
@@ -98,6 +100,36 @@ fn damage_that_a_start_finds_counts_from_the_first_moment() {
         (&false.into(), &1.into())
     );
     assert_eq!(process.ask("/readyz").status(), 200);
+    process.stop();
+}
+
+// R083
+#[test]
+fn a_start_tells_of_a_torn_tail_and_of_the_boot_that_left_it() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let mut process = Process::start(&installation);
+    for counters_are_there in [true, false] {
+        process.get("/api/v1/status");
+        process.signal(Signal::KILL);
+        process.ended();
+        let segment = installation.ledger().join("seg-0000000000000000.jsonl");
+        let mut file = fs::OpenOptions::new().append(true).open(&segment).unwrap();
+        file.write_all(b"{\"half").unwrap();
+        if !counters_are_there {
+            fs::remove_file(installation.ledger().join("made")).unwrap();
+        }
+        process = Process::start_again(&installation);
+        let log = process.log();
+        let told = |event| log.iter().find(|line| line["event"] == event).cloned();
+        assert!(told("ledger_torn_tail").is_some(), "{log:?}");
+        let unclosed = told("ledger_not_closed").unwrap();
+        assert_eq!(
+            unclosed.get("unaccounted").is_some(),
+            counters_are_there,
+            "{unclosed}"
+        );
+    }
     process.stop();
 }
 

@@ -79,11 +79,8 @@ fn pretty(repair: &Repair) -> String {
     if found.unclosed {
         text += "the last boot did not close\n";
     }
-    if found.unaccounted > 0 {
-        text += &format!(
-            "{} decisions of that boot left no trace\n",
-            found.unaccounted
-        );
+    if let Some(unaccounted) = found.unaccounted.filter(|count| *count > 0) {
+        text += &format!("{unaccounted} decisions of that boot left no trace\n");
     }
     if found.moved {
         text += "the directory is not the one that the last boot wrote to\n";
