@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use tidegate::ledger::{Record, TreeBuilder};
 
-use crate::installation::{Installation, Ran};
+use crate::installation::{Installation, Ran, program};
 use crate::process::Process;
 use crate::wire::{Upstream, eventually};
 
@@ -101,6 +101,16 @@ fn damage_that_a_start_finds_counts_from_the_first_moment() {
     );
     assert_eq!(process.ask("/readyz").status(), 200);
     process.stop();
+    // A later start finds its own segment whole; what was told is not forgotten.
+    Process::start_again(&installation).stop();
+    let mut recover = program();
+    let recover = recover
+        .args(["ledger", "recover"])
+        .arg(installation.ledger());
+    let recovered = Ran::of(recover.output().unwrap());
+    let known = "known damage at record 1 of seg-0000000000000000.jsonl, not repaired\n";
+    assert!(recovered.stdout.ends_with(known), "{recovered:?}");
+    assert_eq!(recovered.code, Some(65), "{recovered:?}");
 }
 
 // R083
@@ -156,7 +166,10 @@ fn a_whole_one_is_compressed_and_the_doctor_sees_the_gateway() {
     let checks = said["checks"].as_array().unwrap();
     let ledger = checks.iter().find(|check| check["check"] == "ledger");
     let found = ledger.unwrap()["found"].as_str().unwrap();
-    assert!(found.ends_with("being written"), "{found}");
+    assert!(
+        found.ends_with("being written; hashes were not checked"),
+        "{found}"
+    );
     // The file says port 0, and nobody answers there.
     assert_eq!(doctor.code, Some(3), "{doctor:?}");
     let not_answering = |check: &serde_json::Value| check["code"] == "DOCTOR_NOT_ANSWERING";
