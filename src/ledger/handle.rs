@@ -19,6 +19,7 @@ use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::key::LedgerKey;
+use super::missing;
 use super::output::Output;
 use super::pressure::{Bounds, Valve};
 use super::previous::Previous;
@@ -195,6 +196,10 @@ impl Ledger {
     {
         let directory = Directory::lock(&settings.dir)?;
         let found = find(settings, &directory)?;
+        // Before any of it is put back.
+        if let Some(found) = &found {
+            missing::tell(&settings.dir, found);
+        }
         let recovered = found.as_ref().map(Recovered::of).unwrap_or_default();
         let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
         // Before the record, so that no crash leaves a record without the rulebook that it names.

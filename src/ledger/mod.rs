@@ -34,6 +34,7 @@ mod last_boot;
 mod line;
 mod made;
 mod merkle;
+mod missing;
 mod note;
 mod note_store;
 mod opening;

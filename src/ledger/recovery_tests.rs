@@ -445,7 +445,7 @@ fn what_a_killed_boot_made_is_told_exactly() {
         assert!(open.contains(expected), "{open}");
         assert_eq!(
             open.contains("previous_made"),
-            expected.contains("made"),
+            expected.contains("previous_made"),
             "{open}"
         );
     };
@@ -456,7 +456,10 @@ fn what_a_killed_boot_made_is_told_exactly() {
     // After a power loss the counters may be older than the lines.
     let told = r#""previous_made":{"00":10},"previous_unaccounted":{}"#;
     check(&[2], 1, false, told, Some(0));
-    check(&[13], 9, false, r#""previous_closed":false"#, None);
+    // The records were there before that boot, and it is not among them.
+    let told = r#""missing_boot":"00000009","missing_made":{"00":13}"#;
+    check(&[13], 9, false, told, None);
+    check(&[13], 9, true, r#""previous_closed":false"#, None);
     check(&[13], 1, true, r#""moved":true"#, None);
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tidegate::ledger::{Record, TreeBuilder};
 
 use crate::installation::{Installation, Ran, program};
@@ -141,6 +142,66 @@ fn a_start_tells_of_a_torn_tail_and_of_the_boot_that_left_it() {
         );
     }
     process.stop();
+}
+
+// R083
+#[test]
+fn evidence_that_a_start_makes_anew_is_missed_aloud() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    Process::start(&installation).stop();
+    let ledger = installation.ledger();
+    for name in ["origin", "checkpoint", "heads.log", "../ledger.key"] {
+        fs::remove_file(ledger.join(name)).unwrap();
+    }
+    fs::remove_dir_all(ledger.join("rulebooks")).unwrap();
+    let process = Process::start_again(&installation);
+    let log = process.log();
+    for event in [
+        "ledger_origin_missing",
+        "ledger_heads_missing",
+        "ledger_rulebook_missing",
+        "ledger_key_replaced",
+    ] {
+        let told = log.iter().find(|line| line["event"] == event);
+        assert_eq!(told.unwrap()["level"], "WARN", "{event}: {log:?}");
+    }
+    process.stop();
+    let process = Process::start_again(&installation);
+    let missed = |line: &&Value| line["event"].as_str().unwrap().ends_with("_missing");
+    assert_eq!(process.log().iter().find(missed), None, "all is there now");
+    process.stop();
+}
+
+// R198
+#[test]
+fn an_older_ledger_that_was_put_back_in_place_lacks_a_boot() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    Process::start(&installation).stop();
+    let files = ["seg-0000000000000000.jsonl", "checkpoint", "heads.log"];
+    let files = files.map(|name| installation.ledger().join(name));
+    let older = files.clone().map(|file| fs::read(file).unwrap());
+    let process = Process::start_again(&installation);
+    process.get("/api/v1/status");
+    process.stop();
+    let boot = installation.decisions().pop().unwrap()["decision_id"].clone();
+    for (file, bytes) in files.iter().zip(older) {
+        fs::write(file, bytes).unwrap();
+    }
+    let process = Process::start_again(&installation);
+    let log = process.log();
+    let told = log
+        .iter()
+        .find(|line| line["event"] == "ledger_boot_missing");
+    let told = told.unwrap_or_else(|| panic!("{log:?}"));
+    assert_eq!(told["made"], 1, "{told}");
+    assert_eq!(told["boot"].as_str(), boot.as_str().unwrap().get(..8));
+    process.stop();
+    let records = installation.records();
+    let open = records.iter().rfind(|record| record["kind"] == "open");
+    assert_eq!(open.unwrap()["missing_boot"], told["boot"]);
+    assert_eq!(installation.verify(&[]).code, Some(0));
 }
 
 // R281
