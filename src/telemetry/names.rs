@@ -107,7 +107,7 @@ metrics! {
     COVERAGE = Gauge "tidegate_contract_coverage_ratio" [] "ratio 0 to 1",
         "Share of all decisions so far whose path was in a contract.";
     LEDGER_RECORDS = Counter "tidegate_ledger_records_total" [] "records",
-        "Records in the ledger, those of earlier starts included.";
+        "Records chained so far, those of earlier starts included; the newest may still wait for the disk.";
     LEDGER_LOST = Counter "tidegate_ledger_lost_records_total" [] "records",
         "Records of this process that were lost before they were written.";
     LEDGER_QUEUE = Gauge "tidegate_ledger_queue_records" [] "records",
