@@ -40,6 +40,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
     let parts = &state.parts;
     let rulebook = parts.registry.active().load_full();
     let ledger = parts.ledger.snapshot();
+    let damage = ledger.kept.damage.as_ref();
     let connections = parts.telemetry.connections();
     let unready = state.unready_reasons();
     let standing = (parts.levers.standing)();
@@ -69,7 +70,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "requests_in_flight": connections.in_flight,
         },
         "ledger": {
-            "ok": ledger.ok,
+            "ok": ledger.is_ok(),
             "state": ledger.pressure.name(),
             "records": ledger.records,
             "rolled_up": ledger.rolled_up,
@@ -80,6 +81,8 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "head": ledger.head,
             "signed": ledger.signed,
             "error": ledger.error,
+            "damaged_seq": damage.map(|damage| damage.seq),
+            "damaged_file": damage.map(|damage| damage.file.display().to_string()),
         },
     }))
 }

@@ -57,6 +57,18 @@ impl ClientKeyFile {
         }
     }
 
+    /// Checks the file where there is one; makes nothing.
+    pub(super) fn check(path: &Path) -> Result<(), ClientKeyError> {
+        match std::fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(ClientKeyError::Io {
+                path: path.to_owned(),
+                error,
+            }),
+            Ok(file) => Self::read(path, file).map(|_| ()),
+        }
+    }
+
     fn read(path: &Path, mut file: std::fs::File) -> Result<Self, ClientKeyError> {
         let io = |error| ClientKeyError::Io {
             path: path.to_owned(),

@@ -23,7 +23,20 @@ pub(super) fn open(settings: &LedgerSettings) -> Result<LedgerKey, KeyError> {
         file = %path.display(),
         made
     );
+    // Heads by the key before stay good; whoever has it can go on signing.
+    if made && has_signed(settings) {
+        tracing::warn!(
+            event = "ledger_key_replaced",
+            public_key_id = key.public_id(),
+            file = %path.display()
+        );
+    }
     Ok(key)
+}
+
+/// Whether some key has signed the ledger that lies there.
+fn has_signed(settings: &LedgerSettings) -> bool {
+    std::fs::metadata(settings.dir.join("log.vkey")).is_ok_and(|file| file.len() > 0)
 }
 
 #[cfg(test)]

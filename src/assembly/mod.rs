@@ -17,7 +17,7 @@ mod snapshot;
 mod ticking;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -317,6 +317,14 @@ impl Desks {
         }
         (Self { clerks, tallies }, consumers)
     }
+}
+
+/// Whether the client key below `state_dir`, where there is one, is one that a start takes.
+///
+/// # Errors
+/// What a start would refuse it for.
+pub fn check_client_key(state_dir: &Path) -> Result<(), ClientKeyError> {
+    ClientKeyFile::check(&state_dir.join("client.key"))
 }
 
 fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {

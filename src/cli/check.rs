@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::assembly::check_client_key;
 use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Code, Diagnostic, Format, Place, Severity, error_count, render};
@@ -59,7 +60,8 @@ pub fn run(args: &CheckArgs) -> u8 {
 pub fn check(args: &CheckArgs) -> Outcome {
     match load(&args.config) {
         Ok(mut loaded) => {
-            loaded.warnings.extend(ledger_key(args, &loaded));
+            let found = keys(args, &loaded);
+            loaded.warnings.extend(found);
             let code = match (args.deny_warnings, loaded.warnings.is_empty()) {
                 (true, false) => INVALID,
                 _ => OK,
@@ -75,22 +77,29 @@ pub fn check(args: &CheckArgs) -> Outcome {
     }
 }
 
-/// A key that the file names and `run` would refuse. A warning, because files are also checked
-/// where the key is not, and must not be.
-fn ledger_key(args: &CheckArgs, loaded: &Loaded) -> Option<Diagnostic> {
-    let ledger = &loaded.settings.ledger;
-    let error = LedgerKey::read(&ledger.key)
-        .err()
-        .filter(|_| ledger.key_is_given)?;
-    Some(Diagnostic {
+/// Keys that `run` would refuse: the ledger's where the file names it or it is there, the clients'
+/// where it is there. Warnings, because files are also checked where the keys are not, and must
+/// not be.
+fn keys(args: &CheckArgs, loaded: &Loaded) -> Vec<Diagnostic> {
+    let settings = &loaded.settings;
+    let ledger = &settings.ledger;
+    let is_looked_at = ledger.key_is_given || ledger.key.exists();
+    let signing = LedgerKey::read(&ledger.key).err().filter(|_| is_looked_at);
+    let clients = check_client_key(&settings.state_dir).err();
+    let found = [
+        signing.map(|error| format!("'ledger.key': {error}")),
+        clients.map(|error| error.to_string()),
+    ];
+    let warning = |message| Diagnostic {
         file: args.config.display().to_string().into(),
         place: Place::default(),
         code: Code::LedgerKey,
         severity: Severity::Warning,
-        message: format!("'ledger.key': {error}"),
+        message,
         remedy: Code::LedgerKey.remedy().to_owned(),
         excerpt: None,
-    })
+    };
+    found.into_iter().flatten().map(warning).collect()
 }
 
 /// Findings are the data; the summary is data only for people.

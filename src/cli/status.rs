@@ -136,17 +136,30 @@ fn ready(status: &Value) -> String {
 
 fn ledger(status: &Value) -> String {
     let number = |path| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let (records, durable) = (number("/ledger/records"), number("/ledger/durable"));
     let ok = status.pointer("/ledger/ok").and_then(Value::as_bool);
     let error = status.pointer("/ledger/error").and_then(Value::as_str);
+    let damaged = status
+        .pointer("/ledger/damaged_seq")
+        .and_then(Value::as_u64);
+    let file = status
+        .pointer("/ledger/damaged_file")
+        .and_then(Value::as_str);
     format!(
-        "{}, {} records, {} lost, {} waiting{}",
+        "{}, {} records ({} durable, {} not), {} lost, {} waiting{}{}",
         if ok == Some(true) { "ok" } else { "NOT OK" },
-        number("/ledger/records"),
+        records,
+        durable,
+        records.saturating_sub(durable),
         number("/ledger/lost"),
         number("/ledger/queued"),
         match error {
             Some(error) if !error.is_empty() => format!("; {error}"),
             _ => String::new(),
+        },
+        match damaged {
+            Some(seq) => format!("; record {seq} of {} is damaged", file.unwrap_or("?")),
+            None => String::new(),
         }
     )
 }
@@ -177,7 +190,7 @@ mod tests {
             "last_reload": {"result": "refused", "trigger": "watch", "at_unix_ms": 995_000,
                 "findings": [{"severity": "error", "code": "C004", "file": "a.yaml", "line": 3,
                     "column": 1, "message": "no YAML", "remedy": "mend it"}]},
-            "ledger": {"ok": true, "records": 7, "lost": 0, "queued": 1, "error": ""},
+            "ledger": {"ok": true, "records": 7, "durable": 5, "lost": 0, "queued": 1, "error": ""},
         });
         let want = "\
 tier          OBSERVE_ONLY
@@ -189,10 +202,28 @@ last reload   refused, by watch, 5 s ago
     remedy: mend it
 restart for   listeners, threads
 ready         yes
-ledger        ok, 7 records, 0 lost, 1 waiting
+ledger        ok, 7 records (5 durable, 2 not), 0 lost, 1 waiting
 workers       2, up for 16 min 40 s, version 1
 ";
         assert_eq!(text(&status, 1_000_000), want);
+    }
+
+    #[test]
+    fn damage_is_told_beside_other_trouble() {
+        let check = |ledger, want: &str| {
+            let told = super::ledger(&json!({ "ledger": ledger }));
+            assert_eq!(told, want);
+        };
+        check(
+            json!({"ok": false, "records": 7, "durable": 5, "lost": 0, "queued": 0, "error": "",
+                "damaged_seq": 3, "damaged_file": "l/seg-0.jsonl"}),
+            "NOT OK, 7 records (5 durable, 2 not), 0 lost, 0 waiting; record 3 of l/seg-0.jsonl is damaged",
+        );
+        check(
+            json!({"ok": true, "records": 7, "durable": 5, "lost": 0, "queued": 0, "error": "no note",
+                "damaged_seq": null, "damaged_file": null}),
+            "ok, 7 records (5 durable, 2 not), 0 lost, 0 waiting; no note",
+        );
     }
 
     #[test]

@@ -99,7 +99,7 @@ codes! {
     SameAddress "C307" "two listeners share an address", "give each listener its own port, or its own address; 0.0.0.0 and [::] stand for all";
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
-    LedgerKey "C310" "the key of the ledger cannot be used", "make it with 'tidegate ledger keygen', readable by its owner alone";
+    LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::key::LedgerKey;
+use super::missing;
 use super::output::Output;
 use super::pressure::{Bounds, Valve};
 use super::previous::Previous;
@@ -27,7 +28,7 @@ use super::recovery::{DamagedRecords, Found, find};
 use super::ring::Consumer;
 use super::rollup::Encode;
 use super::rulebooks;
-use super::stats::{Kept, RingMark, Snapshot, Stats};
+use super::stats::{Kept, KeptDamage, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
 use super::writer::{Ack, Control, Writer};
 
@@ -128,8 +129,9 @@ pub struct Recovered {
     pub damaged: Option<DamagedRecords>,
     /// True when records were there and the last of them was not a `close`.
     pub unclosed: bool,
-    /// Numbers that the boot before made and that left no trace: exact after a kill.
-    pub unaccounted: u64,
+    /// Numbers that the boot before made and that left no trace: exact after a kill. `None` where its
+    /// counters are gone or do not fit, and for a boot that closed.
+    pub unaccounted: Option<u64>,
     /// True when the directory is not the one that the boot before wrote to.
     pub moved: bool,
 }
@@ -142,9 +144,19 @@ impl Recovered {
             torn: found.torn.clone(),
             damaged: found.damaged.clone(),
             unclosed: !found.closed,
-            unaccounted: previous.map_or(0, Previous::total_unaccounted),
+            unaccounted: previous.map(Previous::total_unaccounted),
             moved: found.moved,
         }
+    }
+
+    /// The damage as the gauges tell it, in a ledger that lies in `dir`.
+    pub(super) fn kept_damage(&self, dir: &Path) -> Option<KeptDamage> {
+        self.damaged.as_ref().map(|damaged| KeptDamage {
+            seq: damaged.seq,
+            file: dir.join(&damaged.segment),
+            offset: damaged.offset,
+            rule: damaged.rule.clone(),
+        })
     }
 }
 
@@ -184,6 +196,10 @@ impl Ledger {
     {
         let directory = Directory::lock(&settings.dir)?;
         let found = find(settings, &directory)?;
+        // Before any of it is put back.
+        if let Some(found) = &found {
+            missing::tell(&settings.dir, found);
+        }
         let recovered = found.as_ref().map(Recovered::of).unwrap_or_default();
         let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
         // Before the record, so that no crash leaves a record without the rulebook that it names.
@@ -194,6 +210,11 @@ impl Ledger {
         let stats = Arc::new(Stats::new(counts));
         stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
         stats.set_head(begun.chain.head());
+        // Nobody has to wait for the keeper to hear of what is known already.
+        stats.set_kept(Kept {
+            damage: recovered.kept_damage(&settings.dir),
+            ..Kept::default()
+        });
         let (control, inbox) = mpsc::channel();
         let (owned, shared, boot) = (settings.clone(), Arc::clone(&stats), facts.boot);
         let writer = thread::Builder::new()

@@ -1,6 +1,8 @@
 //! What the newest lines say of the boots that wrote them: who opened, who closed, and how many
 //! numbers of one boot they account for. No allocation for an ordinary line.
 
+use std::collections::BTreeSet;
+
 use super::frame::BootId;
 use super::heads::Accepted;
 use super::line::Record;
@@ -31,6 +33,14 @@ pub(super) struct LastBoot {
     pub(super) accepted: Vec<Accepted>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
     pub(super) is_rolled_back: bool,
+    /// A record tells of a key.
+    pub(super) has_key: bool,
+    /// A record tells of a signed head.
+    pub(super) has_head: bool,
+    /// Digests of the rulebooks that `open` and `bundle` records name.
+    pub(super) rulebooks: BTreeSet<String>,
+    /// A record names the boot whose numbers are counted, as its own or as one that it knows of.
+    pub(super) names_counting: bool,
     /// The first `open` since which there were only records of a start.
     opened_at: Option<u64>,
     /// The boot whose numbers are counted, as its eight digits.
@@ -51,6 +61,10 @@ impl LastBoot {
             only_trailing: true,
             accepted: Vec::new(),
             is_rolled_back: false,
+            has_key: false,
+            has_head: false,
+            rulebooks: BTreeSet::new(),
+            names_counting: false,
             opened_at: None,
             counting: counting.map(|boot| boot.to_string()),
             counts: vec![0; 256],
@@ -78,6 +92,8 @@ impl LastBoot {
                 self.closed = true;
             }
             "fault" => self.fault(record),
+            "key" => self.has_key = true,
+            "bundle" => self.rulebook(record),
             _ => {}
         }
     }
@@ -105,6 +121,9 @@ impl LastBoot {
         }
         self.boot = self.boot.take().or_else(|| older.boot.clone());
         self.opened = self.opened.take().or_else(|| older.opened.clone());
+        self.has_key |= older.has_key;
+        self.has_head |= older.has_head;
+        self.names_counting |= older.names_counting;
         self.accepted.splice(0..0, older.accepted.iter().cloned());
         if !self.anchored {
             for (count, before) in self.counts.iter_mut().zip(&older.counts) {
@@ -146,6 +165,7 @@ impl LastBoot {
     fn checkpoint(&mut self, record: &Record<'_>) {
         self.named(record);
         self.is_rolled_back = false;
+        self.has_head = true;
         if !self.is_counting(record) {
             return;
         }
@@ -161,6 +181,11 @@ impl LastBoot {
 
     fn open(&mut self, record: &Record<'_>) {
         self.named(record);
+        self.rulebook(record);
+        for key in ["previous_boot", "missing_boot"] {
+            self.names_counting |=
+                self.counting.is_some() && record.text(key) == self.counting.as_deref();
+        }
         let text = |key| record.text(key).map(str::to_owned);
         if let (Some(instance), Some(policy_hash)) = (text("instance"), text("policy_hash")) {
             self.opened = Some(Opened {
@@ -183,7 +208,16 @@ impl LastBoot {
         }
     }
 
+    fn rulebook(&mut self, record: &Record<'_>) {
+        if let Some(digest) = record.text("policy_hash")
+            && !self.rulebooks.contains(digest)
+        {
+            self.rulebooks.insert(digest.to_owned());
+        }
+    }
+
     fn named(&mut self, record: &Record<'_>) {
+        self.names_counting |= self.is_counting(record);
         let boot = record.text("boot");
         if boot.is_some() && boot != self.boot.as_deref() {
             self.boot = boot.map(str::to_owned);

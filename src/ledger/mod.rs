@@ -34,6 +34,7 @@ mod last_boot;
 mod line;
 mod made;
 mod merkle;
+mod missing;
 mod note;
 mod note_store;
 mod opening;
@@ -81,7 +82,7 @@ pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_
 pub use handle::{Ledger, OpenFacts, Recovered, Settings, SyncMode};
 pub use keeper::{
     Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
-    check_redactable, newest_facts, plan_prune,
+    check_redactable, known_damage, newest_facts, plan_prune,
 };
 pub use key::{KeyError, LedgerKey};
 pub use line::{LineFault, Record};

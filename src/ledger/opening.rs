@@ -164,6 +164,11 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
     }
     entry.text("instance", &facts.instance);
     entry.text("kind", "open");
+    if let Some(missing) = found.and_then(|found| found.missing.as_ref()) {
+        entry.text("missing_boot", &missing.boot.to_string());
+        let made = missing.made.iter().map(|(w, n)| (w.as_str(), *n));
+        entry.counts("missing_made", made);
+    }
     if found.is_some_and(|found| found.moved) {
         entry.flag("moved", true);
     }

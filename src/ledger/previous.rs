@@ -3,6 +3,7 @@
 
 use super::directory::SegmentName;
 use super::error::LedgerError;
+use super::frame::BootId;
 use super::last_boot::LastBoot;
 use super::made::Made;
 use super::salvage::salvage;
@@ -26,6 +27,22 @@ impl Previous {
     }
 }
 
+/// A boot that counted here and that no record names: an older state of the ledger was put back in
+/// its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MissingBoot {
+    pub(super) boot: BootId,
+    /// Values of `n` taken; only workers that took any.
+    pub(super) made: Counts,
+}
+
+impl MissingBoot {
+    /// Numbers that it took, all workers together.
+    pub(super) fn total(&self) -> u64 {
+        self.made.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// Reads older segments, the newest first, until `newest` says who wrote last and how much of it
 /// the lines account for. `all` also wants the newest `open`.
 pub(super) fn complete(
@@ -37,7 +54,8 @@ pub(super) fn complete(
     for pair in segments.windows(2).rev() {
         let [older, next] = pair else { continue };
         let wanted = made.is_some_and(|made| !newest.closed && lacks(newest, made));
-        if !(wanted || all && newest.opened.is_none()) {
+        let unknown = made.is_some_and(|made| !made.moved && !newest.names_counting);
+        if !(wanted || (all || unknown) && newest.opened.is_none()) {
             return Ok(());
         }
         let lines = next.first_seq - older.first_seq;
@@ -80,6 +98,17 @@ pub(super) fn accounts(newest: &LastBoot, made: Option<&Made>) -> Option<Previou
         }
     }
     Some(previous)
+}
+
+/// The boot of the counters, where they were written here and no `open` names it: it stands in the
+/// records before it counts. A boot without counters of its own names it as the one before.
+pub(super) fn missing(newest: &LastBoot, made: Option<&Made>) -> Option<MissingBoot> {
+    let made = made.filter(|made| !made.moved && !newest.names_counting)?;
+    let taken = made.counts.iter().enumerate().filter(|(_, n)| **n > 0);
+    Some(MissingBoot {
+        boot: made.boot,
+        made: taken.map(|(w, n)| (format!("{w:02x}"), *n)).collect(),
+    })
 }
 
 /// Whether the last boot wrote to another directory.

@@ -6,6 +6,7 @@
 //! Reads the newest segment once, record 0, and of older segments only what those cannot tell.
 //! Not here: which case it is (`ending`).
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ use super::line::Record;
 use super::made;
 use super::merkle::Frontier;
 use super::note::Checkpoint;
-use super::previous::{self, Previous};
+use super::previous::{self, MissingBoot, Previous};
 use super::quarantine::{TornTail, cut_off};
 use super::reader::Lines;
 use super::tree_file::{TreeBuilder, TreeFile};
@@ -60,6 +61,14 @@ pub(super) struct Found {
     pub(super) is_rolled_back: bool,
     /// It wrote to another directory.
     pub(super) moved: bool,
+    /// The boot whose counters lie here and that no record names.
+    pub(super) missing: Option<MissingBoot>,
+    /// The newest records tell of a key.
+    pub(super) has_key: bool,
+    /// The newest records tell of a signed head.
+    pub(super) has_head: bool,
+    /// Digests of the rulebooks that the newest segment's `open` and `bundle` records name.
+    pub(super) rulebooks: BTreeSet<String>,
     /// The newest `open`, where the newest segments have it.
     pub(super) opened: Option<Opened>,
     /// `<instance>/<16 hex digits>`, where it is known.
@@ -140,6 +149,10 @@ pub(super) fn examine(
     let found = &mut examined.0.found;
     found.previous = previous::accounts(last_boot, made.as_ref());
     found.moved = previous::moved(last_boot, made.as_ref());
+    found.missing = previous::missing(last_boot, made.as_ref());
+    found.has_key = last_boot.has_key;
+    found.has_head = last_boot.has_head;
+    found.rulebooks = std::mem::take(&mut last_boot.rulebooks);
     found.closed = last_boot.closed;
     found.is_rolled_back = last_boot.is_rolled_back;
     found.boot = last_boot.boot.take();
@@ -223,6 +236,10 @@ impl Found {
             previous: None,
             is_rolled_back: false,
             moved: false,
+            missing: None,
+            has_key: false,
+            has_head: false,
+            rulebooks: BTreeSet::new(),
             opened: None,
             origin: None,
             frontier,

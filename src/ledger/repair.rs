@@ -13,6 +13,7 @@ use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::handle::{OpenFacts, Recovered, Settings};
+use super::keeper::known_damage;
 use super::note::Checkpoint;
 use super::opening::resume;
 use super::recovery::{DamagedRecords, Examined, examine};
@@ -29,6 +30,8 @@ pub struct Repair {
     pub changed: bool,
     /// Records that the chain has now.
     pub records: u64,
+    /// Damage that an earlier start told of and went on behind; nothing repairs it.
+    pub known_damage: Option<DamagedRecords>,
 }
 
 /// Why nothing was repaired. Nothing was changed.
@@ -114,6 +117,7 @@ pub fn recover(
     if let (Some(signed), None) = (examined.rollback.first(), reason) {
         return Err(rollback(&settings.dir, &examined, signed).into());
     }
+    let known_damage = known_damage(&settings.dir)?;
     let opened = examined.found.opened.clone().ok_or_else(|| {
         RepairError::from(absent("no open record names instance and policy_hash"))
     })?;
@@ -126,6 +130,7 @@ pub fn recover(
             rolled_back: None,
             changed: false,
             records: head,
+            known_damage,
         });
     }
     let random = |e| LedgerError::Unavailable(format!("no random numbers: {e}"));
@@ -144,6 +149,7 @@ pub fn recover(
         rolled_back: signed.first().map(|note| note.size),
         changed: true,
         records,
+        known_damage,
     })
 }
 

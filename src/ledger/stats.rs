@@ -49,7 +49,15 @@ pub struct Snapshot {
     pub kept: Kept,
 }
 
-/// The first bad record that the background verifier found.
+impl Snapshot {
+    /// Whether the ledger can be written and none of its closed segments is known to be damaged.
+    #[must_use]
+    pub const fn is_ok(&self) -> bool {
+        self.ok && self.kept.damage.is_none()
+    }
+}
+
+/// The first bad record that the start or the background verifier found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptDamage {
     /// The number that the record there should carry.
@@ -62,7 +70,8 @@ pub struct KeptDamage {
     pub rule: String,
 }
 
-/// What the keeper of the closed segments says; all zeros before its first round.
+/// What the keeper of the closed segments says; all zeros before its first round, but for damage
+/// that the start found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kept {
     /// The damage with the smallest number, until a later look finds the segment whole again.

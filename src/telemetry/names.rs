@@ -107,7 +107,7 @@ metrics! {
     COVERAGE = Gauge "tidegate_contract_coverage_ratio" [] "ratio 0 to 1",
         "Share of all decisions so far whose path was in a contract.";
     LEDGER_RECORDS = Counter "tidegate_ledger_records_total" [] "records",
-        "Records in the ledger, those of earlier starts included.";
+        "Records chained so far, those of earlier starts included; the newest may still wait for the disk.";
     LEDGER_LOST = Counter "tidegate_ledger_lost_records_total" [] "records",
         "Records of this process that were lost before they were written.";
     LEDGER_QUEUE = Gauge "tidegate_ledger_queue_records" [] "records",
@@ -125,7 +125,7 @@ metrics! {
     LEDGER_CHECKPOINT = Gauge "tidegate_ledger_checkpoint_timestamp_seconds" [] "seconds since 1970",
         "When the newest signed head of this process was kept; absent before the first.";
     LEDGER_DAMAGED = Gauge "tidegate_ledger_damaged_seq" [] "a record's number",
-        "The first bad record that the background verifier found; -1 while there is none.";
+        "The first bad record that the start or the background verifier found; -1 while there is none.";
     LEDGER_CLOSED = Gauge "tidegate_ledger_closed_segments" [] "segments",
         "Segments of the ledger that are not written to any more.";
     LEDGER_VERIFIED = Gauge "tidegate_ledger_verified_segments" [] "segments",

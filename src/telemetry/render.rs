@@ -227,8 +227,7 @@ fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
     text.sample(&names::LEDGER_STATE, &[], f64::from(ledger.pressure as u8));
     text.sample(&names::LEDGER_ROLLED_UP, &[], ledger.rolled_up as f64);
     let kept = &ledger.kept;
-    let intact = kept.damage.is_none();
-    text.sample(&names::LEDGER_OK, &[], truth(ledger.ok && intact));
+    text.sample(&names::LEDGER_OK, &[], truth(ledger.is_ok()));
     text.sample(&names::LEDGER_SIGNED, &[], ledger.signed as f64);
     if ledger.signed_us > 0 {
         let at_s = ledger.signed_us as f64 / 1e6;

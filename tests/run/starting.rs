@@ -195,6 +195,27 @@ fn a_client_key_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn check_warns_of_default_keys_that_a_start_refuses() {
+    let installation = installation();
+    installation.write();
+    let warned = || {
+        let checked = Ran::of(installation.command("check").output().unwrap());
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        checked.stdout.contains("C310")
+    };
+    assert!(!warned(), "none is there yet");
+    Process::start_again(&installation).stop();
+    for (name, code) in [("state/ledger.key", 78), ("state/client.key", 1)] {
+        assert!(!warned());
+        let key = installation.path(name);
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(warned(), "{name}");
+        ends(&installation, code, &["chmod 600"]);
+        std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
 fn a_named_ledger_key_must_be_there_and_for_its_owner_alone() {
     let installation = installation().and("ledger: {key: mine.key}");
     installation.write();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Checked;
 use crate::config::Settings;
-use crate::ledger::{LedgerError, NewestFacts, newest_facts};
+use crate::ledger::{LedgerError, NewestFacts, known_damage, newest_facts};
 
 /// Clocks of one host are this exact.
 const CLOCK_US_MAX: u64 = 5_000_000;
@@ -40,6 +40,7 @@ pub(super) fn check(
         )),
         Ok(Some(facts)) => {
             checks.push(end(dir, facts, running));
+            checks.push(damage(dir));
             checks.push(clock(dir, facts, now_us));
         }
     }
@@ -76,7 +77,9 @@ fn end(dir: &Path, facts: &NewestFacts, running: Option<u32>) -> Checked {
     let check = Checked::new("ledger", dir.display());
     let records = facts.records;
     if running.is_some() {
-        return check.fine(format!("{records} records, being written"));
+        return check.fine(format!(
+            "{records} records, being written; hashes were not checked"
+        ));
     }
     if !facts.whole {
         let found = format!("after {records} records the last line is torn");
@@ -88,7 +91,25 @@ fn end(dir: &Path, facts: &NewestFacts, running: Option<u32>) -> Checked {
         let remedy = "the next start records what is missing; find out why it ended";
         return check.finding("DOCTOR_NOT_CLOSED", found, remedy);
     }
-    check.fine(format!("{records} records, closed in order"))
+    check.fine(format!(
+        "{records} records, closed in order; hashes were not checked"
+    ))
+}
+
+/// Damage that a start has gone on behind; any other shows only where every hash is checked.
+fn damage(dir: &Path) -> Checked {
+    let check = Checked::new("known damage", dir.display());
+    match known_damage(dir) {
+        Ok(None) => check.fine("no start has told of any that is still there"),
+        Ok(Some(known)) => {
+            let (seq, file) = (known.seq, known.segment);
+            let found = format!("record {seq} of {file}: {}", known.rule);
+            let remedy =
+                "find out why, compare with a copy; tidegate ledger verify says what is intact";
+            check.finding("DOCTOR_DAMAGED", found, remedy)
+        }
+        Err(error) => check.skipped(error.to_string()),
+    }
 }
 
 fn clock(dir: &Path, facts: &NewestFacts, now_us: u64) -> Checked {

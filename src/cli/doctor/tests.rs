@@ -128,6 +128,22 @@ fn each_fault_has_its_code() {
             fs::create_dir(s.file("ledger/quarantine")).unwrap();
             fs::write(s.file("ledger/quarantine/torn-1-00000000.bin"), "x").unwrap();
         }),
+        ("DOCTOR_DAMAGED", |s| {
+            s.start().close().unwrap();
+            fs::remove_file(s.file("ledger.key")).unwrap();
+            s.sign();
+            let path = s.file("ledger/seg-0000000000000000.jsonl");
+            let whole = fs::read_to_string(&path).unwrap();
+            let (first, rest) = whole.split_once('\n').unwrap();
+            let changed = rest.replacen("\"ts_us\":1", "\"ts_us\":2", 1);
+            fs::write(&path, format!("{first}\n{changed}")).unwrap();
+            s.start().close().unwrap();
+            s.start().close().unwrap();
+            fs::rename(&path, s.file("kept")).unwrap();
+            fs::write(&path, &whole).unwrap();
+            assert_eq!(s.codes(), [""; 0], "brought back whole");
+            fs::rename(s.file("kept"), path).unwrap();
+        }),
         ("DOCTOR_LEDGER_KEY", |s| mode(&s.file("ledger.key"), 0o644)),
         ("DOCTOR_LEDGER_KEY", |s| {
             fs::remove_file(s.file("ledger.key")).unwrap()

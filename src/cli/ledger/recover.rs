@@ -47,7 +47,11 @@ pub(super) fn run(args: &RecoverArgs) -> u8 {
             };
             // The exit code tells the result even where nobody reads the text.
             let _ = io::stdout().write_all(text.as_bytes());
-            OK
+            if repair.known_damage.is_some() {
+                INTEGRITY
+            } else {
+                OK
+            }
         }
         Err(error) => refused(args.format, &error),
     }
@@ -79,11 +83,8 @@ fn pretty(repair: &Repair) -> String {
     if found.unclosed {
         text += "the last boot did not close\n";
     }
-    if found.unaccounted > 0 {
-        text += &format!(
-            "{} decisions of that boot left no trace\n",
-            found.unaccounted
-        );
+    if let Some(unaccounted) = found.unaccounted.filter(|count| *count > 0) {
+        text += &format!("{unaccounted} decisions of that boot left no trace\n");
     }
     if found.moved {
         text += "the directory is not the one that the last boot wrote to\n";
@@ -91,11 +92,15 @@ fn pretty(repair: &Repair) -> String {
     if let Some(size) = repair.rolled_back {
         text += &format!("accepted: a signed head covers {size} records\n");
     }
-    text += &if repair.changed {
-        format!("recorded; {} records now\n", repair.records)
-    } else {
-        "nothing to do\n".to_owned()
+    text += &match (repair.changed, &repair.known_damage) {
+        (true, _) => format!("recorded; {} records now\n", repair.records),
+        (false, None) => "nothing to do\n".to_owned(),
+        (false, Some(_)) => String::new(),
     };
+    if let Some(known) = &repair.known_damage {
+        let (seq, file) = (known.seq, &known.segment);
+        text += &format!("known damage at record {seq} of {file}, not repaired\n");
+    }
     text
 }
 
@@ -105,8 +110,12 @@ fn to_json(repair: &Repair) -> Value {
         .torn
         .as_ref()
         .map(|torn| json!({"bytes": torn.bytes, "file": torn.file, "sha256": torn.sha256}));
+    let known = repair.known_damage.as_ref().map(|known| {
+        json!({"seq": known.seq, "file": known.segment, "offset": known.offset, "rule": known.rule})
+    });
     json!({
-        "result": "ok",
+        "result": if known.is_some() { "damaged" } else { "ok" },
+        "known_damage": known,
         "changed": repair.changed,
         "found": found.records,
         "records": repair.records,

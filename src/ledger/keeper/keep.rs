@@ -9,6 +9,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::directory::SegmentName;
 use super::super::handle::Ledger;
 use super::super::stats::{Kept, KeptDamage};
 use super::KeeperSettings;
@@ -52,13 +53,19 @@ pub(super) struct Keep {
 
 impl Keep {
     pub(super) fn new(ledger: Arc<Ledger>, settings: KeeperSettings, pace: Pace) -> Self {
+        // It holds until this segment has been looked at, and was told by the start.
+        let found = ledger.recovered().kept_damage(ledger.dir());
+        let found = found.and_then(|damage| {
+            let segment = SegmentName::of(&damage.file)?;
+            Some((segment.first_seq, damage))
+        });
         Self {
             ledger,
             budget: Budget::new(settings.disk_bytes_max),
             settings,
             pace,
             known: BTreeMap::new(),
-            damaged: BTreeMap::new(),
+            damaged: found.into_iter().collect(),
             failed: BTreeSet::new(),
             seen: BTreeSet::new(),
             notices: Notices::default(),

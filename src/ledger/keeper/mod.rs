@@ -16,6 +16,7 @@ mod crash_tests;
 mod files;
 mod give_up;
 mod keep;
+mod known;
 mod notice;
 mod offline;
 mod pace;
@@ -41,6 +42,7 @@ use keep::Keep;
 use pace::Pace;
 
 pub use class::Class;
+pub use known::known_damage;
 pub use offline::{
     NewestFacts, Offline, OfflineError, Planned, check_redactable, newest_facts, plan_prune,
 };
