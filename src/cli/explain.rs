@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
-use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, put, registry_of, tell};
+use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, registry_of, tell};
+use crate::cli::stdio::put;
 use crate::contract::{Contract, Method, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
@@ -59,10 +60,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
         _ => Ok(Err(anyhow!("name a decision id, or a method and a path"))),
     };
     match explained {
-        Ok(Ok((text, code))) => {
-            put(&text);
-            code
-        }
+        Ok(Ok((text, code))) => put(&text, code),
         Ok(Err(error)) => tell(&error, FAILED),
         Err(code) => code,
     }

@@ -1,12 +1,12 @@
 //! What the verbs that need no gateway share: exit codes, loading, a rulebook for one worker.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::cli::stdio::{note, note_text};
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
 use crate::ledger::{DirectoryLines, Record};
@@ -39,7 +39,7 @@ pub struct ConfigArg {
 /// The exit code.
 pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
     load(path).map_err(|found| {
-        eprint!("{}", render(&found, Format::Pretty));
+        note_text(&render(&found, Format::Pretty));
         INVALID
     })
 }
@@ -82,14 +82,9 @@ pub(super) fn unwritten(record: &Record<'_>) -> u64 {
     }
 }
 
-/// Writes to stdout. A reader that has seen enough and closed it is no error.
-pub(super) fn put(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
 /// Tells an error and its causes on stderr; the result is the exit code.
 pub(super) fn tell(error: &anyhow::Error, code: u8) -> u8 {
-    eprintln!("error: {error:#}");
+    note(format_args!("error: {error:#}"));
     code
 }
 

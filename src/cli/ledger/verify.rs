@@ -1,13 +1,14 @@
 //! `tidegate ledger verify`: the report of the verifier, for people or as one JSON object.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Format, INTEGRITY, OK, USAGE, unreadable};
+use crate::cli::stdio::{note, put};
 use crate::ledger::{Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify_with};
 
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(args: &VerifyArgs) -> u8 {
     let options = match options(args) {
         Ok(options) => options,
         Err(text) => {
-            eprintln!("tidegate: {text}");
+            note(format_args!("tidegate: {text}"));
             return USAGE;
         }
     };
@@ -60,8 +61,7 @@ pub(super) fn run(args: &VerifyArgs) -> u8 {
         Format::Json => format!("{}\n", to_json(&report)),
     };
     // The exit code tells the result even where nobody reads the text.
-    let _ = io::stdout().write_all(text.as_bytes());
-    exit_code(&report.verdict, args.allow_torn_tail)
+    put(&text, exit_code(&report.verdict, args.allow_torn_tail))
 }
 
 /// What was asked for, or why it cannot be meant.
