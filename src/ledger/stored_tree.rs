@@ -128,8 +128,8 @@ impl StoredTree {
                 break;
             }
             let end = firsts.get(place + 1).copied();
-            let lines = segments.iter().find(|segment| segment.first_seq == *first);
-            let lines = lines.cloned();
+            let listed = segments.iter().find(|segment| segment.first_seq == *first);
+            let lines = listed.cloned().or_else(|| find_segment(dir, *first));
             let file = files.get(first).map(|path| read_tree_file(path));
             // A tree file whose segment was left before its end says more than what counts.
             match file.transpose()? {
@@ -458,6 +458,14 @@ pub(super) fn carried_hash(line: &[u8]) -> Option<Hash> {
     let mut hash = Hash::default();
     hex::decode_to_slice(digits, &mut hash).ok()?;
     Some(hash)
+}
+
+/// A segment that a list of the directory has missed: while it is compressed, its plain name goes
+/// and the other one comes, and a list may have neither. Asked in this order, one of them is there.
+fn find_segment(dir: &Path, first_seq: u64) -> Option<SegmentName> {
+    let plain = SegmentName::new(dir, first_seq);
+    let packed = plain.to_compressed();
+    [plain, packed].into_iter().find(|name| name.path.exists())
 }
 
 /// The tree files of a directory by the first number of their segment.
