@@ -88,6 +88,17 @@ pub fn prove(
     let size = size.or(head.as_ref().map(|head| head.checkpoint.size));
     let mut tree = StoredTree::open(dir, size.unwrap_or(u64::MAX))?;
     let size = size.unwrap_or(tree.size());
+    if head.is_none() && size > tree.size() {
+        // Nobody signed so many: that is a question too far, and no record is missing.
+        return Err(ProofError::Absent {
+            what: format!(
+                "{} holds {} records, and a tree of {size} was asked for",
+                dir.display(),
+                tree.size()
+            ),
+            remedy: "give a --size up to that, or leave it away for the newest signed head",
+        });
+    }
     let path = tree.inclusion(seq, size)?;
     let line = tree.line(seq)?;
     let leaf = leaf_of(&line).ok_or_else(|| {

@@ -73,7 +73,8 @@ fn what_cannot_be_proved_ends_with_its_reason_and_code() {
     for (args, code, word) in [
         (&[dir, "500"][..], 1, "record 500"),
         (&[dir, "400", "--size", "400"], 1, "among the first 400"),
-        (&[dir, "1", "--size", "501"], 65, "501"),
+        (&[dir, "1", "--size", "501"], 1, "holds 500 records"),
+        (&[dir, "1", "--size", "99999999"], 1, "leave it away"),
         (&[dir, "1", "--consistency-from", "0"], 1, "at least 1"),
         (&["/nowhere", "1"], 1, "/nowhere"),
         (&[dir, "x"], 2, "invalid value"),
@@ -134,4 +135,49 @@ fn an_export_says_what_it_wrote() {
     );
     let ran = ledger("export-tiles", &args[..2]);
     assert!(ran.stdout.contains("512 of them before"), "{}", ran.stdout);
+}
+
+#[test]
+fn what_never_was_a_ledger_is_no_damaged_one() {
+    let made = Made::new(10, &[0]);
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let bytes = fs::read(made.segment(0)).unwrap();
+    fs::create_dir(at("empty")).unwrap();
+    for (name, content) in [
+        ("text", &b"not a record\n{}\n"[..]),
+        ("nothing", b""),
+        ("binary", &[0xff; 5_000]),
+        ("copy", &bytes),
+        ("broken-copy", &bytes[30..]),
+        ("seg-0000000000000000.jsonl", b"x\n"),
+        ("torn-off", &bytes[..40]),
+    ] {
+        fs::write(at(name), content).unwrap();
+    }
+    for trace in ["origin", "LOCK", "heads.log"] {
+        fs::create_dir(at(&format!("with-{trace}"))).unwrap();
+        fs::write(at(&format!("with-{trace}")).join(trace), "").unwrap();
+    }
+    for (verb, name, code, word) in [
+        ("verify", "empty", 1, "is not a ledger"),
+        ("verify", "text", 1, "is not a ledger"),
+        ("verify", "nothing", 1, "is not a ledger"),
+        ("verify", "binary", 1, "is not a ledger"),
+        ("verify", "torn-off", 1, "is not a ledger"),
+        ("verify", "broken-copy", 65, ""),
+        ("verify", "seg-0000000000000000.jsonl", 65, ""),
+        ("verify", "with-origin", 65, ""),
+        ("verify", "with-LOCK", 65, ""),
+        ("verify", "with-heads.log", 65, ""),
+        ("recover", "nowhere", 1, "no such directory"),
+        ("recover", "copy", 1, "this is a file"),
+        ("recover", "empty", 1, "is not a ledger"),
+        ("recover", "with-origin", 65, "REPAIR_ERROR"),
+    ] {
+        let ran = ledger(verb, &[path(&at(name))]);
+        assert_eq!(ran.code, code, "{verb} {name}: {}", ran.stderr);
+        assert!(ran.stderr.contains(word), "{verb} {name}: {}", ran.stderr);
+    }
+    assert_eq!(fs::read_dir(at("empty")).unwrap().count(), 0);
 }

@@ -76,6 +76,7 @@ fn a_message_that_nobody_takes_is_no_panic() {
         (&["ledger", "prove", dir, "4", "--size", "7"][..], 0),
         (&["ledger", "prove", dir, "40"], 1),
         (&["ledger", "verify", "/nowhere"], 1),
+        (&["ledger", "recover", "/nowhere"], 1),
         (&["replay", "/nowhere"], 1),
         (&["check", "-c", "/nowhere"], 78),
         (&["run", "-c", "/nowhere"], 78),

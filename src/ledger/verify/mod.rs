@@ -27,8 +27,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{SegmentName, file_name, list_segments};
+use super::directory::{SegmentName, file_name, has_traces, list_segments};
+use super::line::Record;
 use super::opening::origin_matches;
+use super::reader::Lines;
 use heads::{Head, Heads, newest};
 use join::{Log, fewer, first};
 use keys::Keys;
@@ -131,6 +133,15 @@ impl<'a> Check<'a> {
         } else {
             parent.unwrap_or(Path::new("."))
         };
+        let nothing = if whole {
+            !has_traces(path)
+        } else {
+            SegmentName::of(path).is_none() && !has_record(path)?
+        };
+        if nothing {
+            let text = "it is not a ledger: no segment, no record, no file of a ledger is there";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let mut this = Self {
             path,
             options,
@@ -594,6 +605,21 @@ impl<'a> Check<'a> {
         if self.options.from.is_some() || self.options.to.is_some() {
             self.notes
                 .push("records outside of --from and --to".to_owned());
+        }
+    }
+}
+
+/// Whether a file under a foreign name has a record in it. Damaged frames say nothing about that.
+fn has_record(file: &Path) -> io::Result<bool> {
+    let mut lines = Lines::of_segment(&lone(file))?;
+    let mut buffer = Vec::new();
+    loop {
+        match lines.next() {
+            Ok(Some(line)) if Record::check(line.bytes, &mut buffer).is_ok() => return Ok(true),
+            Ok(Some(line)) if line.complete => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(true),
+            Err(error) => return Err(error),
         }
     }
 }
