@@ -181,3 +181,28 @@ fn what_never_was_a_ledger_is_no_damaged_one() {
     }
     assert_eq!(fs::read_dir(at("empty")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_range_of_which_nothing_is_there_is_not_called_intact() {
+    // Its records 0 to 6 were pruned.
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    for (from, to, code, verdict) in [
+        ("0", "6", 1, "nothing_checked"),
+        ("3", "5", 1, "nothing_checked"),
+        ("99999998", "99999999", 1, "nothing_checked"),
+        ("5", "20", 0, "intact"),
+        ("7", "7", 0, "intact"),
+        ("331", "331", 0, "intact"),
+    ] {
+        let dir = path(&golden);
+        let args = [dir, "--from", from, "--to", to, "--format", "json"];
+        let ran = ledger("verify", &args);
+        assert_eq!(ran.code, code, "{from}: {} {}", ran.stdout, ran.stderr);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(report["verdict"], verdict, "{from}");
+        let notes = report["not_checked"].to_string();
+        assert!(notes.contains("in segments outside the range"), "{notes}");
+        let gone = notes.contains("their segments are gone, the oldest record here is 7");
+        assert_eq!(gone, ["0", "3", "5"].contains(&from), "{from}: {notes}");
+    }
+}

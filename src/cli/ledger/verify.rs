@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, INTEGRITY, OK, USAGE, unreadable};
+use super::{FAILED, Format, INTEGRITY, OK, USAGE, unreadable};
 use crate::cli::stdio::{note, put};
 use crate::ledger::{Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify_with};
 
@@ -110,6 +110,7 @@ fn known_head(head: &str) -> Result<KnownHead, String> {
 const fn exit_code(verdict: &Verdict, allow_torn_tail: bool) -> u8 {
     match verdict {
         Verdict::Intact => OK,
+        Verdict::NothingChecked => FAILED,
         Verdict::TornTail(_) if allow_torn_tail => OK,
         Verdict::TornTail(_) | Verdict::Damaged(_) => INTEGRITY,
     }
@@ -119,6 +120,7 @@ const fn exit_code(verdict: &Verdict, allow_torn_tail: bool) -> u8 {
 const fn verdict(report: &Report) -> (&'static str, Option<&Damage>) {
     match &report.verdict {
         Verdict::Intact => ("intact", None),
+        Verdict::NothingChecked => ("nothing_checked", None),
         Verdict::TornTail(damage) => ("torn_tail", Some(damage)),
         Verdict::Damaged(damage) => ("damaged", Some(damage)),
     }

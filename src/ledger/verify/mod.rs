@@ -117,6 +117,8 @@ struct Check<'a> {
     heads: Heads,
     newest: Option<(PathBuf, Head)>,
     segments: Vec<SegmentName>,
+    /// The first record of the oldest segment.
+    oldest: u64,
     /// A rule that is broken before any line is read.
     wrong: Option<Damage>,
     notes: Vec<String>,
@@ -151,6 +153,7 @@ impl<'a> Check<'a> {
             heads: Heads::default(),
             newest: None,
             segments: Vec::new(),
+            oldest: 0,
             wrong: None,
             notes: Vec::new(),
         };
@@ -168,6 +171,7 @@ impl<'a> Check<'a> {
                 None => {}
             }
             this.segments = list_segments(path)?;
+            this.oldest = this.segments.first().map_or(0, |first| first.first_seq);
         } else {
             this.segments = vec![lone(path)];
         }
@@ -198,6 +202,7 @@ impl<'a> Check<'a> {
         let verdict = match (wrong, torn) {
             (Some(damage), _) => Verdict::Damaged(damage),
             (None, Some(torn)) => Verdict::TornTail(torn),
+            (None, None) if !self.met_range(&log) => Verdict::NothingChecked,
             (None, None) => Verdict::Intact,
         };
         let told_by = match &verdict {
@@ -275,10 +280,7 @@ impl<'a> Check<'a> {
 
     /// Reads the segments and joins them.
     fn read_all(&mut self, log: &mut Log<'_>) -> io::Result<Option<Damage>> {
-        let (from, to) = (
-            self.options.from.unwrap_or(0),
-            self.options.to.unwrap_or(u64::MAX),
-        );
+        let (from, to) = self.range();
         let segments = std::mem::take(&mut self.segments);
         let jobs: Vec<Job<'_>> = segments
             .iter()
@@ -562,6 +564,19 @@ impl<'a> Check<'a> {
         }))
     }
 
+    /// Whether a record was read that was asked for.
+    fn met_range(&self, log: &Log<'_>) -> bool {
+        let (from, to) = self.range();
+        let (first, next) = (log.first_seq.unwrap_or(0), log.next_seq.unwrap_or(0));
+        log.records > 0 && first <= to && next > from
+    }
+
+    /// The first and the last record that were asked for.
+    fn range(&self) -> (u64, u64) {
+        let options = self.options;
+        (options.from.unwrap_or(0), options.to.unwrap_or(u64::MAX))
+    }
+
     /// Says what could not be checked.
     fn left_out(&mut self, log: &Log<'_>) {
         let mut say = |count: usize, what: &str| {
@@ -603,8 +618,16 @@ impl<'a> Check<'a> {
                 .push("the files beside the segment, and the segments after it".to_owned());
         }
         if self.options.from.is_some() || self.options.to.is_some() {
+            let (from, to) = self.range();
+            if from < self.oldest {
+                let last = to.min(self.oldest - 1);
+                self.notes.push(format!(
+                    "records {from} to {last}: their segments are gone, the oldest record here is {}",
+                    self.oldest
+                ));
+            }
             self.notes
-                .push("records outside of --from and --to".to_owned());
+                .push("records in segments outside the range of --from and --to".to_owned());
         }
     }
 }
