@@ -18,6 +18,8 @@ use crate::units::Tier;
 pub(super) const OK: u8 = 0;
 /// It could not be done.
 pub(super) const FAILED: u8 = 1;
+/// The command cannot be understood.
+pub(super) const USAGE: u8 = 2;
 /// It was done, and something was found.
 pub(super) const FINDINGS: u8 = 3;
 /// What was read is not what was written (EX_DATAERR).

@@ -77,7 +77,7 @@ pub fn prove(
     size: Option<u64>,
     from: Option<u64>,
 ) -> Result<RecordProof, ProofError> {
-    let newest = newest_head(dir)?;
+    let (newest, sized) = (newest_head(dir)?, size.is_some());
     let head = match size {
         None => newest.filter(|head| head.checkpoint.size > seq),
         Some(size) => match newest.filter(|head| head.checkpoint.size == size) {
@@ -98,6 +98,12 @@ pub fn prove(
             ),
             remedy: "give a --size up to that, or leave it away for the newest signed head",
         });
+    }
+    let beyond = seq >= tree.size() && !sized;
+    let pruned = seq < size.min(tree.size()) && !tree.has_line(seq);
+    if beyond || pruned {
+        // Before the path, which would name a size, or the neighbour whose hash it needs.
+        return Err(tree.gone(seq));
     }
     let path = tree.inclusion(seq, size)?;
     let line = tree.line(seq)?;

@@ -276,23 +276,27 @@ impl StoredTree {
         ))
     }
 
-    fn gone(&self, seq: u64) -> ProofError {
-        let what = format!(
-            "record {seq} has no line in {} any more",
-            self.dir.display()
-        );
-        let what = if seq < self.size() {
-            what
-        } else {
-            format!(
-                "{} holds {} records, no record {seq}",
-                self.dir.display(),
-                self.size()
-            )
-        };
+    /// Whether the lines of the record's segment are there.
+    pub(super) fn has_line(&self, seq: u64) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| (part.first_seq..part.next_seq).contains(&seq) && part.lines.is_some())
+    }
+
+    pub(super) fn gone(&self, seq: u64) -> ProofError {
+        let dir = self.dir.display();
+        if seq >= self.size() {
+            return ProofError::Absent {
+                what: format!("{dir} holds {} records, no record {seq}", self.size()),
+                remedy: "name one of these; tidegate ledger tail shows the newest",
+            };
+        }
+        let oldest = self.parts.iter().find(|part| part.lines.is_some());
+        let oldest = oldest.map_or(self.size(), |part| part.first_seq);
         ProofError::Absent {
-            what,
-            remedy: "name a record whose segment is still there; tidegate ledger tail shows the newest",
+            what: format!(
+                "record {seq} is gone: its segment was pruned, the oldest record in {dir} is {oldest}"
+            ),
+            remedy: "name a record that is still there, or ask a copy of the ledger from before",
         }
     }
 

@@ -46,6 +46,8 @@ pub struct TileReport {
 /// What [`StoredTree`] answers; no signed head; `out` is something else or another log; an entry that
 /// is too long.
 pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
+    // Asked first: of a directory that is not there, a missing head says nothing.
+    fs::read_dir(dir).map_err(|e| ProofError::io(dir, e))?;
     let head = newest_head(dir)?.ok_or_else(|| ProofError::Absent {
         what: format!("{} has no signed head", dir.join("checkpoint").display()),
         remedy: "give the gateway a key (ledger.key); a tree without a signed head proves nothing",

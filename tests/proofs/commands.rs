@@ -206,3 +206,70 @@ fn a_range_of_which_nothing_is_there_is_not_called_intact() {
         assert_eq!(gone, ["0", "3", "5"].contains(&from), "{from}: {notes}");
     }
 }
+
+#[test]
+fn each_refusal_names_place_rule_and_remedy() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| path(&root.path().join(name)).to_owned();
+    let (golden, empty, key) = (path(&golden), at("empty"), at("key"));
+    fs::create_dir(&empty).unwrap();
+    assert_eq!(ledger("keygen", &[&key]).code, 0);
+    let (nowhere, tiles) = (at("nowhere"), at("tiles"));
+    let redact = |dir, seq| {
+        [
+            dir, "--seq", seq, "--actor", "a", "--reason", "b", "--key", &key,
+        ]
+    };
+    for (verb, args, code, words) in [
+        (
+            "prove",
+            &[golden, "2"][..],
+            1,
+            "record 2 is gone: its segment was pruned, the oldest record in",
+        ),
+        ("prove", &[golden, "99999999"], 1, "no record 99999999"),
+        (
+            "redact",
+            &redact(golden, "99999999"),
+            1,
+            "there is no record 99999999",
+        ),
+        (
+            "redact",
+            &redact(&empty, "1"),
+            1,
+            "has no segment of a ledger",
+        ),
+        (
+            "prune",
+            &[&empty, "--days", "1", "--reason", "r"],
+            1,
+            "has no segment of a ledger",
+        ),
+        (
+            "verify",
+            &[golden, "--key", &key],
+            2,
+            "this is a private key",
+        ),
+        ("export-tiles", &[&nowhere, &tiles], 1, "cannot read"),
+        ("export-tiles", &[&empty, &tiles], 1, "no signed head"),
+    ] {
+        let ran = ledger(verb, args);
+        assert_eq!(ran.code, code, "{verb} {args:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(words),
+            "{verb} {args:?}: {}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("ASN.1"), "{}", ran.stderr);
+    }
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+    let mut explain = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let out = explain
+        .args(["explain", "zzz", "--ledger", golden])
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(2), "{out:?}");
+}
