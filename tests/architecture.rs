@@ -250,6 +250,17 @@ const FILES: &[&str] = &[
 ];
 
 const PRINTERS: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
+/// Where stdout and stderr are written, and what becomes of an error there.
+const STDIO: &str = "cli::stdio";
+/// Those that write as they go and look at every error themselves, and one that asks for a terminal.
+const STDOUT: &[&str] = &[
+    STDIO,
+    "cli::run::heads",
+    "cli::simulate",
+    "cli::replay::batches",
+    "cli::ledger::tail",
+    "cli::demo",
+];
 
 /// A file of the library, with its module path.
 struct Unit {
@@ -412,18 +423,19 @@ fn clocks_are_read_only_in_the_shell() {
 }
 
 #[test]
-fn only_the_command_line_prints() {
+fn printing_goes_through_one_place() {
     let mut problems = Vec::new();
-    for unit in units()
-        .iter()
-        .filter(|u| !within(&u.module, &["cli", "main"]))
-    {
+    for unit in units().iter() {
         for pair in unit.tokens.windows(2) {
-            if PRINTERS.contains(&pair[0].text.as_str()) && pair[1].text == "!" {
+            let (word, next) = (pair[0].text.as_str(), pair[1].text.as_str());
+            let place = format!("{}:{}", unit.file, pair[0].line);
+            if PRINTERS.contains(&word) && next == "!" {
                 problems.push(format!(
-                    "{}:{}: {}! only in cli and main",
-                    unit.file, pair[0].line, pair[0].text
+                    "{place}: {word}! panics where nobody reads; use {STDIO}"
                 ));
+            }
+            if word == "stdout" && next == "(" && !within(&unit.module, STDOUT) {
+                problems.push(format!("{place}: stdout only through {STDIO}"));
             }
         }
     }

@@ -83,7 +83,7 @@ fn check(dir: &Path) -> Report {
 
 fn damage_at(dir: &Path) -> Option<u64> {
     match check(dir).verdict {
-        Verdict::Intact => None,
+        Verdict::Intact | Verdict::NothingChecked => None,
         Verdict::TornTail(damage) | Verdict::Damaged(damage) => Some(damage.seq),
     }
 }

@@ -12,7 +12,8 @@ mod process;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::cli::offline::{ConfigArg, FINDINGS, OK, load_or_tell, put};
+use crate::cli::offline::{ConfigArg, FINDINGS, OK, load_or_tell};
+use crate::cli::stdio::put;
 use crate::config::Settings;
 use crate::gateway::clock;
 
@@ -97,11 +98,11 @@ pub fn run(args: &DoctorArgs) -> u8 {
         Err(code) => return code,
     };
     let checks = examine(&settings, clock::now().wall_us);
-    match args.format {
-        DoctorFormat::Text => put(&text(&checks)),
-        DoctorFormat::Json => put(&format!("{}\n", to_json(&checks))),
-    }
-    exit_code(&checks)
+    let text = match args.format {
+        DoctorFormat::Text => text(&checks),
+        DoctorFormat::Json => format!("{}\n", to_json(&checks)),
+    };
+    put(&text, exit_code(&checks))
 }
 
 fn examine(settings: &Settings, now_us: u64) -> Vec<Checked> {

@@ -2,8 +2,8 @@
 //!
 //! The verb computes an [`Outcome`] without printing, so that tests can ask it; one place prints.
 
-use super::offline::put;
 pub(super) use super::offline::{FAILED, INVALID, OK};
+use super::stdio::{note_text, put};
 
 /// What a verb prints, and its exit code.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub struct Outcome {
 impl Outcome {
     /// Prints what there is to say; the result is the exit code.
     pub(super) fn print(&self) -> u8 {
-        put(&self.stdout);
-        eprint!("{}", self.stderr);
-        self.code
+        let code = put(&self.stdout, self.code);
+        note_text(&self.stderr);
+        code
     }
 }

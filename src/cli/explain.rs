@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 
-use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, put, registry_of, tell};
+use crate::cli::offline::{
+    ConfigArg, FAILED, INTEGRITY, OK, USAGE, load_or_tell, registry_of, tell,
+};
+use crate::cli::stdio::put;
 use crate::contract::{Contract, Method, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
@@ -49,7 +52,8 @@ pub struct ExplainArgs {
     pub trace: bool,
 }
 
-/// Runs the verb; the result is the exit code: 0, 1 where there is no such decision, 65 where its
+/// Runs the verb; the result is the exit code: 0, 1 where there is no such decision, 2 for what is
+/// no decision id, 65 where its
 /// record does not follow from its own inputs, 78 where the configuration is not valid.
 #[must_use]
 pub fn run(args: &ExplainArgs) -> u8 {
@@ -59,10 +63,7 @@ pub fn run(args: &ExplainArgs) -> u8 {
         _ => Ok(Err(anyhow!("name a decision id, or a method and a path"))),
     };
     match explained {
-        Ok(Ok((text, code))) => {
-            put(&text);
-            code
-        }
+        Ok(Ok((text, code))) => put(&text, code),
         Ok(Err(error)) => tell(&error, FAILED),
         Err(code) => code,
     }
@@ -78,9 +79,10 @@ fn of_record(args: &ExplainArgs, id: &str) -> Explained {
     };
     let lower = id.to_ascii_lowercase();
     if DecisionId::from_text(&lower).is_none() {
-        return Ok(Err(anyhow!(
+        let error = anyhow!(
             "'{id}' is not a decision id; it has 22 hex digits, as in Tidegate-Decision-Id"
-        )));
+        );
+        return Err(tell(&error, USAGE));
     }
     Ok(explain_record(&dir, &lower, args.trace))
 }

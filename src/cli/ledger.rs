@@ -20,6 +20,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::cli::stdio::note;
 use crate::ledger::ProofError;
 
 /// Everything was as it should be.
@@ -88,7 +89,7 @@ pub fn run(args: &LedgerArgs) -> u8 {
 
 /// Tells why there is no proof; gives the exit code.
 fn not_proved(error: &ProofError) -> u8 {
-    eprintln!("tidegate: {error}");
+    note(format_args!("tidegate: {error}"));
     if error.is_about_evidence() {
         INTEGRITY
     } else {
@@ -97,7 +98,10 @@ fn not_proved(error: &ProofError) -> u8 {
 }
 
 fn unreadable(dir: &Path, error: &io::Error, remedy: &str) -> u8 {
-    eprintln!("tidegate: cannot read {}: {error}; {remedy}", dir.display());
+    let dir = dir.display();
+    note(format_args!(
+        "tidegate: cannot read {dir}: {error}; {remedy}"
+    ));
     FAILED
 }
 

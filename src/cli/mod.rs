@@ -22,6 +22,7 @@ pub mod replay;
 pub mod run;
 pub mod simulate;
 pub mod status;
+mod stdio;
 pub mod tier;
 pub mod version;
 
@@ -97,5 +98,5 @@ impl Cli {
 
 /// Writes the findings about a configuration to stderr, for people.
 pub(crate) fn report_findings(findings: &[Diagnostic]) {
-    eprint!("{}", render(findings, Format::Pretty));
+    stdio::note_text(&render(findings, Format::Pretty));
 }

@@ -1,12 +1,12 @@
 //! What the verbs that need no gateway share: exit codes, loading, a rulebook for one worker.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::cli::stdio::{note, note_text};
 use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
 use crate::ledger::{DirectoryLines, Record};
@@ -18,6 +18,8 @@ use crate::units::Tier;
 pub(super) const OK: u8 = 0;
 /// It could not be done.
 pub(super) const FAILED: u8 = 1;
+/// The command cannot be understood.
+pub(super) const USAGE: u8 = 2;
 /// It was done, and something was found.
 pub(super) const FINDINGS: u8 = 3;
 /// What was read is not what was written (EX_DATAERR).
@@ -39,7 +41,7 @@ pub struct ConfigArg {
 /// The exit code.
 pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
     load(path).map_err(|found| {
-        eprint!("{}", render(&found, Format::Pretty));
+        note_text(&render(&found, Format::Pretty));
         INVALID
     })
 }
@@ -82,14 +84,9 @@ pub(super) fn unwritten(record: &Record<'_>) -> u64 {
     }
 }
 
-/// Writes to stdout. A reader that has seen enough and closed it is no error.
-pub(super) fn put(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
 /// Tells an error and its causes on stderr; the result is the exit code.
 pub(super) fn tell(error: &anyhow::Error, code: u8) -> u8 {
-    eprintln!("error: {error:#}");
+    note(format_args!("error: {error:#}"));
     code
 }
 

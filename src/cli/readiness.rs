@@ -12,9 +12,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::cli::offline::{
-    ConfigArg, DAMAGED, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, put, tell, unwritten,
+    ConfigArg, DAMAGED, FAILED, INTEGRITY, OK, load_or_tell, open_ledger, tell, unwritten,
 };
 use crate::cli::period::{newest_decision_us, period_us};
+use crate::cli::stdio::put;
 use crate::ledger::Record;
 use crate::replay::{Readiness, Replay};
 use report::Gathered;
@@ -63,18 +64,19 @@ pub fn run(args: &ReadinessArgs) -> u8 {
         Ok(gathered) => gathered,
         Err(error) => return tell(&error, FAILED),
     };
-    match args.format {
-        ReportFormat::Text => put(&gathered.text()),
+    let text = match args.format {
+        ReportFormat::Text => gathered.text(),
         ReportFormat::Json => match gathered.json() {
-            Ok(text) => put(&(text + "\n")),
+            Ok(text) => text + "\n",
             Err(error) => return tell(&error.into(), FAILED),
         },
-    }
-    if gathered.unreadable > 0 {
+    };
+    let code = if gathered.unreadable > 0 {
         INTEGRITY
     } else {
         OK
-    }
+    };
+    put(&text, code)
 }
 
 fn gather(path: &Path, since_us: u64) -> Result<Gathered> {

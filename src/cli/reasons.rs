@@ -1,13 +1,13 @@
 //! `tidegate reasons`: every reason code, what it says, and the key that governs it.
 
-use crate::cli::offline::{OK, put};
+use crate::cli::offline::OK;
+use crate::cli::stdio::put;
 use crate::decision::Reason;
 
 /// Runs the verb; the result is the exit code.
 #[must_use]
 pub fn run() -> u8 {
-    put(&table());
-    OK
+    put(&table(), OK)
 }
 
 fn table() -> String {

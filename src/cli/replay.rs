@@ -16,8 +16,9 @@ use std::thread::available_parallelism;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, put, tell};
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, load_or_tell, open_ledger, tell};
 use crate::cli::period::{newest_decision_us, period_us};
+use crate::cli::stdio::put;
 use crate::replay::{Candidate, RuleSet};
 use batches::in_parallel;
 use report::{Counted, pretty};
@@ -77,14 +78,14 @@ pub fn run(args: &ReplayArgs) -> u8 {
         Err(error) if is_broken_pipe(&error) => return OK,
         Err(error) => return tell(&error, FAILED),
     };
-    match args.format {
-        ReportFormat::Pretty => put(&pretty(&counted)),
+    let text = match args.format {
+        ReportFormat::Pretty => pretty(&counted),
         ReportFormat::Json => match serde_json::to_string(&counted) {
-            Ok(text) => put(&(text + "\n")),
+            Ok(text) => text + "\n",
             Err(error) => return tell(&error.into(), FAILED),
         },
-    }
-    code_of(&counted)
+    };
+    put(&text, code_of(&counted))
 }
 
 fn code_of(counted: &Counted) -> u8 {

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::assembly::{Assembly, Parts, StartError};
 use crate::cli::report_findings;
+use crate::cli::stdio::note;
 use crate::config::load;
 use crate::gateway::clock;
 use crate::telemetry::log;
@@ -43,13 +44,13 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     if let Err(error) = log::init(clock::now) {
-        eprintln!("tidegate: {error}");
+        note(format_args!("tidegate: {error}"));
         return FAILED;
     }
     let assembly = match Assembly::open(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             return refused(&error);
         }
     };
@@ -73,7 +74,7 @@ pub fn run(args: &RunArgs) -> u8 {
             if ended.workers_died == 0 { OK } else { FAILED }
         }
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             FAILED
         }
     }

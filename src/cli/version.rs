@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::cli::offline::{OK, put};
+use crate::cli::offline::OK;
+use crate::cli::stdio::put;
 use crate::policy::canonical;
 
 /// Prints the version.
@@ -21,8 +22,7 @@ const LEDGER_LINE: u64 = 1;
 /// Runs the verb; the result is the exit code.
 #[must_use]
 pub fn run(args: &VersionArgs) -> u8 {
-    put(&text(args.formats));
-    OK
+    put(&text(args.formats), OK)
 }
 
 fn text(formats: bool) -> String {

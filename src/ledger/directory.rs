@@ -128,6 +128,22 @@ pub(super) fn list_segments(dir: &Path) -> io::Result<Vec<SegmentName>> {
     Ok(segments)
 }
 
+/// True where something in a directory says that a ledger is or was there. A directory that cannot
+/// be read may be one.
+pub(super) fn has_traces(dir: &Path) -> bool {
+    const FILES: &[&str] = &["LOCK", "origin", "heads.log", "log.vkey", "checkpoint"];
+    let Ok(mut entries) = fs::read_dir(dir) else {
+        return true;
+    };
+    entries.any(|entry| {
+        entry.is_ok_and(|entry| {
+            let path = entry.path();
+            let tree = path.extension().is_some_and(|suffix| suffix == "tree");
+            tree || FILES.contains(&file_name(&path).as_str()) || SegmentName::of(&path).is_some()
+        })
+    })
+}
+
 /// A locked ledger directory.
 #[derive(Debug)]
 pub(super) struct Directory {

@@ -77,7 +77,7 @@ pub fn prove(
     size: Option<u64>,
     from: Option<u64>,
 ) -> Result<RecordProof, ProofError> {
-    let newest = newest_head(dir)?;
+    let (newest, sized) = (newest_head(dir)?, size.is_some());
     let head = match size {
         None => newest.filter(|head| head.checkpoint.size > seq),
         Some(size) => match newest.filter(|head| head.checkpoint.size == size) {
@@ -88,6 +88,23 @@ pub fn prove(
     let size = size.or(head.as_ref().map(|head| head.checkpoint.size));
     let mut tree = StoredTree::open(dir, size.unwrap_or(u64::MAX))?;
     let size = size.unwrap_or(tree.size());
+    if head.is_none() && size > tree.size() {
+        // Nobody signed so many: that is a question too far, and no record is missing.
+        return Err(ProofError::Absent {
+            what: format!(
+                "{} holds {} records, and a tree of {size} was asked for",
+                dir.display(),
+                tree.size()
+            ),
+            remedy: "give a --size up to that, or leave it away for the newest signed head",
+        });
+    }
+    let beyond = seq >= tree.size() && !sized;
+    let pruned = seq < size.min(tree.size()) && !tree.has_line(seq);
+    if beyond || pruned {
+        // Before the path, which would name a size, or the neighbour whose hash it needs.
+        return Err(tree.gone(seq));
+    }
     let path = tree.inclusion(seq, size)?;
     let line = tree.line(seq)?;
     let leaf = leaf_of(&line).ok_or_else(|| {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::chain::Chain;
 use super::clock::wall_us;
-use super::directory::Directory;
+use super::directory::{Directory, has_traces};
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
@@ -104,8 +104,18 @@ pub fn recover(
         rule,
         remedy: "name the directory in ledger.dir",
     };
+    // Before the lock, which is a file in the directory; and no evidence is in the way here.
+    if settings.dir.is_file() {
+        let rule = "a ledger is a directory, and this is a file";
+        return Err(RepairError::Failed(absent(rule)));
+    }
     if !settings.dir.is_dir() {
-        return Err(absent("there is no such directory").into());
+        let rule = "there is no such directory";
+        return Err(RepairError::Failed(absent(rule)));
+    }
+    if !has_traces(&settings.dir) {
+        let rule = "it is not a ledger: a ledger has at least one segment";
+        return Err(RepairError::Failed(absent(rule)));
     }
     let directory = Directory::lock(&settings.dir)?;
     let Some(mut examined) = examine(settings, &directory, true)? else {

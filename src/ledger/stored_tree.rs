@@ -128,8 +128,8 @@ impl StoredTree {
                 break;
             }
             let end = firsts.get(place + 1).copied();
-            let lines = segments.iter().find(|segment| segment.first_seq == *first);
-            let lines = lines.cloned();
+            let listed = segments.iter().find(|segment| segment.first_seq == *first);
+            let lines = listed.cloned().or_else(|| find_segment(dir, *first));
             let file = files.get(first).map(|path| read_tree_file(path));
             // A tree file whose segment was left before its end says more than what counts.
             match file.transpose()? {
@@ -276,23 +276,27 @@ impl StoredTree {
         ))
     }
 
-    fn gone(&self, seq: u64) -> ProofError {
-        let what = format!(
-            "record {seq} has no line in {} any more",
-            self.dir.display()
-        );
-        let what = if seq < self.size() {
-            what
-        } else {
-            format!(
-                "{} holds {} records, no record {seq}",
-                self.dir.display(),
-                self.size()
-            )
-        };
+    /// Whether the lines of the record's segment are there.
+    pub(super) fn has_line(&self, seq: u64) -> bool {
+        let mut parts = self.parts.iter();
+        parts.any(|part| (part.first_seq..part.next_seq).contains(&seq) && part.lines.is_some())
+    }
+
+    pub(super) fn gone(&self, seq: u64) -> ProofError {
+        let dir = self.dir.display();
+        if seq >= self.size() {
+            return ProofError::Absent {
+                what: format!("{dir} holds {} records, no record {seq}", self.size()),
+                remedy: "name one of these; tidegate ledger tail shows the newest",
+            };
+        }
+        let oldest = self.parts.iter().find(|part| part.lines.is_some());
+        let oldest = oldest.map_or(self.size(), |part| part.first_seq);
         ProofError::Absent {
-            what,
-            remedy: "name a record whose segment is still there; tidegate ledger tail shows the newest",
+            what: format!(
+                "record {seq} is gone: its segment was pruned, the oldest record in {dir} is {oldest}"
+            ),
+            remedy: "name a record that is still there, or ask a copy of the ledger from before",
         }
     }
 
@@ -458,6 +462,14 @@ pub(super) fn carried_hash(line: &[u8]) -> Option<Hash> {
     let mut hash = Hash::default();
     hex::decode_to_slice(digits, &mut hash).ok()?;
     Some(hash)
+}
+
+/// A segment that a list of the directory has missed: while it is compressed, its plain name goes
+/// and the other one comes, and a list may have neither. Asked in this order, one of them is there.
+fn find_segment(dir: &Path, first_seq: u64) -> Option<SegmentName> {
+    let plain = SegmentName::new(dir, first_seq);
+    let packed = plain.to_compressed();
+    [plain, packed].into_iter().find(|name| name.path.exists())
 }
 
 /// The tree files of a directory by the first number of their segment.

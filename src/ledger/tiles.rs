@@ -1,15 +1,16 @@
 //! Export as a C2SP `tlog-tiles` tree: `checkpoint`, `tile/<level>/<n>`, `tile/entries/<n>`.
 //!
 //! An entry in a bundle is our entry, so its leaf is our record hash and nothing has to be
-//! translated. Invariants: a tile that an exported checkpoint covers is never written again; a
-//! checkpoint is put there last, when everything that it covers is durable.
+//! translated. Invariants: a tile that an exported checkpoint covers is written again only where it
+//! is missing; a checkpoint is put there last, when everything that it covers is durable; nothing is
+//! written into a ledger.
 //! Not here: serving. Any web server can do that.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::directory::temporary;
+use super::directory::{list_segments, temporary};
 use super::disk::Disk;
 use super::note::{Checkpoint, SignedNote};
 use super::proof::Subtree;
@@ -19,6 +20,8 @@ use super::tree_file::GROUP;
 
 /// What `tlog-tiles` can hold of one entry: its length is two bytes.
 const ENTRY_BYTES_MAX: usize = u16::MAX as usize;
+/// One hash in a tile.
+const HASH_BYTES: u64 = 32;
 
 /// What an export did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +46,13 @@ pub struct TileReport {
 /// What [`StoredTree`] answers; no signed head; `out` is something else or another log; an entry that
 /// is too long.
 pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
+    // Asked first: of a directory that is not there, a missing head says nothing.
+    fs::read_dir(dir).map_err(|e| ProofError::io(dir, e))?;
     let head = newest_head(dir)?.ok_or_else(|| ProofError::Absent {
         what: format!("{} has no signed head", dir.join("checkpoint").display()),
         remedy: "give the gateway a key (ledger.key); a tree without a signed head proves nothing",
     })?;
+    refuse_ledgers(dir, out)?;
     let size = head.checkpoint.size;
     let mut tree = StoredTree::open(dir, size)?;
     signed_root(&mut tree, size, Some(&head))?;
@@ -67,12 +73,14 @@ pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
         tree,
         report,
     };
-    if size > before {
-        export.groups()?;
-        export.upper_levels()?;
-        let Export { disk, .. } = &export;
+    export.groups()?;
+    export.upper_levels()?;
+    let Export { disk, report, .. } = &export;
+    if size > before || report.tiles + report.bundles > 0 {
         disk.sync_file_system(out)
             .map_err(|e| ProofError::io(out, e))?;
+    }
+    if size > before {
         disk.put(out, "checkpoint", head.note.as_bytes())
             .map_err(|e| ProofError::Absent {
                 what: e.to_string(),
@@ -80,6 +88,39 @@ pub fn export_tiles(dir: &Path, out: &Path) -> Result<TileReport, ProofError> {
             })?;
     }
     Ok(export.report)
+}
+
+/// Refuses to write among the files of a ledger, this one or another.
+fn refuse_ledgers(dir: &Path, out: &Path) -> Result<(), ProofError> {
+    let real = real(out)?;
+    let dir = fs::canonicalize(dir).map_err(|e| ProofError::io(dir, e))?;
+    let ledger = match dir.starts_with(&real) {
+        true => Some(dir.as_path()),
+        false if out.join("LOCK").exists() => Some(out),
+        false => real.ancestors().find(|folder| is_ledger(folder)),
+    };
+    let Some(ledger) = ledger else {
+        return Ok(());
+    };
+    let (out, ledger) = (out.display(), ledger.display());
+    Err(ProofError::Absent {
+        what: format!("{out} is, holds or lies in a ledger, {ledger}"),
+        remedy: "name a folder apart from any ledger; nothing was changed",
+    })
+}
+
+/// The path without links and detours, as far as it is there.
+fn real(path: &Path) -> Result<PathBuf, ProofError> {
+    let absolute = std::path::absolute(path).map_err(|e| ProofError::io(path, e))?;
+    let there = absolute.ancestors().find_map(|folder| {
+        let rest = absolute.strip_prefix(folder).ok()?;
+        Some(fs::canonicalize(folder).ok()?.join(rest))
+    });
+    Ok(there.unwrap_or(absolute))
+}
+
+fn is_ledger(folder: &Path) -> bool {
+    folder.join("heads.log").exists() || list_segments(folder).is_ok_and(|found| !found.is_empty())
 }
 
 /// How far an earlier export came; it must be of this very log.
@@ -154,25 +195,33 @@ impl Export<'_> {
     /// Level 0 and the entries, group by group.
     fn groups(&mut self) -> Result<(), ProofError> {
         let (before, size) = (self.report.before, self.report.size);
-        let first = before - before % GROUP;
-        let mut lines = Ahead {
-            lines: self.tree.lines_from(first),
-            buffer: Vec::new(),
-            step: None,
-        };
-        for begin in (first..size).step_by(GROUP as usize) {
+        let mut reading = None;
+        for begin in (0..size).step_by(GROUP as usize) {
             let end = size.min(begin + GROUP);
-            let group = self.read_group(&mut lines, begin, end)?;
             let (n, width) = (begin / GROUP, end - begin);
-            if group.leaves_whole {
-                self.report.tiles += self.put(&tile_path("0", n, width), &group.leaves)?;
-            } else {
-                join(&mut self.report.without_leaves, begin, end - 1);
+            let leaves = tile_path("0", n, width);
+            let entries = tile_path("entries", n, width);
+            let leaves_stand = end <= before && self.stands(&leaves, width * HASH_BYTES, true);
+            let entries_stand = end <= before && self.stands(&entries, width * 2, false);
+            if leaves_stand && entries_stand {
+                reading = None;
+                continue;
             }
-            if group.entries_whole {
-                self.report.bundles += self.put(&tile_path("entries", n, width), &group.bundle)?;
-            } else {
-                join(&mut self.report.without_entries, begin, end - 1);
+            let lines = reading.get_or_insert_with(|| Ahead {
+                lines: self.tree.lines_from(begin),
+                buffer: Vec::new(),
+                step: None,
+            });
+            let group = self.read_group(lines, begin, end)?;
+            match (leaves_stand, group.leaves_whole) {
+                (true, _) => {}
+                (false, true) => self.report.tiles += self.put(&leaves, &group.leaves)?,
+                (false, false) => join(&mut self.report.without_leaves, begin, end - 1),
+            }
+            match (entries_stand, group.entries_whole) {
+                (true, _) => {}
+                (false, true) => self.report.bundles += self.put(&entries, &group.bundle)?,
+                (false, false) => join(&mut self.report.without_entries, begin, end - 1),
             }
         }
         Ok(())
@@ -219,21 +268,30 @@ impl Export<'_> {
             if new == 0 {
                 break;
             }
-            if old == new {
-                continue;
-            }
-            for begin in (old - old % GROUP..new).step_by(GROUP as usize) {
+            for begin in (0..new).step_by(GROUP as usize) {
                 let end = new.min(begin + GROUP);
+                let width = end - begin;
+                let path = tile_path(&level.to_string(), begin / GROUP, width);
+                if end <= old && self.stands(&path, width * HASH_BYTES, true) {
+                    continue;
+                }
                 let mut tile = Vec::new();
                 for index in begin..end {
                     let hash = self.tree.subtree(Subtree { level: bits, index })?;
                     tile.extend_from_slice(&hash);
                 }
-                let path = tile_path(&level.to_string(), begin / GROUP, end - begin);
                 self.report.tiles += self.put(&path, &tile)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a file of an earlier export stands there with so many bytes, or at least so many.
+    fn stands(&self, relative: &str, bytes: u64, exactly: bool) -> bool {
+        fs::metadata(self.out.join(relative)).is_ok_and(|file| {
+            let long = file.len() == bytes || (!exactly && file.len() > bytes);
+            file.is_file() && long
+        })
     }
 
     /// Puts a file there unless it stands there already; gives how many were written.

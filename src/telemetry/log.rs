@@ -93,6 +93,8 @@ where
     let layer = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(OneLine::new(format, Shape::Json, now))
+        // Otherwise a line that cannot be written would end its thread in a panic of `eprintln!`.
+        .log_internal_errors(false)
         .with_writer(writer);
     tracing_subscriber::registry().with(filter).with(layer)
 }
@@ -106,6 +108,8 @@ where
         .fmt_fields(DefaultFields::new())
         .with_ansi(false)
         .event_format(OneLine::new(format, Shape::Text, now))
+        // Otherwise a line that cannot be written would end its thread in a panic of `eprintln!`.
+        .log_internal_errors(false)
         .with_writer(writer);
     tracing_subscriber::registry().with(filter).with(layer)
 }

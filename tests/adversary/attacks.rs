@@ -753,7 +753,7 @@ fn a_part_is_checked_as_far_as_it_goes_and_says_how_far() {
             (report.first_seq, report.last_seq),
             (Some(from), Some(last))
         );
-        assert!(said(&report, "outside of --from"));
+        assert!(said(&report, "outside the range of --from"));
         let report = part(None, Some(from));
         assert_eq!(report.verdict, Verdict::Intact, "to {from}: {report:?}");
         assert_eq!((report.first_seq, report.last_seq), (Some(0), Some(from)));

@@ -83,6 +83,7 @@ fn a_cut_at_every_byte_has_the_right_verdict() {
             Verdict::Damaged(_) => whole < signed,
             Verdict::TornTail(_) => whole >= signed && !at_line,
             Verdict::Intact => whole >= signed && at_line,
+            Verdict::NothingChecked => false,
         };
         cuts += 1;
         right += u64::from(fits);

@@ -21,7 +21,7 @@ use tidegate::ledger::{Damage, Report, Verdict, VerifyOptions, verify, verify_wi
 /// The damage that a check names.
 pub(crate) fn damage(report: &Report) -> Option<&Damage> {
     match &report.verdict {
-        Verdict::Intact => None,
+        Verdict::Intact | Verdict::NothingChecked => None,
         Verdict::TornTail(damage) | Verdict::Damaged(damage) => Some(damage),
     }
 }

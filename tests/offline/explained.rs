@@ -145,7 +145,7 @@ fn what_cannot_be_found_is_said() {
             1,
             "no record of decision",
         ),
-        ("explain 17 --ledger l", 1, "has 22 hex digits"),
+        ("explain 17 --ledger l", 2, "has 22 hex digits"),
         (
             "explain 0000000000000000000001 --ledger none",
             1,

@@ -12,6 +12,7 @@ mod commands;
 mod made;
 mod merkle;
 mod notes;
+mod streams;
 mod tiles;
 mod tools;
 mod vectors;

@@ -215,3 +215,59 @@ fn what_cannot_be_exported_is_refused_and_changes_nothing() {
     );
     assert!(!out.path().join("checkpoint").exists());
 }
+
+#[test]
+fn what_an_earlier_export_lacks_is_written_again() {
+    let made = Made::new(70_000, &[0, 20_000, 65_536]);
+    made.sign(70_000);
+    let out = tempfile::tempdir().unwrap();
+    export_tiles(made.dir(), out.path()).unwrap();
+    let bytes = |files: Files| files.into_iter().map(|(path, file)| (path, file.0));
+    let whole: Vec<_> = bytes(files(out.path())).collect();
+    for (lost, tiles, bundles) in [
+        (&["tile/0/000"][..], 1, 0),
+        (&["tile/entries/100"], 0, 1),
+        (&["tile/1/000", "tile/2/000.p/1", "tile/1/001.p/17"], 3, 0),
+        (&["tile/0/273.p/112", "tile/entries/273.p/112"], 1, 1),
+        (&["tile/0/007", "tile/entries/007", "tile/0/260"], 2, 1),
+    ] {
+        for file in lost {
+            fs::remove_file(out.path().join(file)).unwrap();
+        }
+        let report = export_tiles(made.dir(), out.path()).unwrap();
+        assert_eq!((report.tiles, report.bundles), (tiles, bundles), "{lost:?}");
+        assert!(bytes(files(out.path())).eq(whole.clone()), "{lost:?}");
+    }
+    // A file that was cut off.
+    fs::write(out.path().join("tile/0/003"), "").unwrap();
+    assert_eq!(export_tiles(made.dir(), out.path()).unwrap().tiles, 1);
+    assert!(bytes(files(out.path())).eq(whole));
+}
+
+#[test]
+fn nothing_is_exported_into_a_ledger() {
+    let root = tempfile::tempdir().unwrap();
+    let made = Made::new(300, &[0, 200]);
+    made.sign(300);
+    let other = Made::new(10, &[0]);
+    let link = root.path().join("link");
+    std::os::unix::fs::symlink(made.dir(), &link).unwrap();
+    let (before, theirs) = (files(made.dir()), files(other.dir()));
+    for out in [
+        made.dir().to_path_buf(),
+        made.dir().join("tiles/deep"),
+        made.dir().join("../").join(made.dir()),
+        made.dir().parent().unwrap().to_path_buf(),
+        link.clone(),
+        link.join("tiles"),
+        other.dir().to_path_buf(),
+        other.dir().join("tiles"),
+    ] {
+        let refused = export_tiles(made.dir(), &out).unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("a ledger"), "{}: {text}", out.display());
+        assert!(!refused.is_about_evidence());
+    }
+    assert_eq!(files(made.dir()), before);
+    assert_eq!(files(other.dir()), theirs);
+}

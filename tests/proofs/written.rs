@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tidegate::ledger::{
-    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Settings, Source, StoredTree, prove,
-    ring,
+    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Settings, Source, StoredTree,
+    export_tiles, prove, ring,
 };
 
-use crate::made::Numbers;
+use crate::made::{Made, Numbers};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -80,4 +81,47 @@ fn a_segment_that_is_compressed_meanwhile_gives_the_same() {
     assert_eq!(tree.inclusion(100, size).unwrap(), before.path);
     let after = prove(dir.path(), 100, Some(size), None).unwrap();
     assert_eq!((after.line, after.path), (before.line, before.path));
+}
+
+#[test]
+fn tiles_are_exported_whole_while_segments_are_compressed() {
+    let made = Made::new(2_000, &[0, 300, 700, 1_100, 1_500]);
+    made.sign(2_000);
+    let plain = [0, 300, 700, 1_100].map(|first| made.segment(first));
+    let texts = plain.each_ref().map(|path| fs::read(path).unwrap());
+    let expected = {
+        let out = tempfile::tempdir().unwrap();
+        export_tiles(made.dir(), out.path()).unwrap()
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // In the keeper's order, and back again.
+            while !over.load(Ordering::Relaxed) {
+                for (path, text) in plain.iter().zip(&texts) {
+                    let packed = path.with_extension("jsonl.zst");
+                    let under_way = path.with_extension("tmp");
+                    fs::write(&under_way, zstd::encode_all(&text[..], 3).unwrap()).unwrap();
+                    fs::rename(&under_way, &packed).unwrap();
+                    fs::remove_file(path).unwrap();
+                }
+                for (path, text) in plain.iter().zip(&texts) {
+                    let under_way = path.with_extension("tmp");
+                    fs::write(&under_way, text).unwrap();
+                    fs::rename(&under_way, path).unwrap();
+                    // The compressed one stays, as after a crash; both hold the same lines.
+                }
+            }
+        });
+        let exported: Vec<_> = (0..40)
+            .map(|_| {
+                let out = tempfile::tempdir().unwrap();
+                export_tiles(made.dir(), out.path())
+            })
+            .collect();
+        over.store(true, Ordering::Relaxed);
+        for report in exported {
+            assert_eq!(report.unwrap(), expected);
+        }
+    });
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::clients::Sent;
+use crate::cli::stdio::print;
 use crate::ledger::{DirectoryLines, LedgerKey, Record, SignedNote, Verdict, prove, verify};
 use crate::replay::Replay;
 
@@ -69,22 +70,23 @@ struct Recorded {
     not_replayable: u64,
 }
 
-/// Prints what was checked, line by line.
+/// What was checked, line by line.
 struct Checks {
     all_hold: bool,
+    text: String,
 }
 
 impl Checks {
     fn line(&mut self, holds: bool, text: &str) {
-        println!("{} {text}", if holds { "ok  " } else { "FAIL" });
+        let mark = if holds { "ok  " } else { "FAIL" };
+        self.text += &format!("{mark} {text}\n");
         self.all_hold &= holds;
     }
 
-    fn end(&self) -> bool {
+    fn end(&self) -> Result<bool> {
         let word = if self.all_hold { "passed" } else { "failed" };
-        println!();
-        println!("self-check {word}");
-        self.all_hold
+        print(&format!("\n{}\nself-check {word}\n", self.text)).context("stdout")?;
+        Ok(self.all_hold)
     }
 }
 
@@ -92,8 +94,10 @@ impl Checks {
 pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
     let report = verify(&seen.ledger).context("the ledger")?;
     let recorded = read(&seen.ledger)?;
-    let mut checks = Checks { all_hold: true };
-    println!();
+    let mut checks = Checks {
+        all_hold: true,
+        text: String::new(),
+    };
     everything_happened(&mut checks, seen, &recorded);
     counts_agree(&mut checks, seen, &recorded);
     checks.line(
@@ -115,7 +119,7 @@ pub(super) fn check(seen: &Seen<'_>) -> Result<bool> {
             recorded.replayed_differently, recorded.not_replayable
         ),
     );
-    Ok(checks.end())
+    checks.end()
 }
 
 /// How many records the newest head covers: it must prove the newest decision, and be signed by the

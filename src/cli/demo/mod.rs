@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::assembly::Assembly;
+use crate::cli::stdio::{note, print};
 use crate::config::load;
 use crate::ledger::Tail;
 
@@ -65,7 +66,7 @@ pub fn run(args: &DemoArgs) -> u8 {
         Ok(true) => OK,
         Ok(false) => FAILED,
         Err(error) => {
-            eprintln!("tidegate demo: {error:#}");
+            note(format_args!("tidegate demo: {error:#}"));
             FAILED
         }
     }
@@ -83,14 +84,15 @@ fn demo(args: &DemoArgs) -> Result<bool> {
     let parts = assembly.parts().clone();
     let gateway = *assembly.addresses().first().context("no listener")?;
     let admin = assembly.admin_address();
-    println!("gateway   http://{gateway}   tier CONTROL, contracts/ and policies/default.yaml");
-    println!(
-        "upstream  http://{}   slow and failing at times",
-        upstream.address()
-    );
-    println!("admin     http://{admin}/metrics  /v1/status  /v1/contracts");
-    println!("ledger    {}", folder.ledger().display());
-    println!();
+    print(&format!(
+        "gateway   http://{gateway}   tier CONTROL, contracts/ and policies/default.yaml\n\
+         upstream  http://{}   slow and failing at times\n\
+         admin     http://{admin}/metrics  /v1/status  /v1/contracts\n\
+         ledger    {}\n\n",
+        upstream.address(),
+        folder.ledger().display()
+    ))
+    .context("stdout")?;
 
     let ended = Arc::new(AtomicBool::new(false));
     let serving = std::thread::Builder::new()

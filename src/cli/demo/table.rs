@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::assembly::Parts;
+use crate::cli::stdio::print;
 use crate::ledger::Tail;
 use crate::observation::UNMATCHED;
 
@@ -63,16 +63,14 @@ impl Table {
         if terminal {
             self.draw()
         } else {
-            self.print(self.seen - before);
-            Ok(())
+            self.print(self.seen - before)
         }
     }
 
     /// Shows the last state where no more lines will come.
     pub(super) fn finish(&mut self) -> Result<()> {
         self.read_on()?;
-        println!("{}", self.text());
-        Ok(())
+        print(&format!("{}\n", self.text())).context("stdout")
     }
 
     fn read_on(&mut self) -> Result<()> {
@@ -114,9 +112,10 @@ impl Table {
         Ok(())
     }
 
-    fn print(&mut self, new: u64) {
+    fn print(&mut self, new: u64) -> Result<()> {
+        let mut text = String::new();
         for line in self.news.drain(..) {
-            println!("  {line}");
+            text += &format!("  {line}\n");
         }
         let mut total = [0; 4];
         for row in self.rows.values() {
@@ -129,21 +128,21 @@ impl Table {
             .zip(total)
             .map(|(name, count)| format!("{name} {count}"))
             .collect();
-        println!("{} decisions (+{new})   {}", self.seen, counts.join("   "));
+        let counts = counts.join("   ");
+        text += &format!("{} decisions (+{new})   {counts}\n", self.seen);
+        print(&text).context("stdout")
     }
 
     fn draw(&mut self) -> Result<()> {
         self.news.clear();
         let text = self.text();
-        let mut out = std::io::stdout().lock();
-        if self.drawn > 0 {
+        let back = match self.drawn {
+            0 => String::new(),
             // Back to the first line of the last drawing, and clear what is below.
-            write!(out, "\x1b[{}A\x1b[J", self.drawn)?;
-        }
-        writeln!(out, "{text}")?;
-        out.flush()?;
+            lines => format!("\x1b[{lines}A\x1b[J"),
+        };
         self.drawn = text.lines().count();
-        Ok(())
+        print(&format!("{back}{text}\n")).context("stdout")
     }
 
     fn text(&self) -> String {

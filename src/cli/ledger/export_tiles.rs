@@ -1,12 +1,12 @@
 //! `tidegate ledger export-tiles`: the signed tree as files that any web server can serve.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
 use super::{Format, OK, not_proved};
+use crate::cli::stdio::put;
 use crate::ledger::{TileReport, export_tiles};
 
 #[derive(Debug, Args)]
@@ -30,8 +30,7 @@ pub(super) fn run(args: &ExportTilesArgs) -> u8 {
         Format::Pretty => pretty(&report),
         Format::Json => format!("{}\n", to_json(&report)),
     };
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    OK
+    put(&text, OK)
 }
 
 fn pretty(report: &TileReport) -> String {

@@ -1,11 +1,11 @@
 //! `tidegate ledger keygen`: a new private key for checkpoints, and its public half.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{FAILED, OK};
+use crate::cli::stdio::{note, put};
 use crate::ledger::LedgerKey;
 
 #[derive(Debug, Args)]
@@ -23,13 +23,15 @@ pub(super) fn run(args: &KeygenArgs) -> u8 {
     if let Some(name) = &args.name
         && let Err(rule) = LedgerKey::from_seed([0; 32]).verifier(name)
     {
-        eprintln!("tidegate: --name {name:?}: {rule}; take the text of the file 'origin'");
+        note(format_args!(
+            "tidegate: --name {name:?}: {rule}; take the text of the file 'origin'"
+        ));
         return super::USAGE;
     }
     let key = match LedgerKey::create(&args.file) {
         Ok(key) => key,
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             return FAILED;
         }
     };
@@ -40,9 +42,16 @@ pub(super) fn run(args: &KeygenArgs) -> u8 {
         text += &verifier.to_text();
         text.push('\n');
     }
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = put(&text, OK);
     let file = args.file.display();
-    eprintln!(
+    if code != OK {
+        note(format_args!(
+            "tidegate: the private key {file} was made all the same; print its public half with \
+             'openssl pkey -in {file} -pubout', or remove the file and run keygen again"
+        ));
+        return code;
+    }
+    note(format_args!(
         "private key {file} (mode 0600), public key id {}\n\
          1. name it: 'ledger: {{ key: {file} }}' in tidegate.yaml, and let the gateway's user own it\n\
          2. give what stands on stdout, the public key, to everyone who shall verify, by a way that \
@@ -50,6 +59,6 @@ pub(super) fn run(args: &KeygenArgs) -> u8 {
          3. keep a copy of the private key offline, or none: a new one continues the ledger with a \
          record of kind 'key'",
         key.public_id()
-    );
-    OK
+    ));
+    code
 }

@@ -1,6 +1,5 @@
 //! `tidegate ledger prove`: one record with everything that a stranger needs to check it.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -8,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Format, OK, not_proved};
+use crate::cli::stdio::{note, put};
 use crate::ledger::{Hash, RecordProof, SignedHead, prove};
 
 #[derive(Debug, Args)]
@@ -37,11 +37,11 @@ pub(super) fn run(args: &ProveArgs) -> u8 {
         Format::Pretty => pretty(&proof),
         Format::Json => format!("{}\n", to_json(&proof)),
     };
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let code = put(&text, OK);
     for remark in remarks(&proof) {
-        eprintln!("tidegate: {remark}");
+        note(format_args!("tidegate: {remark}"));
     }
-    OK
+    code
 }
 
 /// What the reader should know about a proof that is right and says less than it could.

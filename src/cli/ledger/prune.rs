@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::upkeep::{closed, date_us, key, refused, words};
 use super::{FAILED, OK};
-use crate::cli::offline::put;
+use crate::cli::stdio::{note, put};
 use crate::gateway::clock;
 use crate::ledger::{Class, Offline, OfflineError, Planned, plan_prune};
 
@@ -63,13 +63,12 @@ fn prune(args: &PruneArgs) -> Result<u8, OfflineError> {
     });
     let planned = plan_prune(&args.dir, before_us, class)?;
     if args.dry_run || planned.is_empty() {
-        put(&text(&planned, "would go"));
-        return Ok(OK);
+        return Ok(put(&text(&planned, "would go"), OK));
     }
     let key = match key(args.key.as_deref()) {
         Ok(key) => key,
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             return Ok(FAILED);
         }
     };
@@ -77,8 +76,7 @@ fn prune(args: &PruneArgs) -> Result<u8, OfflineError> {
     let done = closed(&ledger, |ledger| {
         ledger.prune(before_us, class, &args.reason)
     })?;
-    put(&text(&done, "went"));
-    Ok(OK)
+    Ok(put(&text(&done, "went"), OK))
 }
 
 fn text(planned: &[Planned], word: &str) -> String {

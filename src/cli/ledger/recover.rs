@@ -1,12 +1,12 @@
 //! `tidegate ledger recover`: the end of a ledger put right without a gateway, and what was found.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{FAILED, Format, INTEGRITY, OK};
+use crate::cli::stdio::{note, put};
 use crate::ledger::{LedgerKey, Repair, RepairError, Settings, recover};
 
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) fn run(args: &RecoverArgs) -> u8 {
         Ok(Some(key)) => settings = settings.signed_by(key),
         Ok(None) => {}
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             return FAILED;
         }
     }
@@ -45,13 +45,12 @@ pub(super) fn run(args: &RecoverArgs) -> u8 {
                 Format::Pretty => pretty(&repair),
                 Format::Json => format!("{}\n", to_json(&repair)),
             };
-            // The exit code tells the result even where nobody reads the text.
-            let _ = io::stdout().write_all(text.as_bytes());
-            if repair.known_damage.is_some() {
+            let code = if repair.known_damage.is_some() {
                 INTEGRITY
             } else {
                 OK
-            }
+            };
+            put(&text, code)
         }
         Err(error) => refused(args.format, &error),
     }
@@ -63,12 +62,12 @@ fn refused(format: Format, error: &RepairError) -> u8 {
     } else {
         FAILED
     };
-    if format == Format::Json {
-        let text = json!({"result": "refused", "error": error.to_string(), "changed": false});
-        let _ = writeln!(io::stdout(), "{text}");
+    note(format_args!("tidegate: {error}"));
+    if format == Format::Pretty {
+        return code;
     }
-    eprintln!("tidegate: {error}");
-    code
+    let text = json!({"result": "refused", "error": error.to_string(), "changed": false});
+    put(&format!("{text}\n"), code)
 }
 
 fn pretty(repair: &Repair) -> String {

@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::upkeep::{closed, key, refused, words};
 use super::{FAILED, OK};
-use crate::cli::offline::put;
-use crate::ledger::{Offline, OfflineError, check_redactable};
+use crate::cli::stdio::{note, put};
+use crate::ledger::{Offline, OfflineError, Planned, check_redactable};
 
 #[derive(Debug, Args)]
 pub(super) struct RedactArgs {
@@ -40,7 +40,7 @@ fn redact(args: &RedactArgs) -> Result<u8, OfflineError> {
     let key = match key(Some(&args.key)) {
         Ok(key) => key,
         Err(error) => {
-            eprintln!("tidegate: {error}");
+            note(format_args!("tidegate: {error}"));
             return Ok(FAILED);
         }
     };
@@ -49,16 +49,14 @@ fn redact(args: &RedactArgs) -> Result<u8, OfflineError> {
         ledger.redact(&args.seq, &args.actor, &args.reason)
     })?;
     if done.is_empty() {
-        put("these records are stubs already\n");
+        return Ok(put("these records are stubs already\n", OK));
     }
-    for planned in done {
+    let line = |planned: &Planned| {
         let stubs = planned.stubs.unwrap_or(0);
-        put(&format!(
-            "{}: redacted; {stubs} stubs in all\n",
-            planned.segment
-        ));
-    }
-    Ok(OK)
+        format!("{}: redacted; {stubs} stubs in all\n", planned.segment)
+    };
+    let text: String = done.iter().map(line).collect();
+    Ok(put(&text, OK))
 }
 
 /// `17` or `17-20`.

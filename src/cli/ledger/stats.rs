@@ -1,13 +1,13 @@
 //! `tidegate ledger stats`: what is in a ledger, counted and not checked.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Format, OK, unreadable};
+use crate::cli::stdio::put;
 use crate::ledger::{Census, census};
 
 #[derive(Debug, Args)]
@@ -33,9 +33,7 @@ pub(super) fn run(args: &StatsArgs) -> u8 {
         Format::Pretty => pretty(&found, &top, rest),
         Format::Json => format!("{}\n", to_json(&found, &top, rest)),
     };
-    // Whoever read our output may have seen enough.
-    let _ = io::stdout().write_all(text.as_bytes());
-    OK
+    put(&text, OK)
 }
 
 /// The largest counts, and the sum of the others.

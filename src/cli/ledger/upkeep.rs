@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{FAILED, INTEGRITY};
+use crate::cli::stdio::note;
 use crate::ledger::{KeyError, LedgerKey, Offline, OfflineError};
 
 /// Reads the key, where one is named.
@@ -24,7 +25,7 @@ pub(super) fn closed<T>(
 
 /// Tells why nothing, or not everything, was done; gives the exit code.
 pub(super) fn refused(error: &OfflineError) -> u8 {
-    eprintln!("tidegate: {error}");
+    note(format_args!("tidegate: {error}"));
     match error {
         OfflineError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
         _ => FAILED,

@@ -1,13 +1,14 @@
 //! `tidegate ledger verify`: the report of the verifier, for people or as one JSON object.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, INTEGRITY, OK, USAGE, unreadable};
+use super::{FAILED, Format, INTEGRITY, OK, USAGE, unreadable};
+use crate::cli::stdio::{note, put};
 use crate::ledger::{Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify_with};
 
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(args: &VerifyArgs) -> u8 {
     let options = match options(args) {
         Ok(options) => options,
         Err(text) => {
-            eprintln!("tidegate: {text}");
+            note(format_args!("tidegate: {text}"));
             return USAGE;
         }
     };
@@ -60,8 +61,7 @@ pub(super) fn run(args: &VerifyArgs) -> u8 {
         Format::Json => format!("{}\n", to_json(&report)),
     };
     // The exit code tells the result even where nobody reads the text.
-    let _ = io::stdout().write_all(text.as_bytes());
-    exit_code(&report.verdict, args.allow_torn_tail)
+    put(&text, exit_code(&report.verdict, args.allow_torn_tail))
 }
 
 /// What was asked for, or why it cannot be meant.
@@ -110,6 +110,7 @@ fn known_head(head: &str) -> Result<KnownHead, String> {
 const fn exit_code(verdict: &Verdict, allow_torn_tail: bool) -> u8 {
     match verdict {
         Verdict::Intact => OK,
+        Verdict::NothingChecked => FAILED,
         Verdict::TornTail(_) if allow_torn_tail => OK,
         Verdict::TornTail(_) | Verdict::Damaged(_) => INTEGRITY,
     }
@@ -119,6 +120,7 @@ const fn exit_code(verdict: &Verdict, allow_torn_tail: bool) -> u8 {
 const fn verdict(report: &Report) -> (&'static str, Option<&Damage>) {
     match &report.verdict {
         Verdict::Intact => ("intact", None),
+        Verdict::NothingChecked => ("nothing_checked", None),
         Verdict::TornTail(damage) => ("torn_tail", Some(damage)),
         Verdict::Damaged(damage) => ("damaged", Some(damage)),
     }

@@ -150,6 +150,16 @@ fn read_facts(path: &Path, facts: &mut NewestFacts) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Before a lock is taken, which would leave a file behind where no ledger is.
+fn require_segments(dir: &Path) -> Result<(), OfflineError> {
+    if list(dir)?.newest.is_some() {
+        return Ok(());
+    }
+    let rule = format!("{} has no segment of a ledger", dir.display());
+    let remedy = "name the directory in ledger.dir; nothing was changed";
+    Err(refused("LEDGER_NOT_A_LEDGER", rule, remedy))
+}
+
 fn list(dir: &Path) -> Result<Segments, LedgerError> {
     Segments::list(dir).map_err(|error| LedgerError::io("listing", dir, error))
 }
@@ -173,6 +183,7 @@ fn plans_to_prune(
     before_us: u64,
     class: Option<Class>,
 ) -> Result<Vec<Plan>, OfflineError> {
+    require_segments(dir)?;
     let mut pace = Pace::free();
     let mut plans = Vec::new();
     for closed in &list(dir)?.closed {
@@ -237,6 +248,7 @@ pub fn check_redactable(dir: &Path, ranges: &[(u64, u64)]) -> Result<(), Offline
 }
 
 fn plans_to_redact(dir: &Path, ranges: &[(u64, u64)]) -> Result<Vec<Plan>, OfflineError> {
+    require_segments(dir)?;
     let segments = list(dir)?;
     let (oldest, newest) = (
         segments.closed.first().map_or(0, |closed| closed.first_seq),
@@ -249,6 +261,14 @@ fn plans_to_redact(dir: &Path, ranges: &[(u64, u64)]) -> Result<Vec<Plan>, Offli
             return Err(refused("LEDGER_RANGE", rule, "write --seq FIRST-LAST"));
         }
         if *last >= newest {
+            let records = newest_facts(dir)?.records;
+            if *last >= records {
+                let rule = format!(
+                    "there is no record {last}: {} holds {records}",
+                    dir.display()
+                );
+                return Err(refused("LEDGER_RANGE", rule, "name records that are here"));
+            }
             let rule = format!("record {last} is not in a closed segment (those end at {newest})");
             let remedy = "wait until its segment is closed (ledger.segment_hours)";
             return Err(refused("LEDGER_NOT_CLOSED", rule, remedy));

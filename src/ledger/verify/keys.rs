@@ -30,6 +30,9 @@ impl TrustedKey {
     /// The rule that the text breaks.
     pub fn parse(text: &str) -> Result<Vec<Self>, String> {
         if text.trim_start().starts_with("-----BEGIN") {
+            if text.contains("PRIVATE KEY-----") {
+                return Err("this is a private key; give its public half, which 'openssl pkey -in FILE -pubout' prints".to_owned());
+            }
             let key = VerifyingKey::from_public_key_pem(text.trim_start())
                 .map_err(|error| format!("not an Ed25519 public key in PEM ({error})"))?;
             return Ok(vec![Self(Trusted::Bare(Box::new(key)))]);

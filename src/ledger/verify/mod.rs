@@ -27,8 +27,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{SegmentName, file_name, list_segments};
+use super::directory::{SegmentName, file_name, has_traces, list_segments};
+use super::line::Record;
 use super::opening::origin_matches;
+use super::reader::Lines;
 use heads::{Head, Heads, newest};
 use join::{Log, fewer, first};
 use keys::Keys;
@@ -115,6 +117,8 @@ struct Check<'a> {
     heads: Heads,
     newest: Option<(PathBuf, Head)>,
     segments: Vec<SegmentName>,
+    /// The first record of the oldest segment.
+    oldest: u64,
     /// A rule that is broken before any line is read.
     wrong: Option<Damage>,
     notes: Vec<String>,
@@ -131,6 +135,15 @@ impl<'a> Check<'a> {
         } else {
             parent.unwrap_or(Path::new("."))
         };
+        let nothing = if whole {
+            !has_traces(path)
+        } else {
+            SegmentName::of(path).is_none() && !has_record(path)?
+        };
+        if nothing {
+            let text = "it is not a ledger: no segment, no record, no file of a ledger is there";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let mut this = Self {
             path,
             options,
@@ -140,6 +153,7 @@ impl<'a> Check<'a> {
             heads: Heads::default(),
             newest: None,
             segments: Vec::new(),
+            oldest: 0,
             wrong: None,
             notes: Vec::new(),
         };
@@ -157,6 +171,7 @@ impl<'a> Check<'a> {
                 None => {}
             }
             this.segments = list_segments(path)?;
+            this.oldest = this.segments.first().map_or(0, |first| first.first_seq);
         } else {
             this.segments = vec![lone(path)];
         }
@@ -187,6 +202,7 @@ impl<'a> Check<'a> {
         let verdict = match (wrong, torn) {
             (Some(damage), _) => Verdict::Damaged(damage),
             (None, Some(torn)) => Verdict::TornTail(torn),
+            (None, None) if !self.met_range(&log) => Verdict::NothingChecked,
             (None, None) => Verdict::Intact,
         };
         let told_by = match &verdict {
@@ -264,10 +280,7 @@ impl<'a> Check<'a> {
 
     /// Reads the segments and joins them.
     fn read_all(&mut self, log: &mut Log<'_>) -> io::Result<Option<Damage>> {
-        let (from, to) = (
-            self.options.from.unwrap_or(0),
-            self.options.to.unwrap_or(u64::MAX),
-        );
+        let (from, to) = self.range();
         let segments = std::mem::take(&mut self.segments);
         let jobs: Vec<Job<'_>> = segments
             .iter()
@@ -551,6 +564,19 @@ impl<'a> Check<'a> {
         }))
     }
 
+    /// Whether a record was read that was asked for.
+    fn met_range(&self, log: &Log<'_>) -> bool {
+        let (from, to) = self.range();
+        let (first, next) = (log.first_seq.unwrap_or(0), log.next_seq.unwrap_or(0));
+        log.records > 0 && first <= to && next > from
+    }
+
+    /// The first and the last record that were asked for.
+    fn range(&self) -> (u64, u64) {
+        let options = self.options;
+        (options.from.unwrap_or(0), options.to.unwrap_or(u64::MAX))
+    }
+
     /// Says what could not be checked.
     fn left_out(&mut self, log: &Log<'_>) {
         let mut say = |count: usize, what: &str| {
@@ -592,8 +618,31 @@ impl<'a> Check<'a> {
                 .push("the files beside the segment, and the segments after it".to_owned());
         }
         if self.options.from.is_some() || self.options.to.is_some() {
+            let (from, to) = self.range();
+            if from < self.oldest {
+                let last = to.min(self.oldest - 1);
+                self.notes.push(format!(
+                    "records {from} to {last}: their segments are gone, the oldest record here is {}",
+                    self.oldest
+                ));
+            }
             self.notes
-                .push("records outside of --from and --to".to_owned());
+                .push("records in segments outside the range of --from and --to".to_owned());
+        }
+    }
+}
+
+/// Whether a file under a foreign name has a record in it. Damaged frames say nothing about that.
+fn has_record(file: &Path) -> io::Result<bool> {
+    let mut lines = Lines::of_segment(&lone(file))?;
+    let mut buffer = Vec::new();
+    loop {
+        match lines.next() {
+            Ok(Some(line)) if Record::check(line.bytes, &mut buffer).is_ok() => return Ok(true),
+            Ok(Some(line)) if line.complete => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(true),
+            Err(error) => return Err(error),
         }
     }
 }

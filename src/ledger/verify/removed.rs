@@ -99,7 +99,12 @@ impl Removals {
                 return Err(Box::new(damage.of_file(&stubbed.path, stubbed.first_seq)));
             }
         }
-        self.judge_gone(&covered)
+        match self.judge_gone(&covered) {
+            Err(_) if partial => Ok(vec![
+                "which records named the removal of the segments that are gone".to_owned(),
+            ]),
+            judged => judged,
+        }
     }
 
     fn said_of(&self, stem: &str) -> String {

@@ -28,6 +28,8 @@ pub struct Damage {
 pub enum Verdict {
     /// Every rule holds.
     Intact,
+    /// No record of the range that was asked for was read, so nothing can be said of it.
+    NothingChecked,
     /// Every rule holds up to an unfinished last line, as a crash leaves it.
     TornTail(Damage),
     /// A rule is broken.
