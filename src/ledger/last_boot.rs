@@ -1,10 +1,9 @@
 //! What the newest lines say of the boots that wrote them: who opened, who closed, and how many
 //! numbers of one boot they account for. No allocation for an ordinary line.
 
+use super::acceptance::Claim;
 use super::frame::BootId;
-use super::heads::Accepted;
 use super::line::Record;
-use super::merkle::Hash;
 use super::scan::as_counts;
 
 /// What an `open` record said.
@@ -24,12 +23,12 @@ pub(super) struct LastBoot {
     pub(super) opened: Option<Opened>,
     /// The last line is a `close`.
     pub(super) closed: bool,
-    /// Rollbacks that were accepted here.
-    pub(super) accepted: Vec<Accepted>,
+    /// Rollbacks that records say were accepted; whose words that are is not checked here.
+    pub(super) accepted: Vec<Claim>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
     pub(super) is_rolled_back: bool,
     /// The first `open` since which there were only records of a start.
-    opened_at: Option<u64>,
+    pub(super) opened_at: Option<u64>,
     /// The boot whose numbers are counted, as its eight digits.
     counting: Option<String>,
     /// Numbers accounted for, by worker.
@@ -153,8 +152,7 @@ impl LastBoot {
     }
 
     fn fault(&mut self, record: &Record<'_>) {
-        let kept = self.opened_at.unwrap_or(record.seq);
-        if let Some(accepted) = accepted(record, kept) {
+        if let Some(accepted) = Claim::of(record) {
             self.accepted.push(accepted);
             self.is_rolled_back = true;
         }
@@ -166,17 +164,4 @@ impl LastBoot {
             self.boot = boot.map(str::to_owned);
         }
     }
-}
-
-fn accepted(record: &Record<'_>, kept: u64) -> Option<Accepted> {
-    if record.text("code") != Some("LEDGER_ROLLBACK_ACCEPTED") {
-        return None;
-    }
-    let mut root = Hash::default();
-    hex::decode_to_slice(record.text("signed_root")?, &mut root).ok()?;
-    Some(Accepted {
-        kept,
-        size: record.uint("signed_size")?,
-        root,
-    })
 }

@@ -58,6 +58,8 @@ pub(super) struct Found {
     pub(super) previous: Option<Previous>,
     /// It did nothing but accept a rollback, and no checkpoint was signed since.
     pub(super) is_rolled_back: bool,
+    /// The first `open` at the end since which there were only records of a start.
+    pub(super) opened_at: Option<u64>,
     /// It wrote to another directory.
     pub(super) moved: bool,
     /// The newest `open`, where the newest segments have it.
@@ -141,6 +143,7 @@ pub(super) fn examine(
     found.previous = previous::accounts(last_boot, made.as_ref());
     found.moved = previous::moved(last_boot, made.as_ref());
     found.closed = last_boot.closed;
+    found.opened_at = last_boot.opened_at;
     found.is_rolled_back = last_boot.is_rolled_back;
     found.boot = last_boot.boot.take();
     found.opened = last_boot.opened.take();
@@ -222,6 +225,7 @@ impl Found {
             boot: None,
             previous: None,
             is_rolled_back: false,
+            opened_at: None,
             moved: false,
             opened: None,
             origin: None,
