@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::acceptance::Claim;
 use super::directory::SegmentName;
 use super::error::LedgerError;
 use super::handle::Settings;
@@ -70,10 +71,8 @@ impl Search<'_> {
         let mut reading = self.read(newest, &[])?;
         if reading.breaks_promise() {
             // Only a recorded acceptance makes a promise void, and it may stand far back.
-            let accepted = self.accepted(&reading.survey.last_boot)?;
-            if !accepted.is_empty() {
-                reading = self.read(newest, &accepted)?;
-            }
+            let claims = self.claims(&reading.survey.last_boot)?;
+            reading = self.given_up(newest, reading, claims)?;
         }
         if let Some(bad) = reading.survey.bad.as_ref().filter(|bad| bad.offset == 0) {
             // A segment is born with its first record durable: no crash tears that one.
@@ -150,8 +149,45 @@ impl Search<'_> {
         Ok(reading)
     }
 
-    /// All rollbacks that were ever accepted.
-    fn accepted(&self, newest: &LastBoot) -> Result<Vec<Accepted>, LedgerError> {
+    /// Reads again without the notes that signed acceptances make void.
+    ///
+    /// Where the key at hand signed notes here, its own acceptances count, and others only below a
+    /// head of its own that fits: a stranger's line in `log.vkey` accepts nothing.
+    fn given_up(
+        &self,
+        newest: &SegmentName,
+        mut reading: Reading,
+        mut claims: Vec<Claim>,
+    ) -> Result<Reading, LedgerError> {
+        let Some(origin) = self.origin else {
+            return Ok(reading);
+        };
+        let heads = Heads::of(self.dir, origin, self.settings.key.as_ref())?;
+        claims.retain(|claim| heads.signed(claim));
+        let all: Vec<Accepted> = claims.iter().map(Accepted::from).collect();
+        let own = match heads.own() {
+            Some(own) if own.newest(&[])?.is_some() => own,
+            _ => heads,
+        };
+        let sure = claims.iter().filter(|claim| own.signed(claim));
+        let sure: Vec<Accepted> = sure.map(Accepted::from).collect();
+        if !sure.is_empty() {
+            reading = self.read(newest, &sure)?;
+        }
+        if sure.len() == all.len() || !reading.breaks_promise() {
+            return Ok(reading);
+        }
+        let whole = self.read(newest, &all)?;
+        let vouched = own.newest(&all)?.map_or(0, |note| note.size);
+        let covered = claims.iter().all(|claim| claim.seq < vouched);
+        if covered && whole.signed_size() == vouched && !whole.breaks_promise() {
+            return Ok(whole);
+        }
+        Ok(reading)
+    }
+
+    /// All rollbacks that records say were accepted.
+    fn claims(&self, newest: &LastBoot) -> Result<Vec<Claim>, LedgerError> {
         let mut accepted = newest.accepted.clone();
         for pair in self.segments.windows(2) {
             let [older, next] = pair else { continue };

@@ -69,7 +69,7 @@ pub enum LedgerError {
         "LEDGER_ROLLBACK: {} has {records} records, and a signed head covers {signed_size}: it was \
          cut off or an older copy was put back; nothing was changed: bring the newest files back, \
          or accept the loss on the record with `tidegate ledger recover {} --accept-rollback \
-         --reason TEXT`",
+         --reason TEXT --key FILE`",
         dir.display(),
         dir.display()
     )]

@@ -2,14 +2,15 @@
 //!
 //! Invariant: a note counts only if it parses, has this log's origin and is signed by a key of
 //! `log.vkey` or the one at hand. A torn end of `heads.log` or a torn `checkpoint` takes nothing
-//! from the other; the larger size counts. Notes of a history that was given up with a recorded
-//! `LEDGER_ROLLBACK_ACCEPTED` do not count.
+//! from the other; the larger size counts. Notes of a history that was given up with a recorded and
+//! signed `LEDGER_ROLLBACK_ACCEPTED` do not count.
 //! Not here: whether the records keep what a note promises (`recovery`).
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use super::acceptance::Claim;
 use super::error::LedgerError;
 use super::key::LedgerKey;
 use super::merkle::Hash;
@@ -21,12 +22,21 @@ const WINDOW_BYTES: u64 = 64 * 1024;
 /// An operator's recorded acceptance that signed records are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Accepted {
-    /// Records that were still there, as the number of the first `open` before the acceptance with
-    /// nothing but records of a start between.
+    /// Records that were still there.
     pub(super) kept: u64,
     /// The newest head that was given up.
     pub(super) size: u64,
     pub(super) root: Hash,
+}
+
+impl From<&Claim> for Accepted {
+    fn from(claim: &Claim) -> Self {
+        Self {
+            kept: claim.kept,
+            size: claim.size,
+            root: claim.root,
+        }
+    }
 }
 
 /// Where the notes of a log lie, and who may sign them.
@@ -35,6 +45,7 @@ pub(super) struct Heads<'a> {
     dir: &'a Path,
     origin: &'a str,
     keys: Vec<VerifierKey>,
+    at_hand: Option<VerifierKey>,
 }
 
 impl<'a> Heads<'a> {
@@ -52,8 +63,37 @@ impl<'a> Heads<'a> {
             .filter_map(|line| VerifierKey::parse(line).ok())
             .filter(|key| key.name() == origin)
             .collect();
-        keys.extend(key.and_then(|key| key.verifier(origin).ok()));
-        Ok(Self { dir, origin, keys })
+        let at_hand = key.and_then(|key| key.verifier(origin).ok());
+        keys.extend(at_hand.clone());
+        Ok(Self {
+            dir,
+            origin,
+            keys,
+            at_hand,
+        })
+    }
+
+    /// The same notes, of which those of the key at hand count alone.
+    pub(super) fn own(&self) -> Option<Self> {
+        let keys = vec![self.at_hand.clone()?];
+        Some(Self {
+            keys,
+            at_hand: self.at_hand.clone(),
+            ..*self
+        })
+    }
+
+    /// Whether a key that counts signed an acceptance.
+    pub(super) fn signed(&self, claim: &Claim) -> bool {
+        let note = claim.signed(self.origin);
+        self.keys.iter().any(|key| note.is_signed_by(key))
+    }
+
+    /// Whether the key at hand may accept a rollback: one of `log.vkey`, or no key is there.
+    pub(super) fn may_accept(&self) -> bool {
+        let listed = self.keys.len() - usize::from(self.at_hand.is_some());
+        let listed = self.keys.get(..listed).unwrap_or_default();
+        listed.is_empty() || self.at_hand.iter().any(|key| listed.contains(key))
     }
 
     /// The valid note of the largest size that is not of a history in `accepted`.

@@ -175,12 +175,19 @@ impl LedgerKey {
     /// # Errors
     /// The rule that the origin breaks as a name.
     pub fn sign(&self, checkpoint: &Checkpoint) -> Result<SignedNote, &'static str> {
-        let text = checkpoint.text();
-        let verifier = self.verifier(&checkpoint.origin)?;
+        self.sign_text(&checkpoint.origin, checkpoint.text())
+    }
+
+    /// Signs any text under the name of a log.
+    ///
+    /// # Errors
+    /// The rule that the name breaks.
+    pub fn sign_text(&self, origin: &str, text: String) -> Result<SignedNote, &'static str> {
+        let verifier = self.verifier(origin)?;
         let mut bytes = verifier.id().to_vec();
         bytes.extend_from_slice(&self.0.sign(text.as_bytes()).to_bytes());
         let signature = NoteSignature {
-            name: checkpoint.origin.clone(),
+            name: origin.to_owned(),
             base64: STANDARD.encode(bytes),
         };
         Ok(SignedNote {

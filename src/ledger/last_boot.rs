@@ -3,10 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::acceptance::Claim;
 use super::frame::BootId;
-use super::heads::Accepted;
 use super::line::Record;
-use super::merkle::Hash;
 use super::scan::as_counts;
 
 /// What an `open` record said.
@@ -29,8 +28,8 @@ pub(super) struct LastBoot {
     pub(super) closed: bool,
     /// All lines are of those that may follow a `close`.
     only_trailing: bool,
-    /// Rollbacks that were accepted here.
-    pub(super) accepted: Vec<Accepted>,
+    /// Rollbacks that records say were accepted; whose words that are is not checked here.
+    pub(super) accepted: Vec<Claim>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
     pub(super) is_rolled_back: bool,
     /// A record tells of a key.
@@ -42,7 +41,7 @@ pub(super) struct LastBoot {
     /// A record names the boot whose numbers are counted, as its own or as one that it knows of.
     pub(super) names_counting: bool,
     /// The first `open` since which there were only records of a start.
-    opened_at: Option<u64>,
+    pub(super) opened_at: Option<u64>,
     /// The boot whose numbers are counted, as its eight digits.
     counting: Option<String>,
     /// Numbers accounted for, by worker.
@@ -201,8 +200,7 @@ impl LastBoot {
     }
 
     fn fault(&mut self, record: &Record<'_>) {
-        let kept = self.opened_at.unwrap_or(record.seq);
-        if let Some(accepted) = accepted(record, kept) {
+        if let Some(accepted) = Claim::of(record) {
             self.accepted.push(accepted);
             self.is_rolled_back = true;
         }
@@ -223,17 +221,4 @@ impl LastBoot {
             self.boot = boot.map(str::to_owned);
         }
     }
-}
-
-fn accepted(record: &Record<'_>, kept: u64) -> Option<Accepted> {
-    if record.text("code") != Some("LEDGER_ROLLBACK_ACCEPTED") {
-        return None;
-    }
-    let mut root = Hash::default();
-    hex::decode_to_slice(record.text("signed_root")?, &mut root).ok()?;
-    Some(Accepted {
-        kept,
-        size: record.uint("signed_size")?,
-        root,
-    })
 }

@@ -10,6 +10,7 @@
 //! What was written is looked after by the keeper: verified again, compressed, given up in time.
 //! Not here: decisions (the encoder is given).
 
+mod acceptance;
 mod boot;
 mod census;
 mod chain;

@@ -59,6 +59,8 @@ pub(super) struct Found {
     pub(super) previous: Option<Previous>,
     /// It did nothing but accept a rollback, and no checkpoint was signed since.
     pub(super) is_rolled_back: bool,
+    /// The first `open` at the end since which there were only records of a start.
+    pub(super) opened_at: Option<u64>,
     /// It wrote to another directory.
     pub(super) moved: bool,
     /// The boot whose counters lie here and that no record names.
@@ -154,6 +156,7 @@ pub(super) fn examine(
     found.has_head = last_boot.has_head;
     found.rulebooks = std::mem::take(&mut last_boot.rulebooks);
     found.closed = last_boot.closed;
+    found.opened_at = last_boot.opened_at;
     found.is_rolled_back = last_boot.is_rolled_back;
     found.boot = last_boot.boot.take();
     found.opened = last_boot.opened.take();
@@ -235,6 +238,7 @@ impl Found {
             boot: None,
             previous: None,
             is_rolled_back: false,
+            opened_at: None,
             moved: false,
             missing: None,
             has_key: false,

@@ -310,7 +310,8 @@ fn fewer_records_than_signed_need_an_accepted_rollback() {
         assert!(told.contains(&format!("has {records} records")), "{told}");
         assert!(told.contains("covers 12"), "{told}");
         let settings = Settings::new(case.path());
-        let repair = recover(&settings, "0", Some("disk \"1\" replaced")).unwrap();
+        let accepting = settings.clone().signed_by(key());
+        let repair = recover(&accepting, "0", Some("disk \"1\" replaced")).unwrap();
         assert_eq!(repair.rolled_back, Some(12));
         assert_eq!(repair.found.torn.is_some(), cut > 0);
         // `open`, the fault, `close`.
@@ -347,6 +348,71 @@ impl Case {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
         fs::write(&self.segment, lines[..count as usize].concat()).unwrap();
         self
+    }
+}
+
+// R085
+#[test]
+fn a_rollback_is_accepted_by_a_key_of_the_log_alone() {
+    let case = Case::signed(12).changed(|lines| lines.truncate(7));
+    let before = fs::read(&case.segment).unwrap();
+    let stranger = LedgerKey::from_seed([66; 32]);
+    let bare = Settings::new(case.path());
+    for settings in [bare.clone(), bare.clone().signed_by(stranger.clone())] {
+        let refused = recover(&settings, "0", Some("mine")).unwrap_err();
+        assert!(refused.to_string().contains("--key FILE"), "{refused}");
+        assert!(!refused.is_about_evidence());
+        assert_eq!(fs::read(&case.segment).unwrap(), before);
+    }
+    // Written by hand: without a signature, with a stranger's, and with that one in log.vkey.
+    let origin = fs::read_to_string(case.path().join("origin")).unwrap();
+    let origin = origin.trim();
+    let note = fs::read_to_string(case.path().join("checkpoint")).unwrap();
+    let root = Checkpoint::from_text(&note).unwrap().root;
+    let text = format!(
+        "tidegate-rollback-accepted\n{origin}\n7\n12\n{}\nmine\n",
+        hex::encode(root)
+    );
+    let acceptance = |key: &LedgerKey| key.sign_text(origin, text.clone()).unwrap();
+    let forge = |signed: Option<&LedgerKey>| {
+        let mut scratch = Vec::new();
+        let record = Record::check(&case.lines[6][..case.lines[6].len() - 1], &mut scratch);
+        let mut chain = super::chain::Chain::resume(7, record.unwrap().hash);
+        let mut line = Vec::new();
+        chain.append(&mut line, |e| {
+            if let Some(key) = signed {
+                e.text("acceptance", &acceptance(key).signatures[0].base64);
+            }
+            e.text("code", "LEDGER_ROLLBACK_ACCEPTED");
+            e.uint("kept", 7);
+            e.text("kind", "fault");
+            e.text("reason", "mine");
+            e.hex("signed_root", &root);
+            e.uint("signed_size", 12);
+        });
+        fs::write(&case.segment, [&before[..], &line].concat()).unwrap();
+    };
+    let refuses = |settings: &Settings| {
+        let refused = start(settings, 9).unwrap_err();
+        assert_eq!(refused.code(), "LEDGER_ROLLBACK", "{refused}");
+    };
+    let signing = bare.clone().signed_by(key());
+    forge(None);
+    refuses(&bare);
+    refuses(&signing);
+    forge(Some(&stranger));
+    refuses(&bare);
+    refuses(&signing);
+    let vkeys = case.path().join("log.vkey");
+    let listed = fs::read_to_string(&vkeys).unwrap();
+    let other = stranger.verifier(origin).unwrap().to_text();
+    fs::write(&vkeys, format!("{listed}{other}\n")).unwrap();
+    refuses(&signing);
+    fs::write(&vkeys, listed).unwrap();
+    // The same words under the key of the log are an acceptance.
+    forge(Some(&key()));
+    for settings in [bare, signing] {
+        start(&settings, 9).unwrap().0.close().unwrap();
     }
 }
 
@@ -547,7 +613,8 @@ fn behind_a_compressed_newest_segment_a_new_one_begins() {
     let before = fs::read(&compressed).unwrap();
     let told = case.refuses("LEDGER_ROLLBACK");
     assert!(told.contains("has 7 records"), "{told}");
-    let repair = recover(&Settings::new(case.path()), "0", Some("restored")).unwrap();
+    let settings = Settings::new(case.path()).signed_by(key());
+    let repair = recover(&settings, "0", Some("restored")).unwrap();
     assert_eq!((repair.rolled_back, repair.records), (Some(12), 10));
     assert_eq!(fs::read(&compressed).unwrap(), before);
     assert_eq!(case.start().unwrap().records, 10);
@@ -611,7 +678,11 @@ impl Losing {
 
     /// A start is refused; gives up what is gone, and gives how many heads that were.
     fn accept(&self, records: u64) -> usize {
-        let settings = Settings::new(self.dir.path()).signed_by(key());
+        self.accept_by(records, 7)
+    }
+
+    fn accept_by(&self, records: u64, seed: u8) -> usize {
+        let settings = Settings::new(self.dir.path()).signed_by(LedgerKey::from_seed([seed; 32]));
         let refused = start(&settings, 90).unwrap_err();
         assert_eq!(refused.code(), "LEDGER_ROLLBACK", "{refused}");
         let repair = recover(&settings, "0", Some("lost")).unwrap();
@@ -674,7 +745,7 @@ fn a_key_that_came_into_force_in_what_is_gone_does_so_again() {
     let before = ledger.lines().len();
     ledger.run(2, 3, 8);
     ledger.keep(before);
-    assert_eq!(ledger.accept(before as u64), 1);
+    assert_eq!(ledger.accept_by(before as u64, 8), 1);
     ledger.run(3, 3, 8);
     ledger.intact();
 }

@@ -1,11 +1,12 @@
 //! `tidegate ledger recover`: what a start would do about the end of a ledger, on request and told.
 //!
-//! Invariants: damage is refused and nothing is changed; a rollback is accepted only with a reason,
-//! and that stands in the ledger from then on. Whatever is done stands between an `open` and a
+//! Invariants: damage is refused and nothing is changed; a rollback is accepted only with a reason
+//! and under the signature of a key of the log, and both stand in the ledger from then on. Whatever is done stands between an `open` and a
 //! `close` of its own boot. No checkpoint is signed here: the next start does.
 
 use std::path::Path;
 
+use super::acceptance::{Claim, ROLLBACK_ACCEPTED};
 use super::chain::Chain;
 use super::clock::wall_us;
 use super::directory::{Directory, has_traces};
@@ -13,6 +14,7 @@ use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::handle::{OpenFacts, Recovered, Settings};
+use super::heads::Heads;
 use super::keeper::known_damage;
 use super::note::Checkpoint;
 use super::opening::resume;
@@ -53,6 +55,15 @@ pub enum RepairError {
         /// The rule that it breaks.
         rule: String,
     },
+    /// A rollback without a key that may accept it.
+    #[error(
+        "REPAIR_ERROR: {rule}; nothing was changed: name the private key that signed this ledger \
+         with --key FILE (as ledger.key does)"
+    )]
+    Key {
+        /// What the key breaks.
+        rule: &'static str,
+    },
     /// A start would refuse it as well.
     #[error("REPAIR_ERROR: {0}")]
     Refused(LedgerError),
@@ -65,7 +76,7 @@ impl RepairError {
     /// True where the evidence itself is the obstacle.
     #[must_use]
     pub const fn is_about_evidence(&self) -> bool {
-        !matches!(self, Self::Failed(_))
+        !matches!(self, Self::Failed(_) | Self::Key { .. })
     }
 }
 
@@ -93,7 +104,7 @@ impl From<DamagedRecords> for RepairError {
 /// Repairs the end of a ledger. `reason` accepts that signed records are gone, if they are.
 ///
 /// # Errors
-/// Damage, a rollback without a reason, and whatever keeps a start from going on.
+/// Damage, a rollback without a reason or without a key of the log, and whatever keeps a start from going on.
 pub fn recover(
     settings: &Settings,
     version: &str,
@@ -131,7 +142,7 @@ pub fn recover(
     let opened = examined.found.opened.clone().ok_or_else(|| {
         RepairError::from(absent("no open record names instance and policy_hash"))
     })?;
-    let signed = examined.rollback.clone();
+    let signed = accept(settings, &examined, reason.unwrap_or_default())?;
     let found = examined.settle(&settings.disk, &settings.dir)?;
     let (before, head) = (Recovered::of(&found), found.chain.next_seq());
     if signed.is_empty() && !before.unclosed && before.torn.is_none() && !before.moved {
@@ -152,11 +163,11 @@ pub fn recover(
         client_key_id: opened.client_key_id,
     };
     let end = resume(settings, &directory, &facts, found)?;
-    let records = finish(end, facts.boot, head, &signed, reason.unwrap_or_default())
+    let records = finish(end, facts.boot, head, &signed)
         .map_err(|e| LedgerError::io("writing", &settings.dir, e))?;
     Ok(Repair {
         found: before,
-        rolled_back: signed.first().map(|note| note.size),
+        rolled_back: signed.first().map(|claim| claim.size),
         changed: true,
         records,
         known_damage,
@@ -176,14 +187,13 @@ fn finish(
     (mut chain, mut segment): (Chain, Segment),
     boot: BootId,
     kept: u64,
-    given_up: &[Checkpoint],
-    reason: &str,
+    given_up: &[Claim],
 ) -> std::io::Result<u64> {
     let mut lines = Vec::new();
-    for signed in given_up {
+    for claim in given_up {
         let name = segment.file_name();
         chain.append(&mut lines, |entry| {
-            accept(entry, signed, reason, kept, &name);
+            accepted(entry, claim, kept, &name);
         });
     }
     chain.append(&mut lines, |entry| {
@@ -197,21 +207,55 @@ fn finish(
     Ok(chain.next_seq())
 }
 
+/// Signs the acceptance of every head that is given up; nothing where none is.
 fn accept(
-    entry: &mut EntryBuilder<'_>,
-    signed: &Checkpoint,
+    settings: &Settings,
+    examined: &Examined,
     reason: &str,
-    kept: u64,
-    segment: &str,
-) {
-    let error = format!("{kept} of {} signed records are here", signed.size);
+) -> Result<Vec<Claim>, RepairError> {
+    let found = &examined.found;
+    let (Some(origin), Some(_)) = (found.origin.as_deref(), examined.rollback.first()) else {
+        return Ok(Vec::new());
+    };
+    let Some(key) = &settings.key else {
+        let rule = "a rollback is accepted under a signature, and no key was named";
+        return Err(RepairError::Key { rule });
+    };
+    if !Heads::of(&settings.dir, origin, Some(key))?.may_accept() {
+        let rule = "a rollback is accepted by a key of log.vkey, and this one is not there";
+        return Err(RepairError::Key { rule });
+    }
+    // An acceptance that was interrupted may have left its `open`: that is of the new history.
+    let opened_at = found.opened_at.filter(|_| !found.begins_segment());
+    let head = found.chain.next_seq();
+    let sign = |signed: &Checkpoint| {
+        let mut claim = Claim {
+            seq: head,
+            kept: opened_at.unwrap_or(head),
+            size: signed.size,
+            root: signed.root,
+            reason: reason.to_owned(),
+            acceptance: String::new(),
+        };
+        claim
+            .sign(key, origin)
+            .map_err(|rule| RepairError::Key { rule })?;
+        Ok(claim)
+    };
+    examined.rollback.iter().map(sign).collect()
+}
+
+fn accepted(entry: &mut EntryBuilder<'_>, claim: &Claim, kept: u64, segment: &str) {
+    let error = format!("{kept} of {} signed records are here", claim.size);
+    entry.text("acceptance", &claim.acceptance);
     entry.uint("began_us", wall_us());
-    entry.text("code", "LEDGER_ROLLBACK_ACCEPTED");
+    entry.text("code", ROLLBACK_ACCEPTED);
     entry.text("error", &error);
+    entry.uint("kept", claim.kept);
     entry.text("kind", "fault");
-    entry.text("reason", reason);
+    entry.text("reason", &claim.reason);
     entry.text("segment", segment);
-    entry.hex("signed_root", &signed.root);
-    entry.uint("signed_size", signed.size);
+    entry.hex("signed_root", &claim.root);
+    entry.uint("signed_size", claim.size);
     entry.uint("ts_us", wall_us());
 }

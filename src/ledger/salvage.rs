@@ -4,7 +4,8 @@
 //! A damaged line's leaf is the `prev` of the line after it; where several follow one another, each
 //! bad line may still carry its own `hash`. Nothing here vouches for such leaves: whoever uses them
 //! compares the root with a signed one.
-//! Memory: 40 bytes for each line. Changes nothing.
+//! Memory: 40 bytes for each line that may be a record, and for at most two million bad ones in a
+//! row. Changes nothing.
 
 use std::io;
 use std::path::Path;
@@ -20,6 +21,8 @@ use super::survey::leaf;
 
 /// A line holds two hashes and the rest of its frame.
 const LINE_BYTES_MIN: u64 = 150;
+/// A longer run of bad lines is not saved: a small compressed file can hold any number of lines.
+const CARRIED_MAX: usize = 1 << 21;
 
 /// What could be saved of a segment.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Salvage {
     /// tells.
     pub(super) leaves: Vec<Option<Hash>>,
     pub(super) last_boot: LastBoot,
+    /// What the bad lines since the last good one carry as their hashes.
+    carried: Vec<Option<Hash>>,
 }
 
 /// Reads at most `lines_max` records of the segment that begins with `first_seq`.
@@ -52,9 +57,8 @@ pub(super) fn salvage(
         last_offset: 0,
         leaves: Vec::new(),
         last_boot: LastBoot::new(counting),
+        carried: Vec::new(),
     };
-    // What the bad lines since the last good one carry as their hashes.
-    let mut carried: Vec<Option<Hash>> = Vec::new();
     loop {
         let line = match lines.next() {
             Ok(Some(line)) => line,
@@ -75,11 +79,20 @@ pub(super) fn salvage(
         match checked {
             // A line from beyond the segment's end, or an older one once more, is not its line.
             Ok(record) if (expected..end).contains(&record.seq) && record.seq <= last => {
-                found.fill(record.seq - expected, &mut carried);
+                found.fill(record.seq - expected);
                 found.link(&record);
                 found.last_offset = line.offset;
             }
-            _ => carried.push(carried_hash(line.bytes)),
+            _ if (line.bytes.len() as u64) < LINE_BYTES_MIN => {}
+            _ => {
+                let lines = found.leaves.len() + found.carried.len();
+                if found.carried.len() > CARRIED_MAX
+                    || lines_max.is_some_and(|most| lines as u64 >= most)
+                {
+                    break;
+                }
+                found.carried.push(carried_hash(line.bytes));
+            }
         }
     }
     Ok(found)
@@ -92,13 +105,13 @@ impl Salvage {
     }
 
     /// Leaves of `gap` records that are not good: their own hashes where each has its line.
-    fn fill(&mut self, gap: u64, carried: &mut Vec<Option<Hash>>) {
+    fn fill(&mut self, gap: u64) {
         let gap = usize::try_from(gap).unwrap_or(usize::MAX);
-        if carried.len() == gap {
-            self.leaves.append(carried);
+        if self.carried.len() == gap {
+            self.leaves.append(&mut self.carried);
         } else {
             self.leaves.extend(std::iter::repeat_n(None, gap));
-            carried.clear();
+            self.carried.clear();
         }
     }
 
@@ -161,6 +174,29 @@ mod tests {
         assert_eq!(found.whole().is_some(), unknown.is_empty());
         let mut last = Lines::open_at(&path, found.last_offset).unwrap();
         assert!(last.next().unwrap().unwrap().complete);
+    }
+
+    // A few kilobytes of zstd hold any number of lines.
+    #[test]
+    fn what_bad_lines_take_is_bounded() {
+        let (good, hashes) = lines();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.jsonl.zst");
+        let junk = [vec![b'x'; 200], b"\n".to_vec()].concat().repeat(1_000);
+        for (bad, kept, leaves) in [
+            (vec![b'\n'; 4 << 20], 0, 10),
+            (b"{}\n".repeat(1 << 20), 0, 10),
+            // More lines than the segment can have: nothing behind them is looked for.
+            (junk, 7, 3),
+        ] {
+            let text = [good[..3].concat(), bad, good[3..].concat()].concat();
+            std::fs::write(&path, zstd::encode_all(&text[..], 3).unwrap()).unwrap();
+            let found = salvage(&path, 0, Some(10), None).unwrap();
+            assert_eq!(found.leaves.len(), leaves);
+            assert!(found.carried.capacity() <= 2 * kept + 4, "{kept}");
+            assert_eq!(found.carried.len(), kept);
+            assert_eq!(found.leaves[2], Some(hashes[2]));
+        }
     }
 
     #[test]

@@ -879,6 +879,55 @@ fn an_accepted_rollback_supersedes_the_notes_it_names_and_no_others() {
     );
 }
 
+// Whoever may write to the directory can write the record, and has no key of the log.
+#[test]
+fn a_forged_acceptance_of_a_rollback_voids_nothing() {
+    let mut kept = Site::new(1, 1);
+    kept.decisions(3);
+    kept.checkpoint();
+    let mut lost = kept.clone();
+    lost.decisions(4);
+    let (size, root) = (lost.next_seq(), lost.root());
+    lost.checkpoint();
+    kept.notes.push(lost.notes[1].clone());
+    kept.open(true);
+    let forged = |forge: &dyn Fn(&mut Site)| {
+        let mut site = kept.clone();
+        forge(&mut site);
+        check(site.write().path())
+    };
+    let good = forged(&|site| site.rolled_back(size, &root));
+    assert_eq!(good.verdict, Verdict::Intact, "{good:?}");
+    let stranger = LedgerKey::from_seed([66; 32]);
+    let report = forged(&|site| site.rolled_back_by(&stranger, size, &root));
+    let rule = &damage(&report).unwrap().rule;
+    assert!(rule.contains("signed by a key of log.vkey"), "{report:?}");
+    let report = forged(&|site| site.fault("LEDGER_ROLLBACK_ACCEPTED"));
+    let rule = &damage(&report).unwrap().rule;
+    assert!(rule.contains("an accepted rollback names"), "{report:?}");
+    // A good one says nothing about another place, and its words are those that were signed.
+    let report = forged(&|site| {
+        site.decisions(1);
+        site.open(true);
+        site.rolled_back(size - 1, &root);
+    });
+    assert!(damage(&report).is_some(), "{report:?}");
+    // With the key at hand, a stranger's line in log.vkey helps nobody.
+    let mut site = kept.clone();
+    site.rolled_back_by(&stranger, size, &root);
+    site.vkeys
+        .push(stranger.verifier(&site.origin).unwrap().to_text());
+    let trusted = TrustedKey::parse(&site.vkeys[0]).unwrap();
+    let report = check_with(
+        site.write().path(),
+        &VerifyOptions {
+            keys: trusted,
+            ..VerifyOptions::default()
+        },
+    );
+    assert!(damage(&report).is_some(), "{report:?}");
+}
+
 #[test]
 fn a_rollup_may_stand_for_outcomes_and_says_so_only_then() {
     for (count, outcomes, rule) in [

@@ -290,11 +290,25 @@ impl Site {
         self.tree.root()
     }
 
+    /// Right behind an `open`: the acceptance of a rollback, signed by the key in use.
     pub(crate) fn rolled_back(&mut self, size: u64, root: &Hash) {
+        let key = self.key.clone();
+        self.rolled_back_by(&key, size, root);
+    }
+
+    pub(crate) fn rolled_back_by(&mut self, key: &LedgerKey, size: u64, root: &Hash) {
+        let (origin, kept) = (self.origin.clone(), self.chain.next_seq() - 1);
+        let hex = hex::encode(root);
+        let text = format!(
+            "tidegate-rollback-accepted\n{origin}\n{kept}\n{size}\n{hex}\nrestored from a copy\n"
+        );
+        let note = key.sign_text(&origin, text).unwrap();
         self.record(|e, ts| {
+            e.text("acceptance", &note.signatures[0].base64);
             e.uint("began_us", ts);
             e.text("code", "LEDGER_ROLLBACK_ACCEPTED");
             e.text("error", "fewer records than were signed");
+            e.uint("kept", kept);
             e.text("kind", "fault");
             e.text("reason", "restored from a copy");
             e.hex("signed_root", root);

@@ -13,13 +13,14 @@ use crate::ledger::{LedgerKey, Repair, RepairError, Settings, recover};
 pub(super) struct RecoverArgs {
     /// A ledger directory that no gateway uses.
     dir: PathBuf,
-    /// Go on with fewer records than a signed head covers; this is recorded.
+    /// Go on with fewer records than a signed head covers; this is recorded, and signed with --key.
     #[arg(long, requires = "reason", env = "TIDEGATE_ACCEPT_ROLLBACK")]
     accept_rollback: bool,
     /// Why the loss is accepted; goes into the record.
     #[arg(long, requires = "accept_rollback", env = "TIDEGATE_REASON")]
     reason: Option<String>,
-    /// A private key whose notes count beside those of the keys in log.vkey.
+    /// The private key that signs this ledger: its notes count beside those of the keys in log.vkey,
+    /// and it signs the acceptance of a rollback.
     #[arg(long, env = "TIDEGATE_KEY")]
     key: Option<PathBuf>,
     /// How to print the result.

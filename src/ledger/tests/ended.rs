@@ -104,7 +104,7 @@ fn a_sync_that_fails_at_the_close_is_told_of_before_it() {
 fn append(dir: &Path, entries: &[&dyn Fn(&mut EntryBuilder<'_>)]) {
     let all = text(dir);
     let last = all.lines().last().unwrap();
-    let head = last[last.len() - 66..last.len() - 2].as_bytes();
+    let head = &last.as_bytes()[last.len() - 66..last.len() - 2];
     let mut chain = Chain::resume(all.lines().count() as u64, head.try_into().unwrap());
     let mut lines = Vec::new();
     for entry in entries {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::acceptance::Claim;
 use super::super::directory::SegmentName;
 use super::accounts::Accounts;
 use super::evidence::Evidence;
@@ -35,7 +36,8 @@ pub(super) struct Misfit {
 pub(super) struct RolledBack {
     pub(super) size: u64,
     pub(super) root: Hash,
-    /// The record from which on the log was written anew, and the one that says so.
+    /// The record from which on the log was written anew, and the one that says so under a good
+    /// signature.
     pub(super) from: u64,
     pub(super) seq: u64,
 }
@@ -239,21 +241,39 @@ impl<'a> Log<'a> {
                 self.given_up.push(segment);
                 Ok(())
             }
-            Step::RolledBack { size, root, from } => {
-                let seq = at.seq;
-                self.rolled_back.push(RolledBack {
-                    size,
-                    root,
-                    from,
-                    seq,
-                });
-                Ok(())
-            }
+            Step::RolledBack(claim) => self.rolled_back(&claim),
             Step::Removal(removal) => {
                 self.removals.note(file, at, *removal);
                 Ok(())
             }
         }
+    }
+
+    /// An accepted rollback counts where a key that may sign here signed the acceptance.
+    fn rolled_back(&mut self, claim: &Claim) -> Result<(), Broken> {
+        let origin = self.keys.origin.as_deref().unwrap_or_default();
+        let note = claim.signed(origin);
+        let of_log = || {
+            self.keys
+                .none()
+                .then(|| self.epochs.signer(&note))
+                .flatten()
+        };
+        if self.keys.signer(&note).or_else(of_log).is_some() {
+            self.rolled_back.push(RolledBack {
+                size: claim.size,
+                root: claim.root,
+                from: claim.kept,
+                seq: claim.seq,
+            });
+            return Ok(());
+        }
+        if self.keys.trusted.is_some() || self.keys.none() {
+            // Perhaps of a key that was not given: its notes do not count either.
+            return Ok(());
+        }
+        let rule = "an accepted rollback is signed by a key of log.vkey";
+        Err(broken(rule, "a key of log.vkey", "none that is known"))
     }
 
     /// A checkpoint record is signed by the key in force; its root is looked at with the leaves.

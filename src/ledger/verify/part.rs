@@ -113,7 +113,6 @@ pub(super) fn read(job: &Job<'_>, take: &mut Take<'_>) -> io::Result<Part> {
         job,
         part: Part::new(first),
         linked: false,
-        opened_at: None,
         runs: Vec::new(),
         pieces: Pieces::new(first, job.wanted),
         tree: TreeCheck::default(),
@@ -142,8 +141,6 @@ struct Reading<'a, 't> {
     part: Part,
     /// The line before was read, so the next one has to follow it.
     linked: bool,
-    /// The first `open` record since which there were only records of a start.
-    opened_at: Option<u64>,
     /// Consecutive numbers that were not handed out yet, by boot and worker.
     runs: Vec<(At, u32, u8, u64, u64)>,
     pieces: Pieces<'a>,
@@ -311,32 +308,27 @@ impl Reading<'_, '_> {
     fn step(&mut self, at: At, record: &Record<'_>) -> Result<(), Broken> {
         match record.kind {
             "decision" => {
-                self.opened_at = None;
                 self.part.decisions += 1;
                 self.number(at, decision(record)?);
                 return Ok(());
             }
             "outcome" => {
-                self.opened_at = None;
                 self.part.outcomes += 1;
                 return Ok(());
             }
             "open" => {
-                self.opened_at = self.opened_at.or(Some(at.seq));
                 let instance = record.text("instance").unwrap_or_default();
                 if !self.part.instances.iter().any(|known| known == instance) {
                     self.part.instances.push(instance.to_owned());
                 }
             }
             "stub" => {
-                self.opened_at = None;
                 self.part.stubs += 1;
                 self.stubs.update(format!("{}\n", at.seq));
             }
-            "key" | "fault" => {}
-            _ => self.opened_at = None,
+            _ => {}
         }
-        let Some(step) = step_of(record, self.opened_at)? else {
+        let Some(step) = step_of(record)? else {
             return Ok(());
         };
         if let Step::Checkpoint(signed) = &step {

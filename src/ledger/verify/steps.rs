@@ -5,6 +5,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use super::super::acceptance::{Claim, ROLLBACK_ACCEPTED};
 use super::super::line::{Record, is_hash};
 use super::super::note::VerifierKey;
 use super::super::scan::{as_counts, as_pairs, as_uint};
@@ -42,13 +43,8 @@ pub(super) enum Step {
     Key(Box<VerifierKey>),
     /// A segment that was given up.
     GivenUp(String),
-    /// A head that an operator gave up: its size and root, and the record from which on the log
-    /// was written anew.
-    RolledBack {
-        size: u64,
-        root: Hash,
-        from: u64,
-    },
+    /// A head that an operator gave up, if the signature is good.
+    RolledBack(Box<Claim>),
     Removal(Box<Removal>),
 }
 
@@ -91,7 +87,7 @@ pub(super) struct Removal {
 }
 
 /// What there is in a record of a kind that is neither `decision` nor `outcome`.
-pub(super) fn step_of(record: &Record<'_>, opened_at: Option<u64>) -> Result<Option<Step>, Broken> {
+pub(super) fn step_of(record: &Record<'_>) -> Result<Option<Step>, Broken> {
     Ok(Some(match record.kind {
         "loss" => Step::Instead(Box::new(loss(record)?)),
         "rollup" => Step::Instead(Box::new(rollup(record)?)),
@@ -106,7 +102,7 @@ pub(super) fn step_of(record: &Record<'_>, opened_at: Option<u64>) -> Result<Opt
             let key = VerifierKey::parse(vkey).map_err(|rule| broken(rule, "a vkey", vkey))?;
             Step::Key(Box::new(key))
         }
-        "fault" => return fault(record, opened_at),
+        "fault" => return fault(record),
         "prune" | "redact" => Step::Removal(Box::new(removal(record)?)),
         _ => return Ok(None),
     }))
@@ -313,20 +309,17 @@ fn checkpoint(record: &Record<'_>) -> Result<Signed, Broken> {
     })
 }
 
-fn fault(record: &Record<'_>, opened_at: Option<u64>) -> Result<Option<Step>, Broken> {
-    if record.text("code") != Some("LEDGER_ROLLBACK_ACCEPTED") {
+fn fault(record: &Record<'_>) -> Result<Option<Step>, Broken> {
+    if record.text("code") != Some(ROLLBACK_ACCEPTED) {
         let segment = record.text("segment");
         return Ok(segment.map(|segment| Step::GivenUp(segment.to_owned())));
     }
-    let root = record
-        .text("signed_root")
-        .and_then(|r| from_hex(r.as_bytes()));
-    let (Some(size), Some(root)) = (record.uint("signed_size"), root) else {
-        let rule = "an accepted rollback names signed_size and signed_root";
-        return Err(broken(rule, "both", "not both"));
+    let Some(claim) = Claim::of(record) else {
+        let rule =
+            "an accepted rollback names kept, signed_size, signed_root and reason, and is signed";
+        return Err(broken(rule, "all", "not all"));
     };
-    let from = opened_at.unwrap_or(record.seq);
-    Ok(Some(Step::RolledBack { size, root, from }))
+    Ok(Some(Step::RolledBack(Box::new(claim))))
 }
 
 fn removal(record: &Record<'_>) -> Result<Removal, Broken> {
