@@ -25,6 +25,8 @@ pub(super) struct LastBoot {
     pub(super) closed: bool,
     /// Rollbacks that records say were accepted; whose words that are is not checked here.
     pub(super) accepted: Vec<Claim>,
+    /// Size, root and signature of the newest `checkpoint`; not checked here.
+    pub(super) checkpoint: Option<(u64, String, String)>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
     pub(super) is_rolled_back: bool,
     /// The first `open` since which there were only records of a start.
@@ -45,6 +47,7 @@ impl LastBoot {
             opened: None,
             closed: false,
             accepted: Vec::new(),
+            checkpoint: None,
             is_rolled_back: false,
             opened_at: None,
             counting: counting.map(|boot| boot.to_string()),
@@ -122,6 +125,10 @@ impl LastBoot {
     fn checkpoint(&mut self, record: &Record<'_>) {
         self.named(record);
         self.is_rolled_back = false;
+        let (root, signature) = (record.text("root"), record.text("signature"));
+        if let (Some(size), Some(root), Some(signature)) = (record.uint("size"), root, signature) {
+            self.checkpoint = Some((size, root.to_owned(), signature.to_owned()));
+        }
         if !self.is_counting(record) {
             return;
         }
