@@ -37,6 +37,8 @@ struct Reading {
     survey: Survey,
     history: Option<History>,
     note: Option<Checkpoint>,
+    /// Something was signed, and no note of it lies beside the records.
+    heads_missing: bool,
 }
 
 impl Reading {
@@ -111,11 +113,46 @@ impl Search<'_> {
     }
 
     fn read(&self, newest: &SegmentName, accepted: &[Accepted]) -> Result<Reading, LedgerError> {
-        let key = self.settings.key.as_ref();
-        let note = match self.origin {
-            Some(origin) => Heads::of(self.dir, origin, key)?.newest(accepted)?,
-            None => None,
+        let Some(origin) = self.origin else {
+            return self.read_against(newest, accepted, None);
         };
+        let heads = Heads::of(self.dir, origin, self.settings.key.as_ref())?;
+        let note = heads.newest(accepted)?;
+        let noted = note.as_ref().map_or(0, |note| note.size);
+        let nothing = note.is_none() && heads.newest(&[])?.is_none();
+        let mut reading = self.read_against(newest, accepted, note)?;
+        let mut record = reading.survey.last_boot.checkpoint.clone();
+        if record.is_none() && nothing && heads.has_keys() {
+            record = self.checkpoint_before()?;
+        }
+        // A record of a signature is a promise as good as the note that was taken away.
+        let recorded = record.as_ref().and_then(|record| heads.of_record(record));
+        let is_signed = recorded.is_some() || self.dir.join("log.vkey").exists();
+        if let Some(recorded) = recorded.filter(|recorded| recorded.size > noted) {
+            reading = self.read_against(newest, accepted, Some(recorded))?;
+        }
+        reading.heads_missing = nothing && is_signed;
+        Ok(reading)
+    }
+
+    /// The newest `checkpoint` of the segment before the newest.
+    fn checkpoint_before(&self) -> Result<Option<(u64, String, String)>, LedgerError> {
+        let [.., older, newest] = self.segments else {
+            return Ok(None);
+        };
+        let lines = Some(newest.first_seq - older.first_seq);
+        let read = salvage(&older.path, older.first_seq, lines, None)
+            .map_err(|e| LedgerError::io("reading", &older.path, e))?;
+        Ok(read.last_boot.checkpoint)
+    }
+
+    fn read_against(
+        &self,
+        newest: &SegmentName,
+        accepted: &[Accepted],
+        note: Option<Checkpoint>,
+    ) -> Result<Reading, LedgerError> {
+        let key = self.settings.key.as_ref();
         let root_at = note.as_ref().map(|note| note.size);
         let read = |trees| {
             let history = if key.is_none() && note.is_none() {
@@ -139,6 +176,7 @@ impl Search<'_> {
                 survey,
                 history,
                 note,
+                heads_missing: false,
             })
         };
         let reading = read(Trees::WhereTheyFit)?;
@@ -224,7 +262,8 @@ impl Search<'_> {
         }
         match reading.survey.bad.clone() {
             Some(bad) if bad.complete && bad.seq < signed => self.salvaged(newest, reading, bad),
-            Some(bad) if bad.followed && reading.note.is_none() => {
+            // A record cannot tell what was signed behind the bad line; a note could.
+            Some(bad) if bad.followed && (reading.note.is_none() || reading.heads_missing) => {
                 Err(damaged(newest, bad.offset, bad.seq, bad.rule))
             }
             // Compressed files come from whole, verified segments: no crash leaves such a tail.
@@ -305,6 +344,7 @@ fn continued(newest: &SegmentName, reading: Reading, rollback: bool) -> (Examine
     };
     let found = Found {
         len: survey.len,
+        heads_missing: reading.heads_missing,
         builder,
         ..Found::bare(newest, survey.chain, survey.frontier, reading.note)
     };

@@ -134,6 +134,9 @@ pub struct Recovered {
     pub unaccounted: Option<u64>,
     /// True when the directory is not the one that the boot before wrote to.
     pub moved: bool,
+    /// True when keys or `checkpoint` records say that the ledger is signed, and neither
+    /// `heads.log` nor `checkpoint` has a note of it.
+    pub heads_missing: bool,
 }
 
 impl Recovered {
@@ -146,6 +149,7 @@ impl Recovered {
             unclosed: !found.closed,
             unaccounted: previous.map(Previous::total_unaccounted),
             moved: found.moved,
+            heads_missing: found.heads_missing,
         }
     }
 

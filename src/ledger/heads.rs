@@ -14,7 +14,7 @@ use super::acceptance::Claim;
 use super::error::LedgerError;
 use super::key::LedgerKey;
 use super::merkle::Hash;
-use super::note::{Checkpoint, SignedNote, VerifierKey};
+use super::note::{Checkpoint, NoteSignature, SignedNote, VerifierKey};
 
 /// The end of `heads.log` that is read at first: some 250 notes. Doubled until a note counts.
 const WINDOW_BYTES: u64 = 64 * 1024;
@@ -87,6 +87,34 @@ impl<'a> Heads<'a> {
     pub(super) fn signed(&self, claim: &Claim) -> bool {
         let note = claim.signed(self.origin);
         self.keys.iter().any(|key| note.is_signed_by(key))
+    }
+
+    /// Whether a key of this log is known.
+    pub(super) const fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The note that a `checkpoint` record stands for, if it is one: size, root and signature.
+    pub(super) fn of_record(
+        &self,
+        (size, root, base64): &(u64, String, String),
+    ) -> Option<Checkpoint> {
+        let mut checkpoint = Checkpoint {
+            origin: self.origin.to_owned(),
+            size: *size,
+            root: Hash::default(),
+        };
+        hex::decode_to_slice(root, &mut checkpoint.root).ok()?;
+        let signature = NoteSignature {
+            name: self.origin.to_owned(),
+            base64: base64.clone(),
+        };
+        let note = SignedNote {
+            text: checkpoint.text(),
+            signatures: vec![signature],
+        };
+        let is_signed = self.keys.iter().any(|key| note.is_signed_by(key));
+        is_signed.then_some(checkpoint)
     }
 
     /// Whether the key at hand may accept a rollback: one of `log.vkey`, or no key is there.

@@ -30,6 +30,8 @@ pub(super) struct LastBoot {
     only_trailing: bool,
     /// Rollbacks that records say were accepted; whose words that are is not checked here.
     pub(super) accepted: Vec<Claim>,
+    /// Size, root and signature of the newest `checkpoint`; not checked here.
+    pub(super) checkpoint: Option<(u64, String, String)>,
     /// One of them has no `checkpoint` behind it: the key of the notes before may be unknown here.
     pub(super) is_rolled_back: bool,
     /// A record tells of a key.
@@ -59,6 +61,7 @@ impl LastBoot {
             closed: false,
             only_trailing: true,
             accepted: Vec::new(),
+            checkpoint: None,
             is_rolled_back: false,
             has_key: false,
             has_head: false,
@@ -165,6 +168,10 @@ impl LastBoot {
         self.named(record);
         self.is_rolled_back = false;
         self.has_head = true;
+        let (root, signature) = (record.text("root"), record.text("signature"));
+        if let (Some(size), Some(root), Some(signature)) = (record.uint("size"), root, signature) {
+            self.checkpoint = Some((size, root.to_owned(), signature.to_owned()));
+        }
         if !self.is_counting(record) {
             return;
         }

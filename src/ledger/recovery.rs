@@ -61,6 +61,8 @@ pub(super) struct Found {
     pub(super) is_rolled_back: bool,
     /// The first `open` at the end since which there were only records of a start.
     pub(super) opened_at: Option<u64>,
+    /// Something was signed, and no note of it lies beside the records.
+    pub(super) heads_missing: bool,
     /// It wrote to another directory.
     pub(super) moved: bool,
     /// The boot whose counters lie here and that no record names.
@@ -238,6 +240,7 @@ impl Found {
             boot: None,
             previous: None,
             is_rolled_back: false,
+            heads_missing: false,
             opened_at: None,
             moved: false,
             missing: None,

@@ -416,6 +416,70 @@ fn a_rollback_is_accepted_by_a_key_of_the_log_alone() {
     }
 }
 
+// R085
+#[test]
+fn without_its_notes_a_signed_ledger_is_still_a_signed_one() {
+    let ledger = Losing::new();
+    let settings = Settings::new(ledger.dir.path());
+    let lines = ledger.lines();
+    let newest = lines.iter().rposition(|line| {
+        let line = String::from_utf8_lossy(line);
+        line.contains(r#""kind":"checkpoint""#)
+    });
+    let signed = newest.unwrap();
+    let again = || {
+        let (ledger, producer) = start(&settings, 9).unwrap();
+        let found = ledger.recovered().clone();
+        drop(producer);
+        ledger.close().unwrap();
+        found
+    };
+    assert!(!again().heads_missing);
+    for file in ["heads.log", "checkpoint"] {
+        fs::remove_file(ledger.dir.path().join(file)).unwrap();
+    }
+    assert!(again().heads_missing);
+    // Other records below one that was signed, well chained.
+    let mut chain = super::chain::Chain::genesis();
+    let mut forged = Vec::new();
+    for (at, line) in lines.iter().enumerate().take(signed + 1) {
+        if at < 3 {
+            forged.extend_from_slice(line);
+            let mut scratch = Vec::new();
+            let record = Record::check(&line[..line.len() - 1], &mut scratch).unwrap();
+            chain = super::chain::Chain::resume(record.seq + 1, record.hash);
+        } else if at < signed {
+            chain.append(&mut forged, |e| e.text("kind", "governance"));
+        } else {
+            let value: serde_json::Value = serde_json::from_slice(line).unwrap();
+            let text = |key: &str| {
+                value["entry"][key]
+                    .as_str()
+                    .or(value[key].as_str())
+                    .unwrap()
+            };
+            chain.append(&mut forged, |e| {
+                e.text("kind", "checkpoint");
+                e.text("root", text("root"));
+                e.text("signature", text("signature"));
+                e.uint(
+                    "size",
+                    value["size"]
+                        .as_u64()
+                        .or(value["entry"]["size"].as_u64())
+                        .unwrap(),
+                );
+            });
+        }
+    }
+    fs::write(&ledger.segment, forged).unwrap();
+    let refused = start(&settings, 9).unwrap_err();
+    assert!(
+        refused.to_string().contains("not the one that was signed"),
+        "{refused}"
+    );
+}
+
 // R282
 #[test]
 fn recover_does_what_a_start_does_and_tells() {
