@@ -1,7 +1,10 @@
 //! What the rest of the program may know about the ledger while it runs. Never waits.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -147,11 +150,12 @@ impl Stats {
     /// How much detail is kept from now on; the workers hear of it where it concerns them.
     pub(super) fn set_pressure(&self, pressure: Pressure, rolled_up: u64) {
         self.rolled_up.store(rolled_up, Relaxed);
-        let before = self.pressure.swap(pressure as u8, Relaxed);
-        if before != pressure as u8 {
+        // The workers first: whoever reads the state may rely on what it means for them.
+        if self.pressure.load(Relaxed) != pressure as u8 {
             for ring in &self.rings {
                 ring.set_unavailable(pressure == Pressure::Unavailable);
             }
+            self.pressure.store(pressure as u8, Release);
         }
     }
 
@@ -264,7 +268,7 @@ impl Stats {
             ok: self.ok.load(Relaxed),
             head,
             error,
-            pressure: Pressure::from_number(self.pressure.load(Relaxed)),
+            pressure: Pressure::from_number(self.pressure.load(Acquire)),
             rolled_up: self.rolled_up.load(Relaxed),
             signed,
             note,

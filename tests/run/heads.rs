@@ -90,11 +90,7 @@ fn a_head_that_left_the_host_shows_that_the_end_was_cut_off() {
     assert_eq!(prove(&installation, 0, 3).code, Some(0));
     // By itself it looks like a ledger of three records, which has no such size.
     assert_eq!(prove(&installation, 0, last.size).code, Some(1));
-    assert_eq!(
-        installation.verify(&[]).code,
-        Some(65),
-        "a key that has signed, and no head"
-    );
+    assert_eq!(installation.verify(&[]).code, Some(0));
     // A head that is elsewhere tells.
     let printed = fs::read_to_string(installation.path("out")).unwrap();
     let head: Value = serde_json::from_str(printed.lines().last().unwrap()).unwrap();
