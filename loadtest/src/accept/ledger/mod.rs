@@ -91,7 +91,7 @@ fn identities(context: &Context) -> anyhow::Result<Verdict> {
 
 /// Seeds of the crash simulation; each is run for every operation as the crash point.
 fn crash(context: &Context) -> anyhow::Result<Verdict> {
-    let seeds = context.pick("2", "24");
+    let seeds = context.pick("1", "2");
     tested::run(
         &["--lib", "ledger::crash"],
         &[("TIDEGATE_CRASH_SEEDS", seeds)],
