@@ -158,6 +158,11 @@ impl<'a> Check<'a> {
             notes: Vec::new(),
         };
         this.wrong = this.keys.read_list(dir)?;
+        if this.wrong.is_some() && whole {
+            // Keys bear the log's origin as their name: where that file was changed, it is not the
+            // keys that are wrong.
+            this.wrong = this.origin_alone()?.or(this.wrong);
+        }
         if whole {
             match Heads::read(dir)? {
                 Ok(heads) => this.heads = heads,
@@ -533,6 +538,31 @@ impl<'a> Check<'a> {
         let Some(genesis) = &log.genesis else {
             return Ok(None);
         };
+        self.origin_among(&log.instances, genesis)
+    }
+
+    /// The same by record 0 alone, if that is here and good.
+    fn origin_alone(&self) -> io::Result<Option<Damage>> {
+        let first = list_segments(self.path)?.into_iter().next();
+        let Some(first) = first.filter(|first| first.first_seq == 0) else {
+            return Ok(None);
+        };
+        let (mut lines, mut scratch) = (Lines::of_segment(&first)?, Vec::new());
+        let Ok(Some(line)) = lines.next() else {
+            return Ok(None);
+        };
+        let Ok(record) = Record::check(line.bytes, &mut scratch) else {
+            return Ok(None);
+        };
+        let instances: Vec<String> = record
+            .text("instance")
+            .map(str::to_owned)
+            .into_iter()
+            .collect();
+        self.origin_among(&instances, &record.hash)
+    }
+
+    fn origin_among(&self, instances: &[String], genesis: &[u8; 64]) -> io::Result<Option<Damage>> {
         let file = self.path.join("origin");
         let genesis = String::from_utf8_lossy(genesis).into_owned();
         let text = match fs::read(&file) {
@@ -541,10 +571,7 @@ impl<'a> Check<'a> {
             Err(error) => return Err(error),
         };
         let name = text.rsplit_once('/').map(|(name, _)| name);
-        let known = log
-            .instances
-            .iter()
-            .any(|known| Some(known.as_str()) == name);
+        let known = instances.iter().any(|known| Some(known.as_str()) == name);
         if known && origin_matches(&text, &genesis) {
             return Ok(None);
         }
@@ -556,7 +583,7 @@ impl<'a> Check<'a> {
             rule: "origin is the name of an instance that opened the ledger and the first 16 digits of the genesis hash".to_owned(),
             expected: format!(
                 "{}/{}",
-                log.instances.join("|"),
+                instances.join("|"),
                 genesis.get(..16).unwrap_or_default()
             ),
             found: text.trim_end().to_owned(),

@@ -9,7 +9,7 @@ use crate::site::{PATIENCE, Site};
 use crate::upstream::Upstream;
 
 /// Six a minute each: a slot is busy for ten seconds, so a hundred thousand keys cannot all have one.
-const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: keyed_v1, owner: me, endpoint: \"GET /keyed\", per_client: {key: \"header:x-api-key\", rate_limit_rpm: 6, burst: 2}}\n";
+const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: keyed_v1, owner: me, endpoint: \"GET /keyed\", per_client: {key: \"header:x-api-key\", rate_limit_rpm: 6, burst: 2}}\n  - {id: free_v1, owner: me, endpoint: \"GET /\"}\n";
 /// What waits in the rings is written meanwhile, and its memory given back.
 const REST: Duration = Duration::from_secs(2);
 const GROWTH_KIB_MAX: u64 = 10 * 1024;
@@ -25,12 +25,15 @@ pub(super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
         "version: 1\ntrusted_proxies: [\"127.0.0.0/8\"]",
     )?;
     let mut gateway = site.start()?;
-    // Pools and rings reach their size with paths that have no clients' limits.
+    // Pools and both rings of a worker, that of refusals and that of the rest, reach their size
+    // with paths that have no clients' limits.
     let requests = context.pick(20_000, 50_000);
-    let mut load = drive::Options::new(site.listen, "unknown", requests);
-    load.seed = 900;
     for _ in 0..context.pick(2, 4) {
-        drive::run(&load)?;
+        for mix in ["unknown", "echo"] {
+            let mut load = drive::Options::new(site.listen, mix, requests);
+            load.seed = 900;
+            drive::run(&load)?;
+        }
         site.metrics()?;
     }
     std::thread::sleep(REST);
