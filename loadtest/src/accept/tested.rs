@@ -49,15 +49,19 @@ pub(super) fn run(
         .map(str::trim)
         .filter(|line| line.starts_with("FAIL "))
         .collect();
-    let told = format!(
-        "{summary}{}{}",
-        if failed.is_empty() { "" } else { "; " },
-        failed.join("; ")
-    );
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let counted = printed.lines().map(str::trim).filter(|line| is_count(line));
+    let parts = std::iter::once(summary).chain(failed).chain(counted);
+    let told = parts.collect::<Vec<_>>().join("; ");
     Ok(Verdict::new(
         output.status.success() && passed >= least,
         told,
     ))
+}
+
+/// What a test counted itself: `detected 42 / expected 42`, or the tally of a seed.
+fn is_count(line: &str) -> bool {
+    line.contains(" / expected ") || line.starts_with("seed ")
 }
 
 /// `Summary [ 1.2s] 25 tests run: 25 passed, 0 skipped`
