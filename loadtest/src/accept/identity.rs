@@ -24,12 +24,12 @@ struct Books {
 
 /// Under OBSERVE_ONLY everything is forwarded, clients leave and some heads are malformed.
 pub(super) fn hold(context: &Context) -> anyhow::Result<Verdict> {
-    hold_over(context, context.pick(10_000, 200_000))
+    hold_over(context, "mixed", context.pick(10_000, 200_000))
 }
 
-/// The same over another number of requests.
-pub(super) fn hold_over(context: &Context, requests: u64) -> anyhow::Result<Verdict> {
-    let books = books(context, "identities", "observe_only", 0.01, requests)?;
+/// The same over another number of requests, of another mix.
+pub(super) fn hold_over(context: &Context, mix: &str, requests: u64) -> anyhow::Result<Verdict> {
+    let books = books(context, "identities", "observe_only", mix, 0.01, requests)?;
     let withheld = books.metrics.sum("tidegate_actions_suppressed_total");
     Ok(books.verdict(&[
         (books.forwarded_alone(), "this tier answers nothing itself"),
@@ -45,6 +45,7 @@ pub(super) fn hold_under_control(context: &Context) -> anyhow::Result<Verdict> {
         context,
         "control",
         "control",
+        "mixed",
         0.0,
         context.pick(10_000, 200_000),
     )?;
@@ -61,6 +62,7 @@ fn books(
     context: &Context,
     name: &str,
     tier: &'static str,
+    mix: &str,
     abort_share: f64,
     requests: u64,
 ) -> anyhow::Result<Books> {
@@ -71,7 +73,7 @@ fn books(
     };
     let site = Site::prepare(&context.folder(name), &setup)?;
     let mut gateway = site.start()?;
-    let mut load = drive::Options::new(site.listen, "mixed", requests);
+    let mut load = drive::Options::new(site.listen, mix, requests);
     load.abort_share = abort_share;
     load.malformed_share = 0.01;
     load.retry = true;
