@@ -10,6 +10,7 @@ pub mod pipeline;
 pub mod record;
 pub mod risk;
 
+pub mod bundle;
 pub mod policy;
 pub mod rulebook;
 

@@ -42,6 +42,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("observation", &["units", "contract"]),
     ("policy", &["units", "contract", "yaml", "diagnostic"]),
     ("policy::rules", &["units"]),
+    // Signed content: it knows what contracts and rules say, and nothing of files and clocks.
+    ("bundle", &["units", "contract", "policy"]),
     ("risk", &["units", "contract", "observation", "policy"]),
     // Signals carry the shed hash, the class mix and the results of the takes.
     ("decision", &["units", "observation", "risk", "policy"]),
@@ -237,6 +239,7 @@ const FILES: &[&str] = &[
     "diagnostic",
     "contract",
     "policy",
+    "bundle",
     "config",
     "record",
     "ledger",

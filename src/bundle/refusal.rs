@@ -1,0 +1,205 @@
+//! Why a bundle or a root is refused: one stable code for each reason, in the order of the checks.
+
+use std::fmt;
+
+/// A reason to refuse. The names are stable: alerts and scripts compare them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalCode {
+    /// More bytes than a bundle may have.
+    TooLarge,
+    /// The bytes are no DSSE envelope.
+    EnvelopeMalformed,
+    /// The payload is of another type.
+    PayloadType,
+    /// One key signed twice.
+    SignatureTwice,
+    /// A signature of a key that the root does not know.
+    UnknownKey,
+    /// A signature that does not verify.
+    SignatureInvalid,
+    /// Fewer principals signed than any change takes.
+    ThresholdNotMet,
+    /// The payload is not what its canonical form would be.
+    NotCanonical,
+    /// The payload has not the structure of its type.
+    PayloadMalformed,
+    /// A format version or an engine that this program is not.
+    FormatUnsupported,
+    /// It is for another gateway.
+    AudienceMismatch,
+    /// Epoch and serial are not above the high-water mark.
+    RollbackRejected,
+    /// Epoch and serial of the high-water mark, with other bytes.
+    SerialReused,
+    /// It does not follow the bundle in force.
+    ParentUnknown,
+    /// Its time has not come.
+    NotYetValid,
+    /// Its time is over.
+    Expired,
+    /// The clock stands before the newest record of the ledger.
+    ClockBehindLedger,
+    /// Contracts or policy have a value that no file could have given.
+    ContentInvalid,
+    /// Contracts, upstreams or rules do not fit together on this gateway.
+    ContentRefused,
+    /// The author did not sign, or may not author.
+    AuthorMissing,
+    /// The change takes more, or other, signatures.
+    ApprovalsMissing,
+    /// A break-glass bundle that does more than it may.
+    BreakglassTooWide,
+    /// A self-test does not pass on this engine.
+    SelfTestFailed,
+    /// It could not be kept: the disk.
+    NotPersisted,
+    /// The ledger could not record it.
+    NotRecorded,
+    /// The bundle in force changed since the asker looked.
+    StateChanged,
+    /// The root is refused: its own chain.
+    RootSkipped,
+    /// The root lacks signatures of its predecessor or of itself.
+    RootThreshold,
+    /// The root has expired.
+    RootExpired,
+    /// A root is configured, and this is not signed; or the other way round.
+    SignatureExpected,
+}
+
+impl RefusalCode {
+    /// All codes.
+    pub const ALL: [Self; 30] = [
+        Self::TooLarge,
+        Self::EnvelopeMalformed,
+        Self::PayloadType,
+        Self::SignatureTwice,
+        Self::UnknownKey,
+        Self::SignatureInvalid,
+        Self::ThresholdNotMet,
+        Self::NotCanonical,
+        Self::PayloadMalformed,
+        Self::FormatUnsupported,
+        Self::AudienceMismatch,
+        Self::RollbackRejected,
+        Self::SerialReused,
+        Self::ParentUnknown,
+        Self::NotYetValid,
+        Self::Expired,
+        Self::ClockBehindLedger,
+        Self::ContentInvalid,
+        Self::ContentRefused,
+        Self::AuthorMissing,
+        Self::ApprovalsMissing,
+        Self::BreakglassTooWide,
+        Self::SelfTestFailed,
+        Self::NotPersisted,
+        Self::NotRecorded,
+        Self::StateChanged,
+        Self::RootSkipped,
+        Self::RootThreshold,
+        Self::RootExpired,
+        Self::SignatureExpected,
+    ];
+
+    /// The name in messages, status, records and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TooLarge => "BUNDLE_TOO_LARGE",
+            Self::EnvelopeMalformed => "ENVELOPE_MALFORMED",
+            Self::PayloadType => "PAYLOAD_TYPE",
+            Self::SignatureTwice => "SIGNATURE_TWICE",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::SignatureInvalid => "SIGNATURE_INVALID",
+            Self::ThresholdNotMet => "THRESHOLD_NOT_MET",
+            Self::NotCanonical => "NOT_CANONICAL",
+            Self::PayloadMalformed => "PAYLOAD_MALFORMED",
+            Self::FormatUnsupported => "FORMAT_UNSUPPORTED",
+            Self::AudienceMismatch => "AUDIENCE_MISMATCH",
+            Self::RollbackRejected => "ROLLBACK_REJECTED",
+            Self::SerialReused => "SERIAL_REUSED",
+            Self::ParentUnknown => "PARENT_UNKNOWN",
+            Self::NotYetValid => "NOT_YET_VALID",
+            Self::Expired => "EXPIRED",
+            Self::ClockBehindLedger => "CLOCK_BEHIND_LEDGER",
+            Self::ContentInvalid => "CONTENT_INVALID",
+            Self::ContentRefused => "CONTENT_REFUSED",
+            Self::AuthorMissing => "AUTHOR_MISSING",
+            Self::ApprovalsMissing => "APPROVALS_MISSING",
+            Self::BreakglassTooWide => "BREAKGLASS_TOO_WIDE",
+            Self::SelfTestFailed => "SELF_TEST_FAILED",
+            Self::NotPersisted => "NOT_PERSISTED",
+            Self::NotRecorded => "NOT_RECORDED",
+            Self::StateChanged => "STATE_CHANGED",
+            Self::RootSkipped => "ROOT_SKIPPED",
+            Self::RootThreshold => "ROOT_THRESHOLD",
+            Self::RootExpired => "ROOT_EXPIRED",
+            Self::SignatureExpected => "SIGNATURE_EXPECTED",
+        }
+    }
+
+    /// Whether it says that bytes or signatures are not what they claim: exit code 65, not 1.
+    #[must_use]
+    pub const fn is_integrity(self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge
+                | Self::EnvelopeMalformed
+                | Self::PayloadType
+                | Self::SignatureTwice
+                | Self::UnknownKey
+                | Self::SignatureInvalid
+                | Self::NotCanonical
+                | Self::PayloadMalformed
+                | Self::ContentInvalid
+        )
+    }
+}
+
+/// A refusal: the code for machines, the rest for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub code: RefusalCode,
+    /// What was found, and where.
+    pub detail: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Refused {
+    /// A refusal.
+    #[must_use]
+    pub fn new(code: RefusalCode, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.code.name(), self.detail)?;
+        if !self.remedy.is_empty() {
+            write!(out, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+#[cfg(test)]
+mod tests {
+    use super::RefusalCode;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_reason_has_its_own_name() {
+        let names: BTreeSet<_> = RefusalCode::ALL.map(RefusalCode::name).into();
+        assert_eq!(names.len(), RefusalCode::ALL.len());
+    }
+}
