@@ -13,7 +13,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ accept-control: fast ## the acceptance list of control; SCALE=small or full
 
 accept-ledger: fast ## the acceptance list of the ledger; SCALE=small or full
 	$(FAST)/loadtest accept ledger --scale $(SCALE) --state $(ACCEPT_DIR)/ledger-$(SCALE)
+
+accept-bundles: fast ## the acceptance list of bundles; SCALE=small or full
+	$(FAST)/loadtest accept bundles --scale $(SCALE) --state $(ACCEPT_DIR)/bundles-$(SCALE)
 
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.

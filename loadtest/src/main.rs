@@ -52,6 +52,8 @@ enum AcceptList {
     Control(AcceptRun),
     /// The ledger as evidence: faults, kills, proofs, speed
     Ledger(AcceptRun),
+    /// Verified bundles: signatures, approvals, swaps, changes
+    Bundles(AcceptRun),
 }
 
 #[derive(Args)]
@@ -90,6 +92,7 @@ fn main() -> anyhow::Result<()> {
                 AcceptList::Observe(asked) => (&accept::OBSERVE, asked),
                 AcceptList::Control(asked) => (&accept::CONTROL, asked),
                 AcceptList::Ledger(asked) => (&accept::LEDGER, asked),
+                AcceptList::Bundles(asked) => (&accept::BUNDLES, asked),
             };
             let pass = accept::run(list, asked.scale, &asked.state, asked.part.as_deref())?;
             std::process::exit(i32::from(!pass))

@@ -3,6 +3,7 @@
 //! At full scale a part that passed at this commit, with a clean tree, is not run again. A part
 //! that cannot run falls short: nothing is skipped in silence.
 
+mod bundles;
 mod chain;
 mod closed;
 mod control;
@@ -26,6 +27,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
+pub use bundles::BUNDLES;
 pub use control::CONTROL;
 pub use ledger::LEDGER;
 pub use observe::OBSERVE;

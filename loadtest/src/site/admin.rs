@@ -25,10 +25,32 @@ pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
 /// # Errors
 /// When nothing answers in time.
 pub fn post(address: SocketAddr, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
+    post_with(address, path, "", body)
+}
+
+/// The same on condition that the bundle of this digest is in force.
+///
+/// # Errors
+/// When nothing answers in time.
+pub fn post_if_match(
+    address: SocketAddr,
+    path: &str,
+    digest: &str,
+    body: &str,
+) -> anyhow::Result<(u16, String)> {
+    post_with(address, path, &format!("If-Match: \"{digest}\"\r\n"), body)
+}
+
+fn post_with(
+    address: SocketAddr,
+    path: &str,
+    fields: &str,
+    body: &str,
+) -> anyhow::Result<(u16, String)> {
     let length = body.len();
-    let head = format!("POST {path} HTTP/1.0\r\nHost: {address}");
-    let fields = format!("Content-Type: application/json\r\nContent-Length: {length}");
-    exchange(address, &format!("{head}\r\n{fields}\r\n\r\n{body}"))
+    let head = format!("POST {path} HTTP/1.0\r\nHost: {address}\r\n{fields}");
+    let about = format!("Content-Type: application/json\r\nContent-Length: {length}");
+    exchange(address, &format!("{head}{about}\r\n\r\n{body}"))
 }
 
 fn exchange(address: SocketAddr, message: &str) -> anyhow::Result<(u16, String)> {

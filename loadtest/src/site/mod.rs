@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-pub use admin::{Metrics, get, post};
+pub use admin::{Metrics, get, post, post_if_match};
 pub use ledger::{Line, lines, segments};
 pub use peers::{Nginx, bare_pingora};
 
@@ -114,7 +114,15 @@ impl Site {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
-        std::fs::write(self.folder.join(file), text).with_context(|| format!("write {file}"))
+        self.write_bytes(file, text.as_bytes())
+    }
+
+    /// Writes one of its files that need not be text.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_bytes(&self, file: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        std::fs::write(self.folder.join(file), bytes).with_context(|| format!("write {file}"))
     }
 
     /// Changes its configuration.

@@ -16,6 +16,8 @@ mod workers;
 
 use super::{List, full_part, part, speed, tested};
 
+pub(super) use reloads::mixed;
+
 /// Limits, circuits, tiers, answers, live rules.
 pub static CONTROL: List = List {
     name: "control",

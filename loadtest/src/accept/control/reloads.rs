@@ -263,7 +263,7 @@ fn round(context: &Context, name: &str, count: u32, triggers: &[Trigger]) -> any
 }
 
 /// Records, the rulebooks that they name, and how many name a contract that theirs has not.
-fn mixed(site: &Site) -> anyhow::Result<(u64, usize, u64)> {
+pub(in super::super) fn mixed(site: &Site) -> anyhow::Result<(u64, usize, u64)> {
     let mut rules: HashMap<String, BTreeSet<String>> = HashMap::new();
     let (mut records, mut mixed) = (0, 0);
     for record in site.decisions()? {
