@@ -42,6 +42,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("observation", &["units", "contract"]),
     ("policy", &["units", "contract", "yaml", "diagnostic"]),
     ("policy::rules", &["units"]),
+    // The state of a self-test is told in the words of signals.
+    (
+        "policy::self_tests",
+        &["units", "contract", "observation", "yaml", "diagnostic"],
+    ),
     ("risk", &["units", "contract", "observation", "policy"]),
     // Signals carry the shed hash, the class mix and the results of the takes.
     ("decision", &["units", "observation", "risk", "policy"]),

@@ -100,6 +100,13 @@ codes! {
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
     LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
+
+    // Self-tests.
+    SameTest "C401" "two self-tests have one name", "give each self-test its own name";
+    TestShare "C402" "a share of a self-test is not exact", "write '3 of 100', or a percentage of a number that it divides, as in '3% of 100'";
+    TestLimit "C403" "the state of a limit is not valid", "write 'spent', or 'free in 300 ms' for one that lets the next request pass then";
+    TestRequest "C404" "the request of a self-test is not valid", "write a method, a url that begins with '/', and headers by name";
+    TestState "C405" "the state of a self-test cannot be", "remove one of the two, or correct the number";
 }
 
 #[cfg(test)]
