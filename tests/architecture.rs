@@ -116,6 +116,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
         ],
     ),
+    // Judges as the gateway does: its answers and its field of importance are named there alone.
+    (
+        "selftest",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "risk",
+            "decision",
+            "enforcement",
+            "pipeline",
+            "gateway",
+        ],
+    ),
     (
         "config",
         &["units", "contract", "policy", "yaml", "diagnostic"],

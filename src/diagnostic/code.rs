@@ -52,7 +52,7 @@ codes! {
     Decimal "C017" "a decimal cannot be kept exactly", "write fewer digits after the point";
     TooMany "C018" "there are too many of something", "split the installation";
     Text "C019" "a text is not allowed", "use plain printable text of the length named";
-    IgnoredFile "C020" "a file in the contracts folder is not read", "rename it to end in '.yaml', or move it";
+    IgnoredFile "C020" "a file in a folder of the configuration is not read", "rename it to end in '.yaml', or move it";
 
     // Contracts.
     ContractId "C101" "a contract id is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
