@@ -94,10 +94,16 @@ impl<'a> Situation<'a> {
             expected: "one that 'state' names".to_owned(),
             actual: format!(
                 "none, and the decision depends on it: {} at 0%, {} at 99.99%",
-                first.judged.decision.severity().name(),
-                last.judged.decision.severity().name(),
+                first.told(),
+                last.told(),
             ),
         })
+    }
+
+    fn told(&self) -> String {
+        let decision = &self.judged.decision;
+        let (name, deciding) = (decision.severity().name(), decision.deciding().code());
+        format!("{name} because of {deciding}")
     }
 
     pub(super) fn found(&self) -> Found {

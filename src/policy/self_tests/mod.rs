@@ -181,3 +181,6 @@ impl SelfTests {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
