@@ -361,3 +361,28 @@ fn ten_thousand_self_tests_take_a_moment() {
     // Not optimised, on a busy machine: a tenth of a millisecond each would be a loss of sense.
     assert!(took.as_secs() < 5, "{took:?}");
 }
+
+#[test]
+fn the_largest_numbers_do_not_overflow() {
+    let most = "1000000000 of 1000000000";
+    let state = format!(
+        "failed: {most}, slow: {most}, retries: {most}, retry: seen, in_flight: 1000000000, \
+         latency: {{p95_ms: 4294967.295, baseline_ms: 0.001}}, \
+         traffic: {{offered: 1000000000, usual: 1000000000, spread: 1000000}}, \
+         burn: {{5m: {most}, 30m: {most}, 1h: {most}, 6h: {most}, 3d: {most}}}, \
+         client_limit: free in 60000 ms, client_refusals: 1000000000, \
+         rate_limit: free in 60000 ms, waiting: 1000000000, slow_start: 50%, band: critical"
+    );
+    for url in [
+        "/plain/1", "/rated", "/client", "/full", "/shadow", "/delay", "/nowhere",
+    ] {
+        for draw in ["0%", "99.99%"] {
+            let outcomes = outcomes(&format!(
+                "  - name: a\n    request: {{url: {url}}}\n    state: {{{state}, draw: {draw}}}\n    expect: {{decision: ALLOW}}\n"
+            ));
+            let found = &outcomes[0].found;
+            assert_ne!(found.course, Course::Hold, "{url}");
+            assert!(!outcomes[0].is_passed(), "{url}: {found:?}");
+        }
+    }
+}
