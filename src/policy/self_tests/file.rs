@@ -4,11 +4,12 @@
 //! docs/self-tests.md.
 
 mod expect;
+mod reading;
 mod state;
 
 use super::{
-    METHOD_CHARS_MAX, NAME_CHARS_MAX, SelfTest, TestRequest, URL_CHARS_MAX, VALUE_CHARS_MAX,
-    is_header, is_token,
+    HeaderFields, METHOD_CHARS_MAX, NAME_CHARS_MAX, SelfTest, TestRequest, URL_CHARS_MAX,
+    VALUE_CHARS_MAX, is_header, is_token,
 };
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
@@ -124,7 +125,7 @@ fn read_url(sheet: &mut Sheet<'_>, node: &Node) -> Option<Box<str>> {
 }
 
 /// Fields by lower-case name, sorted.
-fn read_headers(sheet: &mut Sheet<'_>, node: &Node) -> Option<Box<[(Box<str>, Box<str>)]>> {
+fn read_headers(sheet: &mut Sheet<'_>, node: &Node) -> Option<HeaderFields> {
     let entries = sheet.entries(node, "'headers'")?;
     let mut headers: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(entries.len());
     for (key, node) in entries {

@@ -5,6 +5,7 @@
 //! holds nothing that a file could not have given.
 
 mod expect;
+mod parts;
 mod state;
 
 use std::collections::BTreeMap;

@@ -40,6 +40,9 @@ pub struct SelfTest {
     expect: Expectation,
 }
 
+/// Names and values of header fields.
+pub type HeaderFields = Box<[(Box<str>, Box<str>)]>;
+
 /// What a self-test asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TestRequest {
@@ -48,7 +51,7 @@ pub struct TestRequest {
     /// Path and query as a client sends them.
     pub url: Box<str>,
     /// Fields by lower-case name, sorted, each once.
-    pub headers: Box<[(Box<str>, Box<str>)]>,
+    pub headers: HeaderFields,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
 }

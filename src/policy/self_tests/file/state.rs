@@ -1,15 +1,14 @@
 //! `state` of a self-test.
 
+use super::reading::Reading;
 use crate::contract::file::bounds::COUNT_MAX;
-use crate::diagnostic::Code;
-use crate::observation::{CircuitState, SLOW_START_MAX_BP, Share};
-use crate::policy::self_tests::share::{parse_limit, parse_percent, parse_share};
+use crate::observation::{CircuitState, SLOW_START_MAX_BP};
 use crate::policy::self_tests::state::{
-    BurnShares, CIRCUITS, DRAWS, LEDGERS, LimitState, LoadState, RETRIES, SPREAD_MAX, TailState,
-    TestState, ledger_key, retry_key,
+    BurnShares, CIRCUITS, DRAWS, LEDGERS, LoadState, RETRIES, SPREAD_MAX, TailState, TestState,
+    ledger_key, retry_key,
 };
 use crate::units::{Band, BasisPoints, Tier};
-use crate::yaml::{DecimalFault, Fields, Keys, Node, Sheet, Value, parse_decimal};
+use crate::yaml::{Keys, Node, Sheet};
 
 const STATE_KEYS: Keys = Keys::plain(
     "'state'",
@@ -41,8 +40,6 @@ const TAIL_KEYS: Keys = Keys::plain("'latency'", &["p95_ms", "baseline_ms"]);
 const LOAD_KEYS: Keys = Keys::plain("'traffic'", &["offered", "usual", "spread"]);
 const BURN_KEYS: Keys = Keys::plain("'burn'", &["5m", "30m", "1h", "6h", "3d"]);
 const MIX_KEYS: Keys = Keys::plain("'class_mix'", &["retries", "ordinary", "high"]);
-
-const TEXT_CHARS_MAX: usize = 64;
 
 /// The state; every key is read, so that every fault is reported.
 pub(super) fn read_state(sheet: &mut Sheet<'_>, node: &Node) -> Option<TestState> {
@@ -80,135 +77,6 @@ pub(super) fn read_state(sheet: &mut Sheet<'_>, node: &Node) -> Option<TestState
         draw_bp: keys.percent("draw", DRAWS - 1),
     };
     (!keys.is_faulty).then_some(state)
-}
-
-/// One map being read: a key that is not there is at rest, a faulty one is remembered.
-struct Reading<'s, 'a, 'n> {
-    sheet: &'s mut Sheet<'a>,
-    fields: Fields<'n>,
-    is_faulty: bool,
-}
-
-impl<'n> Reading<'_, '_, 'n> {
-    fn read<T>(
-        &mut self,
-        key: &str,
-        read: impl FnOnce(&mut Sheet<'_>, &'n Node, &str) -> Option<T>,
-    ) -> Option<T> {
-        let node = self.fields.get(key)?;
-        let value = read(self.sheet, node, &format!("'{key}'"));
-        self.is_faulty |= value.is_none();
-        value
-    }
-
-    fn choice<T: Copy>(&mut self, key: &str, all: &[T], name: fn(T) -> &'static str, rest: T) -> T {
-        let found = self.read(key, |sheet, node, what| {
-            let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
-            sheet.choice(node, what, &names, |text| {
-                all.iter().copied().find(|one| name(*one) == text)
-            })
-        });
-        found.unwrap_or(rest)
-    }
-
-    fn count(&mut self, key: &str, max: u32) -> Option<u32> {
-        self.read(key, |sheet, node, what| {
-            let value = sheet.integer(node, what, 0, u64::from(max))?;
-            u32::try_from(value).ok()
-        })
-    }
-
-    fn share(&mut self, key: &str) -> Option<Share> {
-        self.read(key, |sheet, node, what| {
-            let text = sheet.text(node, what, TEXT_CHARS_MAX)?;
-            let share = parse_share(text);
-            if share.is_none() {
-                let message = format!("{what} is no share of a number of requests: '{text}'");
-                sheet.error(node.place, Code::TestShare, message);
-            }
-            share
-        })
-    }
-
-    fn percent(&mut self, key: &str, max: u16) -> Option<u16> {
-        self.read(key, |sheet, node, what| {
-            let text = sheet.text(node, what, TEXT_CHARS_MAX)?;
-            let found = parse_percent(text).filter(|bp| *bp <= max);
-            if found.is_none() {
-                let (whole, rest) = (max / 100, max % 100);
-                let most = match rest {
-                    0 => format!("{whole}%"),
-                    rest => format!("{whole}.{rest:02}%"),
-                };
-                let message = format!(
-                    "{what} is a percentage such as 12.5%, at most {most} and with at most 2 \
-                     digits after the point"
-                );
-                sheet.error(node.place, Code::OutOfRange, message);
-            }
-            found
-        })
-    }
-
-    fn limit(&mut self, key: &str) -> Option<LimitState> {
-        self.read(key, |sheet, node, what| {
-            let text = sheet.text(node, what, TEXT_CHARS_MAX)?;
-            let limit = parse_limit(text);
-            if limit.is_none() {
-                let message = format!("{what} is no state of a limit: '{text}'");
-                sheet.error(node.place, Code::TestLimit, message);
-            }
-            limit
-        })
-    }
-
-    /// Thousandths of what the key is counted in.
-    fn thousandths(&mut self, key: &str) -> Option<u32> {
-        self.read(key, |sheet, node, what| {
-            let Value::Plain(text) = &node.value else {
-                let message = format!("{what} is a number of milliseconds");
-                sheet.error(node.place, Code::WrongType, message);
-                return None;
-            };
-            let (code, message) = match parse_decimal(text, 3).map(u32::try_from) {
-                Ok(Ok(value)) => return Some(value),
-                Ok(Err(_)) | Err(DecimalFault::TooLarge) => {
-                    (Code::OutOfRange, format!("{what} is at most 4294967 ms"))
-                }
-                Err(DecimalFault::TooFine) => (
-                    Code::Decimal,
-                    format!("{what} has at most 3 digits after the point"),
-                ),
-                Err(DecimalFault::NotADecimal) => (
-                    Code::WrongType,
-                    format!("{what} is a number of milliseconds"),
-                ),
-            };
-            sheet.error(node.place, code, message);
-            None
-        })
-    }
-
-    fn map<T>(
-        &mut self,
-        key: &str,
-        keys: &Keys,
-        read: impl FnOnce(&mut Reading<'_, '_, 'n>) -> Option<T>,
-    ) -> Option<T> {
-        self.read(key, |sheet, node, _| {
-            let fields = sheet.fields(node, keys)?;
-            let mut inner = Reading {
-                sheet,
-                fields,
-                is_faulty: false,
-            };
-            read(&mut inner).filter(|_| !inner.is_faulty)
-        })
-    }
-
-    fn need(&mut self, key: &str) {
-        self.is_faulty |= self.sheet.required(self.fields, key).is_none();
-    }
 }
 
 fn read_tail(keys: &mut Reading<'_, '_, '_>) -> Option<TailState> {

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{BurnForm, LimitForm, LoadForm, ShareForm, TailForm};
 use super::{is_default, named};
-use crate::observation::{ALL_ORDINARY_BP, CircuitState, LedgerStanding, RetryKind, Share};
+use crate::observation::{ALL_ORDINARY_BP, CircuitState, LedgerStanding, RetryKind};
 use crate::policy::self_tests::state::{
-    BurnShares, LimitState, LoadState, TailState, TestState, ledger_key, retry_key,
+    CIRCUITS, LEDGERS, LoadState, RETRIES, TailState, TestState, ledger_key, retry_key,
 };
-use crate::units::{Band, BasisPoints, Millis, Tier};
+use crate::units::{Band, BasisPoints, Tier};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,111 +54,6 @@ pub(super) struct StateForm {
     waiting: u32,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ShareForm {
-    of: u32,
-    part: u32,
-}
-
-/// `"spent"`, or `{"free_in_ms": 300}`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-enum LimitForm {
-    Spent,
-    FreeInMs(u32),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TailForm {
-    baseline_us: u32,
-    p95_us: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LoadForm {
-    offered: u32,
-    spread: u32,
-    usual: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BurnForm {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    d3: Option<ShareForm>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    h1: Option<ShareForm>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    h6: Option<ShareForm>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    m30: Option<ShareForm>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    m5: Option<ShareForm>,
-}
-
-impl From<Share> for ShareForm {
-    fn from(share: Share) -> Self {
-        Self {
-            of: share.whole,
-            part: share.part,
-        }
-    }
-}
-
-impl From<ShareForm> for Share {
-    fn from(form: ShareForm) -> Self {
-        Self {
-            part: form.part,
-            whole: form.of,
-        }
-    }
-}
-
-impl From<LimitState> for LimitForm {
-    fn from(limit: LimitState) -> Self {
-        match limit {
-            LimitState::Spent => Self::Spent,
-            LimitState::FreeIn(wait) => Self::FreeInMs(wait.get()),
-        }
-    }
-}
-
-impl From<LimitForm> for LimitState {
-    fn from(form: LimitForm) -> Self {
-        match form {
-            LimitForm::Spent => Self::Spent,
-            LimitForm::FreeInMs(wait) => Self::FreeIn(Millis::new(wait)),
-        }
-    }
-}
-
-impl From<&BurnShares> for BurnForm {
-    fn from(burn: &BurnShares) -> Self {
-        Self {
-            d3: burn.d3.map(Into::into),
-            h1: burn.h1.map(Into::into),
-            h6: burn.h6.map(Into::into),
-            m30: burn.m30.map(Into::into),
-            m5: burn.m5.map(Into::into),
-        }
-    }
-}
-
-impl From<BurnForm> for BurnShares {
-    fn from(form: BurnForm) -> Self {
-        Self {
-            d3: form.d3.map(Into::into),
-            h1: form.h1.map(Into::into),
-            h6: form.h6.map(Into::into),
-            m30: form.m30.map(Into::into),
-            m5: form.m5.map(Into::into),
-        }
-    }
-}
-
 /// The name of what is not the default.
 fn unless<T: PartialEq>(value: T, default: T, name: fn(T) -> &'static str) -> Option<String> {
     (value != default).then(|| name(value).to_owned())
@@ -201,7 +97,6 @@ impl From<&TestState> for StateForm {
 impl StateForm {
     /// The state, of which only the bounds are not checked yet.
     pub(super) fn read(self) -> Result<TestState, &'static str> {
-        use crate::policy::self_tests::state::{CIRCUITS, LEDGERS, RETRIES};
         let or = |text: Option<String>, default: &str| text.unwrap_or_else(|| default.to_owned());
         let circuit = or(self.circuit, CircuitState::Closed.name());
         let ledger = or(self.ledger, ledger_key(LedgerStanding::Available));
