@@ -25,6 +25,7 @@ pub mod diagnostic;
 pub mod yaml;
 
 pub mod replay;
+pub mod selftest;
 pub mod simulate;
 
 pub mod assembly;

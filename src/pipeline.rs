@@ -20,19 +20,22 @@ use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
 use crate::units::{Action, Tier};
-use observing::{at_rest, observe};
+use observing::observe;
 use takes::Taken;
 
 pub use ending::{
     abandon, complete, ends_at_head, head_came, note_overdue, note_overdue_ended, overdue_at,
     probe_fails_at, turn_came, watch_overdue,
 };
+pub use observing::{at_rest, reads_route};
 pub use resting::{mode_at_rest, signals_at_rest, tick};
 
-/// The classes of requests, lowest first.
-const CLASS_RETRY: u8 = 0;
-const CLASS_ORDINARY: u8 = 1;
-const CLASS_PRIVILEGED: u8 = 2;
+/// The class of retries, which are shed first.
+pub const CLASS_RETRY: u8 = 0;
+/// The class of ordinary requests.
+pub const CLASS_ORDINARY: u8 = 1;
+/// The class of requests of high priority, which are shed last.
+pub const CLASS_PRIVILEGED: u8 = 2;
 
 /// The draw of a client that sends more than this share of a route's requests changes with each.
 const HEAVY_CLIENT_TENTHS: u64 = 1;
@@ -150,7 +153,8 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     };
     let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
-    let tier = effective_tier(rulebook, terms, arrival);
+    let around = rulebook.tier().min(arrival.listener_tier);
+    let tier = effective_tier(around, terms, arrival.ledger);
     let site = Site {
         rulebook,
         index,
@@ -349,14 +353,14 @@ const fn mode_of(tier: Tier) -> Mode {
     }
 }
 
-fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
-    if arrival.ledger == LedgerStanding::ObserveOnly {
+/// The tier of a request: the lowest of those around it (process and listener) and its contract.
+#[must_use]
+#[inline]
+pub fn effective_tier(around: Tier, terms: Option<&Terms>, ledger: LedgerStanding) -> Tier {
+    if ledger == LedgerStanding::ObserveOnly {
         return Tier::ObserveOnly;
     }
-    rulebook
-        .tier()
-        .min(arrival.listener_tier)
-        .min(tier_of(terms))
+    around.min(tier_of(terms))
 }
 
 /// What the contract allows; one that says nothing allows whatever the process may.

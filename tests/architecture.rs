@@ -44,6 +44,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("policy::rules", &["units"]),
     // Signed content: it knows what contracts and rules say, and nothing of files and clocks.
     ("bundle", &["units", "contract", "policy"]),
+    // The state of a self-test is told in the words of signals.
+    (
+        "policy::self_tests",
+        &["units", "contract", "observation", "yaml", "diagnostic"],
+    ),
     ("risk", &["units", "contract", "observation", "policy"]),
     // Signals carry the shed hash, the class mix and the results of the takes.
     ("decision", &["units", "observation", "risk", "policy"]),
@@ -111,6 +116,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pipeline",
             "record",
             "ledger",
+        ],
+    ),
+    // Judges as the gateway does: its answers and its field of importance are named there alone.
+    (
+        "selftest",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "risk",
+            "decision",
+            "enforcement",
+            "pipeline",
+            "gateway",
         ],
     ),
     (

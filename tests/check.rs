@@ -323,6 +323,7 @@ proptest! {
     fn no_file_makes_a_reader_panic(
         contracts in mutated("contracts/deployments.yaml"),
         policy in mutated("policies/default.yaml"),
+        self_tests in mutated("self-tests/deployments.yaml"),
         main in mutated("tidegate.yaml"),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -330,13 +331,16 @@ proptest! {
         fs::create_dir(folder.path().join("policies")).unwrap();
         fs::write(folder.path().join("contracts/a.yaml"), contracts).unwrap();
         fs::write(folder.path().join("policies/default.yaml"), policy).unwrap();
+        fs::create_dir(folder.path().join("self-tests")).unwrap();
+        fs::write(folder.path().join("self-tests/a.yaml"), self_tests).unwrap();
         let path = folder.path().join("tidegate.yaml");
         fs::write(&path, main).unwrap();
         match load(&path) {
             Ok(loaded) => {
-                let (contracts, rules) = canonical::read(loaded.content.bytes()).unwrap();
-                prop_assert_eq!(contracts, loaded.catalogue.contracts());
-                prop_assert_eq!(rules, loaded.rules);
+                let again = canonical::read_all(loaded.content.bytes()).unwrap();
+                prop_assert_eq!(again.contracts, loaded.catalogue.contracts());
+                prop_assert_eq!(again.rules, loaded.rules);
+                prop_assert_eq!(again.self_tests, loaded.self_tests);
             }
             Err(found) => prop_assert!(error_count(&found) > 0),
         }

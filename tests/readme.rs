@@ -261,7 +261,7 @@ fn every_path_of_the_admin_listener_that_operating_names_is_served() {
 fn copied() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let mut wanted = vec![root().join("tidegate.yaml")];
-    for tree in ["contracts", "policies", "examples"] {
+    for tree in ["contracts", "policies", "self-tests", "examples"] {
         wanted.extend(files(tree, ""));
     }
     for from in wanted {

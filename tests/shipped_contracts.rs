@@ -8,7 +8,9 @@ use tidegate::cli::match_route::{MatchArgs, match_route};
 use tidegate::config::{Limits, Timeouts, load};
 use tidegate::diagnostic::Code;
 use tidegate::policy::canonical;
-use tidegate::policy::rules::Rules;
+use tidegate::policy::rules::{Rules, Severity};
+use tidegate::selftest::{Subject, run_all};
+use tidegate::units::{BasisPoints, Factor};
 
 #[test]
 fn the_example_loads_without_a_finding() {
@@ -70,6 +72,7 @@ fn contracts_compile_together() {
     let folder = tempfile::tempdir().unwrap();
     let main = fs::read_to_string("tidegate.yaml").unwrap();
     let main = main.replace("contracts: contracts/ ", "contracts: c ");
+    let main = main.replace("self_tests:", "# self_tests:");
     fs::write(folder.path().join("tidegate.yaml"), main).unwrap();
     fs::create_dir_all(folder.path().join("policies")).unwrap();
     fs::copy(
@@ -103,6 +106,45 @@ fn contracts_compile_together() {
     assert_eq!(loaded.catalogue.len(), all);
     let (again, _) = canonical::read(loaded.content.bytes()).unwrap();
     assert_eq!(again.len(), all);
+}
+
+#[test]
+fn the_shipped_self_tests_pass_and_say_something() {
+    let loaded = load("tidegate.yaml".as_ref()).unwrap();
+    let run = |rules: &Rules| {
+        let subject = Subject {
+            catalogue: &loaded.catalogue,
+            rules,
+        };
+        run_all(subject, &loaded.self_tests)
+    };
+    let report = run(&loaded.rules);
+    let failures: Vec<String> = report
+        .failures()
+        .map(|failed| format!("{}: {}", failed.name, failed.summary()))
+        .collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(loaded.self_tests.len() >= 12);
+    // A policy that lets wrong methods and unknown paths through is another one.
+    let mut lenient = loaded.rules.clone();
+    lenient.method_disallowed = Severity::Allow;
+    lenient.unknown_endpoint.action = Severity::Allow;
+    let zero = |rules: &mut Rules, factor| {
+        rules.weights = rules.weights.with(factor, BasisPoints::ZERO);
+    };
+    zero(&mut lenient, Factor::MethodDisallowed);
+    zero(&mut lenient, Factor::UnknownEndpoint);
+    let failed = run(&lenient).failures().count();
+    assert_eq!(failed, 4, "of {}", loaded.self_tests.len());
+}
+
+#[test]
+fn self_tests_are_part_of_the_content() {
+    let loaded = load("tidegate.yaml".as_ref()).unwrap();
+    let again = canonical::read_all(loaded.content.bytes()).unwrap();
+    assert_eq!(again.self_tests, loaded.self_tests);
+    let without = canonical::write(loaded.catalogue.contracts(), &loaded.rules).unwrap();
+    assert_ne!(without.digest(), loaded.content.digest());
 }
 
 #[test]

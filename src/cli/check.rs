@@ -116,9 +116,17 @@ fn outcome(args: &CheckArgs, found: &[Diagnostic], summary: String, code: u8) ->
     }
 }
 
+/// A check reads files and no more: it says that there are self-tests, and `tidegate test` runs them.
+fn self_tests(loaded: &Loaded) -> String {
+    match loaded.self_tests.len() {
+        0 => String::new(),
+        count => format!("{count} self-tests read, not run: 'tidegate test' runs them\n"),
+    }
+}
+
 fn summary(loaded: &Loaded) -> String {
     format!(
-        "ok: {} contracts in {} files, policy '{}' {}, {} upstreams, tier {}, {} warnings\n\
+        "ok: {} contracts in {} files, policy '{}' {}, {} upstreams, tier {}, {} warnings\n{}\
          content digest {}\n",
         loaded.catalogue.len(),
         loaded.contract_files,
@@ -127,6 +135,7 @@ fn summary(loaded: &Loaded) -> String {
         loaded.settings.upstreams.len(),
         loaded.settings.tier.key(),
         loaded.warnings.len(),
+        self_tests(loaded),
         loaded.content.digest_hex(),
     )
 }

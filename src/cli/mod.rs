@@ -23,6 +23,7 @@ pub mod run;
 pub mod simulate;
 pub mod status;
 mod stdio;
+pub mod test;
 pub mod tier;
 pub mod version;
 
@@ -65,6 +66,8 @@ enum Verb {
     Simulate(simulate::SimulateArgs),
     /// Say what the running gateway has in force.
     Status(status::StatusArgs),
+    /// Run self-tests: requests in a state, and the decision that is expected.
+    Test(test::TestArgs),
     /// Lower the tier of the running gateway, or reset that.
     Tier(tier::TierArgs),
     /// Print the version.
@@ -90,6 +93,7 @@ impl Cli {
             Verb::Run(args) => run::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
             Verb::Status(args) => status::run(&args),
+            Verb::Test(args) => test::run(&args),
             Verb::Tier(args) => tier::run(&args),
             Verb::Version(args) => version::run(&args),
         }

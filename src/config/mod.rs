@@ -7,6 +7,7 @@
 mod address;
 mod file;
 mod named;
+mod self_tests;
 mod settings;
 mod sources;
 mod stamp;
@@ -20,11 +21,13 @@ use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX, CanonicalContent};
 use crate::policy::file::read_rules;
 use crate::policy::rules::Rules;
+use crate::policy::self_tests::SelfTests;
 use crate::yaml::{self, Sheet};
 use file::{Main, read_main};
 use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
+pub use self_tests::read_self_test_files;
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
     Timeouts, Upstream,
@@ -46,7 +49,9 @@ pub struct Loaded {
     pub catalogue: Catalogue,
     /// The policy.
     pub rules: Rules,
-    /// Contracts and rules in canonical form; its digest is the policy hash.
+    /// The self-tests.
+    pub self_tests: SelfTests,
+    /// Contracts, rules and self-tests in canonical form; its digest is the policy hash.
     pub content: CanonicalContent,
     /// How many contract files were read.
     pub contract_files: usize,
@@ -120,6 +125,7 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         main: path.to_owned(),
         policy: named(&main.policy),
         contracts: named(&main.contracts),
+        self_tests: named(&main.self_tests),
     };
     let stamp = watched.stamp_after(first);
     let rules = load_rules(&main, found);
@@ -144,16 +150,19 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
             message,
         ));
     }
+    let self_tests = self_tests::load(watched.self_tests.as_slice(), found);
     let (settings, catalogue) = (main.settings?, catalogue?);
-    let content = canonical::write(catalogue.contracts(), &rules).ok()?;
+    let content = canonical::write_with(catalogue.contracts(), &rules, &self_tests).ok()?;
     if content.bytes().len() > CONTENT_BYTES_MAX {
-        let message = "contracts and policy have more than 64 MiB in canonical form".to_owned();
+        let message =
+            "contracts, policy and self-tests have more than 64 MiB in canonical form".to_owned();
         found.push(about_file(path, Code::TooMany, Severity::Error, message));
     }
     Some(Loaded {
         settings,
         catalogue,
         rules,
+        self_tests,
         content,
         contract_files: sources.len(),
         warnings: Vec::new(),

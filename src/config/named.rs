@@ -17,6 +17,8 @@ pub(super) fn check_named(sheet: &mut Sheet<'_>, main: &mut Main) {
     main.contracts = contracts.filter(|named| is_usable(sheet, named, &FOLDER));
     let policy = main.policy.take();
     main.policy = policy.filter(|named| is_usable(sheet, named, &FILE));
+    let self_tests = main.self_tests.take();
+    main.self_tests = self_tests.filter(|named| is_usable(sheet, named, &FOLDER_OR_FILE));
 }
 
 /// What a key has to name.
@@ -39,6 +41,13 @@ const FILE: Kind = Kind {
     what: "regular file",
     remedy: "name the policy file itself, or leave 'policy' out for the default policy",
     open: open_file,
+};
+
+const FOLDER_OR_FILE: Kind = Kind {
+    key: "self_tests",
+    what: "folder or regular file",
+    remedy: "name the folder that holds the self-tests, or one file of them",
+    open: open_folder_or_file,
 };
 
 fn is_usable(sheet: &mut Sheet<'_>, named: &(PathBuf, Place), kind: &Kind) -> bool {
@@ -68,6 +77,13 @@ fn is_usable(sheet: &mut Sheet<'_>, named: &(PathBuf, Place), kind: &Kind) -> bo
 
 fn open_folder(path: &Path) -> io::Result<()> {
     fs::read_dir(path).map(drop)
+}
+
+fn open_folder_or_file(path: &Path) -> io::Result<()> {
+    match fs::metadata(path)?.is_dir() {
+        true => open_folder(path),
+        false => open_file(path),
+    }
 }
 
 /// Asked for its kind before it is opened: opening a named pipe would wait for a writer.

@@ -20,6 +20,8 @@ pub struct Sources {
     pub policy: Option<PathBuf>,
     /// The folder of the contracts.
     pub contracts: Option<PathBuf>,
+    /// The folder or file of the self-tests.
+    pub self_tests: Option<PathBuf>,
 }
 
 /// What the files looked like.
@@ -71,10 +73,13 @@ impl Sources {
 
     pub(super) fn stamp_after(&self, mut main: Stamp) -> Stamp {
         main.0.extend(self.policy.iter().map(|path| Seen::of(path)));
-        if let Some(folder) = &self.contracts {
+        for path in self.contracts.iter().chain(&self.self_tests) {
             // Not the folder itself: other files may come and go there.
             let mut faults = Vec::new();
-            let files = list_yaml(folder, &mut faults);
+            let files = match path.is_dir() {
+                true => list_yaml(path, &mut faults),
+                false => vec![path.clone()],
+            };
             main.0.extend(files.iter().map(|path| Seen::of(path)));
         }
         main
@@ -101,12 +106,13 @@ mod tests {
             main: path("tidegate.yaml"),
             policy: Some(path("policy.yaml")),
             contracts: Some(path("contracts")),
+            self_tests: Some(path("self-tests")),
         };
         let exchange_link = || {
             std::os::unix::fs::symlink(path("two"), path("link")).expect("a link");
             fs::rename(path("link"), path("contracts")).expect("exchanged");
         };
-        let steps: [(&str, bool, &dyn Fn()); 8] = [
+        let steps: [(&str, bool, &dyn Fn()); 10] = [
             ("nothing", false, &|| {}),
             ("rewritten", true, &|| {
                 fs::write(path("one/a.yaml"), "yy").expect("written");
@@ -123,6 +129,13 @@ mod tests {
             ("the folder behind a link", true, &exchange_link),
             ("a policy", true, &|| {
                 fs::write(path("policy.yaml"), "").expect("written");
+            }),
+            ("self-tests", true, &|| {
+                fs::create_dir(path("self-tests")).expect("a folder");
+                fs::write(path("self-tests/a.yaml"), "").expect("written");
+            }),
+            ("one of them", true, &|| {
+                fs::write(path("self-tests/a.yaml"), "yy").expect("written");
             }),
             ("the main file", true, &|| {
                 fs::rename(path("tidegate.yaml"), path("old")).expect("moved");

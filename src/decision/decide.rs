@@ -151,7 +151,8 @@ fn decide_in_full(rules: &Rules, assessment: &Assessment, signals: &Signals) -> 
 }
 
 /// The band that people are told: of the score, or the one the ticker still holds for the route.
-fn band_of(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Band {
+#[must_use]
+pub fn band_of(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Band {
     let band = rules.bands.band(assessment.risk());
     match signals.standing {
         Standing::Contracted | Standing::MethodNotAllowed => band.max(signals.route_band),

@@ -4,9 +4,8 @@
 //! a value with its reasons, never an error.
 
 mod decide;
-mod reason;
 mod shed;
 
-pub use decide::{Decision, decide};
-pub use reason::{Reason, ReasonSet};
+pub use crate::units::{Reason, ReasonSet};
+pub use decide::{Decision, band_of, decide};
 pub use shed::{SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, shed_hash, shed_share};

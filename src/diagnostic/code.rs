@@ -52,7 +52,7 @@ codes! {
     Decimal "C017" "a decimal cannot be kept exactly", "write fewer digits after the point";
     TooMany "C018" "there are too many of something", "split the installation";
     Text "C019" "a text is not allowed", "use plain printable text of the length named";
-    IgnoredFile "C020" "a file in the contracts folder is not read", "rename it to end in '.yaml', or move it";
+    IgnoredFile "C020" "a file in a folder of the configuration is not read", "rename it to end in '.yaml', or move it";
 
     // Contracts.
     ContractId "C101" "a contract id is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
@@ -100,6 +100,13 @@ codes! {
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
     LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
+
+    // Self-tests.
+    SameTest "C401" "two self-tests have one name", "give each self-test its own name";
+    TestShare "C402" "a share of a self-test is not exact", "write '3 of 100', or a percentage of a number that it divides, as in '3% of 100'";
+    TestLimit "C403" "the state of a limit is not valid", "write 'spent', or 'free in 300 ms' for one that lets the next request pass then";
+    TestRequest "C404" "the request of a self-test is not valid", "write a method, a url that begins with '/', and headers by name";
+    TestState "C405" "the state of a self-test cannot be", "remove one of the two, or correct the number";
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
 }
 
 /// The field by which a trusted proxy says that a request is of the high class.
-pub(super) const PRIORITY: &str = "x-tidegate-priority";
+pub(crate) const PRIORITY: &str = "x-tidegate-priority";
 const TRACE: &str = "traceparent";
 
 /// What the fields declare: earlier attempts, importance, and the trace.

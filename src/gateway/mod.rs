@@ -31,6 +31,7 @@ mod stop;
 mod upstreams;
 pub mod worker;
 
+pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
 pub use edge::Connections;

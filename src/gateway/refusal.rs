@@ -8,14 +8,14 @@ use std::borrow::Cow;
 use super::governor::Course;
 use super::quota;
 use super::respond::Answer;
-use crate::contract::{Contract, MethodSet, Pairing, Refusal};
+use crate::contract::{Contract, MethodSet, Pairing, Refusal, Terms};
 use crate::decision::Reason;
 use crate::enforcement::Measure;
-use crate::observation::{ClientKey, Standing, Take};
-use crate::pipeline::Admission;
+use crate::observation::{ClientKey, Signals, Standing, Take};
+use crate::pipeline::{Admission, Judgement};
 use crate::record::{DecisionEvent, case_of};
 use crate::rulebook::Rulebook;
-use crate::units::Moment;
+use crate::units::{Bands, Moment};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const MICROS_PER_MINUTE: u64 = 60_000_000;
@@ -49,10 +49,10 @@ enum Kind {
     Refused,
 }
 
-fn kind_of(rulebook: &Rulebook, admission: &Admission) -> Kind {
-    let decision = &admission.judgement.decision;
-    let measure = admission.judgement.permit.measure();
-    match admission.signals.take {
+fn kind_of(bands: &Bands, judged: &Judgement, signals: &Signals) -> Kind {
+    let decision = &judged.decision;
+    let measure = judged.permit.measure();
+    match signals.take {
         // Limits are asked only where nothing else speaks against the request.
         Take::ClientRate | Take::ContractRate => return Kind::Quota,
         Take::Concurrency => return Kind::Capacity,
@@ -68,11 +68,11 @@ fn kind_of(rulebook: &Rulebook, admission: &Admission) -> Kind {
     if reasons.contains(Reason::ContractMethodDisallowed) {
         return Kind::Method;
     }
-    if admission.signals.standing == Standing::Unknown && measure != Measure::Drop {
+    if signals.standing == Standing::Unknown && measure != Measure::Drop {
         return Kind::Apart;
     }
     match (measure, decision.deciding()) {
-        (Measure::Throttle, _) if abuse_decided(rulebook, admission) => Kind::Abnormal,
+        (Measure::Throttle, _) if abuse_decided(bands, judged) => Kind::Abnormal,
         (Measure::Throttle, _) => Kind::Capacity,
         (Measure::Quarantine, _) => Kind::Apart,
         (Measure::Drop | Measure::Forward, Reason::AmbiguousTarget) => Kind::Ambiguous,
@@ -81,17 +81,16 @@ fn kind_of(rulebook: &Rulebook, admission: &Admission) -> Kind {
     }
 }
 
-fn abuse_decided(rulebook: &Rulebook, admission: &Admission) -> bool {
-    admission.judgement.assessment.abuse() >= rulebook.rules().bands.medium()
+fn abuse_decided(bands: &Bands, judged: &Judgement) -> bool {
+    judged.assessment.abuse() >= bands.medium()
 }
 
 /// Whether the connection ends without an answer.
-fn is_closed(rulebook: &Rulebook, admission: &Admission) -> bool {
-    let contract = rulebook.contract_of(admission.route);
+fn is_closed(terms: Option<&Terms>, judged: &Judgement) -> bool {
     // Who may come back in a moment is told so.
-    admission.judgement.decision.deciding() != Reason::LedgerUnavailable
-        && admission.judgement.permit.measure() == Measure::Drop
-        && contract.is_some_and(|contract| contract.terms().refusal == Refusal::Close)
+    judged.decision.deciding() != Reason::LedgerUnavailable
+        && judged.permit.measure() == Measure::Drop
+        && terms.is_some_and(|terms| terms.refusal == Refusal::Close)
 }
 
 /// What becomes of a request that is not sent on.
@@ -102,16 +101,19 @@ pub(super) fn course(
     event: &DecisionEvent,
     at: Moment,
 ) -> Course {
-    if is_closed(rulebook, admission) {
+    let (judged, signals) = (&admission.judgement, &admission.signals);
+    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+    let unknown = rulebook.rules().unknown_endpoint.answer_status;
+    if is_closed(terms, judged) {
         return Course::Close;
     }
-    let mut answer = match kind_of(rulebook, admission) {
+    let mut answer = match kind_of(&rulebook.rules().bands, judged, signals) {
         Kind::Quota => Answer::quota_exceeded(quota_s(rulebook, admission, event, at)),
         Kind::Abnormal => Answer::abnormal_usage(abnormal_s(rulebook, admission)),
         Kind::Capacity => Answer::reduced_capacity(next_draw_s(event.client, event.wall_us)),
         Kind::Circuit => Answer::circuit_open(seconds(admission.wait_ns)),
         Kind::Unrecorded => Answer::ledger_unavailable(unrecorded_s(event.client)),
-        Kind::Apart => Answer::quarantined(quarantine_status(rulebook, admission)),
+        Kind::Apart => Answer::quarantined(quarantine_status(unknown, terms)),
         Kind::Method => Answer::method_not_allowed(allow(rulebook, pairing)),
         Kind::Ambiguous => Answer::ambiguous_target(),
         Kind::Refused => Answer::refused(),
@@ -130,16 +132,32 @@ pub(super) fn course(
 /// The status of that answer, for a simulation; 0 where the connection ends without one.
 #[must_use]
 pub fn status(rulebook: &Rulebook, admission: &Admission) -> u16 {
-    if is_closed(rulebook, admission) {
+    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+    let rules = rulebook.rules();
+    let unknown = rules.unknown_endpoint.answer_status;
+    let (judged, signals) = (&admission.judgement, &admission.signals);
+    status_of((&rules.bands, unknown), terms, judged, signals)
+}
+
+/// The same from what decides it alone, for a self-test: the bands of the policy and its answer to
+/// unknown paths, the terms, the judgement.
+#[must_use]
+pub fn status_of(
+    (bands, unknown): (&Bands, u16),
+    terms: Option<&Terms>,
+    judged: &Judgement,
+    signals: &Signals,
+) -> u16 {
+    if is_closed(terms, judged) {
         return 0;
     }
-    match kind_of(rulebook, admission) {
+    match kind_of(bands, judged, signals) {
         Kind::Quota => Answer::quota_exceeded(1).status,
         Kind::Abnormal => Answer::abnormal_usage(ABNORMAL_S).status,
         Kind::Capacity => Answer::reduced_capacity(1).status,
         Kind::Circuit => Answer::circuit_open(1).status,
         Kind::Unrecorded => Answer::ledger_unavailable(UNRECORDED_S).status,
-        Kind::Apart => quarantine_status(rulebook, admission),
+        Kind::Apart => quarantine_status(unknown, terms),
         Kind::Method => Answer::method_not_allowed(String::new()).status,
         Kind::Ambiguous => Answer::ambiguous_target().status,
         Kind::Refused => Answer::refused().status,
@@ -195,11 +213,10 @@ fn seconds(wait_ns: u64) -> u32 {
         .max(1)
 }
 
-fn quarantine_status(rulebook: &Rulebook, admission: &Admission) -> u16 {
-    if admission.contracted {
-        403
-    } else {
-        rulebook.rules().unknown_endpoint.answer_status
+const fn quarantine_status(unknown: u16, terms: Option<&Terms>) -> u16 {
+    match terms {
+        Some(_) => 403,
+        None => unknown,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::policy::rules::{Rules, Severity};
 #[inline]
 pub(super) fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut Signals) {
     // Distress is about a contract's route, and only a request that may go there would use it.
-    if may_use_route(site, signals.standing) {
+    if reads_route(site.rulebook.rules(), site.terms, signals.standing) {
         read_route(site.route.published(), signals);
         signals.in_flight = site.route.in_flight(site.mode);
         read_circuit(signals, site.rulebook.rules(), circuit);
@@ -37,14 +37,16 @@ pub(super) fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut S
     }
 }
 
-/// Also a method that the contract has not, where it would be forwarded: marked, or as it is.
-fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
+/// Whether the numbers of the route belong to a request's signals: also of a method that the contract
+/// has not, where it would be forwarded, marked or as it is.
+#[must_use]
+#[inline]
+pub fn reads_route(rules: &Rules, terms: Option<&Terms>, standing: Standing) -> bool {
     match standing {
         Standing::Contracted => true,
         Standing::MethodNotAllowed => {
-            let method = site.rulebook.rules().method_disallowed;
             let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;
-            method == Severity::Allow || site.terms.is_some_and(is_shadowed)
+            rules.method_disallowed == Severity::Allow || terms.is_some_and(is_shadowed)
         }
         Standing::Unknown | Standing::Ambiguous | Standing::Malformed => false,
     }
@@ -52,8 +54,9 @@ fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
 
 /// The signals of a route of which nothing was seen. Its long windows are not known to be quiet: a
 /// path without a contract has none, and those of the path are not read for a wrong method.
+#[must_use]
 #[inline]
-pub(super) fn at_rest() -> Signals {
+pub fn at_rest() -> Signals {
     Signals {
         known: ALWAYS_KNOWN,
         class: CLASS_ORDINARY,

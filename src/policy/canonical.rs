@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::contract::Contract;
 use crate::policy::rules::Rules;
+use crate::policy::self_tests::{SelfTest, SelfTestForm, SelfTests};
 use contract_form::ContractForm;
 use policy_form::PolicyForm;
 
@@ -96,7 +97,7 @@ struct Form {
     contracts: Vec<ContractForm>,
     format_version: u64,
     policy: PolicyForm,
-    self_tests: [(); 0],
+    self_tests: Vec<SelfTestForm>,
 }
 
 /// An object that has no members yet.
@@ -104,13 +105,36 @@ struct Form {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// The canonical content of contracts, in any order, and rules.
+/// Contracts, rules and self-tests: all that was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The contracts, sorted by id.
+    pub contracts: Vec<Contract>,
+    /// The rules.
+    pub rules: Rules,
+    /// The self-tests.
+    pub self_tests: SelfTests,
+}
+
+/// The canonical content of contracts, in any order, and rules, without self-tests.
 ///
 /// # Errors
 /// Only when serialisation itself fails.
 pub fn write<'c>(
     contracts: impl IntoIterator<Item = &'c Contract>,
     rules: &Rules,
+) -> Result<CanonicalContent, serde_json::Error> {
+    write_with(contracts, rules, &SelfTests::default())
+}
+
+/// The same with self-tests.
+///
+/// # Errors
+/// Only when serialisation itself fails.
+pub fn write_with<'c>(
+    contracts: impl IntoIterator<Item = &'c Contract>,
+    rules: &Rules,
+    self_tests: &SelfTests,
 ) -> Result<CanonicalContent, serde_json::Error> {
     let mut contracts: Vec<&Contract> = contracts.into_iter().collect();
     contracts.sort_by_key(|contract| contract.id());
@@ -119,7 +143,11 @@ pub fn write<'c>(
         contracts: contracts.into_iter().map(ContractForm::from).collect(),
         format_version: FORMAT_VERSION,
         policy: PolicyForm::from(rules),
-        self_tests: [],
+        self_tests: self_tests
+            .as_slice()
+            .iter()
+            .map(SelfTestForm::from)
+            .collect(),
     };
     let bytes = serde_json_canonicalizer::to_vec(&form)?;
     Ok(CanonicalContent {
@@ -128,11 +156,19 @@ pub fn write<'c>(
     })
 }
 
-/// Contracts and rules of canonical bytes.
+/// Contracts and rules of canonical bytes; their self-tests are checked and left aside.
 ///
 /// # Errors
 /// When the bytes are not canonical content: every other spelling is refused.
 pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
+    read_all(bytes).map(|content| (content.contracts, content.rules))
+}
+
+/// All that canonical bytes hold.
+///
+/// # Errors
+/// When the bytes are not canonical content: every other spelling is refused.
+pub fn read_all(bytes: &[u8]) -> Result<Content, ReadError> {
     if bytes.len() > CONTENT_BYTES_MAX {
         return Err(ReadError::TooLarge(bytes.len()));
     }
@@ -151,11 +187,29 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
         let place = format!("contract '{}'", id.as_str());
         return Err(ReadError::value(place, "the id stands twice"));
     }
-    let again = write(&contracts, &rules)?;
+    let self_tests = read_self_tests(form.self_tests)?;
+    let again = write_with(&contracts, &rules, &self_tests)?;
     if again.bytes() != bytes {
         return Err(ReadError::NotCanonical);
     }
-    Ok((contracts, rules))
+    Ok(Content {
+        contracts,
+        rules,
+        self_tests,
+    })
+}
+
+fn read_self_tests(forms: Vec<SelfTestForm>) -> Result<SelfTests, ReadError> {
+    let tests = forms.into_iter().map(SelfTest::try_from);
+    let tests = tests
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|(name, fault)| {
+            // A name may be anything, as long as nobody has looked at it.
+            let name: String = name.chars().take(40).filter(|c| !c.is_control()).collect();
+            ReadError::value(format!("self-test '{name}'"), fault)
+        })?;
+    SelfTests::new(tests)
+        .map_err(|_| ReadError::value("self_tests", "there are too many, or a name stands twice"))
 }
 
 #[cfg(test)]

@@ -7,3 +7,4 @@ mod bounds;
 pub mod canonical;
 pub mod file;
 pub mod rules;
+pub mod self_tests;

@@ -106,4 +106,16 @@ impl Band {
         Self::High,
         Self::Critical,
     ];
+
+    /// The name in files and answers.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Watch => "watch",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod amount;
 mod band;
 mod factor;
 mod moment;
+mod reason;
 mod tier;
 
 pub use action::{Action, ActionSet};
@@ -15,4 +16,5 @@ pub use amount::{BasisPoints, Millis, PartsPerMillion, PerMinute, ramp};
 pub use band::{Band, Bands};
 pub use factor::{FACTOR_COUNT, Factor, FactorSet};
 pub use moment::Moment;
+pub use reason::{Reason, ReasonSet};
 pub use tier::Tier;

@@ -117,6 +117,7 @@ mod tests {
             main: main.clone(),
             policy: None,
             contracts: None,
+            self_tests: None,
         };
         let mut watch = Watch::new(sources.clone(), sources.stamp(&[]));
         assert!(!watch.look(), "nothing there, as before");

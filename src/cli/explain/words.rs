@@ -32,13 +32,7 @@ pub(super) const fn family_name(family: Family) -> &'static str {
 }
 
 pub(super) const fn band_name(band: Band) -> &'static str {
-    match band {
-        Band::Low => "low",
-        Band::Watch => "watch",
-        Band::Medium => "medium",
-        Band::High => "high",
-        Band::Critical => "critical",
-    }
+    band.key()
 }
 
 pub(super) fn names(set: ActionSet) -> String {
