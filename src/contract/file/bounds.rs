@@ -22,6 +22,9 @@ pub const LEDGER_REQUIRED: &str = "required";
 /// The most characters of an owner.
 pub const OWNER_CHARS_MAX: usize = 128;
 
+/// The most characters of a place where callers read how to move.
+pub const GUIDE_CHARS_MAX: usize = 2_048;
+
 /// The method of a token, if a contract may promise it: CONNECT is never forwarded.
 #[must_use]
 pub fn usable_method(token: &str) -> Option<Method> {
