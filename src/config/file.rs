@@ -34,6 +34,7 @@ const FILE_KEYS: Keys = Keys {
         "trusted_proxies",
         "contracts",
         "policy",
+        "charter",
         "ledger",
         "admin",
         "state_dir",
@@ -69,6 +70,8 @@ pub(super) struct Main {
     pub(super) contracts: Option<(PathBuf, Place)>,
     /// The policy file, and where it is named.
     pub(super) policy: Option<(PathBuf, Place)>,
+    /// The charter file, and where it is named.
+    pub(super) charter: Option<(PathBuf, Place)>,
 }
 
 /// Reads the configuration; paths in it are relative to `folder`.
@@ -82,6 +85,8 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     let contracts = contracts.and_then(|node| path_at(sheet, node, "'contracts'", folder));
     let policy = fields.get("policy");
     let policy = policy.and_then(|node| path_at(sheet, node, "'policy'", folder));
+    let charter = fields.get("charter");
+    let charter = charter.and_then(|node| path_at(sheet, node, "'charter'", folder));
     let tier = match fields.get("tier") {
         Some(node) => read_tier(sheet, node, "'tier'"),
         None => Some(Tier::ObserveOnly),
@@ -108,6 +113,7 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
         tier,
         contracts,
         policy,
+        charter,
     })
 }
 

@@ -18,7 +18,8 @@ use crate::contract::file::{Draft, Surroundings, read_contracts};
 use crate::contract::{Catalogue, Collision, Contract, ContractId};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX, CanonicalContent};
-use crate::policy::file::read_rules;
+use crate::policy::charter::Charter;
+use crate::policy::file::{read_charter, read_rules};
 use crate::policy::rules::Rules;
 use crate::yaml::{self, Sheet};
 use file::{Main, read_main};
@@ -46,7 +47,9 @@ pub struct Loaded {
     pub catalogue: Catalogue,
     /// The policy.
     pub rules: Rules,
-    /// Contracts and rules in canonical form; its digest is the policy hash.
+    /// How contracts and rules change.
+    pub charter: Charter,
+    /// Contracts, rules and charter in canonical form; its digest is the policy hash.
     pub content: CanonicalContent,
     /// How many contract files were read.
     pub contract_files: usize,
@@ -119,10 +122,12 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
     let watched = Sources {
         main: path.to_owned(),
         policy: named(&main.policy),
+        charter: named(&main.charter),
         contracts: named(&main.contracts),
     };
     let stamp = watched.stamp_after(first);
     let rules = load_rules(&main, found);
+    let charter = load_charter(&main, found);
     let sources = read_sources(&main, found);
     let mut sheets: Vec<Sheet<'_>> = sources
         .iter()
@@ -145,7 +150,7 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         ));
     }
     let (settings, catalogue) = (main.settings?, catalogue?);
-    let content = canonical::write(catalogue.contracts(), &rules).ok()?;
+    let content = canonical::write_with(catalogue.contracts(), &rules, &charter).ok()?;
     if content.bytes().len() > CONTENT_BYTES_MAX {
         let message = "contracts and policy have more than 64 MiB in canonical form".to_owned();
         found.push(about_file(path, Code::TooMany, Severity::Error, message));
@@ -154,6 +159,7 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         settings,
         catalogue,
         rules,
+        charter,
         content,
         contract_files: sources.len(),
         warnings: Vec::new(),
@@ -185,6 +191,18 @@ fn load_rules(main: &Main, found: &mut Vec<Diagnostic>) -> Rules {
     let rules = root.map(|root| read_rules(&mut sheet, &root));
     found.extend(sheet.into_findings());
     rules.unwrap_or_default()
+}
+
+fn load_charter(main: &Main, found: &mut Vec<Diagnostic>) -> Charter {
+    let source = main.charter.as_ref();
+    let Some(source) = source.and_then(|(path, _)| read_or_report(path, found)) else {
+        return Charter::default();
+    };
+    let mut sheet = Sheet::new(&source.name, &source.text);
+    let root = yaml::read(&mut sheet);
+    let charter = root.map(|root| read_charter(&mut sheet, &root));
+    found.extend(sheet.into_findings());
+    charter.unwrap_or_default()
 }
 
 fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
@@ -249,6 +267,7 @@ fn load_catalogue(
         return None;
     }
     report_same_ids(&drafts, sheets);
+    report_successors(&drafts, sheets);
     build(drafts, sheets)
 }
 
@@ -270,6 +289,30 @@ fn report_same_ids(drafts: &[Filed], sheets: &mut [Sheet<'_>]) {
                     sheet.error(draft.id_place, Code::SameId, message);
                 }
             }
+        }
+    }
+}
+
+/// A successor is another contract of the files, also where that one has faults.
+fn report_successors(drafts: &[Filed], sheets: &mut [Sheet<'_>]) {
+    let ids = drafts.iter().filter_map(|(_, draft)| draft.id.as_ref());
+    let ids: std::collections::HashSet<&ContractId> = ids.collect();
+    for (number, draft) in drafts {
+        let Some(contract) = &draft.contract else {
+            continue;
+        };
+        let Some(successor) = &contract.lifecycle().parts().successor else {
+            continue;
+        };
+        let message = if successor == contract.id() {
+            "a contract cannot be its own successor".to_owned()
+        } else if ids.contains(successor) {
+            continue;
+        } else {
+            format!("there is no contract '{}'", successor.as_str())
+        };
+        if let Some(sheet) = sheets.get_mut(*number) {
+            sheet.error(draft.successor_place, Code::Successor, message);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) fn check_named(sheet: &mut Sheet<'_>, main: &mut Main) {
     main.contracts = contracts.filter(|named| is_usable(sheet, named, &FOLDER));
     let policy = main.policy.take();
     main.policy = policy.filter(|named| is_usable(sheet, named, &FILE));
+    let charter = main.charter.take();
+    main.charter = charter.filter(|named| is_usable(sheet, named, &CHARTER));
 }
 
 /// What a key has to name.
@@ -38,6 +40,13 @@ const FILE: Kind = Kind {
     key: "policy",
     what: "regular file",
     remedy: "name the policy file itself, or leave 'policy' out for the default policy",
+    open: open_file,
+};
+
+const CHARTER: Kind = Kind {
+    key: "charter",
+    what: "regular file",
+    remedy: "name the charter file itself, or leave 'charter' out for the default charter",
     open: open_file,
 };
 

@@ -18,6 +18,8 @@ pub struct Sources {
     pub main: PathBuf,
     /// The policy, where there is one.
     pub policy: Option<PathBuf>,
+    /// The charter, where there is one.
+    pub charter: Option<PathBuf>,
     /// The folder of the contracts.
     pub contracts: Option<PathBuf>,
 }
@@ -71,6 +73,8 @@ impl Sources {
 
     pub(super) fn stamp_after(&self, mut main: Stamp) -> Stamp {
         main.0.extend(self.policy.iter().map(|path| Seen::of(path)));
+        main.0
+            .extend(self.charter.iter().map(|path| Seen::of(path)));
         if let Some(folder) = &self.contracts {
             // Not the folder itself: other files may come and go there.
             let mut faults = Vec::new();
@@ -100,13 +104,14 @@ mod tests {
         let sources = Sources {
             main: path("tidegate.yaml"),
             policy: Some(path("policy.yaml")),
+            charter: Some(path("charter.yaml")),
             contracts: Some(path("contracts")),
         };
         let exchange_link = || {
             std::os::unix::fs::symlink(path("two"), path("link")).expect("a link");
             fs::rename(path("link"), path("contracts")).expect("exchanged");
         };
-        let steps: [(&str, bool, &dyn Fn()); 8] = [
+        let steps: [(&str, bool, &dyn Fn()); 9] = [
             ("nothing", false, &|| {}),
             ("rewritten", true, &|| {
                 fs::write(path("one/a.yaml"), "yy").expect("written");
@@ -123,6 +128,9 @@ mod tests {
             ("the folder behind a link", true, &exchange_link),
             ("a policy", true, &|| {
                 fs::write(path("policy.yaml"), "").expect("written");
+            }),
+            ("a charter", true, &|| {
+                fs::write(path("charter.yaml"), "").expect("written");
             }),
             ("the main file", true, &|| {
                 fs::rename(path("tidegate.yaml"), path("old")).expect("moved");

@@ -5,5 +5,6 @@
 
 mod bounds;
 pub mod canonical;
+pub mod charter;
 pub mod file;
 pub mod rules;

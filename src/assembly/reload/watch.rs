@@ -116,6 +116,7 @@ mod tests {
         let sources = Sources {
             main: main.clone(),
             policy: None,
+            charter: None,
             contracts: None,
         };
         let mut watch = Watch::new(sources.clone(), sources.stamp(&[]));

@@ -3,12 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::file::bounds::GUIDE_CHARS_MAX;
+use crate::contract::file::bounds::is_guide;
 use crate::contract::{
     Contract, ContractId, Lifecycle, LifecycleParts, Stability, Status, Version,
 };
 use crate::units::Date;
-use crate::yaml::is_printable;
 
 /// The members of a lifecycle; absent ones are left out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +43,7 @@ impl LifecycleForm {
     /// `None` where it is not valid.
     fn lifecycle(&self) -> Option<Lifecycle> {
         let guide = self.migration_guide.as_deref();
-        if guide.is_some_and(|guide| !is_printable(guide, GUIDE_CHARS_MAX)) {
+        if guide.is_some_and(|guide| !is_guide(guide)) {
             return None;
         }
         let day = |text: &Option<String>| match text {
