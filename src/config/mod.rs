@@ -5,6 +5,7 @@
 //! Environment variables and flags belong to the command line.
 
 mod address;
+mod contracts;
 mod file;
 mod named;
 mod settings;
@@ -26,6 +27,7 @@ use file::{Main, read_main};
 use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
+pub use contracts::{ContractSet, load_contracts};
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
     Timeouts, Upstream,
@@ -216,9 +218,13 @@ fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
 }
 
 fn read_sources(main: &Main, found: &mut Vec<Diagnostic>) -> Vec<Source> {
-    let Some((folder, _)) = &main.contracts else {
-        return Vec::new();
-    };
+    match &main.contracts {
+        Some((folder, _)) => read_folder(folder, found),
+        None => Vec::new(),
+    }
+}
+
+fn read_folder(folder: &Path, found: &mut Vec<Diagnostic>) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut total = 0;
     for path in list_yaml(folder, found) {
@@ -252,6 +258,14 @@ fn load_catalogue(
         tier: main.tier,
         connections: main.settings.as_ref().map(|s| s.limits.connections),
     };
+    let drafts = read_drafts(around, sheets)?;
+    report_same_ids(&drafts, sheets);
+    report_successors(&drafts, sheets);
+    build(drafts, sheets)
+}
+
+/// The entries of all files; `None` where there are too many.
+fn read_drafts(around: Surroundings<'_>, sheets: &mut [Sheet<'_>]) -> Option<Vec<Filed>> {
     let mut drafts: Vec<Filed> = Vec::new();
     for (number, sheet) in sheets.iter_mut().enumerate() {
         if let Some(root) = yaml::read(sheet) {
@@ -266,9 +280,7 @@ fn load_catalogue(
         }
         return None;
     }
-    report_same_ids(&drafts, sheets);
-    report_successors(&drafts, sheets);
-    build(drafts, sheets)
+    Some(drafts)
 }
 
 /// Ids are compared over all drafts, also those that have other faults.
