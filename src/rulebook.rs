@@ -3,6 +3,7 @@
 //! A request loads the active rulebook once and keeps it to its end; its record names it. Whoever
 //! has the record and the file of that digest can judge the request again.
 
+mod notice;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -14,6 +15,7 @@ use crate::policy::rules::Rules;
 use crate::risk;
 use crate::units::{PerMinute, Tier};
 
+pub use notice::DeprecationNotice;
 pub use registry::Registry;
 
 /// One compiled policy with its contracts, never changed after it was made.
@@ -27,6 +29,8 @@ pub struct Rulebook {
     default_upstream: Box<str>,
     limits: Box<[Option<Limit>]>,
     client_limits: Box<[Option<ClientLimits>]>,
+    /// Of each route; `None` where no contract is deprecated.
+    notices: Option<Arc<[Option<Arc<DeprecationNotice>>]>>,
     unknown_limit: Limit,
     stray: RouteState,
     canary: bool,
@@ -88,6 +92,13 @@ fn share(rate: PerMinute, burst: Option<NonZeroU32>, instances: NonZeroU32) -> L
     let rate = PerMinute::new(part(rate.get())).unwrap_or(rate);
     let burst = burst.map(|burst| NonZeroU32::new(part(burst.get())).unwrap_or(burst));
     Limit::new(rate, burst)
+}
+
+/// `None` where there is nothing to tell, so that most requests ask one question.
+fn notices(catalogue: &Catalogue) -> Option<Arc<[Option<Arc<DeprecationNotice>>]>> {
+    let of = |contract: &Contract| DeprecationNotice::of(contract, catalogue).map(Arc::new);
+    let notices: Vec<_> = catalogue.contracts().iter().map(of).collect();
+    notices.iter().any(Option::is_some).then(|| notices.into())
 }
 
 /// What a rulebook is made of.
@@ -160,6 +171,7 @@ impl Rulebook {
             default_upstream: self.default_upstream.clone(),
             limits: self.limits.clone(),
             client_limits: self.client_limits.clone(),
+            notices: self.notices.clone(),
             unknown_limit: self.unknown_limit,
             stray: RouteState::new("", 0),
             canary: self.canary,
@@ -185,6 +197,7 @@ impl Rulebook {
                 .iter()
                 .map(client_limits)
                 .collect(),
+            notices: notices(&parts.catalogue),
             unknown_limit: share(
                 parts.rules.unknown_endpoint.rate_limit,
                 Some(parts.rules.unknown_endpoint.burst),
@@ -256,6 +269,13 @@ impl Rulebook {
     #[inline]
     pub fn client_limits_of(&self, route: usize) -> Option<&ClientLimits> {
         self.client_limits.get(route)?.as_ref()
+    }
+
+    /// What answers of a route's contract tell of its deprecation, where it is deprecated.
+    #[must_use]
+    #[inline]
+    pub fn notice_of(&self, route: usize) -> Option<&Arc<DeprecationNotice>> {
+        self.notices.as_ref()?.get(route)?.as_ref()
     }
 
     /// The limit of all unknown paths together.

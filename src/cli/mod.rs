@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod admin;
 pub mod check;
+pub mod contract;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
@@ -40,6 +41,8 @@ enum Verb {
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Compare contracts, and see who calls them.
+    Contract(contract::ContractArgs),
     /// Watch the gateway govern synthetic traffic; needs nothing but this program.
     Demo(demo::DemoArgs),
     /// Check what the gateway stands on: disk, clock, keys, signed head, process.
@@ -80,6 +83,7 @@ impl Cli {
     pub fn run(self) -> u8 {
         match self.verb {
             Verb::Check(args) => check::run(&args),
+            Verb::Contract(args) => contract::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Explain(args) => explain::run(&args),

@@ -35,6 +35,7 @@ const FILE_KEYS: Keys = Keys {
         "contracts",
         "policy",
         "self_tests",
+        "charter",
         "ledger",
         "admin",
         "state_dir",
@@ -72,6 +73,8 @@ pub(super) struct Main {
     pub(super) policy: Option<(PathBuf, Place)>,
     /// The folder or file of the self-tests, and where it is named.
     pub(super) self_tests: Option<(PathBuf, Place)>,
+    /// The charter file, and where it is named.
+    pub(super) charter: Option<(PathBuf, Place)>,
 }
 
 /// Reads the configuration; paths in it are relative to `folder`.
@@ -87,6 +90,8 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     let policy = policy.and_then(|node| path_at(sheet, node, "'policy'", folder));
     let self_tests = fields.get("self_tests");
     let self_tests = self_tests.and_then(|node| path_at(sheet, node, "'self_tests'", folder));
+    let charter = fields.get("charter");
+    let charter = charter.and_then(|node| path_at(sheet, node, "'charter'", folder));
     let tier = match fields.get("tier") {
         Some(node) => read_tier(sheet, node, "'tier'"),
         None => Some(Tier::ObserveOnly),
@@ -114,6 +119,7 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
         contracts,
         policy,
         self_tests,
+        charter,
     })
 }
 

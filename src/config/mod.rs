@@ -5,6 +5,7 @@
 //! Environment variables and flags belong to the command line.
 
 mod address;
+mod contracts;
 mod file;
 mod named;
 mod self_tests;
@@ -19,7 +20,8 @@ use crate::contract::file::{Draft, Surroundings, read_contracts};
 use crate::contract::{Catalogue, Collision, Contract, ContractId};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX, CanonicalContent};
-use crate::policy::file::read_rules;
+use crate::policy::charter::Charter;
+use crate::policy::file::{read_charter, read_rules};
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
 use crate::yaml::{self, Sheet};
@@ -27,6 +29,7 @@ use file::{Main, read_main};
 use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
+pub use contracts::{ContractSet, load_contracts};
 pub use self_tests::read_self_test_files;
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
@@ -49,9 +52,11 @@ pub struct Loaded {
     pub catalogue: Catalogue,
     /// The policy.
     pub rules: Rules,
+    /// How contracts and rules change.
+    pub charter: Charter,
     /// The self-tests.
     pub self_tests: SelfTests,
-    /// Contracts, rules and self-tests in canonical form; its digest is the policy hash.
+    /// Contracts, rules, charter and self-tests in canonical form; its digest is the policy hash.
     pub content: CanonicalContent,
     /// How many contract files were read.
     pub contract_files: usize,
@@ -124,11 +129,13 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
     let watched = Sources {
         main: path.to_owned(),
         policy: named(&main.policy),
+        charter: named(&main.charter),
         contracts: named(&main.contracts),
         self_tests: named(&main.self_tests),
     };
     let stamp = watched.stamp_after(first);
     let rules = load_rules(&main, found);
+    let charter = load_charter(&main, found);
     let sources = read_sources(&main, found);
     let mut sheets: Vec<Sheet<'_>> = sources
         .iter()
@@ -152,7 +159,8 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
     }
     let self_tests = self_tests::load(watched.self_tests.as_slice(), found);
     let (settings, catalogue) = (main.settings?, catalogue?);
-    let content = canonical::write_with(catalogue.contracts(), &rules, &self_tests).ok()?;
+    let content =
+        canonical::write_with(catalogue.contracts(), &rules, &charter, &self_tests).ok()?;
     if content.bytes().len() > CONTENT_BYTES_MAX {
         let message =
             "contracts, policy and self-tests have more than 64 MiB in canonical form".to_owned();
@@ -163,6 +171,7 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         catalogue,
         rules,
         self_tests,
+        charter,
         content,
         contract_files: sources.len(),
         warnings: Vec::new(),
@@ -196,6 +205,18 @@ fn load_rules(main: &Main, found: &mut Vec<Diagnostic>) -> Rules {
     rules.unwrap_or_default()
 }
 
+fn load_charter(main: &Main, found: &mut Vec<Diagnostic>) -> Charter {
+    let source = main.charter.as_ref();
+    let Some(source) = source.and_then(|(path, _)| read_or_report(path, found)) else {
+        return Charter::default();
+    };
+    let mut sheet = Sheet::new(&source.name, &source.text);
+    let root = yaml::read(&mut sheet);
+    let charter = root.map(|root| read_charter(&mut sheet, &root));
+    found.extend(sheet.into_findings());
+    charter.unwrap_or_default()
+}
+
 fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
     match read_file(path) {
         Ok(source) => Some(source),
@@ -207,9 +228,13 @@ fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
 }
 
 fn read_sources(main: &Main, found: &mut Vec<Diagnostic>) -> Vec<Source> {
-    let Some((folder, _)) = &main.contracts else {
-        return Vec::new();
-    };
+    match &main.contracts {
+        Some((folder, _)) => read_folder(folder, found),
+        None => Vec::new(),
+    }
+}
+
+fn read_folder(folder: &Path, found: &mut Vec<Diagnostic>) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut total = 0;
     for path in list_yaml(folder, found) {
@@ -243,6 +268,14 @@ fn load_catalogue(
         tier: main.tier,
         connections: main.settings.as_ref().map(|s| s.limits.connections),
     };
+    let drafts = read_drafts(around, sheets)?;
+    report_same_ids(&drafts, sheets);
+    report_successors(&drafts, sheets);
+    build(drafts, sheets)
+}
+
+/// The entries of all files; `None` where there are too many.
+fn read_drafts(around: Surroundings<'_>, sheets: &mut [Sheet<'_>]) -> Option<Vec<Filed>> {
     let mut drafts: Vec<Filed> = Vec::new();
     for (number, sheet) in sheets.iter_mut().enumerate() {
         if let Some(root) = yaml::read(sheet) {
@@ -257,8 +290,7 @@ fn load_catalogue(
         }
         return None;
     }
-    report_same_ids(&drafts, sheets);
-    build(drafts, sheets)
+    Some(drafts)
 }
 
 /// Ids are compared over all drafts, also those that have other faults.
@@ -279,6 +311,30 @@ fn report_same_ids(drafts: &[Filed], sheets: &mut [Sheet<'_>]) {
                     sheet.error(draft.id_place, Code::SameId, message);
                 }
             }
+        }
+    }
+}
+
+/// A successor is another contract of the files, also where that one has faults.
+fn report_successors(drafts: &[Filed], sheets: &mut [Sheet<'_>]) {
+    let ids = drafts.iter().filter_map(|(_, draft)| draft.id.as_ref());
+    let ids: std::collections::HashSet<&ContractId> = ids.collect();
+    for (number, draft) in drafts {
+        let Some(contract) = &draft.contract else {
+            continue;
+        };
+        let Some(successor) = &contract.lifecycle().parts().successor else {
+            continue;
+        };
+        let message = if successor == contract.id() {
+            "a contract cannot be its own successor".to_owned()
+        } else if ids.contains(successor) {
+            continue;
+        } else {
+            format!("there is no contract '{}'", successor.as_str())
+        };
+        if let Some(sheet) = sheets.get_mut(*number) {
+            sheet.error(draft.successor_place, Code::Successor, message);
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) fn check_named(sheet: &mut Sheet<'_>, main: &mut Main) {
     main.policy = policy.filter(|named| is_usable(sheet, named, &FILE));
     let self_tests = main.self_tests.take();
     main.self_tests = self_tests.filter(|named| is_usable(sheet, named, &FOLDER_OR_FILE));
+    let charter = main.charter.take();
+    main.charter = charter.filter(|named| is_usable(sheet, named, &CHARTER));
 }
 
 /// What a key has to name.
@@ -48,6 +50,13 @@ const FOLDER_OR_FILE: Kind = Kind {
     what: "folder or regular file",
     remedy: "name the folder that holds the self-tests, or one file of them",
     open: open_folder_or_file,
+};
+
+const CHARTER: Kind = Kind {
+    key: "charter",
+    what: "regular file",
+    remedy: "name the charter file itself, or leave 'charter' out for the default charter",
+    open: open_file,
 };
 
 fn is_usable(sheet: &mut Sheet<'_>, named: &(PathBuf, Place), kind: &Kind) -> bool {

@@ -18,6 +18,8 @@ pub struct Sources {
     pub main: PathBuf,
     /// The policy, where there is one.
     pub policy: Option<PathBuf>,
+    /// The charter, where there is one.
+    pub charter: Option<PathBuf>,
     /// The folder of the contracts.
     pub contracts: Option<PathBuf>,
     /// The folder or file of the self-tests.
@@ -73,6 +75,8 @@ impl Sources {
 
     pub(super) fn stamp_after(&self, mut main: Stamp) -> Stamp {
         main.0.extend(self.policy.iter().map(|path| Seen::of(path)));
+        main.0
+            .extend(self.charter.iter().map(|path| Seen::of(path)));
         for path in self.contracts.iter().chain(&self.self_tests) {
             // Not the folder itself: other files may come and go there.
             let mut faults = Vec::new();
@@ -105,6 +109,7 @@ mod tests {
         let sources = Sources {
             main: path("tidegate.yaml"),
             policy: Some(path("policy.yaml")),
+            charter: Some(path("charter.yaml")),
             contracts: Some(path("contracts")),
             self_tests: Some(path("self-tests")),
         };
@@ -112,7 +117,7 @@ mod tests {
             std::os::unix::fs::symlink(path("two"), path("link")).expect("a link");
             fs::rename(path("link"), path("contracts")).expect("exchanged");
         };
-        let steps: [(&str, bool, &dyn Fn()); 10] = [
+        let steps: [(&str, bool, &dyn Fn()); 11] = [
             ("nothing", false, &|| {}),
             ("rewritten", true, &|| {
                 fs::write(path("one/a.yaml"), "yy").expect("written");
@@ -136,6 +141,9 @@ mod tests {
             }),
             ("one of them", true, &|| {
                 fs::write(path("self-tests/a.yaml"), "yy").expect("written");
+            }),
+            ("a charter", true, &|| {
+                fs::write(path("charter.yaml"), "").expect("written");
             }),
             ("the main file", true, &|| {
                 fs::rename(path("tidegate.yaml"), path("old")).expect("moved");

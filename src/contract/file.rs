@@ -9,15 +9,17 @@ pub mod bounds;
 mod clients;
 mod contradictions;
 mod endpoint;
+mod lifecycle;
 mod numbers;
 mod waiting;
 
-use crate::contract::{Contract, ContractId, ContractParts, MethodSet};
+use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Version};
 use crate::diagnostic::{Code, Place};
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
+use lifecycle::{Life, draft_has_no_tier, read_lifecycle, read_version};
 use numbers::{Promises, flag, read_path_rules, read_terms};
 
 const FILE_KEYS: Keys = Keys {
@@ -35,6 +37,8 @@ const CONTRACT_KEYS: Keys = Keys {
         "allowed_methods",
         "upstream",
         "owner",
+        "version",
+        "lifecycle",
         "max_latency_ms",
         "timeout_ms",
         "error_budget",
@@ -53,14 +57,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "merge_slashes",
         "allow_catch_all",
     ],
-    later: &[
-        "body_bytes_max",
-        "upgrade",
-        "stage",
-        "version",
-        "lifecycle",
-        "backup_owner",
-    ],
+    later: &["body_bytes_max", "upgrade", "stage", "backup_owner"],
     computed: &[
         "policy_hash",
         "content_digest",
@@ -95,6 +92,8 @@ pub struct Draft {
     pub id_place: Place,
     /// Where the endpoint stands, else where the entry begins.
     pub endpoint_place: Place,
+    /// Where the successor stands, else where the entry begins.
+    pub successor_place: Place,
     /// The contract, if it has no fault.
     pub contract: Option<Contract>,
 }
@@ -116,7 +115,7 @@ pub fn read_contracts(sheet: &mut Sheet<'_>, root: &Node, around: Surroundings<'
 fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -> Option<Draft> {
     let fields = sheet.fields(node, &CONTRACT_KEYS)?;
     let id_node = sheet.required(fields, "id");
-    let id = id_node.and_then(|node| read_id(sheet, node));
+    let id = id_node.and_then(|node| read_id(sheet, node, "'id'"));
     let endpoint_node = sheet.required(fields, "endpoint");
     let path_rules = read_path_rules(sheet, fields);
     let consents = flag(sheet, fields, "allow_catch_all");
@@ -127,6 +126,9 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     };
     let upstream = read_upstream(sheet, fields, around);
     let owner = read_owner(sheet, fields);
+    let version = read_version(sheet, fields);
+    let life = read_lifecycle(sheet, fields);
+    let life = life.filter(|life| draft_has_no_tier(sheet, fields, life));
     let promises = read_terms(sheet, fields, path_rules, around);
     // Where the contract names none and there is only one, that is its own.
     let own = match (&upstream, around.upstreams) {
@@ -138,11 +140,24 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
         warn_of_own_upstream(sheet, fields, promises, own);
     }
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
-    let contract = assemble(id.clone(), endpoint, methods, upstream, owner, promises);
+    let successor_place = life
+        .as_ref()
+        .map_or(fields.place(), |life| life.successor_place);
+    let age = version.zip(life);
+    let contract = assemble(
+        id.clone(),
+        endpoint,
+        methods,
+        upstream,
+        owner,
+        age,
+        promises,
+    );
     Some(Draft {
         id,
         id_place: place_of(id_node),
         endpoint_place: place_of(endpoint_node),
+        successor_place,
         contract,
     })
 }
@@ -163,24 +178,28 @@ fn assemble(
     methods: Option<MethodSet>,
     upstream: Option<Option<Box<str>>>,
     owner: Option<Option<Box<str>>>,
+    age: Option<(Version, Life)>,
     promises: Option<Promises>,
 ) -> Option<Contract> {
     let (_, endpoint_key) = endpoint?;
+    let (version, life) = age?;
     let promises = promises?;
     Some(Contract::new(ContractParts {
         upstream: upstream?,
         divert_upstream: promises.divert_upstream,
         client_header: promises.client_header,
         owner: owner?,
+        version,
+        lifecycle: life.lifecycle,
         ..ContractParts::new(id?, &endpoint_key, methods?, promises.terms)
     }))
 }
 
-fn read_id(sheet: &mut Sheet<'_>, node: &Node) -> Option<ContractId> {
-    let text = sheet.text(node, "'id'", 256)?;
+fn read_id(sheet: &mut Sheet<'_>, node: &Node, what: &str) -> Option<ContractId> {
+    let text = sheet.text(node, what, 256)?;
     let id = ContractId::new(text);
     if id.is_none() {
-        let message = "'id' is 1 to 64 of a-z, 0-9, '_', '.', '-'".to_owned();
+        let message = format!("{what} is 1 to 64 of a-z, 0-9, '_', '.', '-'");
         sheet.error(node.place, Code::ContractId, message);
     }
     id

@@ -6,9 +6,11 @@
 
 mod catalogue;
 mod collision;
+pub mod compare;
 pub mod file;
 mod id;
 mod index;
+mod lifecycle;
 mod method;
 mod pairing;
 mod path;
@@ -16,12 +18,15 @@ mod path_scan;
 mod segment;
 mod template;
 mod terms;
+mod version;
 
 pub use catalogue::Catalogue;
 pub use collision::Collision;
 pub use id::{ContractId, ContractIndex};
+pub use lifecycle::{Lifecycle, LifecycleFault, LifecycleParts, Stability, Status};
 pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};
 pub use path::{CanonicalPath, SEGMENTS_MAX, canonicalise, split_query};
 pub use template::{Segment, Template, TemplateFault};
 pub use terms::{Contract, ContractParts, PathRules, Quarantine, Refusal, Terms, Throttle};
+pub use version::{Bump, Version};

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::contract::{ContractId, MethodSet};
+use crate::contract::{ContractId, Lifecycle, MethodSet, Status, Version};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 
 /// One contract, compiled: valid by construction, never changed afterwards.
@@ -16,6 +16,8 @@ pub struct Contract {
     divert_upstream: Option<Box<str>>,
     client_header: Option<Box<str>>,
     owner: Option<Box<str>>,
+    version: Version,
+    lifecycle: Box<Lifecycle>,
     terms: Terms,
 }
 
@@ -36,6 +38,10 @@ pub struct ContractParts {
     pub client_header: Option<Box<str>>,
     /// Who answers for it.
     pub owner: Option<Box<str>>,
+    /// Which version of itself it is.
+    pub version: Version,
+    /// Where in its life it is.
+    pub lifecycle: Lifecycle,
     /// The numbers.
     pub terms: Terms,
 }
@@ -52,6 +58,8 @@ impl ContractParts {
             divert_upstream: None,
             client_header: None,
             owner: None,
+            version: Version::FIRST,
+            lifecycle: Lifecycle::default(),
             terms,
         }
     }
@@ -147,14 +155,19 @@ impl Terms {
         NonZeroU32::new(rate.get() / 10).unwrap_or(NonZeroU32::MIN)
     }
 
-    /// The same terms with the burst written out, so that equal limits are equal terms.
-    fn written_out(self) -> Self {
+    /// The same terms with the burst written out, so that equal limits are equal terms, and with
+    /// the tier of a draft, so that nothing on a request's way asks for the status.
+    fn written_out(self, status: Status) -> Self {
         let written_out = |rate: Option<PerMinute>, burst: Option<NonZeroU32>| {
             rate.map(|rate| burst.unwrap_or_else(|| Self::default_burst(rate)))
         };
         Self {
             burst: written_out(self.rate_limit, self.burst),
             client_burst: written_out(self.client_rate_limit, self.client_burst),
+            tier: match status {
+                Status::Draft => Some(Tier::ObserveOnly),
+                Status::Active | Status::Deprecated | Status::Sunset => self.tier,
+            },
             ..self
         }
     }
@@ -193,7 +206,8 @@ pub struct PathRules {
 }
 
 impl Contract {
-    /// A contract of valid parts. The bursts get their default, or go where no limit uses them.
+    /// A contract of valid parts. The bursts get their default, or go where no limit uses them; a
+    /// draft has the tier that only observes, whatever it says.
     #[must_use]
     pub fn new(parts: ContractParts) -> Self {
         let template = match parts.endpoint_key.split_once(' ') {
@@ -209,7 +223,26 @@ impl Contract {
             divert_upstream: parts.divert_upstream,
             client_header: parts.client_header,
             owner: parts.owner,
-            terms: parts.terms.written_out(),
+            version: parts.version,
+            terms: parts.terms.written_out(parts.lifecycle.status()),
+            lifecycle: Box::new(parts.lifecycle),
+        }
+    }
+
+    /// What it is made of, all of it: whoever compares takes this apart without leaving anything out.
+    #[must_use]
+    pub fn parts(&self) -> ContractParts {
+        ContractParts {
+            id: self.id.clone(),
+            endpoint_key: self.endpoint_key.clone(),
+            methods: self.methods,
+            upstream: self.upstream.clone(),
+            divert_upstream: self.divert_upstream.clone(),
+            client_header: self.client_header.clone(),
+            owner: self.owner.clone(),
+            version: self.version,
+            lifecycle: (*self.lifecycle).clone(),
+            terms: self.terms,
         }
     }
 
@@ -261,6 +294,18 @@ impl Contract {
         self.owner.as_deref()
     }
 
+    /// Which version of itself it is.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where in its life it is.
+    #[must_use]
+    pub const fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
     /// The numbers.
     #[must_use]
     pub const fn terms(&self) -> &Terms {
@@ -273,6 +318,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::Terms;
+    use crate::contract::Status;
     use crate::observation::Limit;
     use crate::units::PerMinute;
 
@@ -284,7 +330,7 @@ mod tests {
                 burst: NonZeroU32::new(burst),
                 ..Terms::default()
             };
-            let burst = terms.written_out().burst.map(NonZeroU32::get);
+            let burst = terms.written_out(Status::Active).burst.map(NonZeroU32::get);
             assert_eq!(burst, expected, "{rate} per minute, burst {burst:?}");
         };
         check(100, 0, Some(10));

@@ -79,6 +79,11 @@ codes! {
     OutOfReach "C122" "a number can never be reached", "lower it, or raise what ends before it";
     CircuitWithinBudget "C123" "the circuit opens within the error budget", "raise 'circuit_threshold' above 'error_budget', or lower the budget";
     DivertToOwn "C124" "diverted requests are not set apart", "name another upstream, or write 'quarantine: shadow'";
+    ContractVersion "C130" "a contract version is not MAJOR.MINOR.PATCH", "write three numbers, such as 1.0.0";
+    NotADay "C131" "a date is not a day", "write it as 2026-01-31";
+    LifecycleKeys "C132" "a lifecycle does not fit its status", "deprecated needs 'deprecated_on', sunset both dates; draft and active have none";
+    ShortNotice "C133" "callers get too little notice", "name a later 'sunset_on': 180 days after 'deprecated_on', 90 with 'stability: beta'";
+    Successor "C134" "a successor is not a contract", "name the id of another contract";
 
     // The policy.
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";
@@ -107,6 +112,9 @@ codes! {
     TestLimit "C403" "the state of a limit is not valid", "write 'spent', or 'free in 300 ms' for one that lets the next request pass then";
     TestRequest "C404" "the request of a self-test is not valid", "write a method, a url that begins with '/', and headers by name";
     TestState "C405" "the state of a self-test cannot be", "remove one of the two, or correct the number";
+
+    // The charter.
+    CharterMode "C501" "a compatibility mode does not fit the deployment", "with 'deployment: rolling', write 'compatibility_mode: backward' or 'forward'";
 }
 
 #[cfg(test)]

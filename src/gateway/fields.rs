@@ -10,6 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::arrival::PRIORITY;
 use super::governor::Exposed;
+use crate::rulebook::DeprecationNotice;
 
 /// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them;
 /// `strict` removes what would change method or path behind the decision, and a claim to be
@@ -68,6 +69,25 @@ pub(crate) fn expose(response: &mut ResponseHeader, exposed: Option<&Exposed>) -
         exposed.risk_bp % 10_000
     );
     response.insert_header("Tidegate-Risk", risk)?;
+    Ok(())
+}
+
+/// Tells callers of a deprecated contract to leave. The gateway knows the contract, so its word
+/// replaces that of an upstream; links stand beside others.
+pub(crate) fn deprecate(
+    response: &mut ResponseHeader,
+    notice: Option<&DeprecationNotice>,
+) -> Result<()> {
+    let Some(notice) = notice else {
+        return Ok(());
+    };
+    response.insert_header("Deprecation", notice.deprecation())?;
+    if let Some(sunset) = notice.sunset() {
+        response.insert_header("Sunset", sunset)?;
+    }
+    if let Some(links) = notice.links() {
+        response.append_header("Link", links)?;
+    }
     Ok(())
 }
 

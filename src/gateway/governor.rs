@@ -6,12 +6,14 @@
 //! of the shell's own tests, which knows no contracts.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::quota::Quotas;
 use super::respond::Answer;
+use crate::rulebook::DeprecationNotice;
 use crate::units::Moment;
 
 /// What the shell knows about a request when its head has arrived.
@@ -271,6 +273,7 @@ pub struct Exchange {
     ticket: u64,
     exposed: Option<Box<Exposed>>,
     quotas: Quotas,
+    notice: Option<Arc<DeprecationNotice>>,
 }
 
 impl Exchange {
@@ -287,6 +290,7 @@ impl Exchange {
                 client: None,
                 address: None,
             },
+            notice: None,
         }
     }
 
@@ -301,6 +305,19 @@ impl Exchange {
     #[must_use]
     pub const fn quotas(&self) -> Quotas {
         self.quotas
+    }
+
+    /// The same exchange, with what its response tells of a deprecation.
+    #[must_use]
+    pub fn noticing(mut self, notice: Option<Arc<DeprecationNotice>>) -> Self {
+        self.notice = notice;
+        self
+    }
+
+    /// What the response tells of a deprecation.
+    #[must_use]
+    pub fn notice(&self) -> Option<&DeprecationNotice> {
+        self.notice.as_deref()
     }
 
     /// The same exchange, with what its response tells.

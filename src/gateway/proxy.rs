@@ -389,6 +389,7 @@ impl Hooks {
 /// Adds what a response tells of its decision, apart from the id.
 fn decorate(response: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
     quota::tell(response, exchange.quotas())?;
+    fields::deprecate(response, exchange.notice())?;
     fields::expose(response, exchange.exposed())
 }
 

@@ -12,16 +12,21 @@
 //! without `upstream` and one that names the default upstream are different content, although
 //! this gateway treats them alike: another one may have another default.
 
+mod charter_form;
 mod contract_form;
 mod policy_form;
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, ContractId};
+use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::{SelfTest, SelfTestForm, SelfTests};
+use charter_form::CharterForm;
 use contract_form::ContractForm;
 use policy_form::PolicyForm;
 
@@ -93,30 +98,27 @@ impl ReadError {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
-    charter: Nothing,
+    charter: CharterForm,
     contracts: Vec<ContractForm>,
     format_version: u64,
     policy: PolicyForm,
     self_tests: Vec<SelfTestForm>,
 }
 
-/// An object that has no members yet.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// Contracts, rules and self-tests: all that was agreed.
+/// What canonical content says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// The contracts, sorted by id.
     pub contracts: Vec<Contract>,
-    /// The rules.
+    /// How requests are judged.
     pub rules: Rules,
-    /// The self-tests.
+    /// How all of it changes.
+    pub charter: Charter,
+    /// What has to come of requests that it names.
     pub self_tests: SelfTests,
 }
 
-/// The canonical content of contracts, in any order, and rules, without self-tests.
+/// The canonical content of contracts, in any order, and rules, without charter and self-tests.
 ///
 /// # Errors
 /// Only when serialisation itself fails.
@@ -124,22 +126,23 @@ pub fn write<'c>(
     contracts: impl IntoIterator<Item = &'c Contract>,
     rules: &Rules,
 ) -> Result<CanonicalContent, serde_json::Error> {
-    write_with(contracts, rules, &SelfTests::default())
+    write_with(contracts, rules, &Charter::default(), &SelfTests::default())
 }
 
-/// The same with self-tests.
+/// The canonical content of contracts, in any order, rules, charter and self-tests.
 ///
 /// # Errors
 /// Only when serialisation itself fails.
 pub fn write_with<'c>(
     contracts: impl IntoIterator<Item = &'c Contract>,
     rules: &Rules,
+    charter: &Charter,
     self_tests: &SelfTests,
 ) -> Result<CanonicalContent, serde_json::Error> {
     let mut contracts: Vec<&Contract> = contracts.into_iter().collect();
     contracts.sort_by_key(|contract| contract.id());
     let form = Form {
-        charter: Nothing {},
+        charter: CharterForm::from(charter),
         contracts: contracts.into_iter().map(ContractForm::from).collect(),
         format_version: FORMAT_VERSION,
         policy: PolicyForm::from(rules),
@@ -161,14 +164,14 @@ pub fn write_with<'c>(
 /// # Errors
 /// When the bytes are not canonical content: every other spelling is refused.
 pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
-    read_all(bytes).map(|content| (content.contracts, content.rules))
+    read_content(bytes).map(|content| (content.contracts, content.rules))
 }
 
-/// All that canonical bytes hold.
+/// All that canonical bytes say.
 ///
 /// # Errors
-/// When the bytes are not canonical content: every other spelling is refused.
-pub fn read_all(bytes: &[u8]) -> Result<Content, ReadError> {
+/// As [`read`].
+pub fn read_content(bytes: &[u8]) -> Result<Content, ReadError> {
     if bytes.len() > CONTENT_BYTES_MAX {
         return Err(ReadError::TooLarge(bytes.len()));
     }
@@ -177,6 +180,7 @@ pub fn read_all(bytes: &[u8]) -> Result<Content, ReadError> {
         return Err(ReadError::Version(form.format_version));
     }
     let rules = Rules::try_from(form.policy)?;
+    let charter = Charter::try_from(form.charter)?;
     let contracts = form.contracts.into_iter().map(Contract::try_from);
     let contracts = contracts.collect::<Result<Vec<_>, _>>()?;
     let twice = contracts.windows(2).find_map(|pair| match pair {
@@ -187,14 +191,22 @@ pub fn read_all(bytes: &[u8]) -> Result<Content, ReadError> {
         let place = format!("contract '{}'", id.as_str());
         return Err(ReadError::value(place, "the id stands twice"));
     }
+    if let Some(id) = without_successor(&contracts) {
+        let place = format!("contract '{}'", id.as_str());
+        return Err(ReadError::value(
+            place,
+            "the successor is no other contract",
+        ));
+    }
     let self_tests = read_self_tests(form.self_tests)?;
-    let again = write_with(&contracts, &rules, &self_tests)?;
+    let again = write_with(&contracts, &rules, &charter, &self_tests)?;
     if again.bytes() != bytes {
         return Err(ReadError::NotCanonical);
     }
     Ok(Content {
         contracts,
         rules,
+        charter,
         self_tests,
     })
 }
@@ -210,6 +222,19 @@ fn read_self_tests(forms: Vec<SelfTestForm>) -> Result<SelfTests, ReadError> {
         })?;
     SelfTests::new(tests)
         .map_err(|_| ReadError::value("self_tests", "there are too many, or a name stands twice"))
+}
+
+/// The first contract whose successor is not another one of these.
+fn without_successor(contracts: &[Contract]) -> Option<&ContractId> {
+    let successors = contracts.iter().filter_map(|contract| {
+        let successor = contract.lifecycle().parts().successor.as_ref();
+        successor.map(|successor| (contract.id(), successor))
+    });
+    let mut successors = successors.peekable();
+    successors.peek()?;
+    let ids: HashSet<&ContractId> = contracts.iter().map(Contract::id).collect();
+    let mut lost = successors.filter(|(id, successor)| id == successor || !ids.contains(successor));
+    lost.next().map(|(id, _)| id)
 }
 
 #[cfg(test)]

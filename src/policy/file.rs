@@ -3,6 +3,7 @@
 //! `version` is the version of the format (1); the policy's own version is `policy_version`.
 //! See docs/policy-format.md.
 
+mod charter;
 mod circuit;
 mod floors;
 mod retry;
@@ -17,6 +18,8 @@ use circuit::read_circuit;
 use floors::warn_of_actions_without_effect;
 use retry::read_retry;
 use unknown::read_unknown_endpoint;
+
+pub use charter::read_charter;
 
 const POLICY_KEYS: Keys = Keys {
     what: "a policy",

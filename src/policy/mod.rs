@@ -5,6 +5,7 @@
 
 mod bounds;
 pub mod canonical;
+pub mod charter;
 pub mod file;
 pub mod rules;
 pub mod self_tests;

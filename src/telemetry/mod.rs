@@ -5,6 +5,7 @@
 //! Labels come from closed sets and contract ids, never from what a client sent.
 
 mod buckets;
+mod callers;
 mod exposition;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -22,6 +23,7 @@ mod tally;
 mod tests;
 mod worker;
 
+pub use callers::CLIENTS_MAX;
 pub use exposition::CONTENT_TYPE;
 pub use key::{Family, Key, OTHER_ROUTE};
 pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};

@@ -94,6 +94,10 @@ metrics! {
         "Distress of the contract's route at the last tick.";
     RISK_FACTOR = Gauge "tidegate_risk_factor_ratio" ["contract", "factor"] "ratio 0 to 1",
         "What a factor of the route reads now; a factor that is not known has no series.";
+    DEPRECATED_REQUESTS = Counter "tidegate_deprecated_requests_total" ["contract", "client"] "requests",
+        "Requests of deprecated contracts; client is the keyed hash that records have, of the first 16 of a contract that each worker sees, and _other for all further ones.";
+    SUNSET = Gauge "tidegate_contract_sunset_timestamp_seconds" ["contract"] "seconds since 1970",
+        "From when on a deprecated contract may be removed; absent where it names no day.";
     LATENCY_LIMIT = Gauge "tidegate_contract_latency_limit_seconds" ["contract"] "seconds",
         "The latency that the contract promises.";
     CIRCUIT_STATE = Gauge "tidegate_circuit_state" ["contract"] "state",

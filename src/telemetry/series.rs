@@ -35,6 +35,8 @@ pub(super) struct Series<'a> {
     never_sent: Samples<'a>,
     unanswered: Samples<'a>,
     pushbacks: Samples<'a>,
+    /// By contract and client; `None` = the others.
+    callers: BTreeMap<(&'a str, Option<u64>), u64>,
     durations: BTreeMap<(&'a str, &'a str, u16), [u64; REQUEST_BOUNDS_US.len() + 2]>,
     timings: [u64; DECISION_BOUNDS_NS.len() + 2],
     contracted: u64,
@@ -55,6 +57,10 @@ impl<'a> Series<'a> {
         for tally in tallies {
             for (key, count) in tally.read() {
                 *sums.entry(key).or_default() += count;
+            }
+            for (route, client, count) in tally.callers().read() {
+                let callers = &mut series.callers;
+                *callers.entry((names.contract(route), client)).or_default() += count;
             }
             let fill = tally.fill();
             series.fill.series += fill.series;
@@ -149,6 +155,11 @@ impl<'a> Series<'a> {
             for (labels, count) in samples {
                 text.sample(metric, labels, *count as f64);
             }
+        }
+        for ((contract, client), count) in &self.callers {
+            let client = client.map(|client| format!("{client:016x}"));
+            let labels = [*contract, client.as_deref().unwrap_or(OTHER)];
+            text.sample(&names::DEPRECATED_REQUESTS, &labels, *count as f64);
         }
         for ((route, method, status), counts) in &self.durations {
             let values = [*route, *method, &status.to_string()];

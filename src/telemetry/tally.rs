@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::telemetry::callers::Callers;
 use crate::telemetry::key::Key;
 
 /// The counters of one worker, as readers see them.
@@ -21,6 +22,7 @@ pub struct Tally {
     series: AtomicU64,
     overflowed: AtomicU64,
     lost: AtomicU64,
+    callers: Callers,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +65,7 @@ impl Tally {
             series: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            callers: Callers::default(),
         });
         let writer = TallyWriter {
             tally: Arc::clone(&tally),
@@ -88,6 +91,11 @@ impl Tally {
             overflowed: self.overflowed.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
         }
+    }
+
+    /// Who calls deprecated contracts.
+    pub(super) const fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     /// How many series can be counted each by itself.

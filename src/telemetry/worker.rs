@@ -8,8 +8,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::contract::Method;
+use crate::observation::ClientKey;
 use crate::pipeline::Admission;
 use crate::telemetry::buckets::{DECISION_BOUNDS_NS, REQUEST_BOUNDS_US, SUM, bucket};
+use crate::telemetry::callers::CallerBook;
 use crate::telemetry::key::{Family, Key};
 use crate::telemetry::tally::{Tally, TallyWriter};
 
@@ -24,6 +26,7 @@ pub(super) const CONTRACTED: u8 = 1 << 5;
 pub struct WorkerTally {
     writer: TallyWriter,
     decisions: Cell<u32>,
+    callers: CallerBook,
 }
 
 impl WorkerTally {
@@ -34,6 +37,7 @@ impl WorkerTally {
         let worker = Self {
             writer,
             decisions: Cell::new(0),
+            callers: CallerBook::default(),
         };
         (worker, tally)
     }
@@ -131,6 +135,12 @@ impl WorkerTally {
     /// An upstream asked for fewer requests: 429, or 503 with Retry-After.
     pub fn pushed_back(&self, number: u32) {
         self.writer.add(Key::of(Family::Pushback, number), 1);
+    }
+
+    /// A client asked for a deprecated contract.
+    pub fn deprecated(&self, number: u32, client: ClientKey) {
+        let callers = self.writer.tally().callers();
+        callers.count(&self.callers, number, client.0);
     }
 
     /// A head was refused before it could be judged; `reason` is its place in the table of names

@@ -8,6 +8,7 @@
 )]
 
 mod candidates;
+mod contracts;
 mod documents;
 mod explained;
 mod forged;

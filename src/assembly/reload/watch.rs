@@ -116,6 +116,7 @@ mod tests {
         let sources = Sources {
             main: main.clone(),
             policy: None,
+            charter: None,
             contracts: None,
             self_tests: None,
         };

@@ -22,6 +22,16 @@ pub const LEDGER_REQUIRED: &str = "required";
 /// The most characters of an owner.
 pub const OWNER_CHARS_MAX: usize = 128;
 
+/// The most characters of a place where callers read how to move.
+pub const GUIDE_CHARS_MAX: usize = 2_048;
+
+/// Whether a text can say where callers read how to move: the characters of a URI reference.
+#[must_use]
+pub fn is_guide(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte);
+    (1..=GUIDE_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 /// The method of a token, if a contract may promise it: CONNECT is never forwarded.
 #[must_use]
 pub fn usable_method(token: &str) -> Option<Method> {

@@ -18,6 +18,7 @@ use crate::observation::{Arrival, Lateness, OpenRequest, OpenToken, RequestKey};
 use crate::pipeline::{self, Admission};
 use crate::record::{DecisionEvent, InlineText, SHAPE_BYTES_MAX, unmatched_shape};
 use crate::rulebook::Rulebook;
+use crate::units::Tier;
 
 /// What a request asks for.
 pub(super) struct Target<'a> {
@@ -142,6 +143,15 @@ impl Desk {
         } = pending;
         let number = rulebook.route(admission.route).number();
         self.tally.decision(number, admission);
+        let notice = rulebook
+            .notice_of(admission.route)
+            .filter(|_| admission.contracted);
+        if notice.is_some() {
+            self.tally.deprecated(number, event.client);
+        }
+        // Where the gateway only observes, an answer is what the upstream made it.
+        let observing = admission.signals.tier == Tier::ObserveOnly;
+        let notice = notice.filter(|_| !observing).cloned();
         let course = if admission.is_forwarded() {
             let names = &self.settings.upstream_names;
             let upstream = forwarding::upstream(rulebook, admission, &mut self.upstreams, names);
@@ -178,6 +188,7 @@ impl Desk {
         Exchange::new(course, id, token.number())
             .exposing(exposed)
             .telling(quotas)
+            .noticing(notice)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One contract in canonical form.
 
 mod answers;
+mod lifecycle;
 
 use std::num::NonZeroU32;
 
@@ -15,6 +16,7 @@ use crate::contract::{Contract, ContractId, ContractParts, MethodSet, PathRules,
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::is_printable;
 use answers::{DropForm, QuarantineForm, ThrottleForm};
+use lifecycle::{LifecycleForm, lifecycle, version, version_text};
 
 /// The members; absent limits are left out, and each `burst` with its limit; all else is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +33,8 @@ pub(super) struct ContractForm {
     id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ledger: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lifecycle: Option<LifecycleForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u32>,
     max_latency_ms: u32,
@@ -49,6 +53,8 @@ pub(super) struct ContractForm {
     timeout_ms: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
 }
 
 /// The limit of each single client; `key` is `peer`, or `header:` and a name in lower case.
@@ -89,6 +95,7 @@ impl From<&Contract> for ContractForm {
             error_budget_ppm: u64::from(terms.error_budget.get()),
             id: contract.id().as_str().to_owned(),
             ledger: terms.ledger_required.then(|| LEDGER_REQUIRED.to_owned()),
+            lifecycle: LifecycleForm::of(contract),
             max_in_flight: terms.max_in_flight.map(NonZeroU32::get),
             max_latency_ms: terms.max_latency.get(),
             merge_slashes: terms.path_rules.merge_slashes,
@@ -101,6 +108,7 @@ impl From<&Contract> for ContractForm {
             tier: terms.tier.map(|tier| tier.key().to_owned()),
             timeout_ms: terms.timeout.get(),
             upstream: contract.upstream().map(str::to_owned),
+            version: version_text(contract.version()),
         }
     }
 }
@@ -143,6 +151,9 @@ impl TryFrom<ContractForm> for Contract {
         {
             return Err(bad("ledger is required or absent"));
         }
+        let version = version(form.version.as_deref()).ok_or_else(|| bad("no valid version"))?;
+        let lifecycle =
+            lifecycle(form.lifecycle.as_ref()).ok_or_else(|| bad("no valid lifecycle"))?;
         let terms = terms(&form).ok_or_else(|| bad("a number is out of range"))?;
         if is_client_above_all(&terms) {
             return Err(bad("one client may send more than all together"));
@@ -157,6 +168,8 @@ impl TryFrom<ContractForm> for Contract {
             divert_upstream,
             client_header,
             owner,
+            version,
+            lifecycle,
             ..ContractParts::new(id, &form.endpoint, methods, terms)
         }))
     }

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::contract::ContractId;
 use crate::observation::{CircuitState, LedgerStanding, RetryKind, Share};
-use crate::policy::canonical::{ReadError, read_all, write, write_with};
+use crate::policy::canonical::{ReadError, read_content, write, write_with};
+use crate::policy::charter::Charter;
 use crate::policy::rules::{Rules, Severity};
 use crate::units::{Action, ActionSet, Band, BasisPoints, Millis, Reason, ReasonSet, Tier};
 
@@ -146,10 +147,10 @@ proptest! {
     #[test]
     fn self_tests_read_back_from_their_canonical_bytes(tests in tests()) {
         let rules = Rules::default();
-        let content = write_with([], &rules, &tests).unwrap();
-        let again = read_all(content.bytes()).unwrap();
+        let content = write_with([], &rules, &Charter::default(), &tests).unwrap();
+        let again = read_content(content.bytes()).unwrap();
         prop_assert_eq!(&again.self_tests, &tests);
-        let written = write_with([], &again.rules, &again.self_tests).unwrap();
+        let written = write_with([], &again.rules, &Charter::default(), &again.self_tests).unwrap();
         prop_assert_eq!(written, content);
     }
 }
@@ -169,7 +170,7 @@ fn content_without_self_tests_is_what_it_was_before_there_were_any() {
     let rules = Rules::default();
     let without = write([], &rules).unwrap();
     assert_eq!(
-        write_with([], &rules, &SelfTests::default()).unwrap(),
+        write_with([], &rules, &Charter::default(), &SelfTests::default()).unwrap(),
         without
     );
     let text = String::from_utf8(without.bytes().to_vec()).unwrap();
@@ -180,7 +181,7 @@ fn content_without_self_tests_is_what_it_was_before_there_were_any() {
 fn the_order_of_files_is_no_part_of_the_content() {
     let [one, two] = [["a", "b"], ["b", "a"]].map(|names| {
         let tests = SelfTests::new(names.map(simple).to_vec()).unwrap();
-        write_with([], &Rules::default(), &tests).unwrap()
+        write_with([], &Rules::default(), &Charter::default(), &tests).unwrap()
     });
     assert_eq!(one, two);
     let text = String::from_utf8(one.bytes().to_vec()).unwrap();
@@ -194,7 +195,7 @@ fn the_order_of_files_is_no_part_of_the_content() {
 #[test]
 fn every_other_spelling_is_refused() {
     let tests = SelfTests::new(vec![simple("a"), simple("b")]).unwrap();
-    let content = write_with([], &Rules::default(), &tests).unwrap();
+    let content = write_with([], &Rules::default(), &Charter::default(), &tests).unwrap();
     let text = String::from_utf8(content.bytes().to_vec()).unwrap();
     // What is replaced, by what, and the beginning of the refusal.
     let table = [
@@ -259,7 +260,7 @@ fn every_other_spelling_is_refused() {
     for (from, to, expected) in table {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");
-        let error: ReadError = read_all(changed.as_bytes()).expect_err(to);
+        let error: ReadError = read_content(changed.as_bytes()).expect_err(to);
         assert!(error.to_string().starts_with(expected), "{to}: {error}");
     }
 }
