@@ -7,6 +7,7 @@
 mod ending;
 mod observing;
 mod resting;
+mod staging;
 mod takes;
 
 use crate::contract::{Pairing, Quarantine, Terms};
@@ -21,6 +22,7 @@ use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
 use crate::units::{Action, Tier};
 use observing::{at_rest, observe};
+use staging::{is_outside_canary, is_retired};
 use takes::Taken;
 
 pub use ending::{
@@ -28,6 +30,7 @@ pub use ending::{
     probe_fails_at, turn_came, watch_overdue,
 };
 pub use resting::{mode_at_rest, signals_at_rest, tick};
+pub use staging::contract_ceiling;
 
 /// The classes of requests, lowest first.
 const CLASS_RETRY: u8 = 0;
@@ -150,11 +153,12 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     };
     let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
-    let tier = effective_tier(rulebook, terms, arrival);
+    let route = rulebook.route(index);
+    let tier = effective_tier(rulebook, terms, route.name(), arrival);
     let site = Site {
         rulebook,
         index,
-        route: rulebook.route(index),
+        route,
         terms,
         tier,
         mode: mode_of(tier),
@@ -244,7 +248,7 @@ impl<'a> Site<'a> {
 #[must_use]
 pub fn asks_limits(judgement: &Judgement, terms: Option<&Terms>, signals: &Signals) -> bool {
     match judgement.decision.severity() {
-        Severity::Allow => signals.standing != Standing::Ambiguous,
+        Severity::Allow => signals.standing != Standing::Ambiguous && !is_retired(terms),
         _ => way_of(&judgement.permit, terms, signals) == Way::Shadow,
     }
 }
@@ -287,7 +291,9 @@ fn note_arrival(
         }
         if forwarded {
             totals.note_forwarded();
-            site.route.note_served(site.mode);
+            if !is_outside_canary(site) {
+                site.route.note_served(site.mode);
+            }
         }
     }
     // A body is the client's time: the clock of the route starts when it has been sent.
@@ -349,19 +355,21 @@ const fn mode_of(tier: Tier) -> Mode {
     }
 }
 
-fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
+fn effective_tier(
+    rulebook: &Rulebook,
+    terms: Option<&Terms>,
+    contract: &str,
+    arrival: &Arrival,
+) -> Tier {
     if arrival.ledger == LedgerStanding::ObserveOnly {
         return Tier::ObserveOnly;
     }
-    rulebook
-        .tier()
-        .min(arrival.listener_tier)
-        .min(tier_of(terms))
-}
-
-/// What the contract allows; one that says nothing allows whatever the process may.
-fn tier_of(terms: Option<&Terms>) -> Tier {
-    terms
-        .and_then(|terms| terms.tier)
-        .unwrap_or(Tier::Autonomous)
+    let tier = rulebook.tier().min(arrival.listener_tier);
+    match terms {
+        // Only observed anyway: no stage can lower that, and a canary would cost a hash.
+        Some(terms) if tier > Tier::ObserveOnly => {
+            tier.min(contract_ceiling(terms, arrival.client, contract))
+        }
+        _ => tier,
+    }
 }

@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Format, render};
+use crate::gateway::clock;
+use crate::units::Date;
 
 pub mod admin;
 pub mod check;
@@ -94,6 +96,11 @@ impl Cli {
             Verb::Version(args) => version::run(&args),
         }
     }
+}
+
+/// The day on which files are read.
+pub(crate) fn today() -> Date {
+    Date::of_wall_us(clock::now().wall_us)
 }
 
 /// Writes the findings about a configuration to stderr, for people.

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::assembly::{Assembly, Parts, StartError};
-use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::config::load;
+use crate::cli::{report_findings, today};
+use crate::config::load_at;
 use crate::gateway::clock;
 use crate::telemetry::log;
 use heads::Heads;
@@ -36,7 +36,7 @@ pub struct RunArgs {
 /// lies there is the reason, 78 for a bad file or ledger key.
 #[must_use]
 pub fn run(args: &RunArgs) -> u8 {
-    let loaded = match load(&args.config) {
+    let loaded = match load_at(&args.config, today()) {
         Ok(loaded) => loaded,
         Err(findings) => {
             report_findings(&findings);

@@ -10,11 +10,12 @@ mod clients;
 mod contradictions;
 mod endpoint;
 mod numbers;
+pub mod stage;
 mod waiting;
 
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet};
 use crate::diagnostic::{Code, Place};
-use crate::units::Tier;
+use crate::units::{Date, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
@@ -45,6 +46,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "max_in_flight",
         "stream",
         "tier",
+        "stage",
         "quarantine",
         "throttle",
         "drop",
@@ -56,7 +58,6 @@ const CONTRACT_KEYS: Keys = Keys {
     later: &[
         "body_bytes_max",
         "upgrade",
-        "stage",
         "version",
         "lifecycle",
         "backup_owner",
@@ -82,6 +83,8 @@ pub struct Surroundings<'a> {
     pub is_known: bool,
     /// The tier of the process; `None` where its own file was faulty.
     pub tier: Option<Tier>,
+    /// The day on which the file is read; `None` = nothing is past.
+    pub today: Option<Date>,
     /// The most client connections at once, each with one request; `None` where unknown.
     pub connections: Option<u32>,
 }

@@ -14,6 +14,7 @@ mod pairing;
 mod path;
 mod path_scan;
 mod segment;
+mod stage;
 mod template;
 mod terms;
 
@@ -23,5 +24,6 @@ pub use id::{ContractId, ContractIndex};
 pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};
 pub use path::{CanonicalPath, SEGMENTS_MAX, canonicalise, split_query};
+pub use stage::Stage;
 pub use template::{Segment, Template, TemplateFault};
 pub use terms::{Contract, ContractParts, PathRules, Quarantine, Refusal, Terms, Throttle};

@@ -9,4 +9,6 @@ mod shed;
 
 pub use decide::{Decision, decide};
 pub use reason::{Reason, ReasonSet};
-pub use shed::{SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, shed_hash, shed_share};
+pub use shed::{
+    SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, rollout_hash, shed_hash, shed_share,
+};

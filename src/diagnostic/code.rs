@@ -88,6 +88,7 @@ codes! {
     CircuitTimes "C205" "the times of a circuit do not rise", "lower 'open_ms' or raise 'open_ms_max'";
     RetryFields "C206" "the fields that declare retries are not valid", "name at most 8 request fields, each once";
     UnknownLimit "C207" "a limit of unknown paths has no effect", "remove it, or write 'action: allow' with a weight below 'bands.medium'";
+    StageOverdue "C208" "a stage should be settled by now", "settle it: write 'enforced', or take back what it rolls out; or set a later 'remove_by'";
 
     // The configuration.
     Address "C301" "an address is not valid", "write it as 'host:port'";

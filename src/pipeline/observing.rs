@@ -1,5 +1,6 @@
 //! OBSERVE: the signals of one request, each number read once.
 
+use super::staging::is_retired;
 use super::{CLASS_ORDINARY, CLASS_PRIVILEGED, CLASS_RETRY, Site, takes};
 use crate::contract::{Quarantine, Terms};
 use crate::observation::{
@@ -40,7 +41,7 @@ pub(super) fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut S
 /// Also a method that the contract has not, where it would be forwarded: marked, or as it is.
 fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
     match standing {
-        Standing::Contracted => true,
+        Standing::Contracted => !is_retired(site.terms),
         Standing::MethodNotAllowed => {
             let method = site.rulebook.rules().method_disallowed;
             let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;

@@ -27,8 +27,8 @@ const UPSTREAM_BOUNDS_US: [u64; 18] = [
 const OTHER_ROUTE: usize = key::OTHER_ROUTE as usize;
 
 /// The most samples that one route has here: 21 of the histogram, seven factors, three changes and
-/// the state of its circuit, five burn rates, and four more.
-const SAMPLES_PER_ROUTE: u64 = 41;
+/// the state of its circuit, five burn rates, and five more.
+const SAMPLES_PER_ROUTE: u64 = 42;
 
 /// The routes that have names of their own; whoever comes later is counted as `_other`.
 ///
@@ -143,6 +143,12 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
         if let Some(contract) = rulebook.contract_of(route) {
             let limit = contract.terms().max_latency.as_micros() as f64 / 1e6;
             text.sample(&names::LATENCY_LIMIT, &[contract.id().as_str()], limit);
+        }
+    }
+    for route in routes.clone() {
+        if let Some(contract) = rulebook.contract_of(route) {
+            let labels = [contract.id().as_str(), contract.terms().stage.name()];
+            text.sample(&names::CONTRACT_STAGE, &labels, 1.0);
         }
     }
     write_circuits(text, rulebook, routes.clone());

@@ -15,3 +15,4 @@ mod place;
 mod readiness;
 mod replayed;
 mod simulated;
+mod staged;
