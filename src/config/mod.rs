@@ -5,6 +5,7 @@
 //! Environment variables and flags belong to the command line.
 
 mod address;
+mod demands;
 mod file;
 mod named;
 mod settings;
@@ -26,6 +27,7 @@ use file::{Main, read_main};
 use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
+pub use demands::{DIGEST_DIGITS_MIN, Demands};
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
     Timeouts, Upstream,
@@ -57,6 +59,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// What they looked like before they were read.
     pub stamp: Stamp,
+    /// What a reload must hold them to.
+    pub demands: Demands,
 }
 
 /// Where a gateway of these files can be asked and keeps its state, whatever else is wrong in them.
@@ -184,6 +188,7 @@ fn load_into(
         warnings: Vec::new(),
         sources: watched,
         stamp,
+        demands: Demands::default(),
     })
 }
 

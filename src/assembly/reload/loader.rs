@@ -10,7 +10,7 @@ use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Trigger};
 use crate::assembly::restart;
-use crate::config::{Loaded, Settings, Sources, load_at, load_beside};
+use crate::config::{Demands, Loaded, Settings, Sources, load_at, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
@@ -26,6 +26,7 @@ pub(super) struct Loader {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) settings: Arc<Settings>,
     pub(super) workers: usize,
+    pub(super) demands: Demands,
     pub(super) watch: Watch,
     /// What the newest files that could be read say otherwise than what runs.
     pub(super) needs_restart: Vec<&'static str>,
@@ -81,11 +82,13 @@ impl Loader {
         let main = self.watch.main();
         let today = Date::of_wall_us(clock::now().wall_us);
         let loaded = guarded(main, || load_at(main, today))?;
+        let loaded = self.demands.hold_at_reload(main, loaded)?;
         self.needs_restart = restart::needed(&self.settings, &loaded.settings);
         let running: Vec<&str> = self.settings.upstreams.iter().map(|u| &*u.name).collect();
         if names_others(&loaded, &running) {
             // Read once more, for the places of what names them.
-            return guarded(main, || load_beside(main, Some(today), Some(&running)));
+            return guarded(main, || load_beside(main, Some(today), Some(&running)))
+                .and_then(|loaded| self.demands.hold_at_reload(main, loaded));
         }
         let active = self.shared.registry.active().load();
         if loaded.catalogue.is_empty() && !active.catalogue().is_empty() {
