@@ -12,6 +12,7 @@ pub mod risk;
 
 pub mod policy;
 pub mod rulebook;
+pub mod schema;
 
 pub mod ledger;
 

@@ -10,7 +10,7 @@ mod resting;
 mod staging;
 mod takes;
 
-use crate::contract::{Pairing, Quarantine, Terms};
+use crate::contract::{Pairing, Quarantine, Stage, Terms};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
@@ -154,12 +154,17 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
     let route = rulebook.route(index);
-    let tier = effective_tier(rulebook, terms, route.name(), arrival);
+    let mut tier = effective_tier(rulebook, terms, arrival);
+    let is_staged = terms.is_some_and(|terms| terms.stage != Stage::Enforced);
+    if is_staged {
+        tier = staging::lowered(tier, terms, arrival.client, route);
+    }
     let site = Site {
         rulebook,
         index,
         route,
         terms,
+        is_staged,
         tier,
         mode: mode_of(tier),
         arrival,
@@ -210,6 +215,8 @@ pub(crate) struct Site<'a> {
     index: usize,
     route: &'a RouteState,
     terms: Option<&'a Terms>,
+    /// The contract is not enforced upon everybody: what that means is looked at aside.
+    is_staged: bool,
     tier: Tier,
     mode: Mode,
     arrival: &'a Arrival,
@@ -291,7 +298,7 @@ fn note_arrival(
         }
         if forwarded {
             totals.note_forwarded();
-            if !is_outside_canary(site) {
+            if !(site.is_staged && is_outside_canary(site)) {
                 site.route.note_served(site.mode);
             }
         }
@@ -355,21 +362,19 @@ const fn mode_of(tier: Tier) -> Mode {
     }
 }
 
-fn effective_tier(
-    rulebook: &Rulebook,
-    terms: Option<&Terms>,
-    contract: &str,
-    arrival: &Arrival,
-) -> Tier {
+fn effective_tier(rulebook: &Rulebook, terms: Option<&Terms>, arrival: &Arrival) -> Tier {
     if arrival.ledger == LedgerStanding::ObserveOnly {
         return Tier::ObserveOnly;
     }
-    let tier = rulebook.tier().min(arrival.listener_tier);
-    match terms {
-        // Only observed anyway: no stage can lower that, and a canary would cost a hash.
-        Some(terms) if tier > Tier::ObserveOnly => {
-            tier.min(contract_ceiling(terms, arrival.client, contract))
-        }
-        _ => tier,
-    }
+    rulebook
+        .tier()
+        .min(arrival.listener_tier)
+        .min(tier_of(terms))
+}
+
+/// What the contract allows; one that says nothing allows whatever the process may.
+fn tier_of(terms: Option<&Terms>) -> Tier {
+    terms
+        .and_then(|terms| terms.tier)
+        .unwrap_or(Tier::Autonomous)
 }

@@ -115,6 +115,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &["units", "contract", "policy", "yaml", "diagnostic"],
     ),
+    // Describes every file, and the record.
+    (
+        "schema",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "decision",
+            "config",
+            "record",
+            "yaml",
+        ],
+    ),
     // Telemetry describes every stage and the ledger; none of them knows it.
     (
         "telemetry",
@@ -241,6 +255,7 @@ const FILES: &[&str] = &[
     "record",
     "ledger",
     "rulebook",
+    "schema",
     "simulate",
     "admin",
     "cli",

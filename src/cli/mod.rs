@@ -22,6 +22,7 @@ pub mod reasons;
 pub mod reload;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod simulate;
 pub mod status;
 mod stdio;
@@ -63,6 +64,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Run the gateway.
     Run(run::RunArgs),
+    /// Print JSON Schemas of all files, keep them in a folder, or check such a folder.
+    Schema(schema::SchemaArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// Say what the running gateway has in force.
@@ -90,6 +93,7 @@ impl Cli {
             Verb::Reload(args) => reload::run(&args),
             Verb::Replay(args) => replay::run(&args),
             Verb::Run(args) => run::run(&args),
+            Verb::Schema(args) => schema::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
             Verb::Status(args) => status::run(&args),
             Verb::Tier(args) => tier::run(&args),

@@ -28,6 +28,7 @@ use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use demands::{DIGEST_DIGITS_MIN, Demands};
+pub use file::shape::SHAPE;
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
     Timeouts, Upstream,

@@ -10,6 +10,7 @@ mod clients;
 mod contradictions;
 mod endpoint;
 mod numbers;
+pub mod shape;
 pub mod stage;
 mod waiting;
 

@@ -41,7 +41,7 @@ pub(super) fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut S
 /// Also a method that the contract has not, where it would be forwarded: marked, or as it is.
 fn may_use_route(site: &Site<'_>, standing: Standing) -> bool {
     match standing {
-        Standing::Contracted => !is_retired(site.terms),
+        Standing::Contracted => !(site.is_staged && is_retired(site.terms)),
         Standing::MethodNotAllowed => {
             let method = site.rulebook.rules().method_disallowed;
             let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;

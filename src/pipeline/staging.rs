@@ -7,12 +7,11 @@
 use super::Site;
 use crate::contract::{Stage, Terms};
 use crate::decision::rollout_hash;
-use crate::observation::{ClientKey, LedgerStanding, Mode};
+use crate::observation::{ClientKey, LedgerStanding, Mode, RouteState};
 use crate::units::{BasisPoints, Tier};
 
 /// The most that a contract lets the gateway do about one client's requests. `contract` is its id.
 #[must_use]
-#[inline]
 pub fn contract_ceiling(terms: &Terms, client: ClientKey, contract: &str) -> Tier {
     let tier = terms.tier.unwrap_or(Tier::Autonomous);
     match terms.stage {
@@ -21,9 +20,23 @@ pub fn contract_ceiling(terms: &Terms, client: ClientKey, contract: &str) -> Tie
     }
 }
 
-/// A canary costs a hash, so that contracts without one do not pay for it.
+/// What the stage of a contract leaves of a tier. Nothing is below observing: no hash for that.
 #[cold]
 #[inline(never)]
+pub(super) fn lowered(
+    tier: Tier,
+    terms: Option<&Terms>,
+    client: ClientKey,
+    route: &RouteState,
+) -> Tier {
+    match terms {
+        Some(terms) if tier > Tier::ObserveOnly => {
+            tier.min(stage_ceiling(terms.stage, client, route.name()))
+        }
+        _ => tier,
+    }
+}
+
 fn stage_ceiling(stage: Stage, client: ClientKey, contract: &str) -> Tier {
     let is_enforced = match stage {
         Stage::Enforced => true,
@@ -51,7 +64,8 @@ pub(super) fn is_retired(terms: Option<&Terms>) -> bool {
 /// Whether nothing but a canary keeps this request from being controlled. Then it does not speak
 /// for its route: the next one may well be on the canary.
 #[must_use]
-#[inline]
+#[cold]
+#[inline(never)]
 pub(super) fn is_outside_canary(site: &Site<'_>) -> bool {
     let Some(terms) = site.terms else {
         return false;

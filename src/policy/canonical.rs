@@ -136,7 +136,7 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
     if bytes.len() > CONTENT_BYTES_MAX {
         return Err(ReadError::TooLarge(bytes.len()));
     }
-    let form: Form = serde_json::from_slice(bytes)?;
+    let form: Form = serde_json::from_slice(bytes).map_err(|error| fault(bytes, error))?;
     if form.format_version != FORMAT_VERSION {
         return Err(ReadError::Version(form.format_version));
     }
@@ -156,6 +156,20 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
         return Err(ReadError::NotCanonical);
     }
     Ok((contracts, rules))
+}
+
+/// Content of another version is told as that, whatever else it says that this one does not know.
+fn fault(bytes: &[u8], error: serde_json::Error) -> ReadError {
+    #[derive(Deserialize)]
+    struct Versioned {
+        format_version: u64,
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Versioned { format_version }) if format_version != FORMAT_VERSION => {
+            ReadError::Version(format_version)
+        }
+        _ => error.into(),
+    }
 }
 
 #[cfg(test)]

@@ -247,6 +247,37 @@ fn the_digest_of_the_default_rules_is_the_sha256_of_their_bytes() {
     assert_ne!(write(&[], &renamed).unwrap().digest(), content.digest());
 }
 
+// R110: the version of another program is told as that, before what else it may say.
+#[test]
+fn content_of_another_version_is_refused_as_that() {
+    let content = write(&[], &Rules::default()).unwrap();
+    let text = std::str::from_utf8(content.bytes()).unwrap();
+    let check = |from: &str, to: &str, expected: Option<u64>| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        let error = read(changed.as_bytes()).unwrap_err();
+        let version = match error {
+            ReadError::Version(version) => Some(version),
+            _ => None,
+        };
+        assert_eq!(version, expected, "{to}: {error}");
+    };
+    check("\"format_version\":1", "\"format_version\":0", Some(0));
+    check("\"format_version\":1", "\"format_version\":2", Some(2));
+    check(
+        "\"format_version\":1",
+        "\"format_version\":2,\"new\":{}",
+        Some(2),
+    );
+    check(
+        "\"format_version\":1",
+        "\"format_version\":1,\"new\":{}",
+        None,
+    );
+    check("\"format_version\":1", "\"format_version\":\"1\"", None);
+    check("\"format_version\":1,", "", None);
+}
+
 #[test]
 fn what_no_file_can_say_is_refused() {
     let terms = Terms {

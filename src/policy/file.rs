@@ -6,6 +6,7 @@
 mod circuit;
 mod floors;
 mod retry;
+pub mod shape;
 mod stages;
 mod unknown;
 
