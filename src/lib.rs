@@ -13,6 +13,7 @@ pub mod risk;
 pub mod bundle;
 pub mod policy;
 pub mod rulebook;
+pub mod schema;
 
 pub mod ledger;
 

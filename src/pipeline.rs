@@ -7,9 +7,10 @@
 mod ending;
 mod observing;
 mod resting;
+mod staging;
 mod takes;
 
-use crate::contract::{Pairing, Quarantine, Terms};
+use crate::contract::{Pairing, Quarantine, Stage, Terms};
 use crate::decision::{Decision, decide, numbered_hash, only_shedding_refuses, shed_hash};
 use crate::enforcement::{Measure, Permit, permit};
 use crate::observation::{
@@ -21,6 +22,7 @@ use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
 use crate::units::{Action, Tier};
 use observing::observe;
+use staging::{is_outside_canary, is_retired};
 use takes::Taken;
 
 pub use ending::{
@@ -29,6 +31,7 @@ pub use ending::{
 };
 pub use observing::{at_rest, reads_route};
 pub use resting::{mode_at_rest, signals_at_rest, tick};
+pub use staging::contract_ceiling;
 
 /// The class of retries, which are shed first.
 pub const CLASS_RETRY: u8 = 0;
@@ -153,13 +156,19 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     };
     let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
+    let route = rulebook.route(index);
     let around = rulebook.tier().min(arrival.listener_tier);
-    let tier = effective_tier(around, terms, arrival.ledger);
+    let mut tier = effective_tier(around, terms, arrival.ledger);
+    let is_staged = terms.is_some_and(|terms| terms.stage != Stage::Enforced);
+    if is_staged {
+        tier = staging::lowered(tier, terms, arrival.client, route);
+    }
     let site = Site {
         rulebook,
         index,
-        route: rulebook.route(index),
+        route,
         terms,
+        is_staged,
         tier,
         mode: mode_of(tier),
         arrival,
@@ -210,6 +219,8 @@ pub(crate) struct Site<'a> {
     index: usize,
     route: &'a RouteState,
     terms: Option<&'a Terms>,
+    /// The contract is not enforced upon everybody: what that means is looked at aside.
+    is_staged: bool,
     tier: Tier,
     mode: Mode,
     arrival: &'a Arrival,
@@ -248,7 +259,7 @@ impl<'a> Site<'a> {
 #[must_use]
 pub fn asks_limits(judgement: &Judgement, terms: Option<&Terms>, signals: &Signals) -> bool {
     match judgement.decision.severity() {
-        Severity::Allow => signals.standing != Standing::Ambiguous,
+        Severity::Allow => signals.standing != Standing::Ambiguous && !is_retired(terms),
         _ => way_of(&judgement.permit, terms, signals) == Way::Shadow,
     }
 }
@@ -291,7 +302,9 @@ fn note_arrival(
         }
         if forwarded {
             totals.note_forwarded();
-            site.route.note_served(site.mode);
+            if !(site.is_staged && is_outside_canary(site)) {
+                site.route.note_served(site.mode);
+            }
         }
     }
     // A body is the client's time: the clock of the route starts when it has been sent.

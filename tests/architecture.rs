@@ -137,6 +137,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "config",
         &["units", "contract", "policy", "yaml", "diagnostic"],
     ),
+    // Describes every file, and the record.
+    (
+        "schema",
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "decision",
+            "config",
+            "record",
+            "yaml",
+        ],
+    ),
     // Telemetry describes every stage and the ledger; none of them knows it.
     (
         "telemetry",
@@ -264,6 +278,7 @@ const FILES: &[&str] = &[
     "record",
     "ledger",
     "rulebook",
+    "schema",
     "simulate",
     "admin",
     "cli",

@@ -337,7 +337,7 @@ proptest! {
         fs::write(&path, main).unwrap();
         match load(&path) {
             Ok(loaded) => {
-                let again = canonical::read_all(loaded.content.bytes()).unwrap();
+                let again = canonical::read_content(loaded.content.bytes()).unwrap();
                 prop_assert_eq!(again.contracts, loaded.catalogue.contracts());
                 prop_assert_eq!(again.rules, loaded.rules);
                 prop_assert_eq!(again.self_tests, loaded.self_tests);

@@ -33,6 +33,7 @@ fn row(state: &AdminState, rulebook: &Rulebook, route: usize) -> Value {
         "id": contract.map_or(UNMATCHED, |contract| contract.id().as_str()),
         "endpoint": contract.map(Contract::endpoint_key),
         "owner": contract.and_then(Contract::owner),
+        "stage": contract.map(|contract| contract.terms().stage.name()),
         "upstream": rulebook.upstream_of(route),
         "max_latency_ms": contract.map(|contract| contract.terms().max_latency.get()),
         "last_10s": counts(view.short),

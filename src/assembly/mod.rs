@@ -208,6 +208,7 @@ impl Assembly {
             workers,
             sources: loaded.sources,
             stamp: loaded.stamp,
+            demands: loaded.demands,
         })?;
         let keeper = keeping::start(&parts.ledger, &parts.settings, boot)?;
         gateway.on_reload(reloader.on_signal());

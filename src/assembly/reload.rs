@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::admin::{Activation, Later, Levers, Lowering, Standing, Trigger};
 use crate::assembly::StartError;
 use crate::assembly::kill_switch::KillSwitch;
-use crate::config::{Settings, Sources, Stamp};
+use crate::config::{Demands, Settings, Sources, Stamp};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::GovernanceAct;
@@ -37,6 +37,7 @@ pub(super) struct ReloadParts {
     pub(super) workers: usize,
     pub(super) sources: Sources,
     pub(super) stamp: Stamp,
+    pub(super) demands: Demands,
 }
 
 enum Ask {
@@ -151,6 +152,7 @@ impl Reloader {
             settings: parts.settings,
             workers: parts.workers,
             needs_restart: Vec::new(),
+            demands: parts.demands,
             watch: Watch::new(parts.sources, parts.stamp),
         };
         std::thread::Builder::new()

@@ -9,6 +9,8 @@ mod keys;
 mod ledger;
 mod process;
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -23,6 +25,9 @@ pub struct DoctorArgs {
     /// The configuration of the gateway.
     #[command(flatten)]
     pub config: ConfigArg,
+    /// Where the ledger lies, instead of where the files say.
+    #[arg(long, env = "TIDEGATE_LEDGER_DIR", value_name = "DIR")]
+    pub ledger_dir: Option<PathBuf>,
     /// How the result is written to stdout.
     // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
     #[arg(long, env = "TIDEGATE_DOCTOR_FORMAT", value_enum, default_value_t)]
@@ -93,10 +98,13 @@ impl Checked {
 /// configuration is not valid.
 #[must_use]
 pub fn run(args: &DoctorArgs) -> u8 {
-    let settings = match load_or_tell(&args.config.config) {
+    let mut settings = match load_or_tell(&args.config.config) {
         Ok(loaded) => loaded.settings,
         Err(code) => return code,
     };
+    if let Some(dir) = &args.ledger_dir {
+        settings.ledger.dir.clone_from(dir);
+    }
     let checks = examine(&settings, clock::now().wall_us);
     let text = match args.format {
         DoctorFormat::Text => text(&checks),

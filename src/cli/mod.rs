@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::diagnostic::{Diagnostic, Format, render};
+use crate::gateway::clock;
+use crate::units::Date;
 
 pub mod admin;
 pub mod check;
@@ -21,6 +23,7 @@ pub mod reasons;
 pub mod reload;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod simulate;
 pub mod status;
 mod stdio;
@@ -65,6 +68,8 @@ enum Verb {
     Replay(replay::ReplayArgs),
     /// Run the gateway.
     Run(run::RunArgs),
+    /// Print JSON Schemas of all files, keep them in a folder, or check such a folder.
+    Schema(schema::SchemaArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
     Simulate(simulate::SimulateArgs),
     /// Say what the running gateway has in force.
@@ -95,6 +100,7 @@ impl Cli {
             Verb::Reload(args) => reload::run(&args),
             Verb::Replay(args) => replay::run(&args),
             Verb::Run(args) => run::run(&args),
+            Verb::Schema(args) => schema::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
             Verb::Status(args) => status::run(&args),
             Verb::Test(args) => test::run(&args),
@@ -102,6 +108,11 @@ impl Cli {
             Verb::Version(args) => version::run(&args),
         }
     }
+}
+
+/// The day on which files are read.
+pub(crate) fn today() -> Date {
+    Date::of_wall_us(clock::now().wall_us)
 }
 
 /// Writes the findings about a configuration to stderr, for people.

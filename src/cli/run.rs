@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::assembly::{Assembly, Parts, StartError};
-use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::config::load;
+use crate::cli::{report_findings, today};
+use crate::config::{Demands, load_at};
 use crate::gateway::clock;
 use crate::telemetry::log;
+use crate::units::Tier;
 use heads::Heads;
 
 /// It ran, and stopped in order.
@@ -30,13 +31,34 @@ pub struct RunArgs {
     /// The configuration file.
     #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
     pub config: PathBuf,
+    /// The most that the process may do: what the files say, or less.
+    #[arg(long, env = "TIDEGATE_TIER", value_parser = tier)]
+    pub tier: Option<Tier>,
+    /// Where the ledger lies, instead of where the files say.
+    #[arg(long, env = "TIDEGATE_LEDGER_DIR", value_name = "DIR")]
+    pub ledger_dir: Option<PathBuf>,
+    /// Start with this policy alone: its content digest, 12 or more digits of it, or its version.
+    #[arg(long, env = "TIDEGATE_EXPECT_POLICY", value_name = "POLICY")]
+    pub expect_policy: Option<String>,
+}
+
+/// By its name in files or in records.
+fn tier(text: &str) -> Result<Tier, String> {
+    let names = || Tier::ALL.map(Tier::key).join(", ");
+    Tier::from_key(&text.to_ascii_lowercase()).ok_or_else(|| format!("the tiers are {}", names()))
 }
 
 /// Runs the verb; the result is the exit code: 0, 1 where it cannot start, 65 where the ledger that
 /// lies there is the reason, 78 for a bad file or ledger key.
 #[must_use]
 pub fn run(args: &RunArgs) -> u8 {
-    let loaded = match load(&args.config) {
+    let demands = Demands {
+        tier: args.tier,
+        ledger_dir: args.ledger_dir.clone(),
+        policy: args.expect_policy.clone(),
+    };
+    let loaded = load_at(&args.config, today());
+    let loaded = match loaded.and_then(|loaded| demands.hold_at_start(&args.config, loaded)) {
         Ok(loaded) => loaded,
         Err(findings) => {
             report_findings(&findings);

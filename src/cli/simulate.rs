@@ -37,7 +37,8 @@ pub struct SimulateArgs {
     #[command(flatten)]
     pub config: ConfigArg,
     /// The tier of the process, instead of the one in the file.
-    #[arg(long, env = "TIDEGATE_TIER", value_enum)]
+    // Not TIDEGATE_TIER: that of a gateway only lowers, and this one may ask what more would do.
+    #[arg(long, env = "TIDEGATE_SIMULATE_TIER", value_enum)]
     pub tier: Option<TierArg>,
     /// Also writes a ledger into this folder, which must be new or empty.
     // Not TIDEGATE_LEDGER: there is a ledger to be read, and this one must be new.

@@ -82,6 +82,7 @@ fn of_sources(
         is_known: false,
         tier: None,
         connections: None,
+        today: None,
     };
     let drafts: Option<Vec<Filed>> = read_drafts(around, &mut sheets);
     let catalogue = drafts.and_then(|drafts| {

@@ -3,6 +3,7 @@
 mod bounds;
 mod ledger;
 mod listeners;
+pub(super) mod shape;
 mod upstreams;
 
 use std::net::SocketAddr;

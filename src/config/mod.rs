@@ -6,6 +6,7 @@
 
 mod address;
 mod contracts;
+mod demands;
 mod file;
 mod named;
 mod self_tests;
@@ -24,12 +25,15 @@ use crate::policy::charter::Charter;
 use crate::policy::file::{read_charter, read_rules};
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
+use crate::units::Date;
 use crate::yaml::{self, Sheet};
 use file::{Main, read_main};
 use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use contracts::{ContractSet, load_contracts};
+pub use demands::{DIGEST_DIGITS_MIN, Demands};
+pub use file::shape::SHAPE;
 pub use self_tests::read_self_test_files;
 pub use settings::{
     Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
@@ -66,6 +70,8 @@ pub struct Loaded {
     pub sources: Sources,
     /// What they looked like before they were read.
     pub stamp: Stamp,
+    /// What a reload must hold them to.
+    pub demands: Demands,
 }
 
 /// Where a gateway of these files can be asked and keeps its state, whatever else is wrong in them.
@@ -99,17 +105,30 @@ pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
 /// # Errors
 /// All findings of all files, warnings included, sorted by place; at least one is an error.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(path, None)
+    load_beside(path, None, None)
 }
 
-/// The same for a process that runs these upstreams (`None`: all of the files): a contract that
-/// names another one is a fault.
+/// The same on a given day: what was to be settled before it is a warning.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_beside(path: &Path, running: Option<&[&str]>) -> Result<Loaded, Vec<Diagnostic>> {
+pub fn load_at(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
+    load_beside(path, Some(today), None)
+}
+
+/// The same for a process that runs these upstreams (`None`: all of the files): a contract that
+/// names another one is a fault. Without a day nothing is past.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_beside(
+    path: &Path,
+    today: Option<Date>,
+    running: Option<&[&str]>,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let loaded = load_into(path, running, &mut found);
+    let circumstances = Circumstances { today, running };
+    let loaded = load_into(path, circumstances, &mut found);
     found.sort();
     found.dedup();
     match loaded {
@@ -121,7 +140,18 @@ pub fn load_beside(path: &Path, running: Option<&[&str]>) -> Result<Loaded, Vec<
     }
 }
 
-fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>) -> Option<Loaded> {
+/// What is known when files are read, and stands in none of them.
+#[derive(Debug, Clone, Copy)]
+struct Circumstances<'a> {
+    today: Option<Date>,
+    running: Option<&'a [&'a str]>,
+}
+
+fn load_into(
+    path: &Path,
+    circumstances: Circumstances<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Loaded> {
     // Taken before the files are read: what changes meanwhile will be seen as a change.
     let first = Stamp::of_file(path);
     let main = load_main(path, found)?;
@@ -134,14 +164,14 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         self_tests: named(&main.self_tests),
     };
     let stamp = watched.stamp_after(first);
-    let rules = load_rules(&main, found);
+    let rules = load_rules(&main, circumstances.today, found);
     let charter = load_charter(&main, found);
     let sources = read_sources(&main, found);
     let mut sheets: Vec<Sheet<'_>> = sources
         .iter()
         .map(|source| Sheet::new(&source.name, &source.text))
         .collect();
-    let catalogue = load_catalogue(&main, running, &mut sheets);
+    let catalogue = load_catalogue(&main, circumstances, &mut sheets);
     found.extend(sheets.into_iter().flat_map(Sheet::into_findings));
     let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty);
     if is_empty && error_count(found) == 0 {
@@ -177,6 +207,7 @@ fn load_into(path: &Path, running: Option<&[&str]>, found: &mut Vec<Diagnostic>)
         warnings: Vec::new(),
         sources: watched,
         stamp,
+        demands: Demands::default(),
     })
 }
 
@@ -193,14 +224,14 @@ fn load_main(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Main> {
     main
 }
 
-fn load_rules(main: &Main, found: &mut Vec<Diagnostic>) -> Rules {
+fn load_rules(main: &Main, today: Option<Date>, found: &mut Vec<Diagnostic>) -> Rules {
     let source = main.policy.as_ref();
     let Some(source) = source.and_then(|(path, _)| read_or_report(path, found)) else {
         return Rules::default();
     };
     let mut sheet = Sheet::new(&source.name, &source.text);
     let root = yaml::read(&mut sheet);
-    let rules = root.map(|root| read_rules(&mut sheet, &root));
+    let rules = root.map(|root| read_rules(&mut sheet, &root, today));
     found.extend(sheet.into_findings());
     rules.unwrap_or_default()
 }
@@ -256,13 +287,14 @@ type Filed = (usize, Draft);
 
 fn load_catalogue(
     main: &Main,
-    running: Option<&[&str]>,
+    Circumstances { today, running }: Circumstances<'_>,
     sheets: &mut [Sheet<'_>],
 ) -> Option<Catalogue> {
     let upstreams: Vec<&str> = main.upstreams.iter().map(|name| &**name).collect();
     let around = Surroundings {
         upstreams: &upstreams,
         running,
+        today,
         has_default_upstream: main.has_default_upstream,
         is_known: !upstreams.is_empty(),
         tier: main.tier,
@@ -405,7 +437,54 @@ fn report_collision(
 
 #[cfg(test)]
 mod tests {
-    use super::addressed;
+    use super::{addressed, load, load_at};
+    use crate::diagnostic::Code;
+    use crate::units::Date;
+
+    // R285
+    #[test]
+    fn a_stage_that_was_to_be_settled_is_a_warning_from_the_next_day_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tidegate.yaml");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        };
+        std::fs::create_dir(folder.path().join("contracts")).expect("a folder");
+        write(
+            "tidegate.yaml",
+            "version: 1\nlisteners: [{bind: \"127.0.0.1:0\"}]\n\
+             upstreams: {main: {servers: [\"127.0.0.1:9000\"]}}\n\
+             contracts: contracts\npolicy: policy.yaml\n",
+        );
+        write(
+            "policy.yaml",
+            "version: 1\nname: x\nstages:\n  latency: \
+             { mode: canary 5%, owner: team-speed, remove_by: 2026-09-30 }\n",
+        );
+        write(
+            "contracts/a.yaml",
+            "version: 1\ncontracts:\n  - id: a\n    endpoint: GET /a\n    owner: team-a\n    \
+             stage: { mode: shadow, remove_by: 2026-09-29 }\n",
+        );
+        let warnings = |today: Option<&str>| -> Vec<String> {
+            let loaded = match today {
+                Some(today) => load_at(&path, Date::parse(today).expect("a day")),
+                None => load(&path),
+            };
+            let found = loaded.expect("it loads all the same").warnings;
+            let is_overdue = |code| code == Code::StageOverdue;
+            assert!(found.iter().all(|one| is_overdue(one.code)), "{found:?}");
+            found.into_iter().map(|one| one.message).collect()
+        };
+        let settled =
+            |day, owner| format!("this stage was to be settled by {day}; '{owner}' answers for it");
+        let of_contract = settled("2026-09-29", "team-a");
+        let of_factor = settled("2026-09-30", "team-speed");
+        assert_eq!(warnings(None), Vec::<String>::new());
+        assert_eq!(warnings(Some("2026-09-29")), Vec::<String>::new());
+        assert_eq!(warnings(Some("2026-09-30")), [of_contract.as_str()]);
+        assert_eq!(warnings(Some("2026-10-01")), [of_contract, of_factor]);
+    }
 
     #[test]
     fn a_gateway_is_found_whatever_else_is_wrong_in_its_files() {

@@ -11,11 +11,13 @@ mod contradictions;
 mod endpoint;
 mod lifecycle;
 mod numbers;
+pub mod shape;
+pub mod stage;
 mod waiting;
 
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Version};
 use crate::diagnostic::{Code, Place};
-use crate::units::Tier;
+use crate::units::{Date, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::OWNER_CHARS_MAX;
 use endpoint::{read_endpoint, read_methods};
@@ -49,6 +51,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "max_in_flight",
         "stream",
         "tier",
+        "stage",
         "quarantine",
         "throttle",
         "drop",
@@ -57,7 +60,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "merge_slashes",
         "allow_catch_all",
     ],
-    later: &["body_bytes_max", "upgrade", "stage", "backup_owner"],
+    later: &["body_bytes_max", "upgrade", "backup_owner"],
     computed: &[
         "policy_hash",
         "content_digest",
@@ -79,6 +82,8 @@ pub struct Surroundings<'a> {
     pub is_known: bool,
     /// The tier of the process; `None` where its own file was faulty.
     pub tier: Option<Tier>,
+    /// The day on which the file is read; `None` = nothing is past.
+    pub today: Option<Date>,
     /// The most client connections at once, each with one request; `None` where unknown.
     pub connections: Option<u32>,
 }

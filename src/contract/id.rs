@@ -5,6 +5,9 @@
 pub struct ContractId(Box<str>);
 
 impl ContractId {
+    /// The same rule as a regular expression, for JSON Schemas.
+    pub const FORM: &str = "^[a-z0-9_.-]{1,64}$";
+
     /// `Some` where the text is a valid name.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {

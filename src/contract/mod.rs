@@ -16,6 +16,7 @@ mod pairing;
 mod path;
 mod path_scan;
 mod segment;
+mod stage;
 mod template;
 mod terms;
 mod version;
@@ -27,6 +28,7 @@ pub use lifecycle::{Lifecycle, LifecycleFault, LifecycleParts, Stability, Status
 pub use method::{Method, MethodSet};
 pub use pairing::{Pairing, PathFault};
 pub use path::{CanonicalPath, SEGMENTS_MAX, canonicalise, split_query};
+pub use stage::Stage;
 pub use template::{Segment, Template, TemplateFault};
 pub use terms::{Contract, ContractParts, PathRules, Quarantine, Refusal, Terms, Throttle};
 pub use version::{Bump, Version};

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::contract::{ContractId, Lifecycle, MethodSet, Status, Version};
+use crate::contract::{ContractId, Lifecycle, MethodSet, Stage, Status, Version};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 
 /// One contract, compiled: valid by construction, never changed afterwards.
@@ -127,6 +127,8 @@ pub struct Terms {
     pub stream: bool,
     /// The most this contract lets the gateway do; `None` = whatever the process may.
     pub tier: Option<Tier>,
+    /// How far it has been rolled out.
+    pub stage: Stage,
     /// What spellings of the path it accepts.
     pub path_rules: PathRules,
     /// What becomes of requests that are set apart.
@@ -148,6 +150,17 @@ impl Terms {
     pub const DEFAULT_MAX_LATENCY: Millis = Millis::new(1_000);
     /// The hard deadline where a contract does not say.
     pub const DEFAULT_TIMEOUT: Millis = Millis::new(30_000);
+
+    /// The most that may be done about the requests of any client: by its tier and its stage.
+    #[must_use]
+    pub fn ceiling(&self) -> Tier {
+        let tier = self.tier.unwrap_or(Tier::Autonomous);
+        match self.stage {
+            Stage::Enforced => tier,
+            Stage::Canary(share) if share > BasisPoints::ZERO => tier,
+            Stage::Canary(_) | Stage::Shadow | Stage::Retired => Tier::ObserveOnly,
+        }
+    }
 
     /// A tenth of a minute's worth at once, at least 1, where a contract does not say.
     #[must_use]
@@ -187,6 +200,7 @@ impl Default for Terms {
             max_in_flight: None,
             stream: false,
             tier: None,
+            stage: Stage::Enforced,
             path_rules: PathRules::default(),
             quarantine: Quarantine::Reject,
             throttle: Throttle::Reject,

@@ -8,4 +8,6 @@ mod shed;
 
 pub use crate::units::{Reason, ReasonSet};
 pub use decide::{Decision, band_of, decide};
-pub use shed::{SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, shed_hash, shed_share};
+pub use shed::{
+    SHED_SHARE_MAX_BP, numbered_hash, only_shedding_refuses, rollout_hash, shed_hash, shed_share,
+};

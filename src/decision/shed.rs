@@ -70,13 +70,30 @@ pub fn numbered_hash(client: ClientKey, number: u32, contract: &str) -> u16 {
     hash(client, u64::from(number) | 1 << 63, contract)
 }
 
+/// Where in 0..10000 a client falls on the canary of a contract, at any time.
+///
+/// The same construction under a name of its own: with the draw of shedding the clients of a small
+/// canary would always be the first to be shed, and a canary would tell of distress alone.
+#[must_use]
+pub fn rollout_hash(client: ClientKey, contract: &str) -> u16 {
+    let digest = Sha256::new()
+        .chain_update(b"tidegate contract canary\0")
+        .chain_update(client.0.to_be_bytes())
+        .chain_update(contract.as_bytes());
+    in_ten_thousand(digest)
+}
+
 fn hash(client: ClientKey, turn: u64, contract: &str) -> u16 {
     let digest = Sha256::new()
         .chain_update(client.0.to_be_bytes())
         .chain_update(turn.to_be_bytes())
-        .chain_update(contract.as_bytes())
-        .finalize();
+        .chain_update(contract.as_bytes());
+    in_ten_thousand(digest)
+}
+
+fn in_ten_thousand(digest: Sha256) -> u16 {
     let number = digest
+        .finalize()
         .iter()
         .take(8)
         .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -85,7 +102,7 @@ fn hash(client: ClientKey, turn: u64, contract: &str) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{only_shedding_refuses, shed_hash, shed_share};
+    use super::{only_shedding_refuses, rollout_hash, shed_hash, shed_share};
     use crate::observation::{CircuitState, ClientKey, Signals, Standing, Take};
     use crate::policy::rules::Rules;
     use crate::risk::assess;
@@ -149,6 +166,27 @@ mod tests {
             let found = only_shedding_refuses(&rules, &assessment, &signals);
             assert_eq!(found, want, "{signals:?}");
         }
+    }
+
+    // R285: else the clients of a small canary would be the first to be shed, always.
+    #[test]
+    fn the_canary_of_a_contract_has_a_draw_of_its_own() {
+        let clients: Vec<ClientKey> = (0..10_000).map(ClientKey).collect();
+        let canary = clients
+            .iter()
+            .filter(|client| rollout_hash(**client, "a") < 1_000);
+        let canary: Vec<&ClientKey> = canary.collect();
+        assert!((900..1_100).contains(&canary.len()), "{}", canary.len());
+        for minute in 0..10 {
+            let shed =
+                |client: &&&ClientKey| shed_hash(***client, minute * 60_000_000, "a") < 1_000;
+            let both = canary.iter().filter(shed).count();
+            assert!((60..140).contains(&both), "{both} of the canary are shed");
+        }
+        let other = canary
+            .iter()
+            .filter(|client| rollout_hash(***client, "b") < 1_000);
+        assert!(other.count() < 140, "another contract has other clients");
     }
 
     #[test]

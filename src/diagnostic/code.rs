@@ -93,6 +93,7 @@ codes! {
     CircuitTimes "C205" "the times of a circuit do not rise", "lower 'open_ms' or raise 'open_ms_max'";
     RetryFields "C206" "the fields that declare retries are not valid", "name at most 8 request fields, each once";
     UnknownLimit "C207" "a limit of unknown paths has no effect", "remove it, or write 'action: allow' with a weight below 'bands.medium'";
+    StageOverdue "C208" "a stage should be settled by now", "settle it: write 'enforced', or take back what it rolls out; or set a later 'remove_by'";
 
     // The configuration.
     Address "C301" "an address is not valid", "write it as 'host:port'";
@@ -105,6 +106,7 @@ codes! {
     UpstreamName "C308" "an upstream name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
     LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
+    UnexpectedPolicy "C319" "the policy is not the one that is expected", "put the expected files in place, or expect another policy";
 
     // Self-tests.
     SameTest "C401" "two self-tests have one name", "give each self-test its own name";

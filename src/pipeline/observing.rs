@@ -1,5 +1,6 @@
 //! OBSERVE: the signals of one request, each number read once.
 
+use super::staging::is_retired;
 use super::{CLASS_ORDINARY, CLASS_PRIVILEGED, CLASS_RETRY, Site, takes};
 use crate::contract::{Quarantine, Terms};
 use crate::observation::{
@@ -43,7 +44,7 @@ pub(super) fn observe(site: &Site<'_>, circuit: &CircuitReading, signals: &mut S
 #[inline]
 pub fn reads_route(rules: &Rules, terms: Option<&Terms>, standing: Standing) -> bool {
     match standing {
-        Standing::Contracted => true,
+        Standing::Contracted => !is_retired(terms),
         Standing::MethodNotAllowed => {
             let is_shadowed = |terms: &Terms| terms.quarantine == Quarantine::Shadow;
             rules.method_disallowed == Severity::Allow || terms.is_some_and(is_shadowed)

@@ -1,8 +1,8 @@
 //! What is known of a route without a request: the tick, and the signals at rest.
 
 use super::ending::{backoff, lost_ns};
+use super::mode_of;
 use super::observing::{at_rest, read_circuit, read_route};
-use super::{mode_of, tier_of};
 use crate::contract::{Contract, Terms};
 use crate::observation::{
     CircuitState, Mode, RouteState, Share, ShortView, Signals, TickVerdict, Ticker,
@@ -10,7 +10,7 @@ use crate::observation::{
 use crate::policy::rules::Rules;
 use crate::risk::assess;
 use crate::rulebook::Rulebook;
-use crate::units::{BasisPoints, Factor, Moment};
+use crate::units::{BasisPoints, Factor, Moment, Tier};
 
 /// Moves all windows on to `now`, opens the circuits whose time has come, and publishes what the
 /// next decisions will read.
@@ -97,7 +97,8 @@ pub fn signals_at_rest<'r>(
 #[must_use]
 pub fn mode_at_rest(rulebook: &Rulebook, index: usize) -> Mode {
     let terms = rulebook.contract_of(index).map(Contract::terms);
-    match mode_of(rulebook.tier().min(tier_of(terms))) {
+    let ceiling = terms.map_or(Tier::Autonomous, Terms::ceiling);
+    match mode_of(rulebook.tier().min(ceiling)) {
         Mode::Real => rulebook.route(index).served(),
         Mode::Dry => Mode::Dry,
     }

@@ -175,7 +175,7 @@ pub fn read_content(bytes: &[u8]) -> Result<Content, ReadError> {
     if bytes.len() > CONTENT_BYTES_MAX {
         return Err(ReadError::TooLarge(bytes.len()));
     }
-    let form: Form = serde_json::from_slice(bytes)?;
+    let form: Form = serde_json::from_slice(bytes).map_err(|error| fault(bytes, error))?;
     if form.format_version != FORMAT_VERSION {
         return Err(ReadError::Version(form.format_version));
     }
@@ -235,6 +235,20 @@ fn without_successor(contracts: &[Contract]) -> Option<&ContractId> {
     let ids: HashSet<&ContractId> = contracts.iter().map(Contract::id).collect();
     let mut lost = successors.filter(|(id, successor)| id == successor || !ids.contains(successor));
     lost.next().map(|(id, _)| id)
+}
+
+/// Content of another version is told as that, whatever else it says that this one does not know.
+fn fault(bytes: &[u8], error: serde_json::Error) -> ReadError {
+    #[derive(Deserialize)]
+    struct Versioned {
+        format_version: u64,
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Versioned { format_version }) if format_version != FORMAT_VERSION => {
+            ReadError::Version(format_version)
+        }
+        _ => error.into(),
+    }
 }
 
 #[cfg(test)]

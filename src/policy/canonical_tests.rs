@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::{ReadError, read, write};
+use crate::contract;
 use crate::contract::file::bounds::{COUNT_MAX, HELD_MAX, WAIT_MILLIS_MAX, usable_method};
 use crate::contract::{
     Contract, ContractId, ContractParts, Method, MethodSet, PathRules, Quarantine, Refusal, Terms,
@@ -27,8 +28,8 @@ fn terms() -> impl Strategy<Value = Terms> {
     let limits = (limit(), limit(), limit(), limit(), limit());
     let tier = proptest::option::of(prop_oneof![Just(Tier::ObserveOnly), Just(Tier::Control)]);
     let flags = any::<(bool, bool, bool, bool)>();
-    let terms = (numbers, limits, tier, flags, answers());
-    terms.prop_map(|(numbers, limits, tier, flags, answers)| Terms {
+    let terms = (numbers, limits, tier, stage(), flags, answers());
+    terms.prop_map(|(numbers, limits, tier, stage, flags, answers)| Terms {
         max_latency: Millis::new(numbers.0),
         timeout: Millis::new(numbers.1),
         error_budget: PartsPerMillion::new(numbers.2).unwrap(),
@@ -43,6 +44,7 @@ fn terms() -> impl Strategy<Value = Terms> {
         max_in_flight: limits.2.and_then(NonZeroU32::new),
         stream: flags.0,
         tier,
+        stage,
         path_rules: PathRules {
             allow_encoded_slash: flags.1,
             merge_slashes: flags.2,
@@ -56,6 +58,16 @@ fn terms() -> impl Strategy<Value = Terms> {
         refusal: answers.2,
         ledger_required: flags.3,
     })
+}
+
+fn stage() -> impl Strategy<Value = contract::Stage> {
+    use contract::Stage;
+    prop_oneof![
+        Just(Stage::Enforced),
+        Just(Stage::Shadow),
+        Just(Stage::Retired),
+        (0..=10_000_u64).prop_map(|share| Stage::Canary(BasisPoints::new(share).unwrap())),
+    ]
 }
 
 fn answers() -> impl Strategy<Value = (Quarantine, Throttle, Refusal)> {
@@ -235,11 +247,43 @@ fn the_digest_of_the_default_rules_is_the_sha256_of_their_bytes() {
     assert_ne!(write(&[], &renamed).unwrap().digest(), content.digest());
 }
 
+// R110: the version of another program is told as that, before what else it may say.
+#[test]
+fn content_of_another_version_is_refused_as_that() {
+    let content = write(&[], &Rules::default()).unwrap();
+    let text = std::str::from_utf8(content.bytes()).unwrap();
+    let check = |from: &str, to: &str, expected: Option<u64>| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "{from}");
+        let error = read(changed.as_bytes()).unwrap_err();
+        let version = match error {
+            ReadError::Version(version) => Some(version),
+            _ => None,
+        };
+        assert_eq!(version, expected, "{to}: {error}");
+    };
+    check("\"format_version\":1", "\"format_version\":0", Some(0));
+    check("\"format_version\":1", "\"format_version\":2", Some(2));
+    check(
+        "\"format_version\":1",
+        "\"format_version\":2,\"new\":{}",
+        Some(2),
+    );
+    check(
+        "\"format_version\":1",
+        "\"format_version\":1,\"new\":{}",
+        None,
+    );
+    check("\"format_version\":1", "\"format_version\":\"1\"", None);
+    check("\"format_version\":1,", "", None);
+}
+
 #[test]
 fn what_no_file_can_say_is_refused() {
     let terms = Terms {
         rate_limit: PerMinute::new(100),
         tier: Some(Tier::Control),
+        stage: contract::Stage::Canary(BasisPoints::saturating(1_000)),
         ..Terms::default()
     };
     let owner = Some("me".to_owned());
@@ -254,6 +298,7 @@ fn what_no_file_can_say_is_refused() {
     for (from, to, message) in [
         ("\"low\":2000", "\"low\":0", "bands"),
         ("\"tier\":\"control\"", "\"tier\":\"autonomous\"", "number"),
+        ("\"canary_bp\":1000", "\"canary_bp\":10001", "number"),
         (":100,", ":1000000001,", "number"),
         ("\"burst\":10,", "\"burst\":1000000001,", "number"),
         ("\"burst\":10,", "\"burst\":0,", "number"),

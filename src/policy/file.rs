@@ -7,16 +7,19 @@ mod charter;
 mod circuit;
 mod floors;
 mod retry;
+pub mod shape;
+mod stages;
 mod unknown;
 
 use crate::diagnostic::Code;
 use crate::policy::bounds::{self, NAME_CHARS_MAX, VERSION_CHARS_MAX, is_version, may_have};
-use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage};
-use crate::units::{Action, ActionSet, BasisPoints, Factor, Tier};
-use crate::yaml::{Fields, Keys, Node, Sheet, parse_decimal};
+use crate::policy::rules::{Bands, PerFactor, Rules, Severity};
+use crate::units::{Action, ActionSet, BasisPoints, Date, Factor, Tier};
+use crate::yaml::{Fields, Keys, Node, Sheet};
 use circuit::read_circuit;
 use floors::warn_of_actions_without_effect;
 use retry::read_retry;
+use stages::read_stage;
 use unknown::read_unknown_endpoint;
 
 pub use charter::read_charter;
@@ -65,7 +68,7 @@ const STAGE_KEYS: Keys = Keys::plain("'stages'", &FACTOR_NAMES);
 const TIER_KEYS: Keys = Keys::plain("'tiers'", &["observe_only", "control", "autonomous"]);
 
 /// The rules of a policy file; where something was reported, defaults stand in for it.
-pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
+pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node, today: Option<Date>) -> Rules {
     let mut rules = Rules::default();
     let Some(fields) = sheet.fields(root, &POLICY_KEYS) else {
         return rules;
@@ -88,7 +91,9 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node) -> Rules {
         read_per_factor(sheet, node, &WEIGHT_KEYS, &mut rules.weights, read_weight);
     }
     if let Some(node) = fields.get("stages") {
-        read_per_factor(sheet, node, &STAGE_KEYS, &mut rules.stages, read_stage);
+        let read =
+            |sheet: &mut Sheet<'_>, node: &Node, factor| read_stage(sheet, node, factor, today);
+        read_per_factor(sheet, node, &STAGE_KEYS, &mut rules.stages, read);
     }
     read_unknown_endpoint(sheet, fields, &mut rules.unknown_endpoint);
     if let Some(node) = fields.get("method_disallowed")
@@ -182,27 +187,6 @@ fn read_per_factor<T: Copy>(
 fn read_weight(sheet: &mut Sheet<'_>, node: &Node, factor: Factor) -> Option<BasisPoints> {
     let value = sheet.share(node, &format!("the weight of '{}'", factor.name()), 4)?;
     BasisPoints::new(value)
-}
-
-fn read_stage(sheet: &mut Sheet<'_>, node: &Node, factor: Factor) -> Option<Stage> {
-    let what = format!("the stage of '{}'", factor.name());
-    let text = sheet.text(node, &what, 64)?;
-    let stage = match text {
-        "enforced" => Some(Stage::Enforced),
-        "shadow" => Some(Stage::Shadow),
-        _ => canary_share(text).map(Stage::Canary),
-    };
-    if stage.is_none() {
-        let message = format!("{what} is not '{text}'");
-        sheet.error(node.place, Code::Stage, message);
-    }
-    stage
-}
-
-/// The share of `canary 25%` or `canary 0.5%`.
-fn canary_share(text: &str) -> Option<BasisPoints> {
-    let percent = text.strip_prefix("canary ")?.strip_suffix('%')?;
-    parse_decimal(percent, 2).ok().and_then(BasisPoints::new)
 }
 
 fn read_severity(sheet: &mut Sheet<'_>, node: &Node) -> Option<Severity> {

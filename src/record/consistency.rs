@@ -12,7 +12,7 @@ use crate::ledger::{as_text, as_uint};
 use crate::observation::{
     CircuitState, LedgerStanding, RetryKind, Signals, Standing, Take, UNMATCHED,
 };
-use crate::pipeline::{Judgement, Way, asks_limits, judge, way_of};
+use crate::pipeline::{Judgement, Way, asks_limits, contract_ceiling, judge, way_of};
 use crate::policy::rules::{Rules, Severity};
 use crate::record::{DecisionId, DecisionLine, Difference, case_id};
 use crate::risk::canary_hash_needed;
@@ -190,8 +190,12 @@ impl<'a> Check<'_, 'a> {
         if ledger == LedgerStanding::ObserveOnly && tier != Tier::ObserveOnly {
             self.expect("tier", false, "OBSERVE_ONLY, because of inputs[45]");
         }
-        let most = contract.and_then(|contract| contract.terms().tier);
-        if let Some(most) = most.filter(|most| self.line.signals.tier > *most) {
+        let client = self.line.client;
+        // Nothing is below observing, and a canary costs a hash.
+        let contract = contract.filter(|_| tier > Tier::ObserveOnly);
+        let most = contract
+            .map(|contract| contract_ceiling(contract.terms(), client, contract.id().as_str()));
+        if let Some(most) = most.filter(|most| tier > *most) {
             let wanted = format!("at most {}, the contract's", quoted(most.name()));
             self.expect("tier", false, &wanted);
         }

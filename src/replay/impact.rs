@@ -11,7 +11,7 @@ use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
 use crate::ledger::as_text;
 use crate::observation::{Signals, Standing, Take, UNMATCHED};
-use crate::pipeline::{Judgement, asks_limits, judge};
+use crate::pipeline::{Judgement, asks_limits, contract_ceiling, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
@@ -32,10 +32,11 @@ impl Candidate {
         Self { rules, tier }
     }
 
-    /// The most that process and contract would allow; a listener may allow less.
-    fn ceiling(&self, terms: Option<&Terms>) -> Tier {
-        let contract = terms.and_then(|terms| terms.tier);
-        contract.map_or(self.tier, |contract| contract.min(self.tier))
+    /// The most that process and contract would allow for the client; a listener may allow less.
+    fn ceiling(&self, terms: Option<&Terms>, line: &DecisionLine<'_>) -> Tier {
+        let contract = line.contract_id.unwrap_or(UNMATCHED);
+        let own = terms.map(|terms| contract_ceiling(terms, line.client, contract));
+        own.map_or(self.tier, |own| own.min(self.tier))
     }
 
     fn judge(&self, terms: Option<&Terms>, signals: &Signals) -> Judgement {
@@ -119,7 +120,7 @@ impl Impact {
         terms: Option<&Terms>,
         recorded: Option<&RuleSet>,
     ) -> Judgement {
-        let ceiling = candidate.ceiling(terms);
+        let ceiling = candidate.ceiling(terms, line);
         self.tier_assumed += u64::from(ceiling > line.signals.tier);
         let contract = line.contract_id.unwrap_or(UNMATCHED);
         let mut signals = Signals {

@@ -100,6 +100,8 @@ metrics! {
         "From when on a deprecated contract may be removed; absent where it names no day.";
     LATENCY_LIMIT = Gauge "tidegate_contract_latency_limit_seconds" ["contract"] "seconds",
         "The latency that the contract promises.";
+    CONTRACT_STAGE = Gauge "tidegate_contract_stage" ["contract", "stage"] "1",
+        "1 for how far the contract has been rolled out: shadow, canary, enforced or retired.";
     CIRCUIT_STATE = Gauge "tidegate_circuit_state" ["contract"] "state",
         "State of the contract's circuit at the last tick: 0 closed, 1 open, 2 half open; dry where the gateway only observes.";
     CIRCUIT_TRANSITIONS = Counter "tidegate_circuit_transitions_total" ["contract", "to"] "changes",

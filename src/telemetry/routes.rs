@@ -146,11 +146,14 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
         }
     }
     for route in routes.clone() {
-        let contract = rulebook.contract_of(route);
-        let sunset = contract.and_then(|contract| contract.lifecycle().parts().sunset_on);
-        if let Some((contract, day)) = contract.zip(sunset) {
-            let at = day.unix_seconds() as f64;
-            text.sample(&names::SUNSET, &[contract.id().as_str()], at);
+        let Some(contract) = rulebook.contract_of(route) else {
+            continue;
+        };
+        let id = contract.id().as_str();
+        let labels = [id, contract.terms().stage.name()];
+        text.sample(&names::CONTRACT_STAGE, &labels, 1.0);
+        if let Some(day) = contract.lifecycle().parts().sunset_on {
+            text.sample(&names::SUNSET, &[id], day.unix_seconds() as f64);
         }
     }
     write_circuits(text, rulebook, routes.clone());

@@ -143,6 +143,10 @@ fn observing_forwards_and_says_what_it_withheld() {
             "tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}",
             1.0,
         ),
+        (
+            "tidegate_contract_stage{contract=\"deploy_get_v1\",stage=\"enforced\"}",
+            1.0,
+        ),
         ("tidegate_circuit_state{contract=\"deploy_get_v1\"}", 0.0),
         (
             "tidegate_circuit_transitions_total{contract=\"deploy_get_v1\",to=\"open\"}",

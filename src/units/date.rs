@@ -42,6 +42,12 @@ impl Date {
         Self(day.min(last - 1))
     }
 
+    /// The day of a wall-clock time in microseconds since 1970.
+    #[must_use]
+    pub fn of_wall_us(wall_us: u64) -> Self {
+        Self::of_unix_seconds(wall_us / 1_000_000)
+    }
+
     /// Its first second, since 1970.
     #[must_use]
     pub fn unix_seconds(self) -> u64 {

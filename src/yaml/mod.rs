@@ -10,14 +10,19 @@ mod decimal;
 mod marks;
 mod reader;
 mod scalar;
+mod shape;
 mod sheet;
 mod tree;
 
 pub use decimal::{DecimalFault, parse_decimal};
 pub use reader::read;
 pub use scalar::is_printable;
+pub use shape::{Kind, Line, Shape};
 pub use sheet::{Fields, Keys, Sheet};
 pub use tree::{Key, Node, Value};
+
+/// The version of the format of every file that people write: `version: 1`.
+pub const FORMAT_VERSION: u64 = 1;
 
 /// The most bytes of one file.
 pub const FILE_BYTES_MAX: usize = 1 << 20;

@@ -1,5 +1,6 @@
 //! Typed reading of a tree: each accessor gives a value or reports why not.
 
+use super::FORMAT_VERSION;
 use super::tree::{Key, Node, Value};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 
@@ -232,13 +233,14 @@ impl<'a> Sheet<'a> {
         node
     }
 
-    /// Checks `version`, the format version of a file: only 1.
+    /// Checks `version`, the format version of a file: only [`FORMAT_VERSION`].
     pub fn format_version(&mut self, fields: Fields<'_>) {
         let Some(node) = self.required(fields, "version") else {
             return;
         };
-        if !matches!(&node.value, Value::Plain(text) if &**text == "1") {
-            let message = "the supported format versions are: 1".to_owned();
+        let supported = FORMAT_VERSION.to_string();
+        if !matches!(&node.value, Value::Plain(text) if **text == *supported) {
+            let message = format!("the supported format versions are: {supported}");
             self.error(node.place, Code::Version, message);
         }
     }

@@ -16,3 +16,4 @@ mod place;
 mod readiness;
 mod replayed;
 mod simulated;
+mod staged;

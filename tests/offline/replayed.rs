@@ -255,7 +255,11 @@ fn a_candidate_that_sheds_earlier_sheds_a_share() {
 #[test]
 fn variables_of_other_verbs_are_not_read() {
     let place = Place::new();
-    let others = [("TIDEGATE_FORMAT", "sarif"), ("TIDEGATE_LEDGER", "l")];
+    let others = [
+        ("TIDEGATE_FORMAT", "sarif"),
+        ("TIDEGATE_LEDGER", "l"),
+        ("TIDEGATE_TIER", "AUTONOMOUS"),
+    ];
     let ran = place.run_in(&others, "simulate traffic.jsonl", "");
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert!(!place.path("l").exists(), "no ledger was asked for");

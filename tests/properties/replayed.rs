@@ -5,18 +5,18 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tidegate::contract::{
-    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Quarantine, Refusal, Terms,
-    Throttle,
+    Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Quarantine, Refusal, Stage,
+    Terms, Throttle,
 };
 use tidegate::gateway::refusal;
 use tidegate::ledger::{Chain, Record};
 use tidegate::policy::canonical;
 use tidegate::policy::rules::Rules;
-use tidegate::record::{Comparison, DecisionLine, Encoder, Event};
+use tidegate::record::{Comparison, DecisionLine, Difference, Encoder, Event, contradictions};
 use tidegate::replay::RuleSet;
 use tidegate::rulebook::{Registry, RulebookParts};
 use tidegate::simulate::{Engine, TrafficLine};
-use tidegate::units::{Millis, PerMinute, Tier};
+use tidegate::units::{BasisPoints, Millis, PerMinute, Tier};
 
 use crate::any::rules;
 
@@ -49,11 +49,21 @@ fn contracts() -> Vec<Contract> {
         tier: Some(Tier::ObserveOnly),
         ..limited
     };
+    let canary = Terms {
+        stage: Stage::Canary(BasisPoints::saturating(5_000)),
+        ..waiting
+    };
+    let retired = Terms {
+        stage: Stage::Retired,
+        ..limited
+    };
     vec![
         contract("fast", "GET /fast", fast),
         contract("limited", "GET /limited/{id}", limited),
         contract("waiting", "GET /waiting", waiting),
         contract("observed", "GET /observed", observed),
+        contract("canary", "GET /canary", canary),
+        contract("retired", "GET /retired", retired),
     ]
 }
 
@@ -61,7 +71,7 @@ prop_compose! {
     fn traffic()(
         steps in proptest::collection::vec((
             prop_oneof![8 => 0..40_u64, 1 => 0..20_000_u64],
-            select(vec!["/fast", "/fast", "/limited/7", "/waiting", "/observed", "/nothing", "/a/../b", "/%zz"]),
+            select(vec!["/fast", "/fast", "/limited/7", "/waiting", "/observed", "/canary", "/retired", "/nothing", "/a/../b", "/%zz"]),
             select(vec!["GET", "GET", "GET", "POST", "BREW"]),
             0..12_u8,
             select(vec![200_u16, 200, 404, 500, 503, 0]),
@@ -88,6 +98,19 @@ prop_compose! {
 fn writable(mut rules: Rules) -> Rules {
     rules.tiers = Rules::default().tiers;
     rules
+}
+
+/// Not of this test: times and ids that the chain of a test makes up.
+fn is_ours(difference: &Difference) -> bool {
+    [
+        "tier",
+        "inputs[3]",
+        "inputs[5]",
+        "inputs[44]",
+        "method",
+        "contract_id",
+    ]
+    .contains(&&*difference.member)
 }
 
 proptest! {
@@ -131,6 +154,9 @@ proptest! {
             let read = DecisionLine::read(&record).unwrap();
             let judged = rule_set.judge(&read).unwrap();
             prop_assert_eq!(comparison.differences(&read, &judged), vec![]);
+            let contract = read.contract_id.and_then(|id| rule_set.contract(id));
+            let found = contradictions(&read, &judged, rule_set.rules(), contract);
+            prop_assert_eq!(found.into_iter().filter(|other| is_ours(other)).collect::<Vec<_>>(), vec![]);
             // The phase is where this request got to: 5 when it was answered by the gateway.
             prop_assert_eq!(record.uint("phase"), Some(if event.is_forwarded() { 6 } else { 5 }));
             prop_assert!(event.is_forwarded() || tier == Tier::Control);

@@ -11,6 +11,7 @@
 mod answering;
 mod clients;
 mod controlling;
+mod demanding;
 mod deprecating;
 mod giving_up;
 mod governed;

@@ -33,6 +33,14 @@ impl Process {
         Self::of(installation.command("run"))
     }
 
+    /// Starts the program with these variables beside its files.
+    pub(crate) fn start_with(installation: &Installation, variables: &[(&str, &str)]) -> Self {
+        installation.write();
+        let mut command = installation.command("run");
+        command.envs(variables.iter().copied());
+        Self::of(command)
+    }
+
     /// Starts the program with so many descriptors.
     pub(crate) fn start_with_descriptors(installation: &Installation, count: usize) -> Self {
         Self::start_in_shell(installation, &format!("ulimit -n {count}; exec \"$@\""))

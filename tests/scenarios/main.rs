@@ -89,6 +89,8 @@ scenarios! {
     concurrency_limit,         // R038
     rate_limit,                // R015
     contract_tier,             // R056
+    contract_canary,           // R285
+    contract_stages,           // R285
     retries_first,             // R045
     shadow_stage,              // R045
     canary_stage,              // R045

@@ -10,13 +10,14 @@ use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Trigger};
 use crate::assembly::restart;
-use crate::config::{Loaded, Settings, Sources, load, load_beside};
+use crate::config::{Demands, Loaded, Settings, Sources, load_at, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::{BundleChange, BundleResult};
 use crate::rulebook::{Rulebook, RulebookParts};
 use crate::telemetry::{Reload, Telemetry};
+use crate::units::Date;
 
 /// What the thread works with.
 pub(super) struct Loader {
@@ -25,6 +26,7 @@ pub(super) struct Loader {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) settings: Arc<Settings>,
     pub(super) workers: usize,
+    pub(super) demands: Demands,
     pub(super) watch: Watch,
     /// What the newest files that could be read say otherwise than what runs.
     pub(super) needs_restart: Vec<&'static str>,
@@ -78,12 +80,15 @@ impl Loader {
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
         let main = self.watch.main();
-        let loaded = guarded(main, || load(main))?;
+        let today = Date::of_wall_us(clock::now().wall_us);
+        let loaded = guarded(main, || load_at(main, today))?;
+        let loaded = self.demands.hold_at_reload(main, loaded)?;
         self.needs_restart = restart::needed(&self.settings, &loaded.settings);
         let running: Vec<&str> = self.settings.upstreams.iter().map(|u| &*u.name).collect();
         if names_others(&loaded, &running) {
             // Read once more, for the places of what names them.
-            return guarded(main, || load_beside(main, Some(&running)));
+            return guarded(main, || load_beside(main, Some(today), Some(&running)))
+                .and_then(|loaded| self.demands.hold_at_reload(main, loaded));
         }
         let active = self.shared.registry.active().load();
         if loaded.catalogue.is_empty() && !active.catalogue().is_empty() {

@@ -4,12 +4,12 @@ use crate::config::settings::{Limits, Timeouts};
 use crate::units::Millis;
 use crate::yaml::{Fields, Keys, Sheet};
 
-const METRICS_KEYS: Keys = Keys::plain("'metrics'", &["series_max"]);
-const TIMEOUT_KEYS: Keys = Keys::plain(
+pub(super) const METRICS_KEYS: Keys = Keys::plain("'metrics'", &["series_max"]);
+pub(super) const TIMEOUT_KEYS: Keys = Keys::plain(
     "'timeouts'",
     &["connect_ms", "header_ms", "idle_ms", "upstream_idle_ms"],
 );
-const LIMIT_KEYS: Keys = Keys::plain(
+pub(super) const LIMIT_KEYS: Keys = Keys::plain(
     "'limits'",
     &[
         "connections",
@@ -18,7 +18,9 @@ const LIMIT_KEYS: Keys = Keys::plain(
     ],
 );
 
-const MILLIS_MAX: u64 = 3_600_000;
+pub(super) const MILLIS_MAX: u64 = 3_600_000;
+/// The most connections, requests and series.
+pub(super) const COUNT_MAX: u64 = 10_000_000;
 
 pub(super) fn read_series_max(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<u32> {
     let default = 50_000;
@@ -26,7 +28,7 @@ pub(super) fn read_series_max(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Opti
         return Some(default);
     };
     let fields = sheet.fields(node, &METRICS_KEYS)?;
-    Some(number(sheet, fields, "series_max", default, 10_000_000))
+    Some(number(sheet, fields, "series_max", default, COUNT_MAX))
 }
 
 pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeouts {
@@ -51,7 +53,7 @@ pub(super) fn read_limits(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Limits {
     let Some(fields) = node.and_then(|node| sheet.fields(node, &LIMIT_KEYS)) else {
         return default;
     };
-    let mut count = |key, default| number(sheet, fields, key, default, 10_000_000);
+    let mut count = |key, default| number(sheet, fields, key, default, COUNT_MAX);
     Limits {
         connections: count("connections", default.connections),
         connections_per_address: count("connections_per_address", default.connections_per_address),

@@ -7,7 +7,7 @@ use super::path_at;
 use crate::config::settings::{Environment, LedgerSettings, LedgerSync, OnUnavailable, Retention};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const KEYS: Keys = Keys::plain(
+pub(super) const KEYS: Keys = Keys::plain(
     "'ledger'",
     &[
         "dir",
@@ -23,16 +23,18 @@ const KEYS: Keys = Keys::plain(
         "heads_every_secs",
     ],
 );
-const RETENTION_KEYS: Keys = Keys::plain("'retention_days'", &["access", "security"]);
+pub(super) const RETENTION_KEYS: Keys = Keys::plain("'retention_days'", &["access", "security"]);
 
 /// A sync that comes later than this is no protection.
-const SYNC_INTERVAL_MS_MAX: u64 = 10_000;
-const SEGMENT_MIB_MAX: u64 = 4_096;
-const SEGMENT_HOURS_MAX: u64 = 24 * 31;
+pub(super) const SYNC_INTERVAL_MS_MAX: u64 = 10_000;
+pub(super) const SEGMENT_MIB_MAX: u64 = 4_096;
+pub(super) const SEGMENT_HOURS_MAX: u64 = 24 * 31;
 /// 100 years.
-const RETENTION_DAYS_MAX: u64 = 36_500;
-const DISK_MIB_MAX: u64 = 1 << 40;
-const HEADS_SECS_MAX: u64 = 86_400;
+pub(super) const RETENTION_DAYS_MAX: u64 = 36_500;
+pub(super) const DISK_MIB_MIN: u64 = 16;
+pub(super) const DISK_MIB_MAX: u64 = 1 << 40;
+pub(super) const HEADS_SECS_MAX: u64 = 86_400;
+pub(super) const SYNCS: [&str; 3] = ["interval", "group", "each"];
 
 /// Reads `ledger`; without a `dir` the ledger lies below the state directory.
 pub(super) fn read_ledger(
@@ -69,7 +71,7 @@ pub(super) fn read_ledger(
     let retention = read_retention(sheet, fields, environment);
     let disk_mib = match fields.get("disk_mib_max") {
         Some(node) => sheet
-            .integer(node, "'disk_mib_max'", 16, DISK_MIB_MAX)
+            .integer(node, "'disk_mib_max'", DISK_MIB_MIN, DISK_MIB_MAX)
             .map(Some),
         None => Some(None),
     };
@@ -122,8 +124,7 @@ fn read_sync(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<LedgerSync> {
     let Some(node) = fields.get("sync") else {
         return Some(interval);
     };
-    let choices = ["interval", "group", "each"];
-    sheet.choice(node, "'sync'", &choices, |text| match text {
+    sheet.choice(node, "'sync'", &SYNCS, |text| match text {
         "interval" => Some(interval),
         "group" => Some(LedgerSync::Group),
         "each" => Some(LedgerSync::Each),

@@ -9,8 +9,8 @@ use crate::diagnostic::Code;
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const LISTENER_KEYS: Keys = Keys::plain("a listener", &["bind", "tier"]);
-const ADMIN_KEYS: Keys = Keys::plain("'admin'", &["bind"]);
+pub(super) const LISTENER_KEYS: Keys = Keys::plain("a listener", &["bind", "tier"]);
+pub(super) const ADMIN_KEYS: Keys = Keys::plain("'admin'", &["bind"]);
 
 pub(super) fn read_listeners(
     sheet: &mut Sheet<'_>,

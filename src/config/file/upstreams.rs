@@ -6,9 +6,9 @@ use crate::contract::ContractId;
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const UPSTREAM_KEYS: Keys = Keys::plain("an upstream", &["servers"]);
+pub(super) const UPSTREAM_KEYS: Keys = Keys::plain("an upstream", &["servers"]);
 
-const LIST_ITEMS_MAX: usize = 1_024;
+pub(super) const LIST_ITEMS_MAX: usize = 1_024;
 
 pub(super) fn bounded<'n>(sheet: &mut Sheet<'_>, node: &'n Node, what: &str) -> Option<&'n [Node]> {
     let items = sheet.list(node, what)?;

@@ -37,6 +37,7 @@ members! {
     MaxInFlight "max_in_flight" "Requests in flight at once.";
     Stream "stream" "Whether latency ends at the response head.";
     Tier "tier" "The most that may be done about its requests.";
+    Stage "stage" "Upon whom it is enforced.";
     Quarantine "quarantine.mode" "What becomes of requests that are set apart.";
     DivertUpstream "quarantine.upstream" "Where diverted requests go.";
     Throttle "throttle.mode" "What becomes of requests over a rate limit.";

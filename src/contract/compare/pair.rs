@@ -6,10 +6,10 @@
 use super::lifetimes::compare_lifecycles;
 use super::{Class, ContractChange, Effect, Member};
 use crate::contract::{
-    Contract, ContractId, ContractParts, MethodSet, PathRules, Quarantine, Refusal, Segment,
+    Contract, ContractId, ContractParts, MethodSet, PathRules, Quarantine, Refusal, Segment, Stage,
     Template, Terms, Throttle,
 };
-use crate::units::{Millis, PerMinute, Tier};
+use crate::units::{BasisPoints, Millis, PerMinute, Tier};
 
 /// The changes of one contract so far.
 pub(super) struct Changes {
@@ -188,6 +188,7 @@ fn compare_terms(changes: &mut Changes, old: &Terms, new: Terms) {
         throttle,
         refusal,
         ledger_required,
+        stage,
     } = new;
     let millis = |value: Millis| Some(u64::from(value.get()));
     let rate = |value: Option<PerMinute>| value.map(|rate| u64::from(rate.get()));
@@ -223,6 +224,7 @@ fn compare_terms(changes: &mut Changes, old: &Terms, new: Terms) {
         [old.path_rules.merge_slashes, merge_slashes],
     );
     compare_tiers(changes, [old.tier, tier]);
+    compare_stages(changes, [old.stage, stage]);
     let modes = [old.quarantine, quarantine].map(|mode| Some(quarantine_key(mode).into()));
     changes.noticed(Member::Quarantine, modes);
     compare_throttles(changes, [old.throttle, throttle]);
@@ -240,6 +242,41 @@ fn compare_tiers(changes: &mut Changes, tiers: [Option<Tier>; 2]) {
     };
     let values = tiers.map(|tier| tier.map(|tier| tier.key().into()));
     changes.push(Member::Tier, effect, values, Class::BackwardCompatible);
+}
+
+/// As with tiers: a stage only says upon whom the contract is enforced.
+fn compare_stages(changes: &mut Changes, stages: [Stage; 2]) {
+    let reach = |stage| match stage {
+        Stage::Retired => (0, 0),
+        Stage::Shadow => (1, 0),
+        Stage::Canary(share) => (2, share.get()),
+        Stage::Enforced => (3, 0),
+    };
+    let [from, to] = stages;
+    let effect = match reach(to).cmp(&reach(from)) {
+        std::cmp::Ordering::Less => Effect::Loosened,
+        std::cmp::Ordering::Greater => Effect::Tightened,
+        std::cmp::Ordering::Equal => return,
+    };
+    let text = |stage: Stage| match stage {
+        Stage::Canary(share) => format!("canary {}", share_of(share)).into(),
+        other => other.name().into(),
+    };
+    changes.push(
+        Member::Stage,
+        effect,
+        [Some(text(from)), Some(text(to))],
+        Class::BackwardCompatible,
+    );
+}
+
+/// A share as files write it.
+fn share_of(share: BasisPoints) -> String {
+    let (whole, rest) = (share.get() / 100, share.get() % 100);
+    match rest {
+        0 => format!("{whole}%"),
+        rest => format!("{whole}.{rest:02}%"),
+    }
 }
 
 const fn quarantine_key(mode: Quarantine) -> &'static str {

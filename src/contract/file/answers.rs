@@ -12,9 +12,14 @@ use crate::diagnostic::Code;
 use crate::units::Millis;
 use crate::yaml::{Fields, Keys, Node, Sheet, Value};
 
-const QUARANTINE_KEYS: Keys = Keys::plain("'quarantine'", &["mode", "upstream"]);
-const THROTTLE_KEYS: Keys = Keys::plain("'throttle'", &["mode", "wait_max_ms", "held_max"]);
-const DROP_KEYS: Keys = Keys::plain("'drop'", &["mode"]);
+pub(super) const QUARANTINE_KEYS: Keys = Keys::plain("'quarantine'", &["mode", "upstream"]);
+pub(super) const THROTTLE_KEYS: Keys =
+    Keys::plain("'throttle'", &["mode", "wait_max_ms", "held_max"]);
+pub(super) const DROP_KEYS: Keys = Keys::plain("'drop'", &["mode"]);
+
+pub(super) const QUARANTINE_MODES: [&str; 3] = ["reject", "divert", "shadow"];
+pub(super) const THROTTLE_MODES: [&str; 2] = ["reject", "delay"];
+pub(super) const DROP_MODES: [&str; 2] = ["respond", "close"];
 
 const DEFAULT_WAIT_MAX: u32 = 1_000;
 const DEFAULT_HELD_MAX: u32 = 100;
@@ -29,7 +34,7 @@ pub(super) fn read_quarantine(
         return Some((Quarantine::default(), None));
     };
     let stated = read_stated(sheet, node, &QUARANTINE_KEYS)?;
-    let mode = stated.mode(sheet, &["reject", "divert", "shadow"], |text| match text {
+    let mode = stated.mode(sheet, &QUARANTINE_MODES, |text| match text {
         "divert" => Quarantine::Divert,
         "shadow" => Quarantine::Shadow,
         _ => Quarantine::Reject,
@@ -58,7 +63,7 @@ pub(super) fn read_throttle(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option
         return Some(Throttle::default());
     };
     let stated = read_stated(sheet, node, &THROTTLE_KEYS)?;
-    let is_delay = stated.mode(sheet, &["reject", "delay"], |text| text == "delay");
+    let is_delay = stated.mode(sheet, &THROTTLE_MODES, |text| text == "delay");
     let wait_max = stated.get("wait_max_ms");
     let wait_max = wait_max.map(|node| number(sheet, node, "wait_max_ms", WAIT_MILLIS_MAX));
     let held_max = stated.get("held_max");
@@ -87,7 +92,7 @@ pub(super) fn read_refusal(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<
         return Some(Refusal::default());
     };
     let stated = read_stated(sheet, node, &DROP_KEYS)?;
-    stated.mode(sheet, &["respond", "close"], |text| match text {
+    stated.mode(sheet, &DROP_MODES, |text| match text {
         "close" => Refusal::Close,
         _ => Refusal::Respond,
     })

@@ -8,7 +8,8 @@ use crate::diagnostic::{Code, Place};
 use crate::units::PerMinute;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const CLIENT_KEYS: Keys = Keys::plain("'per_client'", &["key", "rate_limit_rpm", "burst"]);
+pub(super) const CLIENT_KEYS: Keys =
+    Keys::plain("'per_client'", &["key", "rate_limit_rpm", "burst"]);
 
 /// The most characters of a key that a message shows.
 const KEY_CHARS_MAX: usize = 256;

@@ -7,6 +7,7 @@ use super::answers::{read_quarantine, read_refusal, read_throttle};
 use super::bounds::{COUNT_MAX, LEDGER_REQUIRED, MILLIS_MAX, is_usable_tier};
 use super::clients::read_per_client;
 use super::contradictions::{limits_agree, warn_of_early_deadline};
+use super::stage::read_stage;
 use crate::contract::{PathRules, Terms};
 use crate::diagnostic::Code;
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
@@ -52,6 +53,7 @@ pub(super) fn read_terms(
     let max_in_flight = count(sheet, fields, "max_in_flight");
     let stream = flag(sheet, fields, "stream");
     let tier = read_tier(sheet, fields, around.tier);
+    let stage = read_stage(sheet, fields, around);
     let client = read_per_client(sheet, fields);
     let quarantine = read_quarantine(sheet, fields, around);
     let throttle = read_throttle(sheet, fields);
@@ -79,6 +81,7 @@ pub(super) fn read_terms(
         max_in_flight: max_in_flight?,
         stream: stream?,
         tier: tier?,
+        stage: stage?,
         path_rules: path_rules?,
         quarantine,
         throttle: throttle?,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod lifecycle;
+mod stage;
 
 use std::num::NonZeroU32;
 
@@ -12,11 +13,14 @@ use crate::contract::file::bounds::{
     COUNT_MAX, ENDPOINT_CHARS_MAX, LEDGER_REQUIRED, MILLIS_MAX, OWNER_CHARS_MAX, client_key,
     is_client_above_all, is_delay_without_limit, is_usable_tier, usable_method,
 };
-use crate::contract::{Contract, ContractId, ContractParts, MethodSet, PathRules, Template, Terms};
+use crate::contract::{
+    Contract, ContractId, ContractParts, MethodSet, PathRules, Stage, Template, Terms,
+};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::is_printable;
 use answers::{DropForm, QuarantineForm, ThrottleForm};
 use lifecycle::{LifecycleForm, lifecycle, version, version_text};
+use stage::StageForm;
 
 /// The members; absent limits are left out, and each `burst` with its limit; all else is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub(super) struct ContractForm {
     quarantine: QuarantineForm,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate_limit_rpm: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stage: Option<StageForm>,
     stream: bool,
     throttle: ThrottleForm,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +109,7 @@ impl From<&Contract> for ContractForm {
             per_client: PerClientForm::of(contract),
             quarantine: QuarantineForm::of(contract),
             rate_limit_rpm: terms.rate_limit.map(PerMinute::get),
+            stage: StageForm::of(terms.stage),
             stream: terms.stream,
             throttle: ThrottleForm::from(terms.throttle),
             tier: terms.tier.map(|tier| tier.key().to_owned()),
@@ -216,6 +223,10 @@ fn terms(form: &ContractForm) -> Option<Terms> {
         max_in_flight: count(form.max_in_flight)?,
         stream: form.stream,
         tier,
+        stage: match &form.stage {
+            Some(stage) => stage.terms()?,
+            None => Stage::Enforced,
+        },
         path_rules: PathRules {
             allow_encoded_slash: form.allow_encoded_slash,
             merge_slashes: form.merge_slashes,

@@ -8,7 +8,7 @@ use crate::policy::rules::CircuitRules;
 use crate::units::{BasisPoints, Millis};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const CIRCUIT_KEYS: Keys = Keys::plain(
+pub(super) const CIRCUIT_KEYS: Keys = Keys::plain(
     "'circuit'",
     &[
         "broken_in_a_row",

@@ -7,7 +7,7 @@ use crate::policy::rules::RetryRules;
 use crate::units::BasisPoints;
 use crate::yaml::{Keys, Node, Sheet};
 
-const RETRY_KEYS: Keys = Keys::plain("'retry'", &["headers", "budget"]);
+pub(super) const RETRY_KEYS: Keys = Keys::plain("'retry'", &["headers", "budget"]);
 
 /// The most characters of a name that is looked at.
 const NAME_CHARS_MAX: usize = 256;

@@ -10,10 +10,13 @@ use crate::policy::rules::{Severity, UnknownEndpoint};
 use crate::units::PerMinute;
 use crate::yaml::{Fields, Keys, Sheet};
 
-const UNKNOWN_KEYS: Keys = Keys::plain(
+pub(super) const UNKNOWN_KEYS: Keys = Keys::plain(
     "'unknown_endpoint'",
     &["action", "answer", "rate_limit_rpm", "burst"],
 );
+
+/// The statuses that a quarantine of an unknown path can have.
+pub(super) const ANSWERS: [&str; 2] = ["404", "403"];
 
 /// Where something was reported, the default stays.
 pub(super) fn read_unknown_endpoint(
@@ -34,9 +37,8 @@ pub(super) fn read_unknown_endpoint(
         value.action = action;
     }
     if let Some(node) = fields.get("answer")
-        && let Some(status) = sheet.choice(node, "'answer'", &["404", "403"], |text| {
-            text.parse::<u16>().ok()
-        })
+        && let Some(status) =
+            sheet.choice(node, "'answer'", &ANSWERS, |text| text.parse::<u16>().ok())
     {
         value.answer_status = status;
     }
