@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::contract::{
-    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
-    Terms, Throttle,
+    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Lifecycle, LifecycleParts,
+    Method, MethodSet, Pairing, Status, Terms, Throttle,
 };
 use crate::observation::{Arrival, ClientKey, Completion, Ending, Lateness};
 use crate::pipeline::{Admission, admit, complete};
@@ -13,12 +13,12 @@ use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
-use crate::units::{Millis, Moment, PartsPerMillion, PerMinute, Tier};
+use crate::units::{Date, Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
 
 pub(crate) fn contracts() -> Vec<Contract> {
-    let contract = |id, endpoint: &str, owner: Option<&str>| {
+    let contract = |id, endpoint: &str, owner: Option<&str>, lifecycle: LifecycleParts| {
         let id = ContractId::new(id).expect("a valid id");
         let methods = MethodSet::EMPTY.with(Method::Get);
         let terms = Terms {
@@ -34,6 +34,7 @@ pub(crate) fn contracts() -> Vec<Contract> {
         };
         Contract::new(ContractParts {
             owner: owner.map(Box::from),
+            lifecycle: Lifecycle::try_from(lifecycle).expect("a valid lifecycle"),
             ..ContractParts::new(id, endpoint, methods, terms)
         })
     };
@@ -42,8 +43,19 @@ pub(crate) fn contracts() -> Vec<Contract> {
             "deploy_get_v1",
             "GET /api/v1/deployments/{id}",
             Some("api-team"),
+            LifecycleParts {
+                status: Status::Deprecated,
+                deprecated_on: Date::parse("2025-01-01"),
+                sunset_on: Date::parse("2025-07-01"),
+                ..LifecycleParts::default()
+            },
         ),
-        contract("status_v1", "GET /api/v1/status", None),
+        contract(
+            "status_v1",
+            "GET /api/v1/status",
+            None,
+            LifecycleParts::default(),
+        ),
     ]
 }
 
@@ -109,6 +121,9 @@ pub(crate) fn serve(
     let admission = admit(rulebook, 0, pairing, &arrival());
     let number = rulebook.route(admission.route).number();
     worker.decision(number, &admission);
+    if rulebook.notice_of(admission.route).is_some() {
+        worker.deprecated(number, arrival().client);
+    }
     if timed {
         worker.decision_took(240);
     }

@@ -128,6 +128,14 @@ fn observing_forwards_and_says_what_it_withheld() {
             1.0,
         ),
         ("tidegate_held_requests{contract=\"deploy_get_v1\"}", 0.0),
+        (
+            "tidegate_deprecated_requests_total{contract=\"deploy_get_v1\",client=\"0123456789abcdef\"}",
+            60.0,
+        ),
+        (
+            "tidegate_contract_sunset_timestamp_seconds{contract=\"deploy_get_v1\"}",
+            1_751_328_000.0,
+        ),
         ("tidegate_client_slots_overflow_total", 0.0),
         ("tidegate_contract_coverage_ratio", 0.6),
         (

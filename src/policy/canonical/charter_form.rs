@@ -44,3 +44,40 @@ impl TryFrom<CharterForm> for Charter {
         Self::new(mode, deployment).ok_or_else(|| bad("the mode does not fit the deployment"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::contract::compare::Mode;
+    use crate::policy::canonical::{read_content, write, write_with};
+    use crate::policy::charter::{Charter, Deployment};
+    use crate::policy::rules::Rules;
+
+    #[test]
+    fn a_charter_reads_back_and_the_default_is_left_out() {
+        let rules = Rules::default();
+        let without = write([], &rules).expect("canonical content");
+        for deployment in Deployment::ALL {
+            for mode in Mode::ALL {
+                let Some(charter) = Charter::new(mode, deployment) else {
+                    continue;
+                };
+                let content = write_with([], &rules, &charter).expect("canonical content");
+                let again = read_content(content.bytes()).expect("canonical content");
+                assert_eq!(again.charter, charter);
+                let is_default = charter == Charter::default();
+                assert_eq!(content == without, is_default, "{charter:?}");
+            }
+        }
+        let text = std::str::from_utf8(without.bytes()).expect("UTF-8");
+        for (charter, message) in [
+            (r#"{"compatibility_mode":"strict"}"#, "does not fit"),
+            (r#"{"compatibility_mode":"lax"}"#, "no such"),
+            (r#"{"deployment":"slow"}"#, "no such"),
+            (r#"{"compatibility_mode":"backward"}"#, "canonical form"),
+        ] {
+            let changed = text.replacen("{}", charter, 1);
+            let error = read_content(changed.as_bytes()).expect_err(charter);
+            assert!(error.to_string().contains(message), "{charter}: {error}");
+        }
+    }
+}

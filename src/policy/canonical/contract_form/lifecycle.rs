@@ -80,3 +80,85 @@ pub(super) fn version_text(version: Version) -> Option<String> {
 pub(super) fn version(text: Option<&str>) -> Option<Version> {
     text.map_or(Some(Version::FIRST), Version::parse)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::contract::{
+        Contract, ContractId, ContractParts, Lifecycle, LifecycleParts, Method, MethodSet, Status,
+        Terms, Version,
+    };
+    use crate::policy::canonical::{read, write};
+    use crate::policy::rules::Rules;
+    use crate::units::Date;
+
+    fn contract(id: &str, version: Version, lifecycle: LifecycleParts) -> Contract {
+        let methods = MethodSet::EMPTY.with(Method::Get);
+        let id = ContractId::new(id).expect("an id");
+        let endpoint = format!("GET /{}", id.as_str());
+        Contract::new(ContractParts {
+            version,
+            lifecycle: Lifecycle::try_from(lifecycle).expect("a lifecycle"),
+            ..ContractParts::new(id, &endpoint, methods, Terms::default())
+        })
+    }
+
+    fn text(contracts: &[Contract]) -> String {
+        let content = write(contracts, &Rules::default()).expect("canonical content");
+        String::from_utf8(content.bytes().to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        let silent = contract("a", Version::FIRST, LifecycleParts::default());
+        let written = text(&[silent]);
+        let (contracts, _) = written.split_once("\"format_version\"").expect("contracts");
+        assert!(!contracts.contains("version") && !contracts.contains("lifecycle"));
+    }
+
+    #[test]
+    fn a_lifecycle_reads_back_and_nothing_else_does() {
+        let old = LifecycleParts {
+            status: Status::Deprecated,
+            deprecated_on: Date::parse("2025-01-01"),
+            sunset_on: Date::parse("2025-07-01"),
+            successor: ContractId::new("b"),
+            migration_guide: Some("/guide".into()),
+            ..LifecycleParts::default()
+        };
+        let draft = LifecycleParts {
+            status: Status::Draft,
+            ..LifecycleParts::default()
+        };
+        let contracts = [
+            contract("a", Version::parse("2.1.0").expect("a version"), old),
+            contract("b", Version::FIRST, draft),
+        ];
+        let text = text(&contracts);
+        let (again, _) = read(text.as_bytes()).expect("canonical content");
+        assert_eq!(again, contracts);
+        for (from, to, message) in [
+            ("\"2.1.0\"", "\"1.0.0\"", "canonical form"),
+            ("\"2.1.0\"", "\"2.1\"", "version"),
+            ("2025-07-01", "2025-06-01", "lifecycle"),
+            ("2025-07-01", "2025-06-31", "lifecycle"),
+            ("\"deprecated\"", "\"active\"", "lifecycle"),
+            ("\"deprecated\"", "\"gone\"", "lifecycle"),
+            ("\"stable\"", "\"firm\"", "lifecycle"),
+            ("\"/guide\"", "\"<guide>\"", "lifecycle"),
+            ("\"successor\":\"b\"", "\"successor\":\"c\"", "successor"),
+            ("\"successor\":\"b\"", "\"successor\":\"a\"", "successor"),
+            ("\"successor\":\"b\"", "\"successor\":\"B\"", "lifecycle"),
+            ("\"draft\"", "\"active\"", "canonical form"),
+            (
+                "\"observe_only\",\"timeout",
+                "\"control\",\"timeout",
+                "canonical form",
+            ),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            let error = read(changed.as_bytes()).expect_err(to);
+            assert!(error.to_string().contains(message), "{to}: {error}");
+        }
+    }
+}
