@@ -4,7 +4,7 @@
 
 use tidegate::contract::{
     Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
-    Terms,
+    Stage, Terms,
 };
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
@@ -13,11 +13,12 @@ use tidegate::observation::{
     Take, Ticker,
 };
 use tidegate::pipeline::{
-    Admission, abandon, admit, complete, judge, judge_malformed, mode_at_rest, tick,
+    Admission, abandon, admit, complete, contract_ceiling, judge, judge_malformed, mode_at_rest,
+    tick,
 };
 use tidegate::policy::rules::Rules;
 use tidegate::rulebook::{Rulebook, RulebookParts};
-use tidegate::units::{Action, Factor, Moment, PerMinute, Tier};
+use tidegate::units::{Action, ActionSet, BasisPoints, Factor, Moment, PerMinute, Tier};
 
 const AT: Moment = Moment {
     monotonic_ns: 1_000_000_000_000,
@@ -378,5 +379,72 @@ fn what_was_not_read_is_not_known() {
             assert!(insufficient.contains(factor), "{pairing:?} {factor:?}");
         }
         abandon(&rulebook, 0, &admission, Lateness::InTime);
+    }
+}
+
+/// A client on the canary of `api`, and one outside of it.
+fn on_and_off(terms: &Terms) -> [ClientKey; 2] {
+    [Tier::Autonomous, Tier::ObserveOnly].map(|tier| {
+        let mut clients = (0..10_000).map(ClientKey);
+        let is_so = |client: &ClientKey| contract_ceiling(terms, *client, "api") == tier;
+        clients.find(is_so).expect("both kinds of clients")
+    })
+}
+
+// R285: the two sides of a canary have words of their own, and only those on it speak for the route.
+#[test]
+fn whoever_is_outside_of_a_canary_uses_up_nothing_of_it() {
+    let terms = Terms {
+        rate_limit: PerMinute::new(60),
+        burst: std::num::NonZeroU32::new(2),
+        stage: Stage::Canary(BasisPoints::saturating(1_000)),
+        ..Terms::default()
+    };
+    let rulebook = rulebook_of(terms);
+    let [on, off] = on_and_off(&terms);
+    let ask = |client, listener| arrive_as(&rulebook, listener, client, None);
+    for _ in 0..3 {
+        let admission = ask(off, Tier::Autonomous);
+        assert_eq!(admission.signals.tier, Tier::ObserveOnly);
+        assert!(admission.is_forwarded());
+    }
+    assert_eq!(ask(off, Tier::Autonomous).signals.take, Take::ContractRate);
+    for _ in 0..2 {
+        let admission = ask(on, Tier::Autonomous);
+        assert_eq!(
+            (admission.signals.tier, admission.signals.take),
+            (Tier::Control, Take::Granted)
+        );
+    }
+    assert!(
+        !ask(on, Tier::Autonomous).is_forwarded(),
+        "its own limit is used up"
+    );
+    let _ = ask(off, Tier::Autonomous);
+    assert_eq!(mode_at_rest(&rulebook, 0), Mode::Real);
+    // A listener that only observes has nobody on the canary.
+    assert_eq!(ask(on, Tier::ObserveOnly).signals.tier, Tier::ObserveOnly);
+    assert_eq!(mode_at_rest(&rulebook, 0), Mode::Dry);
+}
+
+// R285
+#[test]
+fn the_route_of_a_retired_contract_is_not_read() {
+    let retired = Terms {
+        rate_limit: PerMinute::new(60),
+        burst: std::num::NonZeroU32::new(1),
+        max_in_flight: std::num::NonZeroU32::new(1),
+        stage: Stage::Retired,
+        ..Terms::default()
+    };
+    let rulebook = rulebook_of(retired);
+    for _ in 0..5 {
+        let admission = arrive(&rulebook, Tier::Autonomous);
+        assert!(admission.is_forwarded());
+        assert_eq!(admission.signals.take, Take::NotAsked);
+        assert_eq!(admission.signals.in_flight, 0);
+        let decision = &admission.judgement.decision;
+        assert_eq!(decision.recommended(), ActionSet::of(&[Action::Log]));
+        assert!(admission.contracted, "it is no unknown path");
     }
 }

@@ -69,6 +69,9 @@ pub fn run(args: &RunArgs) -> u8 {
         note(format_args!("tidegate: {error}"));
         return FAILED;
     }
+    if let Some(tier) = demands.tier {
+        tracing::info!(event = "tier_demanded", tier = tier.name());
+    }
     let assembly = match Assembly::open(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {

@@ -156,7 +156,7 @@ proptest! {
             prop_assert_eq!(comparison.differences(&read, &judged), vec![]);
             let contract = read.contract_id.and_then(|id| rule_set.contract(id));
             let found = contradictions(&read, &judged, rule_set.rules(), contract);
-            prop_assert_eq!(found.into_iter().filter(|other| is_ours(other)).collect::<Vec<_>>(), vec![]);
+            prop_assert_eq!(found.into_iter().filter(is_ours).collect::<Vec<_>>(), vec![]);
             // The phase is where this request got to: 5 when it was answered by the gateway.
             prop_assert_eq!(record.uint("phase"), Some(if event.is_forwarded() { 6 } else { 5 }));
             prop_assert!(event.is_forwarded() || tier == Tier::Control);

@@ -3,7 +3,7 @@
 use super::evidence;
 use super::find::Outcome;
 use super::words::{band_name, family_name, names, percent, take_text};
-use crate::contract::Contract;
+use crate::contract::{self, Contract};
 use crate::ledger::Record;
 use crate::observation::Signals;
 use crate::pipeline::Judgement;
@@ -186,8 +186,13 @@ impl Account<'_> {
 
     fn permit(&self) -> String {
         let permit = &self.judged.permit;
+        let stage = self.contract.map(|contract| contract.terms().stage);
+        let stage = match stage {
+            None | Some(contract::Stage::Enforced) => String::new(),
+            Some(stage) => format!(", of a contract in stage {}", stage.name()),
+        };
         format!(
-            "tier       {}\n  recommended {}\n  allowed     {}\n  taken       {}\n  withheld    {}\n",
+            "tier       {}{stage}\n  recommended {}\n  allowed     {}\n  taken       {}\n  withheld    {}\n",
             permit.tier().name(),
             names(permit.recommended()),
             names(permit.allowed()),
