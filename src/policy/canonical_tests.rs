@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{ReadError, read, write};
 use crate::contract;
+use crate::contract::compare::compare;
 use crate::contract::file::bounds::{COUNT_MAX, HELD_MAX, WAIT_MILLIS_MAX, usable_method};
 use crate::contract::{
     Contract, ContractId, ContractParts, Method, MethodSet, PathRules, Quarantine, Refusal, Terms,
@@ -191,6 +192,22 @@ proptest! {
         prop_assert_eq!(rules_again, rules.clone());
         let reversed = write(contracts.iter().rev(), &rules).unwrap();
         prop_assert_eq!(reversed, content);
+    }
+
+    /// What has another digest has a change that says why, and nothing else has one.
+    #[test]
+    fn contracts_differ_exactly_where_their_forms_do(
+        old in contracts(),
+        new in contracts(),
+        kept in 0..8_usize,
+    ) {
+        let mixed: Vec<_> = old.iter().take(kept).chain(new.iter().skip(kept)).cloned().collect();
+        for (old, new) in [(&old, &new), (&old, &mixed), (&new, &mixed), (&mixed, &mixed)] {
+            let form = |contracts| write(contracts, &Rules::default()).unwrap();
+            let is_same = form(old) == form(new);
+            prop_assert_eq!(compare(old, new).is_empty(), is_same);
+            prop_assert_eq!(compare(old, new).len(), compare(new, old).len());
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -25,7 +27,7 @@ use crate::contract::compare::{
 };
 use crate::contract::{Contract, ContractId};
 use crate::gateway::clock;
-use crate::policy::canonical;
+use crate::policy::canonical::{self, CONTENT_BYTES_MAX};
 use crate::units::Date;
 use report::render;
 
@@ -38,7 +40,7 @@ pub(super) struct DiffArgs {
     /// What is to be agreed, in one of the same forms.
     new: PathBuf,
     /// Which changes are taken; without it, what the charter of NEW says, else backward.
-    #[arg(long, env = "TIDEGATE_MODE", value_enum)]
+    #[arg(long, env = "TIDEGATE_COMPATIBILITY_MODE", value_enum)]
     mode: Option<ModeArg>,
     /// A ledger: a contract that it shows to be called cannot be removed without breaking someone.
     #[arg(long, env = "TIDEGATE_LEDGER", value_name = "DIR")]
@@ -189,7 +191,12 @@ fn read(path: &Path) -> Result<ContractSet, u8> {
 
 fn read_canonical(path: &Path) -> Result<ContractSet> {
     let shown = path.display();
-    let bytes = std::fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+    let mut bytes = Vec::new();
+    // One byte more than is read, so that what is too large is told as that.
+    let limit = CONTENT_BYTES_MAX as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+        .with_context(|| format!("{shown} cannot be read"))?;
     let content = canonical::read_content(&bytes);
     let content = content.with_context(|| format!("{shown} is no canonical content"))?;
     Ok(ContractSet {
