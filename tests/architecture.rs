@@ -113,8 +113,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["units", "contract", "policy", "yaml", "diagnostic"],
+        &[
+            "units",
+            "contract",
+            "policy",
+            "yaml",
+            "diagnostic",
+            // Contracts say where they are described.
+            "openapi",
+        ],
     ),
+    // Descriptions of APIs become contracts.
+    ("openapi", &["contract", "diagnostic"]),
     // Telemetry describes every stage and the ledger; none of them knows it.
     (
         "telemetry",
@@ -238,6 +248,7 @@ const FILES: &[&str] = &[
     "contract",
     "policy",
     "config",
+    "openapi",
     "record",
     "ledger",
     "rulebook",

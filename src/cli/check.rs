@@ -6,9 +6,11 @@ use clap::{Args, ValueEnum};
 
 use crate::assembly::check_client_key;
 use crate::cli::exit::{INVALID, OK, Outcome};
-use crate::config::{Loaded, load};
+use crate::config::{Loaded, load_on};
 use crate::diagnostic::{Code, Diagnostic, Format, Place, Severity, error_count, render};
+use crate::gateway::clock;
 use crate::ledger::LedgerKey;
+use crate::units::Date;
 
 /// Checks the configuration, the contracts and the policy.
 #[derive(Debug, Args)]
@@ -58,7 +60,8 @@ pub fn run(args: &CheckArgs) -> u8 {
 /// Runs the verb without printing.
 #[must_use]
 pub fn check(args: &CheckArgs) -> Outcome {
-    match load(&args.config) {
+    let today = Date::of_unix_us(clock::now().wall_us);
+    match load_on(&args.config, today) {
         Ok(mut loaded) => {
             let found = keys(args, &loaded);
             loaded.warnings.extend(found);

@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod admin;
+pub mod catalog;
 pub mod check;
+pub mod contract;
 pub mod demo;
 pub mod doctor;
 pub mod exit;
@@ -36,9 +38,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// List services, their contracts, and who answers for them.
+    Catalog(catalog::CatalogArgs),
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Import, check and compare contract files.
+    Contract(contract::ContractArgs),
     /// Watch the gateway govern synthetic traffic; needs nothing but this program.
     Demo(demo::DemoArgs),
     /// Check what the gateway stands on: disk, clock, keys, signed head, process.
@@ -76,7 +82,9 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         match self.verb {
+            Verb::Catalog(args) => catalog::run(&args),
             Verb::Check(args) => check::run(&args),
+            Verb::Contract(args) => contract::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::Explain(args) => explain::run(&args),

@@ -16,6 +16,8 @@ pub struct Contract {
     divert_upstream: Option<Box<str>>,
     client_header: Option<Box<str>>,
     owner: Option<Box<str>>,
+    backup_owner: Option<Box<str>>,
+    service: Option<Box<str>>,
     terms: Terms,
 }
 
@@ -36,6 +38,10 @@ pub struct ContractParts {
     pub client_header: Option<Box<str>>,
     /// Who answers for it.
     pub owner: Option<Box<str>>,
+    /// Who answers for it when the owner cannot.
+    pub backup_owner: Option<Box<str>>,
+    /// The service that it is part of, a valid name.
+    pub service: Option<Box<str>>,
     /// The numbers.
     pub terms: Terms,
 }
@@ -52,6 +58,8 @@ impl ContractParts {
             divert_upstream: None,
             client_header: None,
             owner: None,
+            backup_owner: None,
+            service: None,
             terms,
         }
     }
@@ -209,6 +217,8 @@ impl Contract {
             divert_upstream: parts.divert_upstream,
             client_header: parts.client_header,
             owner: parts.owner,
+            backup_owner: parts.backup_owner,
+            service: parts.service,
             terms: parts.terms.written_out(),
         }
     }
@@ -259,6 +269,18 @@ impl Contract {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
+    }
+
+    /// Who answers for it when the owner cannot.
+    #[must_use]
+    pub fn backup_owner(&self) -> Option<&str> {
+        self.backup_owner.as_deref()
+    }
+
+    /// The service that it is part of.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     /// The numbers.

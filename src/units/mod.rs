@@ -6,6 +6,7 @@
 mod action;
 mod amount;
 mod band;
+mod date;
 mod factor;
 mod moment;
 mod tier;
@@ -13,6 +14,7 @@ mod tier;
 pub use action::{Action, ActionSet};
 pub use amount::{BasisPoints, Millis, PartsPerMillion, PerMinute, ramp};
 pub use band::{Band, Bands};
+pub use date::Date;
 pub use factor::{FACTOR_COUNT, Factor, FactorSet};
 pub use moment::Moment;
 pub use tier::Tier;
