@@ -23,6 +23,7 @@ pub mod telemetry;
 
 pub mod config;
 pub mod diagnostic;
+pub mod openapi;
 pub mod yaml;
 
 pub mod replay;

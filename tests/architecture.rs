@@ -135,7 +135,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["units", "contract", "policy", "yaml", "diagnostic"],
+        &[
+            "units",
+            "contract",
+            "policy",
+            "yaml",
+            "diagnostic",
+            // Contracts say where they are described.
+            "openapi",
+        ],
     ),
     // Describes every file, and the record.
     (
@@ -151,6 +159,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "yaml",
         ],
     ),
+    // Descriptions of APIs become contracts.
+    ("openapi", &["contract", "diagnostic"]),
     // Telemetry describes every stage and the ledger; none of them knows it.
     (
         "telemetry",
@@ -275,6 +285,7 @@ const FILES: &[&str] = &[
     "policy",
     "bundle",
     "config",
+    "openapi",
     "record",
     "ledger",
     "rulebook",

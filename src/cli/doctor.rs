@@ -118,7 +118,7 @@ fn examine(settings: &Settings, now_us: u64) -> Vec<Checked> {
     let facts = ledger::facts(&settings.ledger.dir);
     let mut checks = disk::check(settings);
     checks.extend(ledger::check(settings, &facts, running, now_us));
-    checks.extend(keys::check(settings));
+    checks.extend(keys::check(settings, now_us));
     checks.push(head::check(&settings.ledger.dir, &facts, now_us));
     checks.extend(process::check(settings, running));
     checks

@@ -17,6 +17,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A message instead of what was asked for.
+    pub(super) const fn to_stderr(stderr: String, code: u8) -> Self {
+        Self {
+            stdout: String::new(),
+            stderr,
+            code,
+        }
+    }
+
     /// Prints what there is to say; the result is the exit code.
     pub(super) fn print(&self) -> u8 {
         let code = put(&self.stdout, self.code);

@@ -7,6 +7,7 @@ use crate::gateway::clock;
 use crate::units::Date;
 
 pub mod admin;
+pub mod catalog;
 pub mod check;
 pub mod contract;
 pub mod demo;
@@ -41,10 +42,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// List services, their contracts, and who answers for them.
+    Catalog(catalog::CatalogArgs),
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
-    /// Compare contracts, and see who calls them.
+    /// Compare, import and check contracts, and see who calls them.
     Contract(contract::ContractArgs),
     /// Watch the gateway govern synthetic traffic; needs nothing but this program.
     Demo(demo::DemoArgs),
@@ -87,6 +90,7 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         match self.verb {
+            Verb::Catalog(args) => catalog::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Contract(args) => contract::run(&args),
             Verb::Demo(args) => demo::run(&args),

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
+use super::folder::Folder;
+use super::load;
 use super::sources::{Source, about_file, read_file};
-use super::{Filed, build, load, read_drafts, read_folder, report_same_ids, report_successors};
 use crate::contract::Contract;
 use crate::contract::file::Surroundings;
 use crate::diagnostic::{Code, Diagnostic, Severity, error_count};
@@ -35,12 +36,12 @@ pub fn load_contracts(path: &Path) -> Result<ContractSet, Vec<Diagnostic>> {
         return if main.exists() {
             of_configuration(&main)
         } else {
-            of_sources(|found| read_folder(path, found), true)
+            of_folder(|found| Folder::read(path, found))
         };
     }
     match read_file(path) {
         Err(finding) => Err(vec![finding]),
-        Ok(source) if is_contract_file(&source) => of_sources(|_| vec![source], false),
+        Ok(source) if is_contract_file(&source) => of_folder(|found| Folder::of_file(path, found)),
         Ok(_) => of_configuration(path),
     }
 }
@@ -64,35 +65,14 @@ fn is_contract_file(source: &Source) -> bool {
     contracts.any(|(_, node)| matches!(node.value, Value::List(_)))
 }
 
-/// `is_whole`: whether a successor has to be among them.
-fn of_sources(
-    read: impl FnOnce(&mut Vec<Diagnostic>) -> Vec<Source>,
-    is_whole: bool,
+fn of_folder(
+    read: impl FnOnce(&mut Vec<Diagnostic>) -> Folder,
 ) -> Result<ContractSet, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let sources = read(&mut found);
-    let mut sheets: Vec<Sheet<'_>> = sources
-        .iter()
-        .map(|source| Sheet::new(&source.name, &source.text))
-        .collect();
-    let around = Surroundings {
-        upstreams: &[],
-        running: None,
-        has_default_upstream: false,
-        is_known: false,
-        tier: None,
-        connections: None,
-        today: None,
-    };
-    let drafts: Option<Vec<Filed>> = read_drafts(around, &mut sheets);
-    let catalogue = drafts.and_then(|drafts| {
-        report_same_ids(&drafts, &mut sheets);
-        if is_whole {
-            report_successors(&drafts, &mut sheets);
-        }
-        build(drafts, &mut sheets)
-    });
-    found.extend(sheets.into_iter().flat_map(Sheet::into_findings));
+    let folder = read(&mut found);
+    let catalogue = folder
+        .compile(Surroundings::default(), None, &mut found)
+        .catalogue;
     match catalogue {
         Some(catalogue) if error_count(&found) == 0 => Ok(ContractSet {
             contracts: catalogue.contracts().to_vec(),

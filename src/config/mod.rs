@@ -7,8 +7,13 @@
 mod address;
 mod contracts;
 mod demands;
+mod drafts;
+mod exemptions;
 mod file;
+mod folder;
 mod named;
+mod references;
+mod secrets;
 mod self_tests;
 mod settings;
 mod sources;
@@ -17,7 +22,7 @@ mod stamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::contract::file::{Draft, Surroundings, read_contracts};
+use crate::contract::file::{Owners, OwnersFile, Surroundings, read_contracts};
 use crate::contract::{Catalogue, Collision, Contract, ContractId};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity, error_count};
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX, CanonicalContent};
@@ -27,9 +32,12 @@ use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
 use crate::units::Date;
 use crate::yaml::{self, Sheet};
+use drafts::{Drafts, Filed};
 use file::{Main, read_main};
+use folder::Folder;
 use named::check_named;
-use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
+use references::Descriptions;
+use sources::{Source, about_file, read_file};
 
 pub use contracts::{ContractSet, load_contracts};
 pub use demands::{DIGEST_DIGITS_MIN, Demands};
@@ -64,6 +72,10 @@ pub struct Loaded {
     pub content: CanonicalContent,
     /// How many contract files were read.
     pub contract_files: usize,
+    /// What `OWNERS.yaml` of the contracts folder says.
+    pub owners: Option<Owners>,
+    /// Of each contract its id, and its file as a path below the contracts folder.
+    pub places: Vec<(Box<str>, Box<str>)>,
     /// Findings that are no errors.
     pub warnings: Vec<Diagnostic>,
     /// The files that it was read from.
@@ -116,8 +128,43 @@ pub fn load_at(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
     load_beside(path, Some(today), None)
 }
 
+/// The same for people who change the files: exemptions that have expired are errors, and the
+/// descriptions that contracts name are looked up. What runs must not end at midnight.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for_review(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
+    load_in(
+        path,
+        Circumstances {
+            today: Some(today),
+            review: Some(today),
+            running: None,
+        },
+    )
+}
+
+/// The findings about a contract file, or about all files of a contracts folder, without a
+/// configuration: names of upstreams are not judged. Also gives how many contracts there are.
+#[must_use]
+pub fn lint(path: &Path, today: Date) -> (Vec<Diagnostic>, usize) {
+    let mut found = Vec::new();
+    let folder = match path.is_dir() {
+        true => Folder::read(path, &mut found),
+        false => Folder::of_file(path, &mut found),
+    };
+    let around = Surroundings {
+        today: Some(today),
+        ..Surroundings::default()
+    };
+    let contracts = folder.compile(around, Some(today), &mut found).catalogue;
+    found.sort();
+    found.dedup();
+    (found, contracts.map_or(0, |contracts| contracts.len()))
+}
+
 /// The same for a process that runs these upstreams (`None`: all of the files): a contract that
-/// names another one is a fault. Without a day nothing is past.
+/// names another one is a fault. Without a day no stage waits to be settled.
 ///
 /// # Errors
 /// As [`load`].
@@ -126,8 +173,18 @@ pub fn load_beside(
     today: Option<Date>,
     running: Option<&[&str]>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    load_in(
+        path,
+        Circumstances {
+            today,
+            review: None,
+            running,
+        },
+    )
+}
+
+fn load_in(path: &Path, circumstances: Circumstances<'_>) -> Result<Loaded, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let circumstances = Circumstances { today, running };
     let loaded = load_into(path, circumstances, &mut found);
     found.sort();
     found.dedup();
@@ -144,6 +201,8 @@ pub fn load_beside(
 #[derive(Debug, Clone, Copy)]
 struct Circumstances<'a> {
     today: Option<Date>,
+    /// The same day where people review the files.
+    review: Option<Date>,
     running: Option<&'a [&'a str]>,
 }
 
@@ -166,16 +225,14 @@ fn load_into(
     let stamp = watched.stamp_after(first);
     let rules = load_rules(&main, circumstances.today, found);
     let charter = load_charter(&main, found);
-    let sources = read_sources(&main, found);
-    let mut sheets: Vec<Sheet<'_>> = sources
-        .iter()
-        .map(|source| Sheet::new(&source.name, &source.text))
-        .collect();
-    let catalogue = load_catalogue(&main, circumstances, &mut sheets);
-    found.extend(sheets.into_iter().flat_map(Sheet::into_findings));
+    let folder = main.contracts.as_ref();
+    let folder = folder.map(|(folder, _)| Folder::read(folder, found));
+    let folder = folder.unwrap_or_default();
+    let read = folder.compile_beside(&main, circumstances, found);
+    let catalogue = read.catalogue;
     let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty);
     if is_empty && error_count(found) == 0 {
-        let message = match sources.len() {
+        let message = match folder.len() {
             0 => "the contracts folder holds no '*.yaml' file".to_owned(),
             files => format!("{files} files in the contracts folder hold no contract"),
         };
@@ -203,7 +260,9 @@ fn load_into(
         self_tests,
         charter,
         content,
-        contract_files: sources.len(),
+        contract_files: folder.len(),
+        owners: read.owners,
+        places: read.places,
         warnings: Vec::new(),
         sources: watched,
         stamp,
@@ -220,7 +279,7 @@ fn load_main(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Main> {
     if let Some(main) = &mut main {
         check_named(&mut sheet, main);
     }
-    found.extend(sheet.into_findings());
+    conclude(sheet, &source, found);
     main
 }
 
@@ -232,7 +291,7 @@ fn load_rules(main: &Main, today: Option<Date>, found: &mut Vec<Diagnostic>) -> 
     let mut sheet = Sheet::new(&source.name, &source.text);
     let root = yaml::read(&mut sheet);
     let rules = root.map(|root| read_rules(&mut sheet, &root, today));
-    found.extend(sheet.into_findings());
+    conclude(sheet, &source, found);
     rules.unwrap_or_default()
 }
 
@@ -244,8 +303,15 @@ fn load_charter(main: &Main, found: &mut Vec<Diagnostic>) -> Charter {
     let mut sheet = Sheet::new(&source.name, &source.text);
     let root = yaml::read(&mut sheet);
     let charter = root.map(|root| read_charter(&mut sheet, &root));
-    found.extend(sheet.into_findings());
+    conclude(sheet, &source, found);
     charter.unwrap_or_default()
+}
+
+/// Hands over the findings of a file, with its secrets.
+fn conclude(sheet: Sheet<'_>, source: &Source, found: &mut Vec<Diagnostic>) {
+    let mut own = sheet.into_findings();
+    secrets::report(source, &mut own);
+    found.append(&mut own);
 }
 
 fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
@@ -258,71 +324,41 @@ fn read_or_report(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Source> {
     }
 }
 
-fn read_sources(main: &Main, found: &mut Vec<Diagnostic>) -> Vec<Source> {
-    match &main.contracts {
-        Some((folder, _)) => read_folder(folder, found),
-        None => Vec::new(),
-    }
-}
-
-fn read_folder(folder: &Path, found: &mut Vec<Diagnostic>) -> Vec<Source> {
-    let mut sources = Vec::new();
-    let mut total = 0;
-    for path in list_yaml(folder, found) {
-        if let Some(source) = read_or_report(&path, found) {
-            total += source.text.len();
-            sources.push(source);
-        }
-        if total > TOTAL_BYTES_MAX {
-            let message = "the contract files hold more than 256 MiB".to_owned();
-            found.push(about_file(&path, Code::TooMany, Severity::Error, message));
-            break;
-        }
-    }
-    sources
-}
-
-/// A draft and the number of its file.
-type Filed = (usize, Draft);
-
-fn load_catalogue(
-    main: &Main,
-    Circumstances { today, running }: Circumstances<'_>,
+/// The contracts of all files, and where they stand. `owners` gives what is said of a file;
+/// `descriptions` is `None` where references to them are not judged, and a successor need not be there
+/// where the files are not all.
+fn load_catalogue<'a>(
+    around: Surroundings<'a>,
+    owners: &impl Fn(usize) -> OwnersFile<'a>,
+    mut descriptions: Option<Descriptions<'_>>,
+    is_whole: bool,
     sheets: &mut [Sheet<'_>],
-) -> Option<Catalogue> {
-    let upstreams: Vec<&str> = main.upstreams.iter().map(|name| &**name).collect();
-    let around = Surroundings {
-        upstreams: &upstreams,
-        running,
-        today,
-        has_default_upstream: main.has_default_upstream,
-        is_known: !upstreams.is_empty(),
-        tier: main.tier,
-        connections: main.settings.as_ref().map(|s| s.limits.connections),
-    };
-    let drafts = read_drafts(around, sheets)?;
-    report_same_ids(&drafts, sheets);
-    report_successors(&drafts, sheets);
-    build(drafts, sheets)
-}
-
-/// The entries of all files; `None` where there are too many.
-fn read_drafts(around: Surroundings<'_>, sheets: &mut [Sheet<'_>]) -> Option<Vec<Filed>> {
+) -> (Option<Catalogue>, Drafts) {
     let mut drafts: Vec<Filed> = Vec::new();
     for (number, sheet) in sheets.iter_mut().enumerate() {
         if let Some(root) = yaml::read(sheet) {
-            let read = read_contracts(sheet, &root, around);
+            let owners = owners(number);
+            let read = read_contracts(sheet, &root, Surroundings { owners, ..around });
+            if let Some(descriptions) = &mut descriptions {
+                read.iter()
+                    .for_each(|draft| descriptions.judge(sheet, draft));
+            }
             drafts.extend(read.into_iter().map(|draft| (number, draft)));
         }
     }
+    let places = Drafts::of(&drafts);
     if let Some((number, draft)) = drafts.get(CONTRACTS_MAX) {
         let message = format!("there are more than {CONTRACTS_MAX} contracts");
         if let Some(sheet) = sheets.get_mut(*number) {
             sheet.error(draft.id_place, Code::TooMany, message);
         }
-        return None;
+        return (None, places);
     }
-    Some(drafts)
+    report_same_ids(&drafts, sheets);
+    if is_whole {
+        report_successors(&drafts, sheets);
+    }
+    (build(drafts, sheets), places)
 }
 
 /// Ids are compared over all drafts, also those that have other faults.

@@ -5,12 +5,16 @@
 //! is checked by the loader. See docs/contract-format.md.
 
 mod answers;
+mod api_version;
 pub mod bounds;
 mod clients;
 mod contradictions;
 mod endpoint;
 mod lifecycle;
 mod numbers;
+mod owners;
+mod ownership;
+mod reference;
 pub mod shape;
 pub mod stage;
 mod waiting;
@@ -19,10 +23,16 @@ use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Version};
 use crate::diagnostic::{Code, Place};
 use crate::units::{Date, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet};
-use bounds::OWNER_CHARS_MAX;
+use api_version::report_api_version;
 use endpoint::{read_endpoint, read_methods};
 use lifecycle::{Life, draft_has_no_tier, read_lifecycle, read_version};
 use numbers::{Promises, flag, read_path_rules, read_terms};
+use ownership::{read_ownership, report_foreign_upstream};
+use reference::read_references;
+
+pub use owners::{FileOwners, OWNERS_FILE, Owners, Stewards, read_owners};
+pub use ownership::OwnersFile;
+pub use reference::Reference;
 
 const FILE_KEYS: Keys = Keys {
     what: "a contract file",
@@ -41,6 +51,10 @@ const CONTRACT_KEYS: Keys = Keys {
         "owner",
         "version",
         "lifecycle",
+        "backup_owner",
+        "service",
+        "openapi",
+        "proto",
         "max_latency_ms",
         "timeout_ms",
         "error_budget",
@@ -60,7 +74,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "merge_slashes",
         "allow_catch_all",
     ],
-    later: &["body_bytes_max", "upgrade", "backup_owner"],
+    later: &["body_bytes_max", "upgrade"],
     computed: &[
         "policy_hash",
         "content_digest",
@@ -70,7 +84,7 @@ const CONTRACT_KEYS: Keys = Keys {
 };
 
 /// What a contract file may refer to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Surroundings<'a> {
     /// The names of the upstreams.
     pub upstreams: &'a [&'a str],
@@ -78,6 +92,8 @@ pub struct Surroundings<'a> {
     pub running: Option<&'a [&'a str]>,
     /// Whether traffic without a named upstream has one.
     pub has_default_upstream: bool,
+    /// Its name, where that is known.
+    pub default_upstream: Option<&'a str>,
     /// Whether the upstreams are known; when their own file was faulty, nothing is said.
     pub is_known: bool,
     /// The tier of the process; `None` where its own file was faulty.
@@ -86,6 +102,8 @@ pub struct Surroundings<'a> {
     pub today: Option<Date>,
     /// The most client connections at once, each with one request; `None` where unknown.
     pub connections: Option<u32>,
+    /// The file of owners.
+    pub owners: OwnersFile<'a>,
 }
 
 /// One entry of a contract file.
@@ -93,6 +111,8 @@ pub struct Surroundings<'a> {
 pub struct Draft {
     /// Its name, if valid.
     pub id: Option<ContractId>,
+    /// Where the entry begins.
+    pub place: Place,
     /// Where the name stands, else where the entry begins.
     pub id_place: Place,
     /// Where the endpoint stands, else where the entry begins.
@@ -101,6 +121,8 @@ pub struct Draft {
     pub successor_place: Place,
     /// The contract, if it has no fault.
     pub contract: Option<Contract>,
+    /// Where it says that it is described, and where that stands.
+    pub references: Vec<(Place, Reference)>,
 }
 
 /// The entries of a contract file.
@@ -130,7 +152,7 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
         None => endpoint.as_ref().map(|(method, _)| *method),
     };
     let upstream = read_upstream(sheet, fields, around);
-    let owner = read_owner(sheet, fields);
+    let stewards = read_ownership(sheet, fields, id.as_ref(), around.owners);
     let version = read_version(sheet, fields);
     let life = read_lifecycle(sheet, fields);
     let life = life.filter(|life| draft_has_no_tier(sheet, fields, life));
@@ -144,26 +166,36 @@ fn read_contract(sheet: &mut Sheet<'_>, node: &Node, around: Surroundings<'_>) -
     if let (Some(own), Some(promises)) = (own, &promises) {
         warn_of_own_upstream(sheet, fields, promises, own);
     }
+    if let Some((_, endpoint)) = &endpoint {
+        report_api_version(sheet, fields, endpoint);
+    }
     let place_of = |node: Option<&Node>| node.map_or(fields.place(), |node| node.place);
     let successor_place = life
         .as_ref()
         .map_or(fields.place(), |life| life.successor_place);
     let age = version.zip(life);
+    let goes_to = own.or(around.default_upstream.filter(|_| upstream == Some(None)));
+    if let (Some(upstream), Some(stewards)) = (goes_to, &stewards) {
+        let place = place_of(fields.get("upstream"));
+        report_foreign_upstream(sheet, place, around.owners, stewards, upstream);
+    }
     let contract = assemble(
         id.clone(),
         endpoint,
         methods,
         upstream,
-        owner,
+        stewards,
         age,
         promises,
     );
     Some(Draft {
         id,
+        place: fields.place(),
         id_place: place_of(id_node),
         endpoint_place: place_of(endpoint_node),
         successor_place,
         contract,
+        references: read_references(sheet, fields),
     })
 }
 
@@ -182,18 +214,21 @@ fn assemble(
     endpoint: Option<(MethodSet, Box<str>)>,
     methods: Option<MethodSet>,
     upstream: Option<Option<Box<str>>>,
-    owner: Option<Option<Box<str>>>,
+    stewards: Option<Stewards>,
     age: Option<(Version, Life)>,
     promises: Option<Promises>,
 ) -> Option<Contract> {
     let (_, endpoint_key) = endpoint?;
     let (version, life) = age?;
     let promises = promises?;
+    let stewards = stewards?;
     Some(Contract::new(ContractParts {
         upstream: upstream?,
         divert_upstream: promises.divert_upstream,
         client_header: promises.client_header,
-        owner: owner?,
+        owner: stewards.owner,
+        backup_owner: stewards.backup_owner,
+        service: stewards.service,
         version,
         lifecycle: life.lifecycle,
         ..ContractParts::new(id?, &endpoint_key, methods?, promises.terms)
@@ -233,6 +268,12 @@ fn known_upstream(
     around: Surroundings<'_>,
 ) -> Option<Box<str>> {
     let name = sheet.text(node, "'upstream'", 64)?;
+    if !around.is_known && ContractId::new(name).is_none() {
+        let message = "'upstream' is the name of an upstream, never an address".to_owned();
+        let remedy = "name one of the upstreams of the configuration".to_owned();
+        sheet.error_with(node.place, Code::UnknownUpstream, message, remedy);
+        return None;
+    }
     if around.is_known && !around.upstreams.contains(&name) {
         let message = format!("there is no upstream '{name}'");
         let remedy = format!("the upstreams are: {}", around.upstreams.join(", "));
@@ -249,14 +290,4 @@ fn known_upstream(
         return None;
     }
     Some(name.into())
-}
-
-fn read_owner(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Option<Option<Box<str>>> {
-    let Some(node) = fields.get("owner") else {
-        let message = "nobody answers for this contract".to_owned();
-        sheet.warning(fields.place(), Code::NoOwner, message);
-        return Some(None);
-    };
-    let owner = sheet.text(node, "'owner'", OWNER_CHARS_MAX)?;
-    Some(Some(owner.into()))
 }

@@ -18,6 +18,8 @@ pub struct Contract {
     owner: Option<Box<str>>,
     version: Version,
     lifecycle: Box<Lifecycle>,
+    backup_owner: Option<Box<str>>,
+    service: Option<Box<str>>,
     terms: Terms,
 }
 
@@ -42,6 +44,10 @@ pub struct ContractParts {
     pub version: Version,
     /// Where in its life it is.
     pub lifecycle: Lifecycle,
+    /// Who answers for it when the owner cannot.
+    pub backup_owner: Option<Box<str>>,
+    /// The service that it is part of, a valid name.
+    pub service: Option<Box<str>>,
     /// The numbers.
     pub terms: Terms,
 }
@@ -60,6 +66,8 @@ impl ContractParts {
             owner: None,
             version: Version::FIRST,
             lifecycle: Lifecycle::default(),
+            backup_owner: None,
+            service: None,
             terms,
         }
     }
@@ -237,6 +245,8 @@ impl Contract {
             divert_upstream: parts.divert_upstream,
             client_header: parts.client_header,
             owner: parts.owner,
+            backup_owner: parts.backup_owner,
+            service: parts.service,
             version: parts.version,
             terms: parts.terms.written_out(parts.lifecycle.status()),
             lifecycle: Box::new(parts.lifecycle),
@@ -254,6 +264,8 @@ impl Contract {
             divert_upstream: self.divert_upstream.clone(),
             client_header: self.client_header.clone(),
             owner: self.owner.clone(),
+            backup_owner: self.backup_owner.clone(),
+            service: self.service.clone(),
             version: self.version,
             lifecycle: (*self.lifecycle).clone(),
             terms: self.terms,
@@ -306,6 +318,18 @@ impl Contract {
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
+    }
+
+    /// Who answers for it when the owner cannot.
+    #[must_use]
+    pub fn backup_owner(&self) -> Option<&str> {
+        self.backup_owner.as_deref()
+    }
+
+    /// The service that it is part of.
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     /// Which version of itself it is.

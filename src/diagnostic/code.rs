@@ -84,6 +84,17 @@ codes! {
     LifecycleKeys "C132" "a lifecycle does not fit its status", "deprecated needs 'deprecated_on', sunset both dates; draft and active have none";
     ShortNotice "C133" "callers get too little notice", "name a later 'sunset_on': 180 days after 'deprecated_on', 90 with 'stability: beta'";
     Successor "C134" "a successor is not a contract", "name the id of another contract";
+    ApiVersion "C140" "the version in a path is not that of its contract", "write a 'version' with the major of the path, or correct the path";
+    Secret "C141" "a file holds a secret", "remove it and replace it where it is used: whoever could read the file knows it";
+    OwnerMissing "C142" "a contract has no owner and backup", "add 'owner' and 'backup_owner', here or in OWNERS.yaml";
+    ForeignUpstream "C143" "an upstream belongs to another service", "use an upstream of the contract's own service, or correct 'services' in OWNERS.yaml";
+    ServiceName "C144" "a service name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
+    OwnersClash "C145" "two entries of OWNERS.yaml disagree", "keep one of the two, or make them name different files";
+    OwnersUnused "C146" "an entry of OWNERS.yaml names nothing", "remove it, or correct the name";
+    Expiry "C147" "an expiry is not a day", "write a day that exists, as in 2027-01-31";
+    ExemptionExpired "C148" "an exemption has expired", "mend what it exempts, or agree on a later day with its owner";
+    ExemptionUnused "C149" "an exemption exempts nothing", "remove it: what it exempted is mended";
+    Reference "C150" "a contract is not described where it says", "name a file from the contracts folder on, as in '../specs/shop.yaml#/paths/~1orders/get'";
 
     // The policy.
     Bands "C201" "the bands do not rise", "order them: low < medium < high < critical";
@@ -117,6 +128,14 @@ codes! {
 
     // The charter.
     CharterMode "C501" "a compatibility mode does not fit the deployment", "with 'deployment: rolling', write 'compatibility_mode: backward' or 'forward'";
+
+    // Descriptions of APIs that contracts are made from.
+    OpenApi "C601" "a description is not OpenAPI 3.0 or 3.1", "give a description in OpenAPI 3.0 or 3.1, as YAML or JSON";
+    OpenApiOperation "C602" "an operation cannot become a contract", "write its contract by hand, or correct the description";
+    OpenApiReference "C603" "a reference of a description cannot be followed", "put everything into one file, without circles";
+    OpenApiServers "C604" "a server has no usable path", "write 'servers' with an absolute path and defaults for all variables";
+    OpenApiName "C605" "an operation got another name", "give each operation its own operationId, or change the id before the contract is in force";
+    OpenApiLeftOut "C606" "a part of a description is left out", "write contracts for it by hand, if it is part of this API";
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! run. Codes are stable: scripts may rely on them, docs/diagnostics.md explains each.
 
 mod code;
+mod lint;
 mod render;
 
 pub use code::Code;

@@ -36,7 +36,13 @@ fn pretty(diagnostic: &Diagnostic) -> String {
     let Diagnostic { place, .. } = diagnostic;
     let severity = diagnostic.severity.name();
     let code = diagnostic.code.as_str();
-    let _ = writeln!(text, "{severity}[{code}]: {}", visible(&diagnostic.message));
+    let lint = diagnostic.code.lint().map(|name| format!(" {name}"));
+    let lint = lint.unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{severity}[{code}{lint}]: {}",
+        visible(&diagnostic.message)
+    );
     let number = place.line.to_string();
     let margin = " ".repeat(number.len());
     let _ = write!(text, "{margin}--> {}", visible(&diagnostic.file));
@@ -67,6 +73,7 @@ fn as_json(found: &[Diagnostic]) -> Value {
         .map(|diagnostic| {
             json!({
                 "code": diagnostic.code.as_str(),
+                "lint": diagnostic.code.lint(),
                 "severity": diagnostic.severity.name(),
                 "file": diagnostic.file,
                 "line": diagnostic.place.line,

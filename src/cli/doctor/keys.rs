@@ -1,9 +1,12 @@
-//! The key that signs, and the secret of client identities.
+//! The key that signs, and the secret of client identities: usable, for their owner alone, not old.
+//!
+//! A key says nothing of its age; the file does, by the time when its content was last written.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use super::Checked;
 use crate::config::Settings;
@@ -11,14 +14,43 @@ use crate::ledger::{LedgerKey, VerifierKey};
 
 /// Bytes of the secret.
 const CLIENT_KEY_BYTES: u64 = 16;
+/// Keys are replaced after so many days.
+const DAYS_MAX: u64 = 90;
+const MICROS_PER_DAY: u64 = 86_400_000_000;
 
-pub(super) fn check(settings: &Settings) -> Vec<Checked> {
+pub(super) fn check(settings: &Settings, now_us: u64) -> Vec<Checked> {
     let ledger = &settings.ledger;
     let begun = ledger.dir.join("origin").exists();
-    vec![
+    let client_key = settings.state_dir.join("client.key");
+    let mut checks = vec![
         signing(&ledger.key, &ledger.dir, ledger.key_is_given || begun),
-        client(&settings.state_dir.join("client.key"), begun),
-    ]
+        client(&client_key, begun),
+    ];
+    let ages = [
+        ("age of the ledger key", &ledger.key, LEDGER_REMEDY),
+        ("age of the client key", &client_key, CLIENT_REMEDY),
+    ];
+    let ages = ages.into_iter();
+    checks.extend(ages.filter_map(|(name, path, remedy)| age(name, path, remedy, now_us)));
+    checks
+}
+
+const LEDGER_REMEDY: &str = "make a new one with tidegate ledger keygen, name it as 'ledger.key' and restart; the ledger goes on with a record of kind 'key'";
+const CLIENT_REMEDY: &str =
+    "move it away and restart: a new one is made, and clients get new names in records";
+
+/// `None` where there is no file; that is told by the others.
+fn age(name: &'static str, path: &Path, remedy: &'static str, now_us: u64) -> Option<Checked> {
+    let written = fs::metadata(path).ok()?.modified().ok()?;
+    let written = written.duration_since(UNIX_EPOCH).ok()?.as_micros();
+    let written = u64::try_from(written).ok()?;
+    let days = now_us.saturating_sub(written) / MICROS_PER_DAY;
+    let check = Checked::new(name, path.display());
+    let found = format!("written {days} days ago, of at most {DAYS_MAX}");
+    Some(match days > DAYS_MAX {
+        true => check.finding("DOCTOR_KEY_OLD", found, remedy),
+        false => check.fine(found),
+    })
 }
 
 fn signing(path: &Path, dir: &Path, wanted: bool) -> Checked {

@@ -193,6 +193,35 @@ fn each_fault_has_its_code() {
     }
 }
 
+// R303
+#[test]
+fn a_key_is_old_after_90_days_and_refused_where_others_can_read_it() {
+    const DAY_US: u64 = 86_400_000_000;
+    let check = |file: &str, days: u64, expected: &[&str]| {
+        let scene = Scene::new();
+        let then = std::time::Duration::from_micros(scene.now_us - days * DAY_US);
+        let key = fs::File::open(scene.file(file)).unwrap();
+        key.set_modified(std::time::UNIX_EPOCH + then).unwrap();
+        assert_eq!(scene.codes(), expected, "{file} {days}");
+    };
+    for file in ["ledger.key", "client.key"] {
+        check(file, 0, &[]);
+        check(file, 90, &[]);
+        check(file, 91, &["DOCTOR_KEY_OLD"]);
+    }
+    // A file from the future is not old.
+    let mut scene = Scene::new();
+    scene.now_us -= 1_000_000;
+    assert_eq!(scene.codes(), [""; 0]);
+    let open = |file: &str, expected: &str| {
+        let scene = Scene::new();
+        mode(&scene.file(file), 0o604);
+        assert_eq!(scene.codes(), [expected], "{file}");
+    };
+    open("ledger.key", "DOCTOR_LEDGER_KEY");
+    open("client.key", "DOCTOR_CLIENT_KEY");
+}
+
 #[test]
 fn what_a_crash_leaves_is_told() {
     let scene = Scene::new();

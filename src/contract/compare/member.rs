@@ -48,6 +48,8 @@ members! {
     EncodedSlash "allow_encoded_slash" "Whether `%2F` may stand inside a segment.";
     MergeSlashes "merge_slashes" "Whether `//` is matched as `/`.";
     Owner "owner" "Who answers for it.";
+    BackupOwner "backup_owner" "Who answers for it when the owner cannot.";
+    Service "service" "The service that it is part of.";
     Version "version" "Which version of itself it is.";
     Status "lifecycle.status" "Where in its life it is.";
     DeprecatedOn "lifecycle.deprecated_on" "Since when it is deprecated.";
@@ -65,6 +67,8 @@ impl Member {
         matches!(
             self,
             Self::Owner
+                | Self::BackupOwner
+                | Self::Service
                 | Self::Version
                 | Self::DeprecatedOn
                 | Self::SunsetOn

@@ -87,6 +87,8 @@ pub(super) fn compare_pair(old: &Contract, new: &Contract) -> Vec<ContractChange
         divert_upstream,
         client_header,
         owner,
+        backup_owner,
+        service,
         version,
         lifecycle,
         terms,
@@ -99,6 +101,8 @@ pub(super) fn compare_pair(old: &Contract, new: &Contract) -> Vec<ContractChange
         [old.divert_upstream, divert_upstream],
     );
     changes.plain(Member::Owner, [old.owner, owner]);
+    changes.plain(Member::BackupOwner, [old.backup_owner, backup_owner]);
+    changes.plain(Member::Service, [old.service, service]);
     let versions = [old.version, version].map(|version| Some(version.to_string().into()));
     changes.plain(Member::Version, versions);
     // Where only one side limits its clients, the limit itself says so.

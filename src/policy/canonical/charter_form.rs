@@ -61,7 +61,8 @@ mod tests {
                 let Some(charter) = Charter::new(mode, deployment) else {
                     continue;
                 };
-                let content = write_with([], &rules, &charter, &Default::default()).expect("canonical content");
+                let content = write_with([], &rules, &charter, &Default::default())
+                    .expect("canonical content");
                 let again = read_content(content.bytes()).expect("canonical content");
                 assert_eq!(again.charter, charter);
                 let is_default = charter == Charter::default();

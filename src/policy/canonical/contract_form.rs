@@ -29,6 +29,8 @@ pub(super) struct ContractForm {
     allow_encoded_slash: bool,
     allowed_methods: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    backup_owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     burst: Option<u32>,
     circuit_threshold_bp: u64,
     drop: DropForm,
@@ -51,6 +53,7 @@ pub(super) struct ContractForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate_limit_rpm: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
     stage: Option<StageForm>,
     stream: bool,
     throttle: ThrottleForm,
@@ -94,6 +97,7 @@ impl From<&Contract> for ContractForm {
         Self {
             allow_encoded_slash: terms.path_rules.allow_encoded_slash,
             allowed_methods: methods.map(|method| method.as_str().to_owned()).collect(),
+            backup_owner: contract.backup_owner().map(str::to_owned),
             burst: terms.burst.map(NonZeroU32::get),
             circuit_threshold_bp: terms.circuit_threshold.wide(),
             drop: DropForm::from(terms.refusal),
@@ -109,6 +113,7 @@ impl From<&Contract> for ContractForm {
             per_client: PerClientForm::of(contract),
             quarantine: QuarantineForm::of(contract),
             rate_limit_rpm: terms.rate_limit.map(PerMinute::get),
+            service: contract.service().map(str::to_owned),
             stage: StageForm::of(terms.stage),
             stream: terms.stream,
             throttle: ThrottleForm::from(terms.throttle),
@@ -136,6 +141,13 @@ impl TryFrom<ContractForm> for Contract {
         let owner = form.owner.as_deref();
         if owner.is_some_and(|owner| !is_printable(owner, OWNER_CHARS_MAX)) {
             return Err(bad("the owner is not valid"));
+        }
+        let backup = form.backup_owner.as_deref();
+        if backup.is_some_and(|backup| !is_printable(backup, OWNER_CHARS_MAX)) {
+            return Err(bad("the backup owner is not valid"));
+        }
+        if form.service.as_deref().map(ContractId::new) == Some(None) {
+            return Err(bad("the service is not valid"));
         }
         let divert_upstream = form.quarantine.upstream();
         if divert_upstream.is_some_and(|name| ContractId::new(name).is_none()) {
@@ -177,6 +189,8 @@ impl TryFrom<ContractForm> for Contract {
             owner,
             version,
             lifecycle,
+            backup_owner: form.backup_owner.map(String::into_boxed_str),
+            service: form.service.map(String::into_boxed_str),
             ..ContractParts::new(id, &form.endpoint, methods, terms)
         }))
     }
