@@ -95,23 +95,28 @@ pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
 /// # Errors
 /// All findings of all files, warnings included, sorted by place; at least one is an error.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(path, None, None)
+    load_with(path, None, None)
 }
 
-/// The same on a given day: what was to be settled before it is a warning.
+/// The same on a day: what was to be settled before it is a warning. For verbs with which people
+/// change files; what runs must not do otherwise tomorrow.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_at(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(path, Some(today), None)
+pub fn load_on(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(path, Some(today), None)
 }
 
 /// The same for a process that runs these upstreams (`None`: all of the files): a contract that
-/// names another one is a fault. Without a day nothing is past.
+/// names another one is a fault.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_beside(
+pub fn load_beside(path: &Path, running: Option<&[&str]>) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(path, None, running)
+}
+
+fn load_with(
     path: &Path,
     today: Option<Date>,
     running: Option<&[&str]>,
@@ -372,7 +377,7 @@ fn report_collision(
 
 #[cfg(test)]
 mod tests {
-    use super::{addressed, load, load_at};
+    use super::{addressed, load, load_on};
     use crate::diagnostic::Code;
     use crate::units::Date;
 
@@ -403,7 +408,7 @@ mod tests {
         );
         let warnings = |today: Option<&str>| -> Vec<String> {
             let loaded = match today {
-                Some(today) => load_at(&path, Date::parse(today).expect("a day")),
+                Some(today) => load_on(&path, Date::parse(today).expect("a day")),
                 None => load(&path),
             };
             let found = loaded.expect("it loads all the same").warnings;

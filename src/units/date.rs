@@ -29,7 +29,7 @@ impl Date {
 
     /// The day of a wall-clock time in microseconds since 1970; the last one beyond the year 9999.
     #[must_use]
-    pub fn of_wall_us(wall_us: u64) -> Self {
+    pub fn of_unix_us(wall_us: u64) -> Self {
         let mut days = wall_us / MICROS_PER_DAY;
         let mut year = 1_970_u16;
         while year < 9_999 && days >= days_of_year(year) {
@@ -112,7 +112,7 @@ mod tests {
         let check = |days: u64, expected: &str| {
             let first = days * MICROS_PER_DAY;
             for wall_us in [first, first + MICROS_PER_DAY - 1] {
-                assert_eq!(Date::of_wall_us(wall_us).to_string(), expected, "{wall_us}");
+                assert_eq!(Date::of_unix_us(wall_us).to_string(), expected, "{wall_us}");
             }
         };
         check(0, "1970-01-01");
@@ -122,7 +122,7 @@ mod tests {
         check(11_016, "2000-02-29");
         check(20_454, "2026-01-01");
         check(20_818, "2026-12-31");
-        assert_eq!(Date::of_wall_us(u64::MAX).to_string(), "9999-12-31");
+        assert_eq!(Date::of_unix_us(u64::MAX).to_string(), "9999-12-31");
         assert!(Date::parse("2026-09-30") < Date::parse("2026-10-01"));
     }
 }
