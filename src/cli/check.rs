@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::assembly::check_client_key;
 use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::cli::today;
-use crate::config::{Loaded, load_for_review};
+use crate::config::{Loaded, load_on};
 use crate::diagnostic::{Code, Diagnostic, Format, Place, Severity, error_count, render};
 use crate::ledger::LedgerKey;
 
@@ -59,7 +59,7 @@ pub fn run(args: &CheckArgs) -> u8 {
 /// Runs the verb without printing.
 #[must_use]
 pub fn check(args: &CheckArgs) -> Outcome {
-    match load_for_review(&args.config, today()) {
+    match load_on(&args.config, today()) {
         Ok(mut loaded) => {
             let found = keys(args, &loaded);
             loaded.warnings.extend(found);

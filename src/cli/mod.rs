@@ -116,7 +116,7 @@ impl Cli {
 
 /// The day on which files are read.
 pub(crate) fn today() -> Date {
-    Date::of_wall_us(clock::now().wall_us)
+    Date::of_unix_us(clock::now().wall_us)
 }
 
 /// Writes the findings about a configuration to stderr, for people.

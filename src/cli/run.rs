@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::assembly::{Assembly, Parts, StartError};
+use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::cli::{report_findings, today};
-use crate::config::{Demands, load_at};
+use crate::config::{Demands, load};
 use crate::gateway::clock;
 use crate::telemetry::log;
 use crate::units::Tier;
@@ -57,7 +57,7 @@ pub fn run(args: &RunArgs) -> u8 {
         ledger_dir: args.ledger_dir.clone(),
         policy: args.expect_policy.clone(),
     };
-    let loaded = load_at(&args.config, today());
+    let loaded = load(&args.config);
     let loaded = match loaded.and_then(|loaded| demands.hold_at_start(&args.config, loaded)) {
         Ok(loaded) => loaded,
         Err(findings) => {

@@ -71,7 +71,7 @@ fn of_folder(
     let mut found = Vec::new();
     let folder = read(&mut found);
     let catalogue = folder
-        .compile(Surroundings::default(), None, &mut found)
+        .compile(Surroundings::default(), &mut found)
         .catalogue;
     match catalogue {
         Some(catalogue) if error_count(&found) == 0 => Ok(ContractSet {

@@ -100,11 +100,7 @@ impl Folder {
     pub(super) fn compile_beside(
         &self,
         main: &Main,
-        Circumstances {
-            today,
-            review,
-            running,
-        }: Circumstances<'_>,
+        Circumstances { today, running }: Circumstances<'_>,
         found: &mut Vec<Diagnostic>,
     ) -> Read {
         let upstreams: Vec<&str> = main.upstreams.iter().map(|name| &**name).collect();
@@ -120,17 +116,12 @@ impl Folder {
             owners: OwnersFile::Absent,
             today,
         };
-        self.compile(around, review, found)
+        self.compile(around, found)
     }
 
-    /// Makes contracts of the files. `around` needs no owners: they are put in here. `review` is the day
-    /// on which people look at the files: exemptions end then, and descriptions are looked up.
-    pub(super) fn compile(
-        &self,
-        around: Surroundings<'_>,
-        review: Option<Date>,
-        found: &mut Vec<Diagnostic>,
-    ) -> Read {
+    /// Makes contracts of the files. `around` needs no owners: they are put in here.
+    pub(super) fn compile(&self, around: Surroundings<'_>, found: &mut Vec<Diagnostic>) -> Read {
+        let today = around.today;
         let mut owners_sheet = self.owners.as_ref().map(sheet);
         let owners = owners_sheet.as_mut().and_then(|sheet| {
             let root = yaml::read(sheet)?;
@@ -153,7 +144,7 @@ impl Folder {
             .iter()
             .map(|(source, _)| sheet(source))
             .collect();
-        let descriptions = review.map(|_| Descriptions::below(&self.path));
+        let descriptions = today.map(|_| Descriptions::below(&self.path));
         let (catalogue, drafts) =
             load_catalogue(around, &owners_of, descriptions, self.is_whole, &mut sheets);
         if let (Some(owners), Some(sheet)) = (&owners, &mut owners_sheet) {
@@ -163,7 +154,7 @@ impl Folder {
             let upstreams = around.is_known.then_some(around.upstreams);
             owners.judge(sheet, &files, &ids, upstreams);
         }
-        self.conclude(sheets, owners_sheet, &drafts, review, found);
+        self.conclude(sheets, owners_sheet, &drafts, today, found);
         let places = drafts.iter().filter_map(|draft| {
             let (_, below) = self.contracts.get(draft.file)?;
             Some((draft.id.as_ref()?.as_str().into(), below.as_str().into()))

@@ -117,31 +117,17 @@ pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
 /// # Errors
 /// All findings of all files, warnings included, sorted by place; at least one is an error.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(path, None, None)
+    load_with(path, None, None)
 }
 
-/// The same on a given day: what was to be settled before it is a warning.
+/// The same on a day: what was to be settled before it is a warning, an exemption that has expired is
+/// an error, and descriptions that contracts name are looked up. For verbs with which people
+/// change files; what runs must not do otherwise tomorrow.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_at(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
-    load_beside(path, Some(today), None)
-}
-
-/// The same for people who change the files: exemptions that have expired are errors, and the
-/// descriptions that contracts name are looked up. What runs must not end at midnight.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_for_review(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
-    load_in(
-        path,
-        Circumstances {
-            today: Some(today),
-            review: Some(today),
-            running: None,
-        },
-    )
+pub fn load_on(path: &Path, today: Date) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(path, Some(today), None)
 }
 
 /// The findings about a contract file, or about all files of a contracts folder, without a
@@ -157,34 +143,28 @@ pub fn lint(path: &Path, today: Date) -> (Vec<Diagnostic>, usize) {
         today: Some(today),
         ..Surroundings::default()
     };
-    let contracts = folder.compile(around, Some(today), &mut found).catalogue;
+    let contracts = folder.compile(around, &mut found).catalogue;
     found.sort();
     found.dedup();
     (found, contracts.map_or(0, |contracts| contracts.len()))
 }
 
 /// The same for a process that runs these upstreams (`None`: all of the files): a contract that
-/// names another one is a fault. Without a day no stage waits to be settled.
+/// names another one is a fault.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_beside(
+pub fn load_beside(path: &Path, running: Option<&[&str]>) -> Result<Loaded, Vec<Diagnostic>> {
+    load_with(path, None, running)
+}
+
+fn load_with(
     path: &Path,
     today: Option<Date>,
     running: Option<&[&str]>,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    load_in(
-        path,
-        Circumstances {
-            today,
-            review: None,
-            running,
-        },
-    )
-}
-
-fn load_in(path: &Path, circumstances: Circumstances<'_>) -> Result<Loaded, Vec<Diagnostic>> {
     let mut found = Vec::new();
+    let circumstances = Circumstances { today, running };
     let loaded = load_into(path, circumstances, &mut found);
     found.sort();
     found.dedup();
@@ -201,8 +181,6 @@ fn load_in(path: &Path, circumstances: Circumstances<'_>) -> Result<Loaded, Vec<
 #[derive(Debug, Clone, Copy)]
 struct Circumstances<'a> {
     today: Option<Date>,
-    /// The same day where people review the files.
-    review: Option<Date>,
     running: Option<&'a [&'a str]>,
 }
 
@@ -473,7 +451,7 @@ fn report_collision(
 
 #[cfg(test)]
 mod tests {
-    use super::{addressed, load, load_at};
+    use super::{addressed, load, load_on};
     use crate::diagnostic::Code;
     use crate::units::Date;
 
@@ -504,7 +482,7 @@ mod tests {
         );
         let warnings = |today: Option<&str>| -> Vec<String> {
             let loaded = match today {
-                Some(today) => load_at(&path, Date::parse(today).expect("a day")),
+                Some(today) => load_on(&path, Date::parse(today).expect("a day")),
                 None => load(&path),
             };
             let found = loaded.expect("it loads all the same").warnings;

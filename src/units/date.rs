@@ -44,7 +44,7 @@ impl Date {
 
     /// The day of a wall-clock time in microseconds since 1970.
     #[must_use]
-    pub fn of_wall_us(wall_us: u64) -> Self {
+    pub fn of_unix_us(wall_us: u64) -> Self {
         Self::of_unix_seconds(wall_us / 1_000_000)
     }
 

@@ -1,6 +1,6 @@
 //! Findings that somebody answers for until a day.
 
-use tidegate::config::{load, load_for_review};
+use tidegate::config::{load, load_on};
 use tidegate::diagnostic::Diagnostic;
 use tidegate::units::Date;
 
@@ -63,7 +63,7 @@ fn an_exemption_that_has_expired_is_an_error() {
     let path = folder.path().join("tidegate.yaml");
     let codes =
         |found: &[Diagnostic]| -> Vec<&str> { found.iter().map(|d| d.code.as_str()).collect() };
-    let on = |day: &str| load_for_review(&path, Date::parse(day).unwrap());
+    let on = |day: &str| load_on(&path, Date::parse(day).unwrap());
     let last = on("2026-11-20").unwrap();
     assert_eq!(codes(&last.warnings), ["C115", "C115"]);
     let found = on("2026-11-21").unwrap_err();

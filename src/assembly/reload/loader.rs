@@ -10,14 +10,13 @@ use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Trigger};
 use crate::assembly::restart;
-use crate::config::{Demands, Loaded, Settings, Sources, load_at, load_beside};
+use crate::config::{Demands, Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::{BundleChange, BundleResult};
 use crate::rulebook::{Rulebook, RulebookParts};
 use crate::telemetry::{Reload, Telemetry};
-use crate::units::Date;
 
 /// What the thread works with.
 pub(super) struct Loader {
@@ -80,14 +79,13 @@ impl Loader {
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
         let main = self.watch.main();
-        let today = Date::of_wall_us(clock::now().wall_us);
-        let loaded = guarded(main, || load_at(main, today))?;
+        let loaded = guarded(main, || load(main))?;
         let loaded = self.demands.hold_at_reload(main, loaded)?;
         self.needs_restart = restart::needed(&self.settings, &loaded.settings);
         let running: Vec<&str> = self.settings.upstreams.iter().map(|u| &*u.name).collect();
         if names_others(&loaded, &running) {
             // Read once more, for the places of what names them.
-            return guarded(main, || load_beside(main, Some(today), Some(&running)))
+            return guarded(main, || load_beside(main, Some(&running)))
                 .and_then(|loaded| self.demands.hold_at_reload(main, loaded));
         }
         let active = self.shared.registry.active().load();
