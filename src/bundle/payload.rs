@@ -382,6 +382,25 @@ mod tests {
         assert_eq!(read.digest(), digest_hex(&bytes));
     }
 
+    proptest::proptest! {
+        /// The oracle sorts and escapes by itself.
+        #[test]
+        fn every_text_is_spelled_as_rfc_8785_asks(text in "\\PC{1,40}", serial in 1_u64..1 << 53) {
+            let manifest = Manifest {
+                change_request: Some(text.clone()),
+                revert_of: Some("b".repeat(64)),
+                serial,
+                breakglass: Some(Breakglass { reason: text, until_us: 2 }),
+                ..manifest()
+            };
+            let bytes = write(&manifest, &content()).unwrap();
+            let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            proptest::prop_assert_eq!(&bytes, &serde_json_canonicalizer::to_vec(&value).unwrap());
+            let read = Payload::read(&bytes).unwrap();
+            proptest::prop_assert_eq!(read.manifest(), &manifest);
+        }
+    }
+
     #[test]
     fn one_spelling_is_read() {
         let bytes = write(&manifest(), &content()).unwrap();

@@ -7,11 +7,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use ed25519_dalek::SigningKey;
 
-use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
+use crate::bundle::envelope::{ENVELOPE_BYTES_MAX, Envelope};
 use crate::bundle::key_id;
 use crate::bundle::refusal::Refused;
 use crate::bundle::root::Root;
@@ -77,6 +77,11 @@ pub(super) const fn code_of(refused: &Refused) -> u8 {
 pub(super) fn keys(paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
     let read = paths.iter().map(|path| Ok(PURPOSE.read(path)?));
     read.collect()
+}
+
+/// Signs an envelope. That a key has signed already is no fault of the bytes.
+pub(super) fn add(envelope: &mut Envelope, key: &SigningKey) -> Result<()> {
+    envelope.sign(key).map_err(|refused| anyhow!("{refused}"))
 }
 
 /// The bytes of an envelope; more than one may have are not read, for the reader to refuse.

@@ -112,6 +112,18 @@ pub fn write<'c>(
     contracts: impl IntoIterator<Item = &'c Contract>,
     rules: &Rules,
 ) -> Result<CanonicalContent, serde_json::Error> {
+    let bytes = encode(contracts, rules)?;
+    Ok(CanonicalContent {
+        digest: Sha256::digest(&bytes).into(),
+        bytes: bytes.into(),
+    })
+}
+
+/// The bytes alone: whoever compares needs no digest.
+fn encode<'c>(
+    contracts: impl IntoIterator<Item = &'c Contract>,
+    rules: &Rules,
+) -> Result<Vec<u8>, serde_json::Error> {
     let mut contracts: Vec<&Contract> = contracts.into_iter().collect();
     contracts.sort_by_key(|contract| contract.id());
     let form = Form {
@@ -128,10 +140,7 @@ pub fn write<'c>(
         serde_json_canonicalizer::to_vec(&form).ok().as_deref(),
         Some(&*bytes)
     );
-    Ok(CanonicalContent {
-        digest: Sha256::digest(&bytes).into(),
-        bytes: bytes.into(),
-    })
+    Ok(bytes)
 }
 
 /// Contracts and rules of canonical bytes.
@@ -157,8 +166,7 @@ pub fn read(bytes: &[u8]) -> Result<(Vec<Contract>, Rules), ReadError> {
         let place = format!("contract '{}'", id.as_str());
         return Err(ReadError::value(place, "the id stands twice"));
     }
-    let again = write(&contracts, &rules)?;
-    if again.bytes() != bytes {
+    if encode(&contracts, &rules)? != bytes {
         return Err(ReadError::NotCanonical);
     }
     Ok((contracts, rules))

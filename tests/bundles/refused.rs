@@ -109,12 +109,12 @@ fn a_key_that_the_root_does_not_know_does_not_sign() {
     let before = fs::read(place.path("b.json")).unwrap();
     place.refused(
         "bundle sign --root root.json --key mallory.key b.json",
-        65,
+        1,
         &["UNKNOWN_KEY"],
     );
     place.refused(
         "bundle sign --root root.json --key bob.key b.json",
-        65,
+        1,
         &["SIGNATURE_TWICE"],
     );
     assert_eq!(fs::read(place.path("b.json")).unwrap(), before);
@@ -172,7 +172,7 @@ fn what_could_not_come_into_force_is_not_built() {
     );
     place.refused(
         &format!("{build} alice --name Edge"),
-        65,
+        2,
         &["name is 1 to 64"],
     );
     place.refused(&format!("{build} alice --breakglass fire"), 2, &["--for"]);

@@ -37,14 +37,14 @@ fn a_root_under_which_nothing_could_come_into_force_is_not_made() {
     );
     place.refused(
         &format!("{three} --principal d={a}"),
-        65,
+        2,
         &["one key, one principal"],
     );
     place.refused(&format!("{three} --principal d=x"), 2, &["no public key"]);
     place.refused(&format!("{three}:boss"), 2, &["'boss' is no role"]);
     place.refused(
         &format!("{three} --group g=eve"),
-        65,
+        2,
         &["'eve' of group 'g' is no principal"],
     );
     let roles = format!(

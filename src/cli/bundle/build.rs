@@ -16,7 +16,9 @@ use crate::bundle::root::{Role, Root};
 use crate::bundle::verify::read_unverified;
 use crate::cli::offline::{OK, load_or_tell};
 use crate::cli::period::period_us;
-use crate::cli::signing::{Told, Usage, end, id_of, keys, names, read, read_root, replace, row};
+use crate::cli::signing::{
+    Told, Usage, add, end, id_of, keys, names, read, read_root, replace, row,
+};
 use crate::cli::stdio::{note, put};
 use crate::gateway::clock;
 use crate::policy::canonical::CanonicalContent;
@@ -91,7 +93,8 @@ fn build(args: &BuildArgs) -> Result<u8> {
     let parent = bundle(args.parent.as_ref())?;
     let (content, tier_max) = content(args, parent.as_ref())?;
     let manifest = manifest(args, root, parent.as_ref(), tier_max)?;
-    let bytes = payload::write(&manifest, &content)?;
+    // What the manifest says stands on the command line.
+    let bytes = payload::write(&manifest, &content).map_err(|refused| Usage(refused.detail))?;
     let mut envelope = Envelope::unsigned(BUNDLE_TYPE, bytes);
     let mut ids = Vec::new();
     for key in keys(&args.key)? {
@@ -100,7 +103,7 @@ fn build(args: &BuildArgs) -> Result<u8> {
             let told = format!("key {id} is in no principal's hands; sign with a key of the root");
             return Err(Usage(told).into());
         }
-        envelope.sign(&key)?;
+        add(&mut envelope, &key)?;
         ids.push(id);
     }
     // Read as a gateway would: what cannot be read again is not written.

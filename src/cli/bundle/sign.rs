@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 
 use super::verify::about;
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope};
 use crate::bundle::payload::Payload;
-use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::cli::offline::OK;
-use crate::cli::signing::{end, id_of, keys, names, read, read_root, replace, row};
+use crate::cli::signing::{add, end, id_of, keys, names, read, read_root, replace, row};
 use crate::cli::stdio::put;
 use crate::gateway::clock;
 
@@ -41,11 +40,12 @@ fn sign(args: &SignArgs) -> Result<u8> {
     for key in keys(&args.key)? {
         let id = id_of(&key);
         if root.is_some_and(|root| root.holder(&id).is_none()) {
-            let detail = format!("key {id} is in no principal's hands");
-            let remedy = "sign with a key of the root, or rotate the root first";
-            return Err(Refused::new(RefusalCode::UnknownKey, detail, remedy).into());
+            return Err(anyhow!(
+                "UNKNOWN_KEY: key {id} is in no principal's hands; sign with a key of the root, or \
+                 rotate the root first"
+            ));
         }
-        envelope.sign(&key).with_context(file)?;
+        add(&mut envelope, &key).with_context(file)?;
     }
     replace(&args.bundle, &envelope.to_bytes())?;
     let ids = envelope.signatures().iter();

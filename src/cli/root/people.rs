@@ -10,7 +10,7 @@ use crate::bundle::envelope::{Envelope, ROOT_TYPE};
 use crate::bundle::public_key;
 use crate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use crate::cli::period::period_us;
-use crate::cli::signing::{Usage, id_of, keys, names, replace, row, span};
+use crate::cli::signing::{Usage, add, id_of, keys, names, replace, row, span};
 
 /// All roles, as they are called on a command line.
 const ROLES: [(&str, Role); 4] = [
@@ -154,11 +154,10 @@ impl People {
     /// Signs a root, writes it, and tells what it is.
     pub(super) fn write(&self, parts: RootParts, now_us: u64) -> Result<String> {
         can_sign(&parts)?;
-        let root = Root::new(parts)?;
+        // What the parts say stands on the command line.
+        let root = Root::new(parts).map_err(|refused| Usage(refused.detail))?;
         let mut envelope = Envelope::unsigned(ROOT_TYPE, root.to_payload()?);
-        for key in keys(&self.key)? {
-            envelope.sign(&key)?;
-        }
+        sign(&mut envelope, &self.key)?;
         replace(&self.out, &envelope.to_bytes())?;
         Ok(about(&root, &envelope, now_us))
     }
@@ -252,11 +251,11 @@ pub(super) fn about(root: &Root, envelope: &Envelope, now_us: u64) -> String {
     text
 }
 
-/// Signs an envelope with keys in files.
+/// Signs an envelope with keys in files; gives their ids.
 pub(super) fn sign(envelope: &mut Envelope, paths: &[PathBuf]) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for key in keys(paths)? {
-        envelope.sign(&key)?;
+        add(envelope, &key)?;
         ids.push(id_of(&key));
     }
     Ok(ids)

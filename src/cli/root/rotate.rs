@@ -49,15 +49,8 @@ fn rotate(args: &RotateArgs) -> Result<u8> {
         .write(successor(args, old.parts(), now_us)?, now_us)?;
     let code = put(&text, OK);
     note(format_args!(
-        "{} made; it takes signatures of {} root principals of this root, and of {} of the one before",
-        args.people.out.display(),
-        args.people
-            .thresholds
-            .iter()
-            .rev()
-            .find(|(class, _)| class == "root")
-            .map_or(old.parts().thresholds.root, |(_, count)| *count),
-        old.parts().thresholds.root,
+        "{} made; it takes signatures of root principals of both roots: tidegate root sign",
+        args.people.out.display()
     ));
     Ok(code)
 }
