@@ -15,6 +15,7 @@ pub mod policy;
 pub mod rulebook;
 pub mod schema;
 
+pub mod key_file;
 pub mod ledger;
 
 pub mod admin;

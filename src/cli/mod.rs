@@ -7,6 +7,7 @@ use crate::gateway::clock;
 use crate::units::Date;
 
 pub mod admin;
+pub mod bundle;
 pub mod catalog;
 pub mod check;
 pub mod contract;
@@ -23,8 +24,10 @@ pub mod readiness;
 pub mod reasons;
 pub mod reload;
 pub mod replay;
+pub mod root;
 pub mod run;
 pub mod schema;
+mod signing;
 pub mod simulate;
 pub mod status;
 mod stdio;
@@ -42,6 +45,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Build, sign or verify a bundle: contracts and policy as one signed artifact.
+    Bundle(bundle::BundleArgs),
     /// List services, their contracts, and who answers for them.
     Catalog(catalog::CatalogArgs),
     /// Check configuration, contracts and policy; no side effects.
@@ -69,6 +74,8 @@ enum Verb {
     Reload(reload::ReloadArgs),
     /// Judge every decision of a ledger again.
     Replay(replay::ReplayArgs),
+    /// Make, sign or verify a root: who may sign bundles.
+    Root(root::RootArgs),
     /// Run the gateway.
     Run(run::RunArgs),
     /// Print JSON Schemas of all files, keep them in a folder, or check such a folder.
@@ -90,6 +97,7 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         match self.verb {
+            Verb::Bundle(args) => bundle::run(&args),
             Verb::Catalog(args) => catalog::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Contract(args) => contract::run(&args),
@@ -103,6 +111,7 @@ impl Cli {
             Verb::Reasons => reasons::run(),
             Verb::Reload(args) => reload::run(&args),
             Verb::Replay(args) => replay::run(&args),
+            Verb::Root(args) => root::run(&args),
             Verb::Run(args) => run::run(&args),
             Verb::Schema(args) => schema::run(&args),
             Verb::Simulate(args) => simulate::run(&args),

@@ -1,0 +1,104 @@
+//! Roots on the command line: who can sign at all, and the chain.
+
+use crate::place::Place;
+
+/// The public half of a new key.
+fn public(place: &Place, name: &str) -> String {
+    let out = place.ok(&format!("bundle keygen --out {name}.key")).out;
+    out.trim().to_owned()
+}
+
+#[test]
+fn a_root_under_which_nothing_could_come_into_force_is_not_made() {
+    let place = Place::empty();
+    let (a, b, c) = (
+        public(&place, "a"),
+        public(&place, "b"),
+        public(&place, "c"),
+    );
+    let two = format!("root init --audience edge -o r.json --principal a={a} --principal b={b}");
+    place.refused(
+        &two,
+        2,
+        &["in production two besides the author", "only 1 could"],
+    );
+    place.ok(&format!("{two} --production false"));
+    let three = format!("{two} --principal c={c}");
+    place.ok(&three);
+    place.refused(
+        &format!("{three} --threshold loosen=3"),
+        2,
+        &["only 2 could sign"],
+    );
+    place.refused(
+        &format!("{three} --threshold lose=3"),
+        2,
+        &["'lose' is none of"],
+    );
+    place.refused(
+        &format!("{three} --principal d={a}"),
+        2,
+        &["one key, one principal"],
+    );
+    place.refused(&format!("{three} --principal d=x"), 2, &["no public key"]);
+    place.refused(&format!("{three}:boss"), 2, &["'boss' is no role"]);
+    place.refused(
+        &format!("{three} --group g=eve"),
+        2,
+        &["'eve' of group 'g' is no principal"],
+    );
+    let roles = format!(
+        "root init --audience edge -o r.json --principal a={a}:author+root \
+         --principal b={b}:approver --principal c={c}:approver"
+    );
+    place.refused(&roles, 2, &["nobody has the role security"]);
+    let none = roles.replace("author+root", "root+security");
+    place.refused(&none, 2, &["nobody has the role author"]);
+}
+
+#[test]
+fn a_chain_of_roots_leads_from_people_to_people() {
+    let place = Place::new();
+    let dave = public(&place, "dave");
+    let rotate = format!("root rotate root.json --drop alice --principal dave={dave}");
+    place.ok(&format!(
+        "{rotate} -o root.2.json --key alice.key --key bob.key"
+    ));
+    let verify = "root verify root.2.json --previous root.json";
+    // Two of the old ones, and only one of the new ones.
+    place.refused(
+        verify,
+        1,
+        &["ROOT_THRESHOLD", "the root itself", "carol, dave"],
+    );
+    place.ok("root sign --key dave.key root.2.json");
+    place.ok(verify);
+    place.ok("root verify root.2.json");
+    // Two of the new ones, and only one of the old ones.
+    place.ok(&format!(
+        "{rotate} -o root.2.json --key dave.key --key bob.key"
+    ));
+    place.refused(
+        verify,
+        1,
+        &["ROOT_THRESHOLD", "the root before it", "alice, carol"],
+    );
+    place.ok("root sign --key carol.key root.2.json");
+    place.ok("root rotate root.2.json -o root.3.json --raise-epoch --key bob.key --key carol.key");
+    place.refused(
+        "root verify root.3.json --previous root.json",
+        1,
+        &["ROOT_SKIPPED", "version 3 after version 1"],
+    );
+    let found = place
+        .ok("root verify root.3.json --previous root.2.json --format json")
+        .json();
+    assert_eq!((&found["version"], &found["epoch"]), (&3.into(), &2.into()));
+    // A bundle of the first epoch is none of the second.
+    place.bundle("b.json", "", &["alice", "bob", "carol"]);
+    place.refused(
+        "bundle verify b.json --root root.3.json",
+        65,
+        &["UNKNOWN_KEY"],
+    );
+}
