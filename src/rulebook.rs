@@ -3,6 +3,7 @@
 //! A request loads the active rulebook once and keeps it to its end; its record names it. Whoever
 //! has the record and the file of that digest can judge the request again.
 
+mod parts;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -14,6 +15,7 @@ use crate::policy::rules::Rules;
 use crate::risk;
 use crate::units::{PerMinute, Tier};
 
+pub use parts::{BundleFacts, LocalParts, RulebookParts};
 pub use registry::Registry;
 
 /// One compiled policy with its contracts, never changed after it was made.
@@ -32,6 +34,7 @@ pub struct Rulebook {
     canary: bool,
     board: Arc<Board>,
     instances: NonZeroU32,
+    bundle: Option<Arc<BundleFacts>>,
 }
 
 /// The limits of single clients of a contract.
@@ -88,23 +91,6 @@ fn share(rate: PerMinute, burst: Option<NonZeroU32>, instances: NonZeroU32) -> L
     let rate = PerMinute::new(part(rate.get())).unwrap_or(rate);
     let burst = burst.map(|burst| NonZeroU32::new(part(burst.get())).unwrap_or(burst));
     Limit::new(rate, burst)
-}
-
-/// What a rulebook is made of.
-#[derive(Debug)]
-pub struct RulebookParts {
-    /// The contracts, ready for matching.
-    pub catalogue: Catalogue,
-    /// The rules.
-    pub rules: Rules,
-    /// The tier of the process.
-    pub tier: Tier,
-    /// The content digest of contracts and rules.
-    pub content_digest: [u8; 32],
-    /// The upstream group of everything that names none.
-    pub default_upstream: Box<str>,
-    /// How many workers count on its board.
-    pub workers: usize,
 }
 
 impl Rulebook {
@@ -165,6 +151,7 @@ impl Rulebook {
             canary: self.canary,
             board: Arc::clone(&self.board),
             instances: self.instances,
+            bundle: self.bundle.clone(),
         }
     }
 
@@ -198,6 +185,7 @@ impl Rulebook {
             rules: parts.rules,
             tier: parts.tier,
             default_upstream: parts.default_upstream,
+            bundle: parts.bundle,
         }
     }
 
@@ -211,6 +199,12 @@ impl Rulebook {
     #[must_use]
     pub fn digest_hex(&self) -> &str {
         &self.digest_hex
+    }
+
+    /// The bundle that it is; `None` where it was made of plain files.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&BundleFacts> {
+        self.bundle.as_deref()
     }
 
     /// The contracts.

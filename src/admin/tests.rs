@@ -57,6 +57,7 @@ fn ledger_in(
         version: "0".to_owned(),
         policy_hash: content().digest_hex(),
         client_key_id: None,
+        bundle: None,
     };
     let (producer, consumer) = ring(source, 1_024);
     let ledger = Ledger::start(

@@ -33,7 +33,7 @@ use crate::ledger::{
 };
 use crate::observation::ClientHasher;
 use crate::record::{Encoder, Event};
-use crate::rulebook::{Registry, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
 use client_key::ClientKeyFile;
 use kill_switch::KillSwitch;
@@ -155,14 +155,14 @@ impl Assembly {
         let ledger_key = ledger_key::open(&settings.ledger)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let kill_switch = KillSwitch::open(&settings.state_dir);
-        let rulebook = RulebookParts {
+        let rulebook = RulebookParts::unsigned_local(LocalParts {
             catalogue: loaded.catalogue,
             rules: loaded.rules,
             tier: settings.tier,
             content_digest: *loaded.content.digest(),
             default_upstream: settings.default_upstream.clone(),
             workers,
-        };
+        });
         let registry = Arc::new(Registry::for_instances(
             rulebook,
             settings.instances,
@@ -344,6 +344,7 @@ fn opening_facts(boot: BootId, policy_hash: String, key: &ClientKeyFile) -> Open
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash,
         client_key_id: Some(key.id()),
+        bundle: None,
     }
 }
 

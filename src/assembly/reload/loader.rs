@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::{BundleChange, BundleResult};
-use crate::rulebook::{Rulebook, RulebookParts};
+use crate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use crate::telemetry::{Reload, Telemetry};
 
 /// What the thread works with.
@@ -109,14 +109,14 @@ impl Loader {
             let message = format!("its content cannot be kept beside the ledger: {error}");
             return Err(vec![about(self.watch.main(), Code::Unreadable, message)]);
         }
-        let parts = RulebookParts {
+        let parts = RulebookParts::unsigned_local(LocalParts {
             catalogue,
             rules,
             tier: settings.tier,
             content_digest: *content.digest(),
             default_upstream: self.settings.default_upstream.clone(),
             workers: self.workers,
-        };
+        });
         let registry = &self.shared.registry;
         let activated = self.shared.kill_switch.reread(|ceiling| {
             let active = registry.active().load_full();
