@@ -115,7 +115,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "config",
-        &["units", "contract", "policy", "yaml", "diagnostic"],
+        &[
+            "units",
+            "contract",
+            "policy",
+            "yaml",
+            "diagnostic",
+            // A root is checked where it is named.
+            "bundle",
+        ],
     ),
     // Telemetry describes every stage and the ledger; none of them knows it.
     (
