@@ -51,7 +51,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["units"]),
     (
         "rulebook",
-        &["units", "contract", "observation", "policy", "risk"],
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "risk",
+            // A rulebook in force comes from a verified bundle, or says that it does not.
+            "bundle",
+        ],
     ),
     // The pipeline does not know who writes it down.
     (
@@ -139,6 +147,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rulebook",
             "pipeline",
             "ledger",
+            // Names the reasons to refuse a bundle.
+            "bundle",
         ],
     ),
     (
@@ -175,6 +185,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pipeline",
             // Explains a decision by judging it again.
             "replay",
+            // Names the reasons to refuse a bundle, and knows how large one may be.
+            "bundle",
         ],
     ),
     // Puts everything together, so it sees everything that runs.
@@ -195,6 +207,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
+            // Verifies what is put in force.
+            "bundle",
         ],
     ),
     ("main", &["cli"]),

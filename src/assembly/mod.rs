@@ -134,6 +134,7 @@ impl Parts {
             telemetry: Arc::clone(&self.telemetry),
             ticker: self.views.shared(),
             draining: Box::new(move || control.is_draining()),
+            now_us: || clock::now().wall_us,
             workers,
             levers,
         }

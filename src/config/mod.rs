@@ -26,8 +26,8 @@ use named::check_named;
 use sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml, read_file};
 
 pub use settings::{
-    BundleSettings, Environment, LedgerSettings, LedgerSync, Limits, Listener, OnNone, OnUnavailable, Server, Settings,
-    Timeouts, Upstream,
+    BundleSettings, Environment, LedgerSettings, LedgerSync, Limits, Listener, OnNone,
+    OnUnavailable, Server, Settings, Timeouts, Upstream,
 };
 pub use stamp::{Sources, Stamp};
 

@@ -3,8 +3,9 @@
 //!
 //! Each `bundle` record of an activation tells its place, and the `open` record of each boot that
 //! takes bundles tells the mark it began with; so the search goes back to the newest such `open` and
-//! no further. Lines whose hash is wrong say nothing: `verify` tells of them.
+//! no further. An activation that a later record tells as not recorded in time was none. Lines whose hash is wrong say nothing: `verify` tells of them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -36,21 +37,33 @@ pub fn high_water(dir: &Path) -> io::Result<Option<HighWater>> {
         segments => segments?,
     };
     let mut highest = None;
+    let mut void = BTreeSet::new();
     for segment in segments.iter().rev() {
-        let (found, is_enough) = in_segment(segment)?;
-        highest = highest.max(found);
-        if is_enough {
+        let mut found = in_segment(segment)?;
+        found.marks.retain(|mark| !void.contains(&mark.digest));
+        highest = highest.max(found.marks.into_iter().max());
+        void.append(&mut found.void);
+        if found.is_enough {
             break;
         }
     }
     Ok(highest)
 }
 
-/// The mark of one segment, and whether older ones can add nothing.
-fn in_segment(segment: &SegmentName) -> io::Result<(Option<HighWater>, bool)> {
+/// What one segment says.
+#[derive(Default)]
+struct Said {
+    marks: Vec<HighWater>,
+    /// Digests of activations before those in `marks` that were none.
+    void: BTreeSet<String>,
+    /// Older segments can add nothing.
+    is_enough: bool,
+}
+
+fn in_segment(segment: &SegmentName) -> io::Result<Said> {
     let mut lines = Lines::of_segment(segment)?;
     let mut scratch = Vec::new();
-    let (mut highest, mut is_enough) = (None, false);
+    let mut said = Said::default();
     while let Some(line) = lines.next()? {
         let text = std::str::from_utf8(line.bytes).unwrap_or_default();
         if !KINDS.iter().any(|kind| text.contains(kind)) {
@@ -61,20 +74,25 @@ fn in_segment(segment: &SegmentName) -> io::Result<(Option<HighWater>, bool)> {
         };
         match record.kind {
             "open" => {
-                highest = highest.max(mark(
-                    &record,
-                    ["high_water_epoch", "high_water_serial", "high_water_digest"],
-                ));
+                let members = ["high_water_epoch", "high_water_serial", "high_water_digest"];
+                said.marks.extend(mark(&record, members));
                 // A boot that takes bundles tells the mark, or that there is none.
-                is_enough |= record.text("bundle").is_some_and(|said| said != "unsigned");
+                said.is_enough |= record.text("bundle").is_some_and(|from| from != "unsigned");
             }
             "bundle" if record.text("result") == Some("activated") => {
-                highest = highest.max(mark(&record, ["epoch", "serial", "bundle_digest"]));
+                said.marks
+                    .extend(mark(&record, ["epoch", "serial", "bundle_digest"]));
+            }
+            "bundle" if record.text("code") == Some("NOT_RECORDED") => {
+                if let Some(digest) = record.text("bundle_digest") {
+                    said.marks.retain(|mark| mark.digest != digest);
+                    said.void.insert(digest.to_owned());
+                }
             }
             _ => {}
         }
     }
-    Ok((highest, is_enough))
+    Ok(said)
 }
 
 fn mark(record: &Record<'_>, [epoch, serial, digest]: [&str; 3]) -> Option<HighWater> {
@@ -134,7 +152,16 @@ mod tests {
         let seventh: Line = |entry| activated(entry, 7, "activated");
         let tenth: Line = |entry| activated(entry, 10, "activated");
         let refused: Line = |entry| activated(entry, 50, "rejected");
+        let late: Line = |entry| {
+            entry.text("bundle_digest", &format!("{:064x}", 10));
+            entry.text("code", "NOT_RECORDED");
+            entry.text("kind", "bundle");
+            entry.text("result", "rejected");
+        };
         check(&[], None);
+        check(&[&[first, seventh, tenth, late]], Some(7));
+        check(&[&[first, seventh, tenth], &[late]], Some(7));
+        check(&[&[first, tenth], &[late, tenth]], Some(10));
         check(&[&[unsigned], &[unsigned]], None);
         check(&[&[first, seventh, refused], &[unsigned]], Some(7));
         check(&[&[first, seventh], &[ninth]], Some(9));

@@ -25,14 +25,16 @@ impl Era {
         rules: &Rules,
         tier: Tier,
     ) -> Self {
-        let parts = || RulebookParts::unsigned_local(LocalParts {
-            catalogue: Catalogue::build(contracts.to_vec()).unwrap(),
-            rules: rules.clone(),
-            tier,
-            content_digest: [7; 32],
-            default_upstream: "api".into(),
-            workers: WORKERS,
-        });
+        let parts = || {
+            RulebookParts::unsigned_local(LocalParts {
+                catalogue: Catalogue::build(contracts.to_vec()).unwrap(),
+                rules: rules.clone(),
+                tier,
+                content_digest: [7; 32],
+                default_upstream: "api".into(),
+                workers: WORKERS,
+            })
+        };
         let registry = Arc::new(Registry::new(parts()));
         let rulebook = match before {
             None => registry.active().load_full(),

@@ -149,6 +149,8 @@ impl Loader {
         let rules = self.shared.registry.active().load();
         let change = BundleChange {
             boot: self.ledger.boot(),
+            bundle: None,
+            code: None,
             policy_hash: activation.digest.clone(),
             policy_version: rules.rules().version.to_string(),
             source: "reload",
