@@ -7,11 +7,11 @@
 //! Not here: which keys count, and what the payload means.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{RefusalCode, Refused};
-use super::text::is_digest;
+use super::text::{is_digest, key_id};
 
 /// The type of a bundle's payload.
 pub const BUNDLE_TYPE: &str = "application/vnd.tidegate.bundle.v1+json";
@@ -115,6 +115,16 @@ impl Envelope {
         Ok(())
     }
 
+    /// Signs it.
+    ///
+    /// # Errors
+    /// [`RefusalCode::SignatureTwice`] where the key has signed already.
+    pub fn sign(&mut self, key: &SigningKey) -> Result<(), Refused> {
+        let bytes = key.sign(&self.signed_bytes()).to_bytes();
+        let key_id = key_id(&key.verifying_key());
+        self.push(EnvelopeSignature { key_id, bytes })
+    }
+
     /// The payload, which no signature may vouch for yet.
     #[must_use]
     pub fn unverified_payload(&self) -> &[u8] {
@@ -197,7 +207,6 @@ fn malformed(detail: impl Into<String>) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::{Signer, SigningKey};
 
     /// The example of the DSSE specification.
     #[test]
@@ -212,9 +221,7 @@ mod tests {
     fn signed() -> (Envelope, SigningKey) {
         let key = SigningKey::from_bytes(&[7; 32]);
         let mut envelope = Envelope::unsigned(BUNDLE_TYPE, b"{}".to_vec());
-        let bytes = key.sign(&envelope.signed_bytes()).to_bytes();
-        let key_id = super::super::key_id(&key.verifying_key());
-        envelope.push(EnvelopeSignature { key_id, bytes }).unwrap();
+        envelope.sign(&key).unwrap();
         (envelope, key)
     }
 

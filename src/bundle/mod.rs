@@ -3,7 +3,7 @@
 //! Reading order: [`envelope`] (bytes and signatures over them), [`manifest`] (who made what, for
 //! whom, until when), [`payload`] (manifest and content in canonical form), [`root`] (principals,
 //! keys, thresholds), [`refusal`] (one code for each reason to refuse), [`change`] (what a bundle
-//! does to those it governs, and how many signatures that takes). docs/bundle-format.md is the
+//! does to those it governs), [`verify`] (the one way from bytes to a bundle that counts). docs/bundle-format.md is the
 //! specification. Everything here is pure: no file, no clock, no random number. Bytes that were not
 //! checked yet are called `unverified`.
 
@@ -14,5 +14,6 @@ pub mod payload;
 pub mod refusal;
 pub mod root;
 mod text;
+pub mod verify;
 
 pub use text::{digest_hex, key_id, public_base64};

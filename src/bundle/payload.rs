@@ -113,31 +113,119 @@ impl Payload {
     /// Reads a payload.
     ///
     /// # Errors
-    /// [`RefusalCode::PayloadMalformed`], [`RefusalCode::FormatUnsupported`],
-    /// [`RefusalCode::ContentInvalid`], [`RefusalCode::NotCanonical`].
+    /// [`RefusalCode::PayloadMalformed`], [`RefusalCode::NotCanonical`],
+    /// [`RefusalCode::FormatUnsupported`], [`RefusalCode::ContentInvalid`].
     pub fn read(unverified: &[u8]) -> Result<Self, Refused> {
-        let form: PayloadForm<'_> = serde_json::from_slice(unverified).map_err(malformed)?;
-        if form.format_version != FORMAT_VERSION {
-            let version = form.format_version;
-            let detail = format!("format_version {version}; supported: {FORMAT_VERSION}");
-            let remedy = "build it with a program of this gateway's version";
-            return Err(Refused::new(RefusalCode::FormatUnsupported, detail, remedy));
-        }
-        // Raw parts keep their spelling, so this compares all that is not content.
-        if serde_json::to_vec(&form).ok().as_deref() != Some(unverified) {
-            return Err(not_canonical());
-        }
-        let content = content_of(&form)?;
-        let (contracts, rules) = canonical::read(&content).map_err(content_refused)?;
-        let content = canonical::write(&contracts, &rules).map_err(malformed)?;
-        Ok(Self {
-            manifest: Manifest::try_from(form)?,
+        let unread = Unread::parse(unverified)?;
+        let manifest = unread.manifest()?;
+        unread.is_of_this_format()?;
+        unread.content()?.with(manifest, digest_hex(unverified))
+    }
+
+    /// What it is made of.
+    pub(super) fn into_parts(self) -> (Manifest, CanonicalContent, Vec<Contract>, Rules, String) {
+        let Self {
+            manifest,
             content,
             contracts,
             rules,
-            digest: digest_hex(unverified),
+            digest,
+        } = self;
+        (manifest, content, contracts, rules, digest)
+    }
+}
+
+/// The structure of a payload, read from bytes of which nothing else is known.
+///
+/// The verifier asks it for one thing after the other, in the order of its checks.
+#[derive(Debug)]
+pub(super) struct Unread<'a> {
+    form: PayloadForm<'a>,
+    unverified: &'a [u8],
+}
+
+/// What signatures have to be compared with before the rest is looked at.
+#[derive(Debug, Deserialize)]
+pub(super) struct Claims {
+    /// The principal who says to have made it.
+    pub(super) author: String,
+    /// Whether it claims to be an emergency measure.
+    #[serde(default, rename = "breakglass", deserialize_with = "is_there")]
+    pub(super) is_breakglass: bool,
+}
+
+/// A content that was read; whether its values are in their bounds is told when they are taken.
+#[derive(Debug)]
+pub(super) struct ReadContent(Result<(CanonicalContent, Vec<Contract>, Rules), Refused>);
+
+impl<'a> Unread<'a> {
+    /// Reads the structure.
+    pub(super) fn parse(unverified: &'a [u8]) -> Result<Self, Refused> {
+        let form = serde_json::from_slice(unverified).map_err(malformed)?;
+        Ok(Self { form, unverified })
+    }
+
+    /// Author and kind.
+    pub(super) fn claims(&self) -> Claims {
+        Claims {
+            author: self.form.author.clone(),
+            is_breakglass: self.form.breakglass.is_some(),
+        }
+    }
+
+    /// Everything but the content, if all of that is in canonical form and in its bounds.
+    pub(super) fn manifest(&self) -> Result<Manifest, Refused> {
+        // Raw parts keep their spelling, so this compares all that is not content.
+        if serde_json::to_vec(&self.form).ok().as_deref() != Some(self.unverified) {
+            return Err(not_canonical());
+        }
+        Manifest::try_from(&self.form)
+    }
+
+    /// Whether this program knows the format.
+    pub(super) fn is_of_this_format(&self) -> Result<(), Refused> {
+        let version = self.form.format_version;
+        if version == FORMAT_VERSION {
+            return Ok(());
+        }
+        let detail = format!("format_version {version}; supported: {FORMAT_VERSION}");
+        let remedy = "build it with a program of this gateway's version";
+        Err(Refused::new(RefusalCode::FormatUnsupported, detail, remedy))
+    }
+
+    /// The content, if it has the structure of one and is in canonical form. A value out of its
+    /// bounds is no matter of form: [`ReadContent::with`] tells it.
+    pub(super) fn content(&self) -> Result<ReadContent, Refused> {
+        let read = canonical::read_whole(content_of(&self.form)?).map_err(content_refused);
+        match read {
+            Err(refused) if refused.code != RefusalCode::ContentInvalid => Err(refused),
+            read => Ok(ReadContent(read)),
+        }
+    }
+}
+
+impl ReadContent {
+    /// The payload of this content; [`RefusalCode::ContentInvalid`] where a value is out of bounds.
+    pub(super) fn with(self, manifest: Manifest, digest: String) -> Result<Payload, Refused> {
+        let (content, contracts, rules) = self.0?;
+        Ok(Payload {
+            manifest,
+            content,
+            contracts,
+            rules,
+            digest,
         })
     }
+}
+
+/// Author and kind of a payload whose structure is none: who signed it is told before that.
+pub(super) fn claims(unverified: &[u8]) -> Option<Claims> {
+    serde_json::from_slice(unverified).ok()
+}
+
+/// Whether a member is there, whatever it holds.
+fn is_there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(from).map(|_| true)
 }
 
 /// The bytes of a payload that holds this content.
@@ -189,28 +277,28 @@ fn content_of(form: &PayloadForm<'_>) -> Result<Vec<u8>, Refused> {
     serde_json::to_vec(&content).map_err(malformed)
 }
 
-impl TryFrom<PayloadForm<'_>> for Manifest {
+impl TryFrom<&PayloadForm<'_>> for Manifest {
     type Error = Refused;
 
-    fn try_from(form: PayloadForm<'_>) -> Result<Self, Refused> {
+    fn try_from(form: &PayloadForm<'_>) -> Result<Self, Refused> {
         let tier_max = Tier::from_key(&form.tier_max)
             .ok_or_else(|| malformed("tier_max is observe_only, control or autonomous"))?;
         let manifest = Self {
-            name: form.name,
+            name: form.name.clone(),
             epoch: form.epoch,
             serial: form.serial,
-            parent: form.parent,
-            author: form.author,
-            audience: form.audience,
+            parent: form.parent.clone(),
+            author: form.author.clone(),
+            audience: form.audience.clone(),
             created_at_us: form.created_at_us,
             not_before_us: form.not_before_us,
             expires_at_us: form.expires_at_us,
-            engine_min: form.engine_min,
+            engine_min: form.engine_min.clone(),
             tier_max,
-            revert_of: form.revert_of,
-            change_request: form.change_request,
-            breakglass: form.breakglass.map(|glass| Breakglass {
-                reason: glass.reason,
+            revert_of: form.revert_of.clone(),
+            change_request: form.change_request.clone(),
+            breakglass: form.breakglass.as_ref().map(|glass| Breakglass {
+                reason: glass.reason.clone(),
                 until_us: glass.until_us,
             }),
         };

@@ -35,7 +35,7 @@ pub use stamp::{Sources, Stamp};
 pub const CONTRACTS_MAX: usize = 100_000;
 
 /// The most steps of a lookup before the templates are called hostile.
-const LOOKUP_STEPS_MAX: u64 = 1_024;
+pub const LOOKUP_STEPS_MAX: u64 = 1_024;
 
 /// Everything the files say, checked together.
 #[derive(Debug, Clone)]

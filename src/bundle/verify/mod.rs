@@ -1,0 +1,190 @@
+//! The one way from bytes to a bundle that may come into force.
+//!
+//! [`verify`] makes the checks of docs/bundle-format.md in the order of its table, each with one
+//! code, and nothing else makes a [`VerifiedBundle`]. Pure: time, mark and bundle in force are
+//! handed in, and what is refused has changed nothing. The last two steps of the table, kept on
+//! disk and recorded, belong to whoever activates.
+
+pub mod approval;
+mod fitting;
+mod root_chain;
+mod self_tests;
+mod signatures;
+mod standing;
+#[cfg(test)]
+mod tests;
+mod verified;
+
+use super::change::{Side, classify};
+use super::envelope::{BUNDLE_TYPE, Envelope};
+use super::manifest::{Manifest, Position};
+use super::payload::{Payload, ReadContent, Unread, claims};
+#[cfg(doc)]
+use super::refusal::RefusalCode;
+use super::refusal::Refused;
+use super::text::digest_hex;
+use signatures::Signed;
+
+pub use fitting::Place;
+pub use root_chain::{VerifiedRoot, verify_root};
+pub use verified::VerifiedBundle;
+
+/// What a bundle is compared with: this gateway, now.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// Who may sign.
+    pub root: &'a VerifiedRoot,
+    /// The time, microseconds since 1970.
+    pub now_us: u64,
+    /// The time of the newest record of the ledger, microseconds since 1970; 0 where there is none.
+    pub newest_record_us: u64,
+    /// The bundle in force, if any.
+    pub in_force: Option<InForce<'a>>,
+    /// The highest place that was ever activated, if any.
+    pub mark: Option<Mark<'a>>,
+    /// Where the contracts have to fit in.
+    pub place: Place<'a>,
+    /// Whether this gateway says that it runs in production; the root may say so as well.
+    pub is_production: bool,
+    /// The version of this program, `MAJOR.MINOR.PATCH`.
+    pub engine: &'a str,
+}
+
+/// The high-water mark: what was activated last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark<'a> {
+    /// Its place.
+    pub position: Position,
+    /// Its bundle digest, 64 hex digits.
+    pub digest: &'a str,
+}
+
+/// What a successor has to know of the bundle in force.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    /// Its bundle digest.
+    pub digest: &'a str,
+    /// The name of its line.
+    pub name: &'a str,
+    /// What a successor is compared with.
+    pub side: Side<'a>,
+}
+
+impl<'a> From<&'a VerifiedBundle> for InForce<'a> {
+    fn from(bundle: &'a VerifiedBundle) -> Self {
+        Self {
+            digest: bundle.digest(),
+            name: &bundle.manifest().name,
+            side: bundle.side(),
+        }
+    }
+}
+
+impl<'a> From<&'a Payload> for InForce<'a> {
+    fn from(payload: &'a Payload) -> Self {
+        Self {
+            digest: payload.digest(),
+            name: &payload.manifest().name,
+            side: Side {
+                contracts: payload.contracts(),
+                rules: payload.rules(),
+                tier_max: payload.manifest().tier_max,
+            },
+        }
+    }
+}
+
+/// Verifies a candidate: all that has to hold before it is kept, recorded and put in force.
+///
+/// # Errors
+/// The first check that fails, in the order of docs/bundle-format.md.
+pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBundle, Refused> {
+    let root = around.root.root();
+    let envelope = Envelope::parse(unverified, BUNDLE_TYPE)?;
+    let signed = Signed::check(&envelope, &[root])?;
+    let bytes = envelope.unverified_payload();
+    standing::root_holds(root, around.now_us)?;
+    // One reading gives all; where it gives nothing, who signed is told before what is wrong.
+    let unread = Unread::parse(bytes);
+    let claims = match &unread {
+        Ok(unread) => Some(unread.claims()),
+        Err(_) => claims(bytes),
+    };
+    if let Some(claims) = &claims {
+        signed.is_by_author(root, &claims.author)?;
+        approval::least(root, &signed, claims, around.is_production)?;
+    }
+    let unread = unread?;
+    let (manifest, content) = form_of(&unread, around.engine)?;
+    standing::is_for(&manifest, root)?;
+    let digest = digest_hex(bytes);
+    standing::is_above(&manifest, &digest, root, around.mark)?;
+    standing::follows(&manifest, around)?;
+    standing::clock_is_right(around)?;
+    standing::is_valid_now(&manifest, around.now_us)?;
+    let fitted = fitting::fit(content.with(manifest, digest)?, &around.place)?;
+    let before = around.in_force.map(|before| before.side);
+    let classified = classify(before, fitted.side());
+    let classified = approval::classes(&fitted.manifest, classified, before.is_some())?;
+    let needs = approval::needs(root, &classified, around.is_production);
+    approval::are_given(root, &needs, &fitted.manifest.author, signed.names())?;
+    self_tests::pass(&fitted)?;
+    Ok(VerifiedBundle::new(
+        fitted,
+        signed,
+        Some(classified),
+        unverified,
+    ))
+}
+
+/// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,
+/// byte for byte.
+///
+/// What was asked when it was activated is not asked again: parent, clock, the beginning of its
+/// validity, and the classes of its change, for what it was compared with is no longer in force,
+/// and the root may ask for more by now. That is safe because the mark stands in the ledger: these
+/// bytes were activated here once, and an older or a newer bundle is none of them. An end of
+/// validity, of the bundle or of the root, is reported
+/// ([`VerifiedBundle::is_expired`]) and refuses nothing: no policy would be worse than an old one.
+/// A signature of a key that the root has dropped meanwhile does not count, and refuses nothing
+/// either; as many as the least class takes have to remain, the author's aside.
+///
+/// # Errors
+/// The first check that fails. [`RefusalCode::RollbackRejected`], [`RefusalCode::SerialReused`] for
+/// what is below the mark or beside it, [`RefusalCode::StateChanged`] for what is above: that is a
+/// candidate, for [`verify`].
+pub fn verify_again(
+    unverified: &[u8],
+    around: &Surroundings<'_>,
+) -> Result<VerifiedBundle, Refused> {
+    let root = around.root.root();
+    let envelope = Envelope::parse(unverified, BUNDLE_TYPE)?;
+    let signed = Signed::check_known(&envelope, root)?;
+    let bytes = envelope.unverified_payload();
+    let unread = Unread::parse(bytes)?;
+    approval::least(root, &signed, &unread.claims(), around.is_production)?;
+    let (manifest, content) = form_of(&unread, around.engine)?;
+    standing::is_of_audience(&manifest, root)?;
+    let digest = digest_hex(bytes);
+    standing::is_at(&manifest, &digest, around.mark)?;
+    let fitted = fitting::fit(content.with(manifest, digest)?, &around.place)?;
+    self_tests::pass(&fitted)?;
+    Ok(VerifiedBundle::new(fitted, signed, None, unverified))
+}
+
+/// Reads a bundle without asking who signed it: for people who look at it, never for a gateway.
+///
+/// # Errors
+/// What is wrong with its form.
+pub fn read_unverified(unverified: &[u8]) -> Result<Payload, Refused> {
+    Payload::read(Envelope::parse(unverified, BUNDLE_TYPE)?.unverified_payload())
+}
+
+/// The steps about form: canonical, then format and engine.
+fn form_of(unread: &Unread<'_>, engine: &str) -> Result<(Manifest, ReadContent), Refused> {
+    let manifest = unread.manifest()?;
+    let content = unread.content()?;
+    unread.is_of_this_format()?;
+    standing::engine_runs(&manifest, engine)?;
+    Ok((manifest, content))
+}
