@@ -15,7 +15,7 @@ use crate::policy::rules::Rules;
 use crate::risk;
 use crate::units::{PerMinute, Tier};
 
-pub use parts::{BundleFacts, LocalParts, RulebookParts};
+pub use parts::{BundleFacts, LocalParts, RulebookParts, signed_tier};
 pub use registry::Registry;
 
 /// One compiled policy with its contracts, never changed after it was made.

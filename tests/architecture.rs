@@ -270,6 +270,7 @@ const FILES: &[&str] = &[
     "admin",
     "cli",
     "assembly::snapshot",
+    "assembly::bundles::store",
     "gateway::respond",
     "telemetry::log",
 ];

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::assembly::{Assembly, Parts, StartError};
 use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::config::load;
+use crate::config::load_to_run;
 use crate::gateway::clock;
 use crate::telemetry::log;
 use heads::Heads;
@@ -36,7 +36,7 @@ pub struct RunArgs {
 /// lies there is the reason, 78 for a bad file or ledger key.
 #[must_use]
 pub fn run(args: &RunArgs) -> u8 {
-    let loaded = match load(&args.config) {
+    let loaded = match load_to_run(&args.config) {
         Ok(loaded) => loaded,
         Err(findings) => {
             report_findings(&findings);
@@ -47,7 +47,7 @@ pub fn run(args: &RunArgs) -> u8 {
         note(format_args!("tidegate: {error}"));
         return FAILED;
     }
-    let assembly = match Assembly::open(loaded) {
+    let assembly = match Assembly::open_runnable(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {
             note(format_args!("tidegate: {error}"));
@@ -55,7 +55,8 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     tell_what_was_found(assembly.parts());
-    tell_where_it_listens(&assembly);
+    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
+    assembly.tell_where_it_listens();
     let heads = Heads::start(assembly.parts());
     let ended = assembly.run(true);
     // After the ledger was closed, so that the last head goes out as well.
@@ -84,23 +85,8 @@ pub fn run(args: &RunArgs) -> u8 {
 const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
-        StartError::LedgerKey(_) => INVALID,
+        StartError::LedgerKey(_) | StartError::Root { .. } => INVALID,
         _ => FAILED,
-    }
-}
-
-/// One line for each listener.
-fn tell_where_it_listens(assembly: &Assembly) {
-    let parts = assembly.parts();
-    let rulebook = parts.registry.active().load_full();
-    let contracts = rulebook.catalogue().len();
-    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
-    for (address, listener) in assembly.addresses().iter().zip(&parts.settings.listeners) {
-        // A listener may lower the tier of the process, never raise it.
-        let tier = rulebook.tier();
-        let tier = listener.tier.unwrap_or(tier).min(tier);
-        tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
-            policy_hash = rulebook.digest_hex());
     }
 }
 

@@ -82,6 +82,17 @@ pub enum Runnable {
     Bundles(Box<Bundled>),
 }
 
+impl Runnable {
+    /// What the gateway is.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        match self {
+            Self::Files(loaded) => &loaded.settings,
+            Self::Bundles(bundled) => &bundled.settings,
+        }
+    }
+}
+
 /// Where a gateway of these files can be asked and keeps its state, whatever else is wrong in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressed {

@@ -63,6 +63,12 @@ impl Control {
         self.shared.opened.send_replace(true);
     }
 
+    /// Whether the ports are open, or were before a stop.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self.shared.opened.borrow()
+    }
+
     /// Says when the ports may be opened.
     pub(crate) fn opened(&self) -> watch::Receiver<bool> {
         self.shared.opened.subscribe()

@@ -7,12 +7,27 @@
 
 use std::sync::Arc;
 
+use crate::bundle::verify::VerifiedBundle;
 use crate::contract::Catalogue;
 use crate::policy::rules::Rules;
 use crate::units::Tier;
 
 /// The most that a gateway may do on the word of files that nobody signed.
 const UNSIGNED_TIER_MAX: Tier = Tier::Control;
+
+/// The most that a gateway may do under a bundle that has ended.
+const ENDED_TIER_MAX: Tier = Tier::Control;
+
+/// The most that a gateway may do under a bundle, where its own files allow so much.
+#[must_use]
+pub fn signed_tier(bundle: &VerifiedBundle, tier: Tier, now_us: u64) -> Tier {
+    let signed = tier.min(bundle.manifest().tier_max);
+    if bundle.is_expired(now_us) {
+        signed.min(ENDED_TIER_MAX)
+    } else {
+        signed
+    }
+}
 
 /// What plain files say.
 #[derive(Debug)]
@@ -66,7 +81,48 @@ pub struct RulebookParts {
     pub(super) bundle: Option<Arc<BundleFacts>>,
 }
 
+impl BundleFacts {
+    fn of(bundle: &VerifiedBundle) -> Self {
+        let manifest = bundle.manifest();
+        let classes = bundle.classified().into_iter();
+        Self {
+            digest: bundle.digest().to_owned(),
+            name: manifest.name.clone(),
+            epoch: manifest.epoch,
+            serial: manifest.serial,
+            expires_at_us: manifest.expires_at_us,
+            tier_max: manifest.tier_max,
+            signers: bundle.signers().to_vec(),
+            classes: classes
+                .flat_map(|classified| classified.classes.iter().map(|class| class.name()))
+                .collect(),
+            breakglass_until_us: manifest.breakglass.as_ref().map(|glass| glass.until_us),
+        }
+    }
+}
+
 impl RulebookParts {
+    /// Of a verified bundle, for a process that may do so much: no more than its signers allow, and
+    /// CONTROL at most once it has ended. The digest is that of the content that was verified.
+    #[must_use]
+    pub fn signed(
+        bundle: &VerifiedBundle,
+        tier: Tier,
+        now_us: u64,
+        default_upstream: Box<str>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            catalogue: bundle.catalogue().clone(),
+            rules: bundle.rules().clone(),
+            tier: signed_tier(bundle, tier, now_us),
+            content_digest: *bundle.content().digest(),
+            default_upstream,
+            workers,
+            bundle: Some(Arc::new(BundleFacts::of(bundle))),
+        }
+    }
+
     /// Of plain files that nobody signed: CONTROL at most.
     #[must_use]
     pub fn unsigned_local(parts: LocalParts) -> Self {

@@ -130,12 +130,22 @@ impl Telemetry {
 
     /// An attempt to load the configuration ended.
     pub fn note_reload(&self, ended: Reload, at: Moment) {
+        self.note_loading(ended, at);
+        self.note_attempt(ended);
+    }
+
+    /// The same where its attempts to put other rules in force were noted one by one.
+    pub fn note_loading(&self, ended: Reload, at: Moment) {
         let failed = ended == Reload::Refused;
         self.reloads.failed.store(failed, Ordering::Relaxed);
         if !failed {
             let at_us = at.wall_us;
             self.reloads.succeeded_us.store(at_us, Ordering::Relaxed);
         }
+    }
+
+    /// An attempt to put other rules in force ended.
+    pub fn note_attempt(&self, ended: Reload) {
         if let Some(count) = self.reloads.ended.get(ended as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }

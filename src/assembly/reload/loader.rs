@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use super::telling::{about, errors_in_one_line, finding, tell};
 use super::watch::Watch;
 use super::{Ask, Shared};
-use crate::admin::{Activation, Trigger};
+use crate::admin::{Activation, Attempt, Trigger};
 use crate::assembly::restart;
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::config::{Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
@@ -40,6 +41,10 @@ impl Loader {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             let (trigger, mut answers) = match asked {
+                Ok(Ask::Apply(_, answer)) => {
+                    let _ = answer.send(self.refuse_bundle());
+                    continue;
+                }
                 Ok(Ask::Load(trigger, answer)) => (trigger, Vec::from_iter(answer)),
                 Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) if self.watch.look() => (Trigger::Watch, Vec::new()),
@@ -48,6 +53,9 @@ impl Loader {
             // Whoever asked before the files are read is served by this reading.
             for more in inbox.try_iter() {
                 match more {
+                    Ask::Apply(_, answer) => {
+                        let _ = answer.send(self.refuse_bundle());
+                    }
                     Ask::Load(_, answer) => answers.extend(answer),
                     Ask::End => return,
                 }
@@ -74,6 +82,23 @@ impl Loader {
         let activation = self.conclude(result, trigger, &found);
         self.write_down(&activation, in_force);
         activation
+    }
+
+    /// Without a root there is nobody whose signature could count.
+    fn refuse_bundle(&self) -> Attempt {
+        let code = RefusalCode::SignatureExpected;
+        let detail = "this gateway runs on plain files, and no root says who may sign";
+        let remedy = "add 'bundle' with a root to tidegate.yaml and restart";
+        self.telemetry.note_refusal(code);
+        tracing::warn!(event = "bundle_refused", code = code.name());
+        Attempt {
+            result: Reload::Refused,
+            trigger: Trigger::Admin,
+            at_us: clock::now().wall_us,
+            digest: None,
+            place: None,
+            refused: Some(Refused::new(code, detail, remedy)),
+        }
     }
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
