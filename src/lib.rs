@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod policy;
 pub mod rulebook;
 
+pub mod key_file;
 pub mod ledger;
 
 pub mod admin;

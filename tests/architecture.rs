@@ -48,7 +48,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Signals carry the shed hash, the class mix and the results of the takes.
     ("decision", &["units", "observation", "risk", "policy"]),
     ("enforcement", &["units", "decision"]),
-    ("ledger", &["units"]),
+    // Files of private keys: whoever signs says in what words its errors speak.
+    ("key_file", &[]),
+    ("ledger", &["units", "key_file"]),
     (
         "rulebook",
         &[

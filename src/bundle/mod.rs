@@ -16,4 +16,4 @@ pub mod root;
 mod text;
 pub mod verify;
 
-pub use text::{digest_hex, key_id, public_base64};
+pub use text::{digest_hex, key_id, public_base64, public_key};

@@ -34,7 +34,7 @@ pub fn key_id(key: &VerifyingKey) -> String {
 
 /// A public key from base64 of its 32 bytes; weak keys, for which anybody can sign, are none.
 #[must_use]
-pub(super) fn public_key(base64: &str) -> Option<VerifyingKey> {
+pub fn public_key(base64: &str) -> Option<VerifyingKey> {
     let bytes: [u8; 32] = STANDARD.decode(base64).ok()?.try_into().ok()?;
     let key = VerifyingKey::from_bytes(&bytes).ok()?;
     (!key.is_weak()).then_some(key)

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod admin;
+pub mod bundle;
 pub mod check;
 pub mod demo;
 pub mod doctor;
@@ -19,7 +20,9 @@ pub mod readiness;
 pub mod reasons;
 pub mod reload;
 pub mod replay;
+pub mod root;
 pub mod run;
+mod signing;
 pub mod simulate;
 pub mod status;
 mod stdio;
@@ -36,6 +39,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Build, sign or verify a bundle: contracts and policy as one signed artifact.
+    Bundle(bundle::BundleArgs),
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
@@ -59,6 +64,8 @@ enum Verb {
     Reload(reload::ReloadArgs),
     /// Judge every decision of a ledger again.
     Replay(replay::ReplayArgs),
+    /// Make, sign or verify a root: who may sign bundles.
+    Root(root::RootArgs),
     /// Run the gateway.
     Run(run::RunArgs),
     /// Run traffic from a file through the pipeline, in virtual time.
@@ -76,6 +83,7 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         match self.verb {
+            Verb::Bundle(args) => bundle::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
@@ -87,6 +95,7 @@ impl Cli {
             Verb::Reasons => reasons::run(),
             Verb::Reload(args) => reload::run(&args),
             Verb::Replay(args) => replay::run(&args),
+            Verb::Root(args) => root::run(&args),
             Verb::Run(args) => run::run(&args),
             Verb::Simulate(args) => simulate::run(&args),
             Verb::Status(args) => status::run(&args),

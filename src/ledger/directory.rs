@@ -211,11 +211,6 @@ pub(super) fn temporary(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -101,7 +101,7 @@ pub fn missing(
     let could = |group: &String| {
         let members = root.group(group).filter(|name| {
             let member = root.principal(name);
-            *name != author && member.is_some_and(|member| counts(member))
+            *name != author && member.is_some_and(counts)
         });
         (group.clone(), members.map(str::to_owned).collect())
     };

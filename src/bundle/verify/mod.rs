@@ -15,7 +15,7 @@ mod standing;
 mod tests;
 mod verified;
 
-use super::change::{Side, classify};
+use super::change::{Classified, Side, classify};
 use super::envelope::{BUNDLE_TYPE, Envelope};
 use super::manifest::{Manifest, Position};
 use super::payload::{Payload, ReadContent, Unread, claims};
@@ -23,6 +23,7 @@ use super::payload::{Payload, ReadContent, Unread, claims};
 use super::refusal::RefusalCode;
 use super::refusal::Refused;
 use super::text::digest_hex;
+use fitting::Fitted;
 use signatures::Signed;
 
 pub use fitting::Place;
@@ -100,6 +101,65 @@ impl<'a> From<&'a Payload> for InForce<'a> {
 /// The first check that fails, in the order of docs/bundle-format.md.
 pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBundle, Refused> {
     let root = around.root.root();
+    let (fitted, signed) = examine(unverified, around, standing::follows)?;
+    let classified = classes_of(&fitted, around)?;
+    let needs = approval::needs(root, &classified, around.is_production);
+    approval::are_given(root, &needs, &fitted.manifest.author, signed.names())?;
+    self_tests::pass(&fitted)?;
+    Ok(VerifiedBundle::new(
+        fitted,
+        signed,
+        Some(classified),
+        unverified,
+    ))
+}
+
+/// The same checks for people who look at a bundle: signatures that the change still takes are told
+/// and refuse nothing, and without a bundle in force its parent is not asked for. What comes of it
+/// is no [`VerifiedBundle`].
+///
+/// # Errors
+/// As [`verify`], but for [`RefusalCode::ApprovalsMissing`].
+pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspection, Refused> {
+    let root = around.root.root();
+    let follows = match around.in_force {
+        Some(_) => standing::follows,
+        None => |_: &Manifest, _: &Surroundings<'_>| Ok(()),
+    };
+    let (fitted, signed) = examine(unverified, around, follows)?;
+    let is_comparable = around.in_force.is_some() || fitted.manifest.parent.is_none();
+    let classified = is_comparable.then(|| classes_of(&fitted, around));
+    let classified = classified.transpose()?;
+    let missing = classified.as_ref().and_then(|classified| {
+        let needs = approval::needs(root, classified, around.is_production);
+        approval::missing(root, &needs, &fitted.manifest.author, signed.names())
+    });
+    self_tests::pass(&fitted)?;
+    Ok(Inspection {
+        classified,
+        missing,
+        signers: signed.into_names(),
+    })
+}
+
+/// What [`inspect`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// What it changes; `None` where the bundle that it follows was not at hand.
+    pub classified: Option<Classified>,
+    /// The signatures that the change still takes.
+    pub missing: Option<approval::Missing>,
+    /// The names of the principals who signed, sorted.
+    pub signers: Box<[String]>,
+}
+
+/// All steps before the classes.
+fn examine(
+    unverified: &[u8],
+    around: &Surroundings<'_>,
+    follows: impl Fn(&Manifest, &Surroundings<'_>) -> Result<(), Refused>,
+) -> Result<(Fitted, Signed), Refused> {
+    let root = around.root.root();
     let envelope = Envelope::parse(unverified, BUNDLE_TYPE)?;
     let signed = Signed::check(&envelope, &[root])?;
     let bytes = envelope.unverified_payload();
@@ -119,22 +179,18 @@ pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBu
     standing::is_for(&manifest, root)?;
     let digest = digest_hex(bytes);
     standing::is_above(&manifest, &digest, root, around.mark)?;
-    standing::follows(&manifest, around)?;
+    follows(&manifest, around)?;
     standing::clock_is_right(around)?;
     standing::is_valid_now(&manifest, around.now_us)?;
     let fitted = fitting::fit(content.with(manifest, digest)?, &around.place)?;
+    Ok((fitted, signed))
+}
+
+/// The classes of the change from what is in force.
+fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, Refused> {
     let before = around.in_force.map(|before| before.side);
-    let classified = classify(before, fitted.side());
-    let classified = approval::classes(&fitted.manifest, classified, before.is_some())?;
-    let needs = approval::needs(root, &classified, around.is_production);
-    approval::are_given(root, &needs, &fitted.manifest.author, signed.names())?;
-    self_tests::pass(&fitted)?;
-    Ok(VerifiedBundle::new(
-        fitted,
-        signed,
-        Some(classified),
-        unverified,
-    ))
+    let found = classify(before, fitted.side());
+    approval::classes(&fitted.manifest, found, before.is_some())
 }
 
 /// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,

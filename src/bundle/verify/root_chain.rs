@@ -41,8 +41,9 @@ impl VerifiedRoot {
     }
 }
 
-/// Verifies a root: a first one (`None`), which somebody vouches for by pinning its file, or the
-/// successor of a verified one.
+/// Verifies a root: one that somebody vouches for by pinning its file (`None`), or the successor of
+/// a verified one. A pinned one of a later version may have signatures of people who left with it;
+/// they do not count.
 ///
 /// The end of its time is not looked at: a chain may lead over roots that have ended, and the last
 /// one is asked where a bundle is verified.
@@ -59,8 +60,12 @@ pub fn verify_root(
     // Its own keys are in it, so it is read before its signatures are checked; its form is strict.
     let root = Root::read(envelope.unverified_payload())?;
     let before = previous.map(VerifiedRoot::root);
-    let roots: Vec<&Root> = std::iter::once(&root).chain(before).collect();
-    let signed = Signed::check(&envelope, &roots)?;
+    let signed = match before {
+        Some(before) => Signed::check(&envelope, &[&root, before])?,
+        None if root.parts().version == 1 => Signed::check(&envelope, &[&root])?,
+        // A later root, pinned by its file, also has signatures of those who left with it.
+        None => Signed::check_known(&envelope, &root)?,
+    };
     if let Some(before) = before {
         follows(&root, before)?;
         has_threshold(&envelope, before, "the root before it")?;

@@ -69,6 +69,15 @@ fn the_next_root_takes_both_thresholds() {
 }
 
 #[test]
+fn a_later_root_can_be_pinned_with_signatures_of_those_who_left() {
+    let bytes = signed(next(), &["alice", "bob", "eve"]);
+    let pinned = verify_root(&bytes, None).unwrap();
+    assert_eq!(pinned.signers(), ["alice", "eve"]);
+    let bytes = signed(next(), &["alice", "bob"]);
+    assert_eq!(verify_root(&bytes, None).unwrap_err().code, RootThreshold);
+}
+
+#[test]
 fn two_keys_of_one_principal_count_once() {
     let mut parts = root_parts();
     parts.principals[0].keys.push(key("spare").verifying_key());

@@ -1,0 +1,157 @@
+//! What the verbs about bundles and roots share: keys, files, exit codes, people's words.
+//!
+//! A file is read once, from one descriptor, and never more of it than an envelope may have; it is
+//! replaced whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use ed25519_dalek::SigningKey;
+
+use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
+use crate::bundle::key_id;
+use crate::bundle::refusal::Refused;
+use crate::bundle::root::Root;
+use crate::bundle::verify::{VerifiedRoot, verify_root};
+use crate::cli::offline::{FAILED, INTEGRITY, USAGE, tell};
+use crate::key_file::Purpose;
+
+/// The words of errors about the keys that sign bundles and roots.
+pub(super) const PURPOSE: Purpose = Purpose {
+    code: "BUNDLE_KEY",
+    keygen: "tidegate bundle keygen",
+    user: "the user who signs",
+};
+
+/// The form of what is told on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object.
+    Json,
+}
+
+/// A command that contradicts itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// The findings about the configuration are told already; this is the exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not valid")]
+pub(super) struct Told(pub(super) u8);
+
+/// The exit code of a verb; tells its error on stderr.
+pub(super) fn end(result: Result<u8>) -> u8 {
+    let error = match result {
+        Ok(code) => return code,
+        Err(error) => error,
+    };
+    if let Some(Told(code)) = error.downcast_ref() {
+        return *code;
+    }
+    let refused = error.downcast_ref::<Refused>();
+    let code = match refused {
+        _ if error.is::<Usage>() => USAGE,
+        Some(refused) => code_of(refused),
+        None => FAILED,
+    };
+    tell(&error, code)
+}
+
+/// The exit code of a refusal: 65 where bytes or signatures are not what they claim.
+pub(super) const fn code_of(refused: &Refused) -> u8 {
+    if refused.code.is_integrity() {
+        INTEGRITY
+    } else {
+        FAILED
+    }
+}
+
+/// The keys in these files.
+pub(super) fn keys(paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
+    let read = paths.iter().map(|path| Ok(PURPOSE.read(path)?));
+    read.collect()
+}
+
+/// The bytes of an envelope; more than one may have are not read, for the reader to refuse.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = ENVELOPE_BYTES_MAX as u64 + 1;
+    File::open(path)
+        .and_then(|file| file.take(most).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(bytes)
+}
+
+/// A root that is pinned by its file.
+pub(super) fn read_root(path: &Path) -> Result<VerifiedRoot> {
+    verify_root(&read(path)?, None).with_context(|| format!("root {}", path.display()))
+}
+
+/// Puts a file in its place, durable on return, whole or not at all.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let put = || {
+        let mut under_way = path.as_os_str().to_owned();
+        under_way.push(format!(".{}.tmp", std::process::id()));
+        let under_way = PathBuf::from(under_way);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&under_way)?;
+        let put = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&under_way, path));
+        if put.is_err() {
+            // Half a file is of no use to anybody, and that it stays is no worse than the error.
+            let _ = fs::remove_file(&under_way);
+        }
+        put?;
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    put().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The names of those who hold these keys; of a key that the root does not know its id.
+pub(super) fn names(root: Option<&Root>, ids: &[String]) -> Vec<String> {
+    let name = |id: &String| {
+        let holder = root.and_then(|root| root.holder(id));
+        holder.map_or_else(|| format!("key {id}"), |(holder, _)| holder.name.clone())
+    };
+    let mut names: Vec<String> = ids.iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The id of a private key's public half.
+pub(super) fn id_of(key: &SigningKey) -> String {
+    key_id(&key.verifying_key())
+}
+
+/// Names in a row, or `nobody`.
+pub(super) fn row<T: AsRef<str>>(names: &[T]) -> String {
+    if names.is_empty() {
+        return "nobody".to_owned();
+    }
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    names.join(", ")
+}
+
+/// How long it is from one time to another, in days and hours.
+pub(super) fn span(from_us: u64, to_us: u64) -> String {
+    let hours = to_us.abs_diff(from_us) / 3_600_000_000;
+    let span = format!("{} d {} h", hours / 24, hours % 24);
+    if to_us >= from_us {
+        format!("in {span}")
+    } else {
+        format!("{span} ago")
+    }
+}
