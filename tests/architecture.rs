@@ -209,8 +209,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
-            // Verifies what is put in force.
+            // Verifies what is put in force; before the first bundle there is no contract.
             "bundle",
+            "contract",
         ],
     ),
     ("main", &["cli"]),
