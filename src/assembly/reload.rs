@@ -69,6 +69,23 @@ pub(super) struct Last {
 }
 
 impl Shared {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        ledger: Arc<Ledger>,
+        kill_switch: KillSwitch,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            ledger,
+            kill_switch,
+            last: Mutex::new(Last {
+                active_since_us: clock::now().wall_us,
+                reload: None,
+                bundle: None,
+            }),
+        })
+    }
+
     pub(super) fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,16 +164,7 @@ impl Reloader {
         let (asks, inbox) = channel();
         let kill_switch = parts.kill_switch;
         tell_kill_switch(&kill_switch);
-        let shared = Arc::new(Shared {
-            registry: parts.registry,
-            ledger: Arc::clone(&parts.ledger),
-            kill_switch,
-            last: Mutex::new(Last {
-                active_since_us: clock::now().wall_us,
-                reload: None,
-                bundle: None,
-            }),
-        });
+        let shared = Shared::new(parts.registry, Arc::clone(&parts.ledger), kill_switch);
         let watch = Watch::new(parts.sources, parts.stamp);
         let thread = std::thread::Builder::new().name("reloader".to_owned());
         let spawned = if let Some((begun, doors)) = parts.bundles {

@@ -140,7 +140,7 @@ impl Bundles {
         self.shared.last().bundle = Some(standing);
     }
 
-    fn troubles(&self) -> Vec<String> {
+    pub(super) fn troubles(&self) -> Vec<String> {
         let in_force = self.in_force.as_deref();
         let tier = self.tier;
         let above = in_force.filter(|bundle| tier > bundle.manifest().tier_max);
