@@ -17,7 +17,7 @@ use tidegate::contract::{
 use tidegate::observation::{Board, Offered, TICK_NS, Ticker};
 use tidegate::pipeline;
 use tidegate::policy::rules::Rules;
-use tidegate::rulebook::{Registry, RulebookParts};
+use tidegate::rulebook::{LocalParts, Registry, RulebookParts};
 use tidegate::units::{Moment, Tier};
 
 const WORKERS: usize = 2;
@@ -46,14 +46,14 @@ fn registry(contracts: usize) -> Registry {
         let key = format!("GET /api/v1/resource{number}/{{id}}");
         Contract::new(ContractParts::new(id, &key, methods, Terms::default()))
     };
-    Registry::new(RulebookParts {
+    Registry::new(RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build((0..contracts).map(contract).collect()).unwrap(),
         rules: Rules::default(),
         tier: Tier::Control,
         content_digest: [0xab; 32],
         default_upstream: "orders".into(),
         workers: WORKERS,
-    })
+    }))
 }
 
 /// Four requests on each contract; one in a hundred or so fails where `failing`.

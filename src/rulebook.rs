@@ -4,6 +4,7 @@
 //! has the record and the file of that digest can judge the request again.
 
 mod notice;
+mod parts;
 mod registry;
 
 use std::num::NonZeroU32;
@@ -16,6 +17,7 @@ use crate::risk;
 use crate::units::{PerMinute, Tier};
 
 pub use notice::DeprecationNotice;
+pub use parts::{BundleFacts, LocalParts, RulebookParts, signed_tier};
 pub use registry::Registry;
 
 /// One compiled policy with its contracts, never changed after it was made.
@@ -36,6 +38,7 @@ pub struct Rulebook {
     canary: bool,
     board: Arc<Board>,
     instances: NonZeroU32,
+    bundle: Option<Arc<BundleFacts>>,
 }
 
 /// The limits of single clients of a contract.
@@ -101,23 +104,6 @@ fn notices(catalogue: &Catalogue) -> Option<Arc<[Option<Arc<DeprecationNotice>>]
     notices.iter().any(Option::is_some).then(|| notices.into())
 }
 
-/// What a rulebook is made of.
-#[derive(Debug)]
-pub struct RulebookParts {
-    /// The contracts, ready for matching.
-    pub catalogue: Catalogue,
-    /// The rules.
-    pub rules: Rules,
-    /// The tier of the process.
-    pub tier: Tier,
-    /// The content digest of contracts and rules.
-    pub content_digest: [u8; 32],
-    /// The upstream group of everything that names none.
-    pub default_upstream: Box<str>,
-    /// How many workers count on its board.
-    pub workers: usize,
-}
-
 impl Rulebook {
     /// Puts the parts together. `serial` is its place in the [`Registry`].
     #[must_use]
@@ -177,6 +163,7 @@ impl Rulebook {
             canary: self.canary,
             board: Arc::clone(&self.board),
             instances: self.instances,
+            bundle: self.bundle.clone(),
         }
     }
 
@@ -211,6 +198,7 @@ impl Rulebook {
             rules: parts.rules,
             tier: parts.tier,
             default_upstream: parts.default_upstream,
+            bundle: parts.bundle,
         }
     }
 
@@ -224,6 +212,12 @@ impl Rulebook {
     #[must_use]
     pub fn digest_hex(&self) -> &str {
         &self.digest_hex
+    }
+
+    /// The bundle that it is; `None` where it was made of plain files.
+    #[must_use]
+    pub fn bundle(&self) -> Option<&BundleFacts> {
+        self.bundle.as_deref()
     }
 
     /// The contracts.

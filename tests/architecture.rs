@@ -58,7 +58,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["units", "key_file"]),
     (
         "rulebook",
-        &["units", "contract", "observation", "policy", "risk"],
+        &[
+            "units",
+            "contract",
+            "observation",
+            "policy",
+            "risk",
+            // A rulebook in force comes from a verified bundle, or says that it does not.
+            "bundle",
+        ],
     ),
     // The pipeline does not know who writes it down.
     (
@@ -145,6 +153,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "diagnostic",
             // Contracts say where they are described.
             "openapi",
+            // A root is checked where it is named.
+            "bundle",
         ],
     ),
     // Describes every file, and the record.
@@ -177,6 +187,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rulebook",
             "pipeline",
             "ledger",
+            // Names the reasons to refuse a bundle.
+            "bundle",
         ],
     ),
     (
@@ -213,6 +225,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pipeline",
             // Explains a decision by judging it again.
             "replay",
+            // Names the reasons to refuse a bundle, and knows how large one may be.
+            "bundle",
         ],
     ),
     // Puts everything together, so it sees everything that runs.
@@ -233,6 +247,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
+            // Verifies what is put in force; before the first bundle there is no contract.
+            "bundle",
+            "contract",
         ],
     ),
     ("main", &["cli"]),
@@ -296,6 +313,7 @@ const FILES: &[&str] = &[
     "admin",
     "cli",
     "assembly::snapshot",
+    "assembly::bundles::store",
     "gateway::respond",
     "telemetry::log",
 ];

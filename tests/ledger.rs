@@ -31,6 +31,7 @@ fn facts(boot: u32) -> OpenFacts {
         version: "0.1.0".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: Some("k1".to_owned()),
+        bundle: None,
     }
 }
 

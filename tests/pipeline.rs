@@ -17,7 +17,7 @@ use tidegate::pipeline::{
     tick,
 };
 use tidegate::policy::rules::Rules;
-use tidegate::rulebook::{Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use tidegate::units::{Action, ActionSet, BasisPoints, Factor, Moment, PerMinute, Tier};
 
 const AT: Moment = Moment {
@@ -45,14 +45,14 @@ fn parts(terms: Terms) -> RulebookParts {
         MethodSet::EMPTY.with(Method::Get),
         terms,
     ));
-    RulebookParts {
+    RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
         rules: Rules::default(),
         tier: Tier::Control,
         content_digest: [0; 32],
         default_upstream: "api".into(),
         workers: 1,
-    }
+    })
 }
 
 fn arrive(rulebook: &Rulebook, listener_tier: Tier) -> Admission {

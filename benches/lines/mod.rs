@@ -81,6 +81,7 @@ pub(crate) fn start(dir: &Path, mode: SyncMode) -> (Ledger, Producer<Event>) {
         version: "0".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
+        bundle: None,
     };
     let settings = Settings::new(dir)
         .sync(mode)

@@ -28,7 +28,7 @@ use tidegate::observation::{
 use tidegate::pipeline::{self, Admission};
 use tidegate::policy::rules::Rules;
 use tidegate::record::Event;
-use tidegate::rulebook::{Registry, Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
 use tidegate::telemetry::WorkerTally;
 use tidegate::units::{Moment, PerMinute, Tier};
 
@@ -100,14 +100,14 @@ fn contract(number: usize) -> Contract {
 
 /// A registry whose only rulebook has the scene's contracts and has seen traffic.
 pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
-    let registry = Arc::new(Registry::new(RulebookParts {
+    let registry = Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build((0..CONTRACTS).map(contract).collect()).expect("no collision"),
         rules: Rules::default(),
         tier,
         content_digest: [0xab; 32],
         default_upstream: "orders".into(),
         workers: 1,
-    }));
+    })));
     see_traffic(&registry.active().load());
     registry
 }

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::admin::bundle::{Attempt, BundleStanding, Submission};
 use crate::telemetry::Reload;
 use crate::units::Tier;
 
@@ -17,6 +18,8 @@ pub enum Trigger {
     Admin,
     /// A change of the files.
     Watch,
+    /// A start.
+    Start,
 }
 
 impl Trigger {
@@ -27,6 +30,7 @@ impl Trigger {
             Self::Signal => "signal",
             Self::Admin => "admin",
             Self::Watch => "watch",
+            Self::Start => "start",
         }
     }
 }
@@ -121,6 +125,8 @@ pub struct Standing {
     pub last_reload: Option<Activation>,
     /// The kill switch.
     pub kill_switch: KillSwitchState,
+    /// Bundles; `None` on a gateway that runs on plain files.
+    pub bundle: Option<BundleStanding>,
 }
 
 /// What became of a request to lower the tier.
@@ -141,6 +147,8 @@ pub type Later<T> = oneshot::Receiver<T>;
 pub struct Levers {
     /// Loads the files.
     pub reload: Box<dyn Fn() -> Later<Activation> + Send + Sync>,
+    /// Puts a bundle in force.
+    pub apply: Box<dyn Fn(Submission) -> Later<Attempt> + Send + Sync>,
     /// Lowers the tier.
     pub lower: Box<dyn Fn(Tier) -> Later<Lowering> + Send + Sync>,
     /// Tells what is in force.

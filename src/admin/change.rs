@@ -1,4 +1,4 @@
-//! The two requests that change something: load the files, lower the tier.
+//! Two of the requests that change something: load the files, lower the tier.
 //!
 //! A page in a browser can send a POST without asking, but not with this content type.
 
@@ -86,7 +86,7 @@ fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| bad(format!("the body is no JSON: {error}")))
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim();
@@ -98,7 +98,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(status, "content-type", detail))
 }
 
-fn unreadable(rejection: BytesRejection) -> Problem {
+pub(super) fn unreadable(rejection: BytesRejection) -> Problem {
     Problem::new(rejection.status(), "body", rejection.body_text())
 }
 
@@ -106,7 +106,7 @@ fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "body", detail)
 }
 
-fn gone() -> Problem {
+pub(super) fn gone() -> Problem {
     let detail = "the gateway is ending, or the thread that does this has ended";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "ending", detail)
 }

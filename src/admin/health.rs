@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::admin::activation::Activation;
+use crate::admin::bundle::standing_json;
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
 use crate::telemetry::CONTENT_TYPE;
@@ -57,6 +58,12 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "trouble": standing.kill_switch.trouble,
         },
         "serial": rulebook.serial(),
+        "bundle": standing_json(
+            standing.bundle.as_ref(),
+            rulebook.bundle(),
+            rulebook.digest_hex(),
+            (parts.now_us)(),
+        ),
         "active_since_unix_ms": standing.active_since_us / 1_000,
         "last_reload": last.map(Activation::to_json),
         "needs_restart": last.map_or(&[][..], |last| &last.needs_restart),

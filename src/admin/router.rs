@@ -10,17 +10,21 @@ use axum::{Router, middleware};
 
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::admin::{baselines, change, circuits, contracts, decision, guard, health, ledger};
+use crate::admin::{
+    baselines, bundle, change, circuits, contracts, decision, guard, health, ledger,
+};
+use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
 
 /// The description of all routes.
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
 /// Routes that change something; each answers POST only, all others GET only.
-pub(super) const CHANGING: [&str; 2] = ["/v1/reload", "/v1/tier"];
+pub(super) const CHANGING: [&str; 3] = ["/v1/reload", "/v1/tier", "/v1/bundle"];
 
 /// All routes.
-pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 13] {
-    let [reload, tier] = CHANGING;
+pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 14] {
+    let [reload, tier, hand_in] = CHANGING;
+    let large = DefaultBodyLimit::max(ENVELOPE_BYTES_MAX);
     [
         ("/livez", get(health::livez)),
         ("/readyz", get(health::readyz)),
@@ -35,6 +39,7 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 13] {
         ("/openapi.json", get(openapi)),
         (reload, post(change::reload)),
         (tier, post(change::tier)),
+        (hand_in, post(bundle::bundle).layer(large)),
     ]
 }
 

@@ -28,6 +28,8 @@ pub struct AdminParts {
     pub ticker: Arc<Mutex<Ticker>>,
     /// Whether the gateway takes no new connections any more.
     pub draining: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Tells the time, microseconds since 1970.
+    pub now_us: fn() -> u64,
     /// How many workers serve.
     pub workers: usize,
     /// What it may change.
@@ -70,7 +72,12 @@ impl AdminState {
     /// Why the gateway should get no traffic; nothing where it should.
     pub(super) fn unready_reasons(&self) -> Vec<&'static str> {
         let ledger = self.parts.ledger.snapshot();
+        let bundle = (self.parts.levers.standing)().bundle;
         let reasons = [
+            (
+                bundle.is_some_and(|bundle| bundle.is_waiting),
+                "no bundle is in force yet",
+            ),
             (
                 !self.ready.load(Ordering::Relaxed),
                 "the gateway is starting",

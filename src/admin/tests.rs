@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use crate::admin::router::{CHANGING, OPENAPI, routes};
 use crate::admin::{
-    Activation, Admin, AdminError, AdminParts, AdminPort, AdminState, Finding, KillSwitchState,
-    Later, Levers, Lowering, Standing, Trigger,
+    Activation, Admin, AdminError, AdminParts, AdminPort, AdminState, Attempt, Finding,
+    KillSwitchState, Later, Levers, Lowering, NO_BUNDLE, Standing, Trigger,
 };
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::contract::Pairing;
 use crate::ledger::{
     BootId, Lane, Ledger, LedgerKey, OpenFacts, Producer, Settings, SignedNote, Source, ring,
@@ -57,6 +58,7 @@ fn ledger_in(
         version: "0".to_owned(),
         policy_hash: content().digest_hex(),
         client_key_id: None,
+        bundle: None,
     };
     let (producer, consumer) = ring(source, 1_024);
     let ledger = Ledger::start(
@@ -112,6 +114,22 @@ fn levers() -> Levers {
                 ceiling: Some(Tier::Control),
                 trouble: None,
             },
+            bundle: None,
+        }),
+        apply: Box::new(|submission| {
+            let code = match submission.unverified {
+                None => RefusalCode::TooLarge,
+                Some(_) if submission.if_match == NO_BUNDLE => RefusalCode::UnknownKey,
+                Some(_) => RefusalCode::StateChanged,
+            };
+            now(Attempt {
+                result: Reload::Refused,
+                trigger: Trigger::Admin,
+                at_us: 9_000,
+                digest: None,
+                place: Some((1, 2)),
+                refused: Some(Refused::new(code, "no", "mend")),
+            })
         }),
     }
 }
@@ -137,6 +155,7 @@ impl Bench {
             telemetry: Arc::new(telemetry(vec![tally])),
             ticker: Arc::clone(&ticker),
             draining: Box::new(move || drains.load(Ordering::Relaxed)),
+            now_us: || 0,
             workers: 1,
             levers: levers(),
         });
@@ -619,6 +638,52 @@ fn changes_are_answered_and_guarded() {
     assert_eq!(status["last_reload"]["result"], "refused");
     assert_eq!(status["needs_restart"][0], "threads");
     assert_eq!(status["active_since_unix_ms"], 5);
+}
+
+#[test]
+fn a_bundle_names_what_it_replaces_and_has_a_limit_of_its_own() {
+    let bench = Bench::start(Tier::Control);
+    let json = "Content-Type: application/json\r\n";
+    let check = |fields: &str, body: &str, want: u16| {
+        let length = body.len();
+        let reply = bench.send(&format!(
+            "POST /v1/bundle HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        ));
+        assert_eq!(reply.status, want, "{fields}: {reply:?}");
+        reply
+    };
+    check("If-Match: \"none\"\r\n", "{}", 415);
+    check(json, "{}", 428).check_problem(428, "if-match");
+    for unreadable in [
+        "*",
+        "none",
+        "\"\"",
+        "W/\"a\"",
+        "\"a\", \"b\"",
+        "\"a\"\r\nIf-Match: \"b\"",
+    ] {
+        let reply = check(&format!("{json}If-Match: {unreadable}\r\n"), "{}", 400);
+        reply.check_problem(400, "if-match");
+    }
+    let none = format!("{json}If-Match: \"none\"\r\n");
+    let refused = check(&none, "{}", 422).json();
+    assert_eq!(refused["code"], "UNKNOWN_KEY");
+    assert_eq!(
+        (&refused["epoch"], &refused["serial"]),
+        (&1.into(), &2.into())
+    );
+    check(&none, &" ".repeat(100_000), 422);
+    let other = format!("{json}If-Match: \"{}\"\r\n", "a".repeat(64));
+    let raced = check(&other, "{}", 412).json();
+    assert_eq!(raced["code"], "STATE_CHANGED");
+    let large = check(&none, &" ".repeat((16 << 20) + 1), 413).json();
+    assert_eq!(large["code"], "BUNDLE_TOO_LARGE");
+    let status = bench.get("/v1/status").json();
+    assert_eq!(
+        status["bundle"],
+        serde_json::json!({"signed": false, "active": null})
+    );
 }
 
 #[test]

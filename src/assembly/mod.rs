@@ -4,6 +4,7 @@
 //! before the first record that names it), then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
+mod bundles;
 mod circuit_log;
 mod client_key;
 mod convert;
@@ -22,19 +23,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
-use crate::config::{LedgerSettings, LedgerSync, Loaded, Settings};
+use crate::config::{
+    Bundled, Demands, LedgerSettings, LedgerSync, Loaded, OnNone, Runnable, Settings, Sources,
+    Stamp,
+};
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
 use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
 use crate::ledger::{
-    self, BootId, Consumer, Keeper, KeyError, Ledger, LedgerError, OpenFacts, Source, SyncMode,
-    ring,
+    self, BootId, Consumer, Keeper, KeyError, Ledger, LedgerError, OpenBundle, OpenFacts, Source,
+    SyncMode, ring,
 };
 use crate::observation::ClientHasher;
+use crate::policy::canonical::CanonicalContent;
 use crate::record::{Encoder, Event};
-use crate::rulebook::{Registry, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
+use bundles::{Begun, Doors};
 use client_key::ClientKeyFile;
 use kill_switch::KillSwitch;
 use reload::{ReloadParts, Reloader};
@@ -73,6 +79,16 @@ pub enum StartError {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The root of bundles cannot be used.
+    #[error(
+        "the root {path}: {reason}; 'bundle.root' names the file that 'tidegate root init' made"
+    )]
+    Root {
+        /// The pinned file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -98,6 +114,7 @@ pub struct Assembly {
     admin: Admin,
     state: Arc<AdminState>,
     parts: Parts,
+    doors: Doors,
     ticking: Ticking,
     reloader: Reloader,
     keeper: Keeper,
@@ -134,6 +151,7 @@ impl Parts {
             telemetry: Arc::clone(&self.telemetry),
             ticker: self.views.shared(),
             draining: Box::new(move || control.is_draining()),
+            now_us: || clock::now().wall_us,
             workers,
             levers,
         }
@@ -141,40 +159,47 @@ impl Parts {
 }
 
 impl Assembly {
-    /// Opens everything that a gateway needs; connections wait in the kernel until
+    /// Opens everything that a gateway of plain files needs; connections wait in the kernel until
     /// [`Assembly::run`].
     ///
     /// # Errors
     /// [`StartError`] says what could not be opened and what to do; nothing stays open then, and
     /// where a port was the reason the ledger has not been touched.
     pub fn open(loaded: Loaded) -> Result<Self, StartError> {
-        let settings = Arc::new(loaded.settings);
+        Self::open_runnable(Runnable::Files(Box::new(loaded)))
+    }
+
+    /// The same for whatever a gateway runs on. With bundles and none of them in force the ports may
+    /// stay closed until one comes.
+    ///
+    /// # Errors
+    /// As [`Assembly::open`].
+    pub fn open_runnable(runnable: Runnable) -> Result<Self, StartError> {
+        let settings = Arc::new(runnable.settings().clone());
         let workers = convert::workers(&settings).min(WORKERS_MAX);
         descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let ledger_key = ledger_key::open(&settings.ledger)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let kill_switch = KillSwitch::open(&settings.state_dir);
-        let rulebook = RulebookParts {
-            catalogue: loaded.catalogue,
-            rules: loaded.rules,
-            tier: settings.tier,
-            content_digest: *loaded.content.digest(),
-            default_upstream: settings.default_upstream.clone(),
-            workers,
-        };
+        let Opening {
+            parts: rulebook,
+            content,
+            open,
+            begun,
+            sources,
+            stamp,
+            demands,
+        } = Opening::of(runnable, workers)?;
         let registry = Arc::new(Registry::for_instances(
             rulebook,
             settings.instances,
             kill_switch.ceiling(),
         ));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let connections_max = descriptors::connections_max(&settings);
-        let gateway_settings = convert::gateway_settings(&settings, connections_max);
-        let mut gateway = Gateway::bind(gateway_settings, desks.clerks)?;
+        let mut gateway = bind(&settings, desks.clerks, begun.as_ref())?;
         let admin_port = AdminPort::open(settings.admin)?;
-        let content = &loaded.content;
-        let facts = opening_facts(boot, content.digest_hex(), &key);
+        let facts = opening_facts(boot, content.digest_hex(), &key, open);
         let ledger = open_ledger(
             &ledger_settings(&settings.ledger).signed_by(ledger_key),
             &facts,
@@ -190,6 +215,7 @@ impl Assembly {
             Arc::clone(&ledger),
             &settings.state_dir,
         )?;
+        let doors = Doors::new(control.clone(), gateway.addresses(), Arc::clone(&settings));
         let parts = Parts {
             registry,
             ledger,
@@ -206,9 +232,10 @@ impl Assembly {
             settings: Arc::clone(&parts.settings),
             kill_switch,
             workers,
-            sources: loaded.sources,
-            stamp: loaded.stamp,
-            demands: loaded.demands,
+            sources,
+            stamp,
+            demands,
+            bundles: begun.map(|begun| (begun, doors.clone())),
         })?;
         let keeper = keeping::start(&parts.ledger, &parts.settings, boot)?;
         gateway.on_reload(reloader.on_signal());
@@ -219,10 +246,16 @@ impl Assembly {
             admin,
             state,
             parts,
+            doors,
             ticking,
             reloader,
             keeper,
         })
+    }
+
+    /// Says in the log where the gateway listens, or that it waits for a bundle before it does.
+    pub fn tell_where_it_listens(&self) {
+        self.doors.tell(&self.parts.registry.active().load());
     }
 
     /// What others may look at.
@@ -269,6 +302,85 @@ impl Assembly {
         closed?;
         Ok(ended)
     }
+}
+
+/// What is in force first, and where later rules come from.
+struct Opening {
+    parts: RulebookParts,
+    content: CanonicalContent,
+    open: OpenBundle,
+    begun: Option<Begun>,
+    sources: Sources,
+    stamp: Stamp,
+    demands: Demands,
+}
+
+impl Opening {
+    fn of(runnable: Runnable, workers: usize) -> Result<Self, StartError> {
+        match runnable {
+            Runnable::Files(loaded) => Ok(Self::of_files(*loaded, workers)),
+            Runnable::Bundles(bundled) => Self::of_bundles(*bundled, workers),
+        }
+    }
+
+    fn of_files(loaded: Loaded, workers: usize) -> Self {
+        let parts = RulebookParts::unsigned_local(LocalParts {
+            catalogue: loaded.catalogue,
+            rules: loaded.rules,
+            tier: loaded.settings.tier,
+            content_digest: *loaded.content.digest(),
+            default_upstream: loaded.settings.default_upstream,
+            workers,
+        });
+        Self {
+            parts,
+            content: loaded.content,
+            open: OpenBundle::Unsigned,
+            begun: None,
+            sources: loaded.sources,
+            stamp: loaded.stamp,
+            demands: loaded.demands,
+        }
+    }
+
+    fn of_bundles(bundled: Bundled, workers: usize) -> Result<Self, StartError> {
+        let now_us = clock::now().wall_us;
+        let settings = &bundled.settings;
+        let begun = Begun::read(settings, &bundled.bundle, now_us)?;
+        let Some((parts, content, open)) = bundles::first(&begun, settings, workers, now_us) else {
+            return Err(StartError::Root {
+                path: bundled.bundle.root,
+                reason: "no rulebook can be made of no contract".to_owned(),
+            });
+        };
+        Ok(Self {
+            parts,
+            content,
+            open,
+            begun: Some(begun),
+            sources: bundled.sources,
+            stamp: bundled.stamp,
+            demands: bundled.demands,
+        })
+    }
+}
+
+/// Binds the listeners; closed ones where there is no bundle and nothing is served without.
+fn bind(
+    settings: &Settings,
+    clerks: Vec<Arc<dyn Governor>>,
+    begun: Option<&Begun>,
+) -> Result<Gateway, StartError> {
+    let connections_max = descriptors::connections_max(settings);
+    let gateway_settings = convert::gateway_settings(settings, connections_max);
+    let on_none = settings.bundle.as_ref().map(|bundle| bundle.on_none);
+    let is_none = begun.is_some_and(|begun| begun.in_force.is_none());
+    let gateway = if is_none && on_none == Some(OnNone::Refuse) {
+        Gateway::bind_closed(gateway_settings, clerks)?
+    } else {
+        Gateway::bind(gateway_settings, clerks)?
+    };
+    Ok(gateway)
 }
 
 /// One desk per worker, as the gateway and the metrics see them.
@@ -338,13 +450,19 @@ fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
 }
 
 /// What the first record of this start says.
-fn opening_facts(boot: BootId, policy_hash: String, key: &ClientKeyFile) -> OpenFacts {
+fn opening_facts(
+    boot: BootId,
+    policy_hash: String,
+    key: &ClientKeyFile,
+    bundle: OpenBundle,
+) -> OpenFacts {
     OpenFacts {
         boot,
         instance: instance_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         policy_hash,
         client_key_id: Some(key.id()),
+        bundle: Some(bundle),
     }
 }
 

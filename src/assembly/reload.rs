@@ -14,8 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::admin::{Activation, Later, Levers, Lowering, Standing, Trigger};
+use crate::admin::{
+    Activation, Attempt, BundleStanding, Later, Levers, Lowering, Standing, Submission, Trigger,
+};
 use crate::assembly::StartError;
+use crate::assembly::bundles::{Begun, BundleParts, Bundles, Doors};
 use crate::assembly::kill_switch::KillSwitch;
 use crate::config::{Demands, Settings, Sources, Stamp};
 use crate::gateway::clock;
@@ -25,7 +28,9 @@ use crate::rulebook::Registry;
 use crate::telemetry::Telemetry;
 use crate::units::Tier;
 use loader::Loader;
-use watch::Watch;
+
+pub(super) use telling::{finding, tell};
+pub(super) use watch::Watch;
 
 /// What a reload works on.
 pub(super) struct ReloadParts {
@@ -38,28 +43,51 @@ pub(super) struct ReloadParts {
     pub(super) sources: Sources,
     pub(super) stamp: Stamp,
     pub(super) demands: Demands,
+    /// What the start found of bundles, and the doors that the first one opens; `None` where plain
+    /// files are in force.
+    pub(super) bundles: Option<(Begun, Doors)>,
 }
 
-enum Ask {
+/// What the thread is asked.
+pub(super) enum Ask {
     Load(Trigger, Option<oneshot::Sender<Activation>>),
+    Apply(Submission, oneshot::Sender<Attempt>),
     End,
 }
 
 /// What the thread and those who ask have in common.
-struct Shared {
-    registry: Arc<Registry>,
+pub(super) struct Shared {
+    pub(super) registry: Arc<Registry>,
     ledger: Arc<Ledger>,
-    kill_switch: KillSwitch,
+    pub(super) kill_switch: KillSwitch,
     last: Mutex<Last>,
 }
 
-struct Last {
-    active_since_us: u64,
-    reload: Option<Activation>,
+pub(super) struct Last {
+    pub(super) active_since_us: u64,
+    pub(super) reload: Option<Activation>,
+    pub(super) bundle: Option<BundleStanding>,
 }
 
 impl Shared {
-    fn last(&self) -> MutexGuard<'_, Last> {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        ledger: Arc<Ledger>,
+        kill_switch: KillSwitch,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            ledger,
+            kill_switch,
+            last: Mutex::new(Last {
+                active_since_us: clock::now().wall_us,
+                reload: None,
+                bundle: None,
+            }),
+        })
+    }
+
+    pub(super) fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -69,6 +97,7 @@ impl Shared {
             active_since_us: last.active_since_us,
             last_reload: last.reload.clone(),
             kill_switch: self.kill_switch.state(),
+            bundle: last.bundle.clone(),
         }
     }
 
@@ -136,32 +165,39 @@ impl Reloader {
         let (asks, inbox) = channel();
         let kill_switch = parts.kill_switch;
         tell_kill_switch(&kill_switch);
-        let shared = Arc::new(Shared {
-            registry: parts.registry,
-            ledger: Arc::clone(&parts.ledger),
-            kill_switch,
-            last: Mutex::new(Last {
-                active_since_us: clock::now().wall_us,
-                reload: None,
-            }),
-        });
-        let loader = Loader {
-            shared: Arc::clone(&shared),
-            ledger: parts.ledger,
-            telemetry: parts.telemetry,
-            settings: parts.settings,
-            workers: parts.workers,
-            needs_restart: Vec::new(),
-            demands: parts.demands,
-            watch: Watch::new(parts.sources, parts.stamp),
+        let shared = Shared::new(parts.registry, Arc::clone(&parts.ledger), kill_switch);
+        let watch = Watch::new(parts.sources, parts.stamp);
+        let thread = std::thread::Builder::new().name("reloader".to_owned());
+        let spawned = if let Some((begun, doors)) = parts.bundles {
+            let mut bundles = Bundles::new(BundleParts {
+                shared: Arc::clone(&shared),
+                ledger: parts.ledger,
+                telemetry: parts.telemetry,
+                settings: parts.settings,
+                workers: parts.workers,
+                begun,
+                doors,
+                main: watch,
+            });
+            bundles.begin();
+            thread.spawn(move || bundles.run(&inbox))
+        } else {
+            let loader = Loader {
+                shared: Arc::clone(&shared),
+                ledger: parts.ledger,
+                telemetry: parts.telemetry,
+                settings: parts.settings,
+                workers: parts.workers,
+                needs_restart: Vec::new(),
+                demands: parts.demands,
+                watch,
+            };
+            thread.spawn(move || loader.run(&inbox))
         };
-        std::thread::Builder::new()
-            .name("reloader".to_owned())
-            .spawn(move || loader.run(&inbox))
-            .map_err(|error| StartError::Thread {
-                name: "reloader",
-                error,
-            })?;
+        spawned.map_err(|error| StartError::Thread {
+            name: "reloader",
+            error,
+        })?;
         Ok(Self { asks, shared })
     }
 
@@ -176,12 +212,17 @@ impl Reloader {
 
     /// What the admin listener may pull.
     pub(super) fn levers(&self) -> Levers {
-        let asks = self.asks.clone();
+        let (asks, applied) = (self.asks.clone(), self.asks.clone());
         let (lowered, told) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
         Levers {
             reload: Box::new(move || {
                 let (answer, later) = oneshot::channel();
                 let _ = asks.send(Ask::Load(Trigger::Admin, Some(answer)));
+                later
+            }),
+            apply: Box::new(move |submission| {
+                let (answer, later) = oneshot::channel();
+                let _ = applied.send(Ask::Apply(submission, answer));
                 later
             }),
             lower: Box::new(move |tier| lower_aside(Arc::clone(&lowered), tier)),

@@ -18,6 +18,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
         default_upstream,
         trusted_proxies,
         ledger,
+        bundle,
         admin,
         state_dir,
         series_max,
@@ -27,6 +28,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
     } = wanted;
     let table = [
         ("admin", *admin != running.admin),
+        ("bundle", *bundle != running.bundle),
         (
             "default_upstream",
             *default_upstream != running.default_upstream,

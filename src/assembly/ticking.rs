@@ -196,6 +196,7 @@ mod tests {
             version: "0".to_owned(),
             policy_hash: content().digest_hex(),
             client_key_id: None,
+            bundle: None,
         };
         let (mut producer, consumer) = ring::<u32>(source, 8);
         let (open, gate) = mpsc::channel::<()>();

@@ -11,8 +11,9 @@ use super::manifest::{Breakglass, Manifest};
 use super::refusal::{RefusalCode, Refused};
 use super::text::digest_hex;
 use crate::contract::Contract;
-use crate::policy::canonical::{self, CanonicalContent, FORMAT_VERSION, ReadError};
+use crate::policy::canonical::{self, CanonicalContent, Content, FORMAT_VERSION, ReadError};
 use crate::policy::rules::Rules;
+use crate::policy::self_tests::SelfTests;
 use crate::units::Tier;
 
 /// A payload that was read and is canonical; who signed it is not said here.
@@ -20,8 +21,7 @@ use crate::units::Tier;
 pub struct Payload {
     manifest: Manifest,
     content: CanonicalContent,
-    contracts: Vec<Contract>,
-    rules: Rules,
+    said: Content,
     digest: String,
 }
 
@@ -95,13 +95,19 @@ impl Payload {
     /// The contracts, sorted by id.
     #[must_use]
     pub fn contracts(&self) -> &[Contract] {
-        &self.contracts
+        &self.said.contracts
     }
 
     /// The rules.
     #[must_use]
     pub const fn rules(&self) -> &Rules {
-        &self.rules
+        &self.said.rules
+    }
+
+    /// What its authors expect of it.
+    #[must_use]
+    pub const fn self_tests(&self) -> &SelfTests {
+        &self.said.self_tests
     }
 
     /// The bundle digest: SHA-256 of the payload, 64 hex digits.
@@ -123,15 +129,14 @@ impl Payload {
     }
 
     /// What it is made of.
-    pub(super) fn into_parts(self) -> (Manifest, CanonicalContent, Vec<Contract>, Rules, String) {
+    pub(super) fn into_parts(self) -> (Manifest, CanonicalContent, Content, String) {
         let Self {
             manifest,
             content,
-            contracts,
-            rules,
+            said,
             digest,
         } = self;
-        (manifest, content, contracts, rules, digest)
+        (manifest, content, said, digest)
     }
 }
 
@@ -156,7 +161,7 @@ pub(super) struct Claims {
 
 /// A content that was read; whether its values are in their bounds is told when they are taken.
 #[derive(Debug)]
-pub(super) struct ReadContent(Result<(CanonicalContent, Vec<Contract>, Rules), Refused>);
+pub(super) struct ReadContent(Result<(CanonicalContent, Content), Refused>);
 
 impl<'a> Unread<'a> {
     /// Reads the structure.
@@ -207,12 +212,11 @@ impl<'a> Unread<'a> {
 impl ReadContent {
     /// The payload of this content; [`RefusalCode::ContentInvalid`] where a value is out of bounds.
     pub(super) fn with(self, manifest: Manifest, digest: String) -> Result<Payload, Refused> {
-        let (content, contracts, rules) = self.0?;
+        let (content, said) = self.0?;
         Ok(Payload {
             manifest,
             content,
-            contracts,
-            rules,
+            said,
             digest,
         })
     }

@@ -1,8 +1,9 @@
 //! `tidegate bundle VERB`: contracts and policy as one signed artifact. One file per verb.
 //!
 //! Exit codes: 0 in order, 1 refused or not done, 2 wrong usage, 65 bytes or signatures are not what
-//! they claim, 78 the configuration is not valid.
+//! they claim, 69 no gateway answers, 78 the configuration is not valid.
 
+mod apply;
 mod build;
 mod keygen;
 mod sign;
@@ -20,6 +21,8 @@ pub struct BundleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Have the running gateway put a signed bundle in force.
+    Apply(apply::ApplyArgs),
     /// Make one canonical file of contracts and policy, ready to be signed.
     Build(Box<build::BuildArgs>),
     /// Make a private key that signs bundles and roots.
@@ -34,6 +37,7 @@ enum Verb {
 #[must_use]
 pub fn run(args: &BundleArgs) -> u8 {
     match &args.verb {
+        Verb::Apply(args) => apply::run(args),
         Verb::Build(args) => build::run(args),
         Verb::Keygen(args) => keygen::run(args),
         Verb::Sign(args) => sign::run(args),

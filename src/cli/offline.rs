@@ -11,7 +11,7 @@ use crate::config::{Loaded, load};
 use crate::diagnostic::{Format, render};
 use crate::ledger::{DirectoryLines, Record};
 use crate::policy::canonical::CanonicalContent;
-use crate::rulebook::{Registry, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::units::Tier;
 
 /// Everything is in order.
@@ -48,14 +48,14 @@ pub(super) fn load_or_tell(path: &Path) -> std::result::Result<Loaded, u8> {
 
 /// The registry of a loaded configuration for one worker, and the bytes that its digest names.
 pub(super) fn registry_of(loaded: Loaded, tier: Option<Tier>) -> (Arc<Registry>, CanonicalContent) {
-    let parts = RulebookParts {
+    let parts = RulebookParts::unsigned_local(LocalParts {
         catalogue: loaded.catalogue,
         rules: loaded.rules,
         tier: tier.unwrap_or(loaded.settings.tier),
         content_digest: *loaded.content.digest(),
         default_upstream: loaded.settings.default_upstream,
         workers: 1,
-    };
+    });
     let instances = loaded.settings.instances;
     let registry = Registry::for_instances(parts, instances, Tier::Autonomous);
     (Arc::new(registry), loaded.content)

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::assembly::{Assembly, Parts, StartError};
 use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::config::{Demands, load};
+use crate::config::{Demands, load_to_run};
 use crate::gateway::clock;
 use crate::telemetry::log;
 use crate::units::Tier;
@@ -57,8 +57,8 @@ pub fn run(args: &RunArgs) -> u8 {
         ledger_dir: args.ledger_dir.clone(),
         policy: args.expect_policy.clone(),
     };
-    let loaded = load(&args.config);
-    let loaded = match loaded.and_then(|loaded| demands.hold_at_start(&args.config, loaded)) {
+    let loaded = load_to_run(&args.config);
+    let loaded = match loaded.and_then(|loaded| demands.hold_to_run(&args.config, loaded)) {
         Ok(loaded) => loaded,
         Err(findings) => {
             report_findings(&findings);
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs) -> u8 {
     if let Some(tier) = demands.tier {
         tracing::info!(event = "tier_demanded", tier = tier.name());
     }
-    let assembly = match Assembly::open(loaded) {
+    let assembly = match Assembly::open_runnable(loaded) {
         Ok(assembly) => assembly,
         Err(error) => {
             note(format_args!("tidegate: {error}"));
@@ -80,7 +80,8 @@ pub fn run(args: &RunArgs) -> u8 {
         }
     };
     tell_what_was_found(assembly.parts());
-    tell_where_it_listens(&assembly);
+    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
+    assembly.tell_where_it_listens();
     let heads = Heads::start(assembly.parts());
     let ended = assembly.run(true);
     // After the ledger was closed, so that the last head goes out as well.
@@ -109,23 +110,8 @@ pub fn run(args: &RunArgs) -> u8 {
 const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
-        StartError::LedgerKey(_) => INVALID,
+        StartError::LedgerKey(_) | StartError::Root { .. } => INVALID,
         _ => FAILED,
-    }
-}
-
-/// One line for each listener.
-fn tell_where_it_listens(assembly: &Assembly) {
-    let parts = assembly.parts();
-    let rulebook = parts.registry.active().load_full();
-    let contracts = rulebook.catalogue().len();
-    tracing::info!(event = "admin_listening", address = %assembly.admin_address());
-    for (address, listener) in assembly.addresses().iter().zip(&parts.settings.listeners) {
-        // A listener may lower the tier of the process, never raise it.
-        let tier = rulebook.tier();
-        let tier = listener.tier.unwrap_or(tier).min(tier);
-        tracing::info!(event = "listening", %address, tier = tier.name(), contracts,
-            policy_hash = rulebook.digest_hex());
     }
 }
 

@@ -70,6 +70,7 @@ fn text(status: &Value, now_ms: u64) -> String {
             since(number("/active_since_unix_ms")),
         ),
     );
+    line("bundle", bundle(status));
     line("contracts", number("/contracts").to_string());
     line("last reload", last_reload(status, &since));
     let keys = status.pointer("/needs_restart").and_then(Value::as_array);
@@ -90,6 +91,38 @@ fn text(status: &Value, now_ms: u64) -> String {
         ),
     );
     out
+}
+
+/// The bundle in force, or that there is none, and what somebody should look at.
+fn bundle(status: &Value) -> String {
+    let word = |path| status.pointer(path).and_then(Value::as_str);
+    let number = |path| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let mut said = match word("/bundle/active/digest") {
+        Some(digest) => {
+            let signers = status.pointer("/bundle/active/signers");
+            let signers = signers.and_then(Value::as_array).into_iter().flatten();
+            let signers: Vec<&str> = signers.filter_map(Value::as_str).collect();
+            format!(
+                "{}, epoch {} serial {}, digest {digest}, signed by {}",
+                word("/bundle/active/name").unwrap_or("?"),
+                number("/bundle/active/epoch"),
+                number("/bundle/active/serial"),
+                signers.join(", ")
+            )
+        }
+        None if status.pointer("/bundle/root").is_none() => "none: unsigned local files".to_owned(),
+        None => "none yet".to_owned(),
+    };
+    if let Some(code) = word("/bundle/last_attempt/code") {
+        let detail = word("/bundle/last_attempt/detail").unwrap_or_default();
+        said += &format!("\n  last attempt refused: {code}: {detail}");
+    }
+    let troubles = status.pointer("/bundle/troubles").and_then(Value::as_array);
+    for trouble in troubles.into_iter().flatten().filter_map(Value::as_str) {
+        said += "\n  ";
+        said += trouble;
+    }
+    said
 }
 
 fn kill_switch(status: &Value) -> String {
@@ -196,6 +229,7 @@ mod tests {
 tier          OBSERVE_ONLY
 kill switch   OBSERVE_ONLY at most, until 'tidegate tier reset'
 rulebook      serial 4, digest abc, for 1 min 0 s
+bundle        none: unsigned local files
 contracts     2
 last reload   refused, by watch, 5 s ago
   a.yaml:3:1: error C004: no YAML
@@ -206,6 +240,27 @@ ledger        ok, 7 records (5 durable, 2 not), 0 lost, 1 waiting
 workers       2, up for 16 min 40 s, version 1
 ";
         assert_eq!(text(&status, 1_000_000), want);
+    }
+
+    #[test]
+    fn a_bundle_is_told_with_its_signers_and_troubles() {
+        let check = |bundle, want: &str| {
+            assert_eq!(super::bundle(&json!({ "bundle": bundle })), want);
+        };
+        check(
+            json!({"signed": false, "active": null}),
+            "none: unsigned local files",
+        );
+        check(json!({"root": {"version": 1}, "active": null}), "none yet");
+        check(
+            json!({"root": {"version": 1},
+                "active": {"digest": "d", "name": "edge", "epoch": 1, "serial": 7,
+                    "signers": ["alice", "bob"]},
+                "last_attempt": {"code": "ROLLBACK_REJECTED", "detail": "old"},
+                "troubles": ["look"]}),
+            "edge, epoch 1 serial 7, digest d, signed by alice, bob\n  last attempt refused: \
+             ROLLBACK_REJECTED: old\n  look",
+        );
     }
 
     #[test]

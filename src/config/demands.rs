@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Loaded;
 use crate::config::sources::about_file;
+use crate::config::{Loaded, Runnable, Settings};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::units::Tier;
 
@@ -44,9 +44,34 @@ impl Demands {
         if !faults.is_empty() {
             return Err(faults);
         }
-        self.apply(&mut loaded);
+        self.apply(&mut loaded.settings);
         loaded.demands = self.clone();
         Ok(loaded)
+    }
+
+    /// The same for whatever a gateway runs on. Which policy a bundle holds is asked when it comes
+    /// into force.
+    ///
+    /// # Errors
+    /// As [`Demands::hold_at_start`].
+    pub fn hold_to_run(
+        &self,
+        path: &Path,
+        runnable: Runnable,
+    ) -> Result<Runnable, Vec<Diagnostic>> {
+        match runnable {
+            Runnable::Files(loaded) => {
+                let loaded = self.hold_at_start(path, *loaded)?;
+                Ok(Runnable::Files(Box::new(loaded)))
+            }
+            Runnable::Bundles(mut bundled) => {
+                self.tier_within(path, bundled.settings.tier)
+                    .map_err(|fault| vec![fault])?;
+                self.apply(&mut bundled.settings);
+                bundled.demands = self.clone();
+                Ok(Runnable::Bundles(bundled))
+            }
+        }
     }
 
     /// The same for a gateway that runs. Its files may have become stricter than the demand, and
@@ -62,12 +87,11 @@ impl Demands {
         let digest = loaded.content.digest_hex();
         self.expect(path, &digest, &loaded.rules.version)
             .map_err(|fault| vec![fault])?;
-        self.apply(&mut loaded);
+        self.apply(&mut loaded.settings);
         Ok(loaded)
     }
 
-    fn apply(&self, loaded: &mut Loaded) {
-        let settings = &mut loaded.settings;
+    fn apply(&self, settings: &mut Settings) {
         settings.tier = self
             .tier
             .map_or(settings.tier, |tier| tier.min(settings.tier));

@@ -1,6 +1,7 @@
 //! `tidegate.yaml`: YAML in, settings and the places of the other files out.
 
 mod bounds;
+mod bundle;
 mod ledger;
 mod listeners;
 pub(super) mod shape;
@@ -16,6 +17,7 @@ use crate::diagnostic::Place;
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::{read_limits, read_series_max, read_timeouts};
+use bundle::read_bundle;
 use ledger::read_ledger;
 use listeners::{read_admin, read_listeners, read_tier};
 use upstreams::{bounded, read_upstreams};
@@ -41,11 +43,12 @@ const FILE_KEYS: Keys = Keys {
         "admin",
         "state_dir",
         "metrics",
+        "bundle",
         "expose_headers",
         "timeouts",
         "limits",
     ],
-    later: &["bundle"],
+    later: &[],
     computed: &["policy_hash", "content_digest"],
 };
 
@@ -85,7 +88,11 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     let (upstreams, default_upstream) = read_upstreams(sheet, fields);
     let names = upstreams.iter().map(|u| u.name.clone()).collect();
     let has_default_upstream = default_upstream.is_some();
-    let contracts = sheet.required(fields, "contracts");
+    // With bundles this folder is only what `bundle build` reads.
+    let contracts = match fields.get("bundle") {
+        Some(_) => fields.get("contracts"),
+        None => sheet.required(fields, "contracts"),
+    };
     let contracts = contracts.and_then(|node| path_at(sheet, node, "'contracts'", folder));
     let policy = fields.get("policy");
     let policy = policy.and_then(|node| path_at(sheet, node, "'policy'", folder));
@@ -169,6 +176,7 @@ fn read_settings(
     let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin);
     let trusted_proxies = read_trusted(sheet, fields);
     let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref(), environment);
+    let bundle = read_bundle(sheet, fields, folder);
     let series_max = read_series_max(sheet, fields);
     let expose_headers = match fields.get("expose_headers") {
         Some(node) => sheet.boolean(node, "'expose_headers'"),
@@ -190,6 +198,7 @@ fn read_settings(
         default_upstream: default_upstream?,
         trusted_proxies,
         ledger: ledger?,
+        bundle: bundle?,
         admin: admin?,
         state_dir: state_dir?,
         series_max: series_max?,

@@ -44,8 +44,8 @@ pub use demands::{DIGEST_DIGITS_MIN, Demands};
 pub use file::shape::SHAPE;
 pub use self_tests::read_self_test_files;
 pub use settings::{
-    Environment, LedgerSettings, LedgerSync, Limits, Listener, OnUnavailable, Server, Settings,
-    Timeouts, Upstream,
+    BundleSettings, Environment, LedgerSettings, LedgerSync, Limits, Listener, OnNone,
+    OnUnavailable, Server, Settings, Timeouts, Upstream,
 };
 pub use stamp::{Sources, Stamp};
 
@@ -86,6 +86,43 @@ pub struct Loaded {
     pub demands: Demands,
 }
 
+/// What a gateway that takes bundles reads of its files: everything but contracts and policy.
+#[derive(Debug, Clone)]
+pub struct Bundled {
+    /// What this gateway is.
+    pub settings: Settings,
+    /// Where its bundles come from: that of the settings.
+    pub bundle: BundleSettings,
+    /// Findings that are no errors.
+    pub warnings: Vec<Diagnostic>,
+    /// The one file that it was read from.
+    pub sources: Sources,
+    /// What it looked like before it was read.
+    pub stamp: Stamp,
+    /// What whoever started it demands beside its files.
+    pub demands: Demands,
+}
+
+/// What a gateway runs on.
+#[derive(Debug, Clone)]
+pub enum Runnable {
+    /// Plain files, which nobody signed.
+    Files(Box<Loaded>),
+    /// Bundles.
+    Bundles(Box<Bundled>),
+}
+
+impl Runnable {
+    /// What the gateway is.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        match self {
+            Self::Files(loaded) => &loaded.settings,
+            Self::Bundles(bundled) => &bundled.settings,
+        }
+    }
+}
+
 /// Where a gateway of these files can be asked and keeps its state, whatever else is wrong in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressed {
@@ -101,7 +138,7 @@ pub struct Addressed {
 /// The findings of the file where it does not say so.
 pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let main = load_main(path, &mut found);
+    let main = load_main(path, true, &mut found);
     let known = main.and_then(|main| {
         Some(Addressed {
             admin: main.admin?,
@@ -110,6 +147,41 @@ pub fn addressed(path: &Path) -> Result<Addressed, Vec<Diagnostic>> {
     });
     found.sort();
     known.ok_or(found)
+}
+
+/// Loads what a gateway of this configuration runs on: with `bundle`, contracts and policy are not
+/// even looked at.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_to_run(path: &Path) -> Result<Runnable, Vec<Diagnostic>> {
+    let stamp = Stamp::of_file(path);
+    let mut found = Vec::new();
+    let settings = load_main(path, false, &mut found).and_then(|main| main.settings);
+    found.sort();
+    let Some((settings, bundle)) =
+        settings.and_then(|settings| Some((settings.clone(), settings.bundle?)))
+    else {
+        // Every fault is told, also those of the files that it names.
+        return load(path).map(|loaded| Runnable::Files(Box::new(loaded)));
+    };
+    if error_count(&found) > 0 {
+        return Err(found);
+    }
+    Ok(Runnable::Bundles(Box::new(Bundled {
+        settings,
+        bundle,
+        warnings: found,
+        sources: Sources {
+            main: path.to_owned(),
+            policy: None,
+            charter: None,
+            contracts: None,
+            self_tests: None,
+        },
+        stamp,
+        demands: Demands::default(),
+    })))
 }
 
 /// Loads a configuration and all it names.
@@ -191,7 +263,7 @@ fn load_into(
 ) -> Option<Loaded> {
     // Taken before the files are read: what changes meanwhile will be seen as a change.
     let first = Stamp::of_file(path);
-    let main = load_main(path, found)?;
+    let main = load_main(path, true, found)?;
     let named = |named: &Option<(PathBuf, Place)>| named.as_ref().map(|(path, _)| path.clone());
     let watched = Sources {
         main: path.to_owned(),
@@ -208,7 +280,7 @@ fn load_into(
     let folder = folder.unwrap_or_default();
     let read = folder.compile_beside(&main, circumstances, found);
     let catalogue = read.catalogue;
-    let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty);
+    let is_empty = catalogue.as_ref().is_some_and(Catalogue::is_empty) && main.contracts.is_some();
     if is_empty && error_count(found) == 0 {
         let message = match folder.len() {
             0 => "the contracts folder holds no '*.yaml' file".to_owned(),
@@ -248,13 +320,14 @@ fn load_into(
     })
 }
 
-fn load_main(path: &Path, found: &mut Vec<Diagnostic>) -> Option<Main> {
+/// `names_are_read`: contracts and policy have to be there, because they are read next.
+fn load_main(path: &Path, names_are_read: bool, found: &mut Vec<Diagnostic>) -> Option<Main> {
     let source = read_or_report(path, found)?;
     let mut sheet = Sheet::new(&source.name, &source.text);
     let folder = path.parent().unwrap_or(Path::new(""));
     let root = yaml::read(&mut sheet);
     let mut main = root.and_then(|root| read_main(&mut sheet, &root, folder));
-    if let Some(main) = &mut main {
+    if let Some(main) = main.as_mut().filter(|_| names_are_read) {
         check_named(&mut sheet, main);
     }
     conclude(sheet, &source, found);

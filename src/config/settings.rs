@@ -32,6 +32,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The ledger.
     pub ledger: LedgerSettings,
+    /// Where bundles come from; `None` where plain files are in force, unsigned.
+    pub bundle: Option<BundleSettings>,
     /// The admin listener; always a loopback address.
     pub admin: SocketAddr,
     /// Where the gateway keeps its own state.
@@ -148,6 +150,41 @@ impl LedgerSettings {
             disk_bytes_max: None,
             on_unavailable: OnUnavailable::Continue,
             heads_every: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// Where contracts and policy come from as signed bundles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleSettings {
+    /// The pinned root: who may sign.
+    pub root: PathBuf,
+    /// The folder that is watched for `bundle.json` and later roots; `None` = none is.
+    pub dir: Option<PathBuf>,
+    /// What holds while there is no bundle.
+    pub on_none: OnNone,
+}
+
+/// What holds while there is no bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNone {
+    /// The data port stays closed until there is one.
+    #[default]
+    Refuse,
+    /// Everything is forwarded and recorded.
+    Observe,
+}
+
+impl OnNone {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Refuse, Self::Observe];
+
+    /// The name in files.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Observe => "observe",
         }
     }
 }

@@ -42,13 +42,34 @@ pub(crate) struct Bound {
     /// The address, with the port the kernel chose.
     pub(crate) address: SocketAddr,
     /// One socket per worker.
-    pub(crate) sockets: Vec<OwnedFd>,
+    pub(crate) sockets: Vec<Door>,
 }
 
-/// Opens all listeners, or none.
+/// The socket of a port.
+#[derive(Debug)]
+pub(crate) enum Door {
+    /// Whoever connects waits in the kernel until it is accepted.
+    Open(OwnedFd),
+    /// Nobody can connect: the kernel refuses. Another process that is started by mistake could
+    /// still take the port, and then opening it fails.
+    Closed(TcpSocket),
+}
+
+impl Door {
+    /// The socket that listens; to be called within a runtime.
+    pub(crate) fn open(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Open(socket) => Ok(socket),
+            Self::Closed(socket) => Ok(socket.listen(BACKLOG)?.into_std()?.into()),
+        }
+    }
+}
+
+/// Opens all listeners, or none; closed ones take their ports and let nobody in.
 pub(crate) fn bind(
     listeners: &[ListenerSettings],
     workers: usize,
+    is_closed: bool,
 ) -> Result<Vec<Bound>, BindError> {
     // Sockets of the runtime want one while they are made.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,31 +89,38 @@ pub(crate) fn bind(
                 }
             };
             let _guard = runtime.enter();
-            bind_one(address, workers).map_err(|source| BindError { address, source })
+            bind_one(address, workers, is_closed).map_err(|source| BindError { address, source })
         })
         .collect()
 }
 
-fn bind_one(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+fn bind_one(address: SocketAddr, workers: usize, is_closed: bool) -> io::Result<Bound> {
     // Alone on the port first: sockets that share a port would also share it with a second
     // gateway that was started by mistake.
     let alone = TcpListener::bind(address)?;
     let address = alone.local_addr()?;
-    if workers <= 1 {
+    if workers <= 1 && !is_closed {
         alone.set_nonblocking(true)?;
         return Ok(Bound {
             address,
-            sockets: vec![alone.into()],
+            sockets: vec![Door::Open(alone.into())],
         });
     }
     drop(alone);
     let sockets = (0..workers)
-        .map(|_| shared(address))
+        .map(|_| {
+            let door = Door::Closed(shared(address)?);
+            if is_closed {
+                Ok(door)
+            } else {
+                door.open().map(Door::Open)
+            }
+        })
         .collect::<io::Result<_>>()?;
     Ok(Bound { address, sockets })
 }
 
-fn shared(address: SocketAddr) -> io::Result<OwnedFd> {
+fn shared(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -100,11 +128,11 @@ fn shared(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
     socket.bind(address)?;
-    Ok(socket.listen(BACKLOG)?.into_std()?.into())
+    Ok(socket)
 }
 
 /// The sockets sorted by worker.
-pub(crate) fn by_worker(bound: Vec<Bound>, workers: usize) -> Vec<Vec<(SocketAddr, OwnedFd)>> {
+pub(crate) fn by_worker(bound: Vec<Bound>, workers: usize) -> Vec<Vec<(SocketAddr, Door)>> {
     let mut sorted = Vec::new();
     sorted.resize_with(workers, Vec::new);
     for listener in bound {
@@ -126,7 +154,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         for workers in [1, 2] {
-            let error = bind(&[ListenerSettings { bind: address }], workers).unwrap_err();
+            let error = bind(&[ListenerSettings { bind: address }], workers, false).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(&address.to_string()), "{text}");
             assert!(
@@ -137,9 +165,27 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_port_lets_nobody_in_until_it_is_opened() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        for workers in [1, 2] {
+            let mut bound = bind(&[ListenerSettings { bind: any }], workers, true).unwrap();
+            let bound = bound.pop().unwrap();
+            let connected = || std::net::TcpStream::connect(bound.address).is_ok();
+            assert!(!connected());
+            let _within = runtime.enter();
+            let open: Vec<_> = bound.sockets.into_iter().map(|door| door.open()).collect();
+            assert!(open.iter().all(Result::is_ok) && connected());
+        }
+    }
+
+    #[test]
     fn workers_share_a_port_that_nobody_else_can_have() {
         let any = "127.0.0.1:0".parse().unwrap();
-        let bound = bind(&[ListenerSettings { bind: any }], 3).unwrap();
+        let bound = bind(&[ListenerSettings { bind: any }], 3, false).unwrap();
         let bound = bound.first().unwrap();
         assert_eq!(bound.sockets.len(), 3);
         assert_ne!(bound.address.port(), 0);
@@ -148,7 +194,8 @@ mod tests {
                 &[ListenerSettings {
                     bind: bound.address
                 }],
-                3
+                3,
+                false
             )
             .is_err()
         );

@@ -45,8 +45,28 @@ impl Gateway {
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
     ) -> Result<Self, BindError> {
+        Self::bind_with(settings, governors, false)
+    }
+
+    /// The same with ports that are taken and let nobody in until [`Control::open`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::bind`].
+    pub fn bind_closed(
+        settings: GatewaySettings,
+        governors: Vec<Arc<dyn Governor>>,
+    ) -> Result<Self, BindError> {
+        Self::bind_with(settings, governors, true)
+    }
+
+    fn bind_with(
+        settings: GatewaySettings,
+        governors: Vec<Arc<dyn Governor>>,
+        is_closed: bool,
+    ) -> Result<Self, BindError> {
         let threads = governors.len();
-        let bound = bind::bind(&settings.listeners, threads)?;
+        let bound = bind::bind(&settings.listeners, threads, is_closed)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let settings = Arc::new(settings);
         let limits = &settings.limits;
@@ -71,7 +91,7 @@ impl Gateway {
             });
         Ok(Self {
             workers: workers.collect(),
-            control: Control::new(in_flight, connections),
+            control: Control::new(in_flight, connections, is_closed),
             settings,
             addresses,
             close_listeners: watch::Sender::new(false),

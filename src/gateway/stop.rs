@@ -32,16 +32,22 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Vec<InFlight>,
     pub(crate) connections: Arc<Connections>,
     asked: watch::Sender<bool>,
+    opened: watch::Sender<bool>,
     draining: AtomicBool,
 }
 
 impl Control {
-    pub(crate) fn new(in_flight: Vec<InFlight>, connections: Arc<Connections>) -> Self {
+    pub(crate) fn new(
+        in_flight: Vec<InFlight>,
+        connections: Arc<Connections>,
+        is_closed: bool,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 in_flight,
                 connections,
                 asked: watch::Sender::new(false),
+                opened: watch::Sender::new(!is_closed),
                 draining: AtomicBool::new(false),
             }),
         }
@@ -50,6 +56,22 @@ impl Control {
     /// Asks for a graceful stop and returns at once.
     pub fn stop(&self) {
         self.shared.asked.send_replace(true);
+    }
+
+    /// Opens the ports of a gateway that was bound closed; nothing where they are open.
+    pub fn open(&self) {
+        self.shared.opened.send_replace(true);
+    }
+
+    /// Whether the ports are open, or were before a stop.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self.shared.opened.borrow()
+    }
+
+    /// Says when the ports may be opened.
+    pub(crate) fn opened(&self) -> watch::Receiver<bool> {
+        self.shared.opened.subscribe()
     }
 
     /// Whether the gateway takes no new connections any more.

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -25,6 +25,7 @@ use pingora::services::listening::Service;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::bind::Door;
 use super::clock;
 use super::edge::{Connections, Edge};
 use super::governor::Governor;
@@ -62,7 +63,7 @@ impl Parts {
         number: usize,
         governor: Arc<dyn Governor>,
         in_flight: InFlight,
-        sockets: Vec<(SocketAddr, OwnedFd)>,
+        sockets: Vec<(SocketAddr, Door)>,
     ) -> Worker {
         let edge = self.edge(number, Arc::clone(&governor), in_flight);
         let mut service = Service::new(format!("worker-{number}"), edge);
@@ -112,7 +113,7 @@ pub(crate) struct Worker {
     number: usize,
     governor: Arc<dyn Governor>,
     service: Service<Edge>,
-    sockets: Vec<(String, OwnedFd)>,
+    sockets: Vec<(String, Door)>,
 }
 
 impl Worker {
@@ -130,25 +131,42 @@ impl Worker {
         std::thread::Builder::new()
             .name(format!("worker-{}", self.number))
             .spawn(move || {
+                let opened = control.opened();
                 let _stop = StopOnDrop(control);
                 INDEX.set(Some(self.number));
-                runtime.block_on(self.serve(closing, end));
+                runtime.block_on(self.serve(opened, closing, end));
             })
     }
 
-    async fn serve(self, closing: ShutdownWatch, mut end: watch::Receiver<bool>) {
+    async fn serve(
+        self,
+        mut opened: watch::Receiver<bool>,
+        closing: ShutdownWatch,
+        mut end: watch::Receiver<bool>,
+    ) {
         let Self {
             governor,
             mut service,
             sockets,
             ..
         } = self;
-        let mut fds = Fds::new();
-        for (key, socket) in sockets {
-            fds.add(key, socket.into_raw_fd());
-        }
-        let fds: ListenFds = Arc::new(fds.into());
         let accept = async {
+            // An error means that nobody is left who could open them.
+            if opened.wait_for(|opened| *opened).await.is_err() {
+                return;
+            }
+            let mut fds = Fds::new();
+            for (key, door) in sockets {
+                match door.open() {
+                    Ok(socket) => fds.add(key, socket.into_raw_fd()),
+                    Err(error) => {
+                        // The worker ends, and with it the gateway.
+                        tracing::error!(event = "port_not_opened", socket = key, %error);
+                        return;
+                    }
+                }
+            }
+            let fds: ListenFds = Arc::new(fds.into());
             service.start_service(Some(fds), closing, 1).await;
             // No more connections; those that are open are served to their end.
             pending::<()>().await;

@@ -18,6 +18,7 @@ use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
+use super::high_water::HighWater;
 use super::key::LedgerKey;
 use super::missing;
 use super::output::Output;
@@ -116,6 +117,22 @@ pub struct OpenFacts {
     pub policy_hash: String,
     /// The id of the client key, where there is one.
     pub client_key_id: Option<String>,
+    /// Where the rulebook comes from, where that is told.
+    pub bundle: Option<OpenBundle>,
+}
+
+/// Where the rulebook of a start comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenBundle {
+    /// Plain files that nobody signed.
+    Unsigned,
+    /// Bundles: the digest of the one in force, if there is one yet, and the high-water mark.
+    Bundles {
+        /// The one in force.
+        in_force: Option<String>,
+        /// The greatest place that one in force ever had here.
+        high_water: Option<HighWater>,
+    },
 }
 
 /// What `start` found in the directory.

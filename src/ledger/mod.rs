@@ -26,6 +26,7 @@ mod error;
 mod frame;
 mod handle;
 mod heads;
+mod high_water;
 mod history;
 mod intake;
 mod jobs;
@@ -80,7 +81,8 @@ pub use directory::SegmentName;
 pub use entry::EntryBuilder;
 pub use error::LedgerError;
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
-pub use handle::{Ledger, OpenFacts, Recovered, Settings, SyncMode};
+pub use handle::{Ledger, OpenBundle, OpenFacts, Recovered, Settings, SyncMode};
+pub use high_water::{HighWater, high_water};
 pub use keeper::{
     Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
     check_redactable, known_damage, newest_facts, plan_prune,

@@ -9,7 +9,8 @@ use super::directory::{Directory, SegmentName};
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
-use super::handle::{OpenFacts, Settings};
+use super::handle::{OpenBundle, OpenFacts, Settings};
+use super::high_water::HighWater;
 use super::line::Record;
 use super::reader::Lines;
 use super::recovery::{Found, Genesis};
@@ -153,6 +154,7 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
         Opening::Resumed(found) => Some(*found),
     };
     entry.text("boot", &facts.boot.to_string());
+    let high_water = bundle_member(entry, facts.bundle.as_ref());
     if let Some(id) = &facts.client_key_id {
         entry.text("client_key_id", id);
     }
@@ -161,6 +163,11 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
         entry.text("damaged_rule", &damaged.rule);
         entry.text("damaged_segment", &damaged.segment);
         entry.uint("damaged_seq", damaged.seq);
+    }
+    if let Some(mark) = high_water {
+        entry.text("high_water_digest", &mark.digest);
+        entry.uint("high_water_epoch", mark.epoch);
+        entry.uint("high_water_serial", mark.serial);
     }
     entry.text("instance", &facts.instance);
     entry.text("kind", "open");
@@ -181,6 +188,26 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
     }
     entry.uint("ts_us", wall_us());
     entry.text("version", &facts.version);
+}
+
+/// Where the rulebook comes from; gives the mark to tell.
+fn bundle_member<'f>(
+    entry: &mut EntryBuilder<'_>,
+    bundle: Option<&'f OpenBundle>,
+) -> Option<&'f HighWater> {
+    match bundle? {
+        OpenBundle::Unsigned => {
+            entry.text("bundle", "unsigned");
+            None
+        }
+        OpenBundle::Bundles {
+            in_force,
+            high_water,
+        } => {
+            entry.text("bundle", in_force.as_deref().unwrap_or("none"));
+            high_water.as_ref()
+        }
+    }
 }
 
 /// What the boot before left.

@@ -65,6 +65,7 @@ fn start(settings: &Settings, capacity: usize) -> (Ledger, Producer<Deed>) {
         version: "0".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
+        bundle: None,
     };
     let (producer, consumer) = ring(source, capacity);
     let ledger = Ledger::start(settings, &facts, RULEBOOK, vec![consumer], Encoder).unwrap();

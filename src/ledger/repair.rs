@@ -161,6 +161,7 @@ pub fn recover(
         version: version.to_owned(),
         policy_hash: opened.policy_hash,
         client_key_id: opened.client_key_id,
+        bundle: None,
     };
     let end = resume(settings, &directory, &facts, found)?;
     let records = finish(end, facts.boot, head, &signed)

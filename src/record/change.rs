@@ -14,6 +14,10 @@ const ERROR_BYTES_MAX: usize = 512;
 pub struct BundleChange {
     /// The boot that tried.
     pub boot: BootId,
+    /// The bundle that it was about; `None` for plain files, and where nothing of it could be read.
+    pub bundle: Option<BundleMembers>,
+    /// Why a bundle or a root was refused: the code.
+    pub code: Option<&'static str>,
     /// The content digest in force after it, 64 hex digits.
     pub policy_hash: String,
     /// The version that the policy in force gives itself.
@@ -30,6 +34,19 @@ pub struct BundleChange {
     pub ts_us: u64,
 }
 
+/// What a record tells of a bundle. Of one that was refused these are its own words, true or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BundleMembers {
+    /// The bundle digest, 64 hex digits.
+    pub digest: String,
+    /// The epoch and the serial within it, where they could be read.
+    pub place: Option<(u64, u64)>,
+    /// The principals whose signatures counted; empty for one that was refused.
+    pub signers: Vec<String>,
+    /// The classes of the change; empty for one that was refused, or verified again.
+    pub classes: Vec<&'static str>,
+}
+
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BundleResult {
@@ -42,7 +59,21 @@ pub enum BundleResult {
 impl BundleChange {
     /// Pushes the members of the record.
     pub fn push(&self, entry: &mut EntryBuilder<'_>) {
+        let bundle = self.bundle.as_ref();
         entry.text("boot", &self.boot.to_string());
+        if let Some(bundle) = bundle {
+            entry.text("bundle_digest", &bundle.digest);
+        }
+        if let Some(bundle) = bundle.filter(|bundle| !bundle.classes.is_empty()) {
+            entry.names("classes", bundle.classes.iter().copied());
+        }
+        if let Some(code) = self.code {
+            entry.text("code", code);
+        }
+        let place = bundle.and_then(|bundle| bundle.place);
+        if let Some((epoch, _)) = place {
+            entry.uint("epoch", epoch);
+        }
         if let BundleResult::Rejected(error) = &self.result {
             entry.text("error", cut(error));
         }
@@ -57,6 +88,12 @@ impl BundleChange {
             BundleResult::Rejected(_) => "rejected",
         };
         entry.text("result", result);
+        if let Some((_, serial)) = place {
+            entry.uint("serial", serial);
+        }
+        if let Some(bundle) = bundle.filter(|bundle| !bundle.signers.is_empty()) {
+            entry.names("signers", bundle.signers.iter().map(String::as_str));
+        }
         entry.text("source", self.source);
         entry.text("tier", self.tier);
         entry.text("trigger", self.trigger);
@@ -116,6 +153,8 @@ mod tests {
     fn a_change_tells_what_was_and_what_is_in_force() {
         let mut change = BundleChange {
             boot: BootId::from_u32(1),
+            bundle: None,
+            code: None,
             policy_hash: "b".repeat(64),
             policy_version: "7".to_owned(),
             source: "reload",
@@ -133,7 +172,25 @@ mod tests {
             assert!(activated.contains(part), "{part} in {activated}");
         }
         change.result = BundleResult::Rejected("x".repeat(1_000));
+        change.code = Some("ROLLBACK_REJECTED");
+        change.bundle = Some(BundleMembers {
+            digest: "c".repeat(64),
+            place: Some((1, 7)),
+            signers: vec!["alice".to_owned(), "bob".to_owned()],
+            classes: vec!["LOOSEN"],
+        });
         let rejected = line(|entry| change.push(entry));
+        for part in [
+            r#""code":"ROLLBACK_REJECTED""#,
+            r#""classes":["LOOSEN"]"#,
+            r#""epoch":1"#,
+            r#""serial":7"#,
+            r#""signers":["alice","bob"]"#,
+            &format!(r#""bundle_digest":"{}""#, "c".repeat(64)),
+        ] {
+            assert!(rejected.contains(part), "{part} in {rejected}");
+            assert!(!activated.contains(part), "{part} in {activated}");
+        }
         let error = format!(r#""error":"{}""#, "x".repeat(ERROR_BYTES_MAX));
         assert!(rejected.contains(&error), "{rejected}");
         assert!(!rejected.contains("previous"), "{rejected}");

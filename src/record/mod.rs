@@ -17,7 +17,7 @@ mod shape;
 mod text;
 
 pub use case::{case_id, case_of};
-pub use change::{BundleChange, BundleResult, GovernanceAct};
+pub use change::{BundleChange, BundleMembers, BundleResult, GovernanceAct};
 pub use compare::{Comparison, Difference, JUDGED_MEMBERS};
 pub use consistency::contradictions;
 pub use encode::Encoder;

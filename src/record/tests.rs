@@ -10,7 +10,7 @@ use crate::observation::{Arrival, ClientKey, Completion, Ending, Lateness, Share
 use crate::pipeline::{admit, complete, judge};
 use crate::policy::rules::Rules;
 use crate::record::{Comparison, DecisionEvent, DecisionLine, Encoder, Event};
-use crate::rulebook::{Registry, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::units::{FactorSet, Moment, Tier};
 
 /// The longest ordinary line: allowed, forwarded, every factor with enough to read.
@@ -26,14 +26,14 @@ fn registry(tier: Tier) -> Arc<Registry> {
         MethodSet::EMPTY.with(Method::Get),
         Terms::default(),
     ));
-    Arc::new(Registry::new(RulebookParts {
+    Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).expect("one contract"),
         rules: Rules::default(),
         tier,
         content_digest: [0xab; 32],
         default_upstream: "orders".into(),
         workers: 1,
-    }))
+    })))
 }
 
 fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {

@@ -124,6 +124,19 @@ impl Registry {
         self.activate(active.in_tier(serial, tiers.effective()))
     }
 
+    /// Sets what the rules in force may ask for: the same content is put in force under the other
+    /// tier where that changes it. Gives the active rulebook.
+    pub fn set_wanted(&self, wanted: Tier) -> Arc<Rulebook> {
+        let mut tiers = self.tiers();
+        tiers.wanted = wanted;
+        let active = self.active.load_full();
+        if active.tier() == tiers.effective() {
+            return active;
+        }
+        let serial = active.serial().wrapping_add(1);
+        self.activate(active.in_tier(serial, tiers.effective()))
+    }
+
     /// Notes why the active tier is what it is, where it stays the same.
     pub fn note_tiers(&self, wanted: Tier, ceiling: Tier) {
         *self.tiers() = Tiers { wanted, ceiling };

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{Registry, Rulebook, RulebookParts};
+use super::{LocalParts, Registry, Rulebook, RulebookParts};
 use crate::contract::{Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms};
 use crate::observation::Mode;
 use crate::policy::rules::Rules;
@@ -16,14 +16,14 @@ fn parts(ids: &[&str], tier: Tier, terms: &Terms) -> RulebookParts {
         let id = ContractId::new(id).expect("an id");
         Contract::new(ContractParts::new(id, &endpoint, methods, *terms))
     };
-    RulebookParts {
+    RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(ids.iter().map(contract).collect()).expect("no collision"),
         rules: Rules::default(),
         tier,
         content_digest: [0; 32],
         default_upstream: "main".into(),
         workers: 1,
-    }
+    })
 }
 
 fn plain(ids: &[&str]) -> RulebookParts {

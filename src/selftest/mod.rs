@@ -74,6 +74,15 @@ pub fn verify(subject: Subject<'_>, tests: &SelfTests) -> Result<usize, SelfTest
     }
 }
 
+/// What a verifier of bundles runs: the same, told without the code that the refusal has anyway.
+///
+/// # Errors
+/// How many fail, and the first of them.
+pub fn for_bundles(catalogue: &Catalogue, rules: &Rules, tests: &SelfTests) -> Result<(), String> {
+    let ended = verify(Subject { catalogue, rules }, tests);
+    ended.map(|_| ()).map_err(|failed| failed.in_words())
+}
+
 /// That self-tests fail.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{SELF_TEST_FAILED}: {failed} of {of} self-tests fail; {first}")]
@@ -84,6 +93,13 @@ pub struct SelfTestFailed {
     pub of: usize,
     /// The first one: its name, what was expected and what was found.
     pub first: String,
+}
+
+impl SelfTestFailed {
+    fn in_words(&self) -> String {
+        let Self { failed, of, first } = self;
+        format!("{failed} of {of} self-tests fail; {first}")
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::contract::{Method, canonicalise};
 use crate::observation::{Arrival, ClientHasher, LedgerStanding, RequestKey};
 use crate::pipeline::{Way, admit};
 use crate::policy::self_tests::{Course, SelfTest, SelfTests, TestRequest};
-use crate::rulebook::{Rulebook, RulebookParts};
+use crate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use crate::units::{Moment, Tier};
 
 const MAIN: &str = "version: 1\nlisteners: [{bind: \"127.0.0.1:0\"}]\nupstreams:\n  main: {servers: [\"127.0.0.1:9000\"]}\ncontracts: contracts\nself_tests: cases.yaml\n";
@@ -74,14 +74,14 @@ fn check(tier: Tier, method: &str, url: &str, before: usize, state: &str) {
     let parts = loaded("  []\n");
     let rulebook = Rulebook::new(
         0,
-        RulebookParts {
+        RulebookParts::unsigned_local(LocalParts {
             catalogue: parts.catalogue,
             rules: parts.rules,
             tier,
             content_digest: [0; 32],
             default_upstream: "main".into(),
             workers: 1,
-        },
+        }),
     );
     let arrival = arrival();
     let path = canonicalise(url.as_bytes());

@@ -11,7 +11,7 @@ use crate::observation::{Arrival, ClientKey, Completion, Ending, Lateness};
 use crate::pipeline::{Admission, admit, complete};
 use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
-use crate::rulebook::{Registry, Rulebook, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
 use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
 use crate::units::{Date, Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
@@ -64,14 +64,14 @@ pub(crate) fn content() -> CanonicalContent {
 }
 
 pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
-    Arc::new(Registry::new(RulebookParts {
+    Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(contracts()).expect("no collision"),
         rules: Rules::default(),
         tier,
         content_digest: *content().digest(),
         default_upstream: "orders".into(),
         workers: 1,
-    }))
+    })))
 }
 
 pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {

@@ -143,7 +143,13 @@ metrics! {
     LEDGER_DISK_FREE = Gauge "tidegate_ledger_disk_free_bytes" [] "bytes",
         "What is left for it on its file system.";
     BUNDLE_INFO = Gauge "tidegate_bundle_info" ["digest", "serial"] "1",
-        "Always 1; content digest and serial of the rules in force, as the status tells them. A start has serial 0, each swap the next.";
+        "Always 1; content digest of the rules in force, and the serial of their bundle. Without a bundle it counts swaps: a start has serial 0, each swap the next.";
+    BUNDLE_SIGNED = Gauge "tidegate_bundle_signed" [] "1 or 0",
+        "1 while a verified bundle is in force, 0 under plain files and while there is no bundle.";
+    BUNDLE_EXPIRES = Gauge "tidegate_bundle_expires_timestamp_seconds" [] "seconds since 1970",
+        "When the bundle in force ends; it stays in force beyond, with CONTROL at most. Absent without a bundle.";
+    BUNDLE_REFUSALS = Counter "tidegate_bundle_refusals_total" ["code"] "attempts",
+        "Bundles and roots that were refused, by the code of the check that failed.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",
         "1 when the newest attempt to load the configuration succeeded.";
     RELOAD_SUCCEEDED = Gauge "tidegate_config_last_reload_success_timestamp_seconds" [] "seconds since 1970",

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::bundle::refusal::RefusalCode;
 use crate::ledger::Snapshot;
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
@@ -41,6 +42,7 @@ pub struct Telemetry {
     connections: ConnectionReader,
     started: Moment,
     reloads: Reloads,
+    refused: [AtomicU64; RefusalCode::ALL.len()],
     names: Mutex<RouteNames>,
     named: Mutex<Named>,
 }
@@ -108,6 +110,7 @@ impl Telemetry {
                 succeeded_us: AtomicU64::new(started.wall_us),
                 ..Reloads::default()
             },
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
             names: Mutex::default(),
             named: Mutex::default(),
         }
@@ -127,13 +130,31 @@ impl Telemetry {
 
     /// An attempt to load the configuration ended.
     pub fn note_reload(&self, ended: Reload, at: Moment) {
+        self.note_loading(ended, at);
+        self.note_attempt(ended);
+    }
+
+    /// The same where its attempts to put other rules in force were noted one by one.
+    pub fn note_loading(&self, ended: Reload, at: Moment) {
         let failed = ended == Reload::Refused;
         self.reloads.failed.store(failed, Ordering::Relaxed);
         if !failed {
             let at_us = at.wall_us;
             self.reloads.succeeded_us.store(at_us, Ordering::Relaxed);
         }
+    }
+
+    /// An attempt to put other rules in force ended.
+    pub fn note_attempt(&self, ended: Reload) {
         if let Some(count) = self.reloads.ended.get(ended as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A bundle or a root was refused.
+    pub fn note_refusal(&self, code: RefusalCode) {
+        let place = RefusalCode::ALL.iter().position(|other| *other == code);
+        if let Some(count) = place.and_then(|place| self.refused.get(place)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -176,8 +197,7 @@ impl Telemetry {
     }
 
     fn write_state(&self, text: &mut Exposition, rulebook: &Rulebook) {
-        let serial = rulebook.serial().to_string();
-        text.sample(&names::BUNDLE_INFO, &[rulebook.digest_hex(), &serial], 1.0);
+        self.write_bundle(text, rulebook);
         self.reloads.write(text);
         for tier in Tier::ALL {
             let labels = [tier.name()];
@@ -197,6 +217,24 @@ impl Telemetry {
         ];
         for (limit, number) in refused {
             text.sample(&names::CONNECTIONS_REFUSED, &[limit], number as f64);
+        }
+    }
+}
+
+impl Telemetry {
+    fn write_bundle(&self, text: &mut Exposition, rulebook: &Rulebook) {
+        let bundle = rulebook.bundle();
+        let serial = bundle.map_or(u64::from(rulebook.serial()), |bundle| bundle.serial);
+        let labels = [rulebook.digest_hex(), &serial.to_string()];
+        text.sample(&names::BUNDLE_INFO, &labels, 1.0);
+        text.sample(&names::BUNDLE_SIGNED, &[], truth(bundle.is_some()));
+        if let Some(bundle) = bundle {
+            let at_s = bundle.expires_at_us as f64 / 1e6;
+            text.sample(&names::BUNDLE_EXPIRES, &[], at_s);
+        }
+        for (code, count) in RefusalCode::ALL.into_iter().zip(&self.refused) {
+            let count = count.load(Ordering::Relaxed);
+            text.sample(&names::BUNDLE_REFUSALS, &[code.name()], count as f64);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::ledger::{Kept, KeptDamage, Snapshot, Space};
 use crate::observation::{BURN_WINDOW_NAMES, Backoff, Mode, TICK_NS, Ticker};
 use crate::pipeline::tick;
 use crate::policy::rules::Rules;
-use crate::rulebook::RulebookParts;
+use crate::rulebook::{LocalParts, RulebookParts};
 use crate::telemetry::fixture::{arrival, content, contracts, known, registry, serve, telemetry};
 use crate::telemetry::{WorkerTally, names};
 use crate::units::{Millis, Moment, Tier};
@@ -332,14 +332,14 @@ fn samples_stay_with_their_contract_when_the_rules_change() {
     let swap = |keep: &str| {
         let mut contracts = contracts();
         contracts.retain(|contract| contract.id().as_str() == keep);
-        let parts = RulebookParts {
+        let parts = RulebookParts::unsigned_local(LocalParts {
             catalogue: Catalogue::build(contracts).expect("no collision"),
             rules: Rules::default(),
             tier: Tier::Control,
             content_digest: [1; 32],
             default_upstream: "orders".into(),
             workers: 1,
-        };
+        });
         registry.swap_under(parts, None, Moment::default(), |rulebook| {
             telemetry.announce(rulebook)
         })

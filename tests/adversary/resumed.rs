@@ -32,6 +32,7 @@ fn boot(dir: &Path, boot: u32, count: u64) {
         version: "1".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
+        bundle: None,
     };
     let settings = Settings::new(dir);
     let ledger = Ledger::start(&settings, &facts, RULEBOOK, vec![consumer], encode).unwrap();

@@ -13,7 +13,7 @@ use tidegate::observation::{
 };
 use tidegate::pipeline::{Admission, abandon, admit, complete, tick, turn_came};
 use tidegate::policy::rules::Rules;
-use tidegate::rulebook::{Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use tidegate::units::{BasisPoints, Factor, Millis, Moment, PerMinute, Tier};
 
 use crate::{THREADS, on_all_workers};
@@ -33,14 +33,14 @@ fn rulebook(terms: Terms) -> Rulebook {
         MethodSet::EMPTY.with(Method::Get),
         terms,
     ));
-    let parts = RulebookParts {
+    let parts = RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
         rules,
         tier: Tier::Control,
         content_digest: [0; 32],
         default_upstream: "api".into(),
         workers: THREADS,
-    };
+    });
     Rulebook::new(0, parts)
 }
 

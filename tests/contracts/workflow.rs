@@ -25,7 +25,13 @@ fn steps() -> Vec<(String, bool)> {
 fn repository() -> tempfile::TempDir {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    for name in ["contracts", "policies", ".github", "tidegate.yaml"] {
+    for name in [
+        "contracts",
+        "policies",
+        "self-tests",
+        ".github",
+        "tidegate.yaml",
+    ] {
         let status = Command::new("cp")
             .arg("-r")
             .args([&root.join(name), folder.path()])

@@ -21,7 +21,7 @@ use tidegate::observation::{ClientHasher, Mode, RouteState, Ticker, TotalsReadin
 use tidegate::pipeline;
 use tidegate::policy::rules::Rules;
 use tidegate::record::{DecisionLine, Encoder, Event, contradictions};
-use tidegate::rulebook::{Registry, Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
 use tidegate::telemetry::WorkerTally;
 use tidegate::units::{PerMinute, Tier};
 
@@ -109,14 +109,14 @@ struct Book {
 
 impl Governed {
     fn start(plan: Plan) -> Self {
-        let registry = Arc::new(Registry::new(RulebookParts {
+        let registry = Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
             catalogue: Catalogue::build(plan.contracts).expect("no collision"),
             rules: plan.rules,
             tier: plan.tier,
             content_digest: [0xcd; 32],
             default_upstream: plan.upstreams[0].0.into(),
             workers: 1,
-        }));
+        })));
         let networks = || {
             plan.trusted
                 .iter()

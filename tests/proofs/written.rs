@@ -27,6 +27,7 @@ fn written(dir: &Path) -> u64 {
         version: "0".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
+        bundle: None,
     };
     let (mut producer, consumer) = ring(source, 1 << 12);
     let settings = Settings::new(dir)

@@ -14,7 +14,7 @@ use tidegate::policy::canonical;
 use tidegate::policy::rules::Rules;
 use tidegate::record::{Comparison, DecisionLine, Difference, Encoder, Event, contradictions};
 use tidegate::replay::RuleSet;
-use tidegate::rulebook::{Registry, RulebookParts};
+use tidegate::rulebook::{LocalParts, Registry, RulebookParts};
 use tidegate::simulate::{Engine, TrafficLine};
 use tidegate::units::{BasisPoints, Millis, PerMinute, Tier};
 
@@ -127,14 +127,14 @@ proptest! {
         let rules = if plain { Rules::default() } else { rules };
         let content = canonical::write(&contracts(), &rules).unwrap();
         let (again, rules_again) = canonical::read(content.bytes()).unwrap();
-        let registry = Arc::new(Registry::new(RulebookParts {
+        let registry = Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
             catalogue: Catalogue::build(contracts()).unwrap(),
             rules,
             tier,
             content_digest: *content.digest(),
             default_upstream: "api".into(),
             workers: 1,
-        }));
+        })));
         let rulebook = registry.active().load_full();
         let mut engine = Engine::new(&rulebook, refusal::status);
         for line in &traffic {

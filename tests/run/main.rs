@@ -9,6 +9,7 @@
 )]
 
 mod answering;
+mod bundles;
 mod clients;
 mod controlling;
 mod demanding;
@@ -25,6 +26,7 @@ mod recording;
 mod reloading;
 mod reloading_limits;
 mod restarting;
+mod signing;
 mod starting;
 mod stopping;
 mod tiers;

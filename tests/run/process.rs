@@ -41,6 +41,11 @@ impl Process {
         Self::of(command)
     }
 
+    /// Starts the program on the files as they are, where it waits for a bundle before it listens.
+    pub(crate) fn start_waiting(installation: &Installation) -> Self {
+        Self::until(installation.command("run"), "waiting_for_bundle", 503)
+    }
+
     /// Starts the program with so many descriptors.
     pub(crate) fn start_with_descriptors(installation: &Installation, count: usize) -> Self {
         Self::start_in_shell(installation, &format!("ulimit -n {count}; exec \"$@\""))
@@ -67,7 +72,12 @@ impl Process {
         Self::of(shell)
     }
 
-    fn of(mut command: Command) -> Self {
+    fn of(command: Command) -> Self {
+        Self::until(command, "listening", 200)
+    }
+
+    /// Starts the program, until it says this of its addresses and is that ready.
+    fn until(mut command: Command, event: &str, ready: u16) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -94,12 +104,12 @@ impl Process {
         eventually("the gateway to listen", || {
             let ended = process.child.try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}: {:?}", process.log());
-            !process.events("listening").is_empty()
+            !process.events(event).is_empty()
         });
         process.admin = process.events("admin_listening")[0];
         // Ready is said after the last listener is open.
-        eventually("ready", || process.ask("/readyz").status() == 200);
-        process.addresses = process.events("listening");
+        eventually("ready", || process.ask("/readyz").status() == ready);
+        process.addresses = process.events(event);
         process
     }
 

@@ -8,7 +8,7 @@ use tidegate::gateway::refusal;
 use tidegate::observation::{Mode, Take};
 use tidegate::pipeline::Way;
 use tidegate::record::DecisionEvent;
-use tidegate::rulebook::{Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use tidegate::simulate::{Engine, virtual_moment};
 
 use crate::text::Scenario;
@@ -68,14 +68,14 @@ fn rulebook(scenario: &Scenario) -> Rulebook {
     );
     let loaded = load(&dir.path().join("tidegate.yaml"))
         .unwrap_or_else(|found| panic!("{}", render(&found, Format::Pretty)));
-    let parts = RulebookParts {
+    let parts = RulebookParts::unsigned_local(LocalParts {
         content_digest: *loaded.content.digest(),
         catalogue: loaded.catalogue,
         rules: loaded.rules,
         tier: loaded.settings.tier,
         default_upstream: loaded.settings.default_upstream,
         workers: 1,
-    };
+    });
     Rulebook::new(0, parts)
 }
 

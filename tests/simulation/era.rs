@@ -6,7 +6,7 @@ use tidegate::contract::{Catalogue, Contract};
 use tidegate::policy::rules::Rules;
 use tidegate::record::Encoder;
 use tidegate::replay::RuleSet;
-use tidegate::rulebook::{Registry, Rulebook, RulebookParts};
+use tidegate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
 use tidegate::units::Tier;
 
 pub(crate) const WORKERS: usize = 2;
@@ -25,13 +25,15 @@ impl Era {
         rules: &Rules,
         tier: Tier,
     ) -> Self {
-        let parts = || RulebookParts {
-            catalogue: Catalogue::build(contracts.to_vec()).unwrap(),
-            rules: rules.clone(),
-            tier,
-            content_digest: [7; 32],
-            default_upstream: "api".into(),
-            workers: WORKERS,
+        let parts = || {
+            RulebookParts::unsigned_local(LocalParts {
+                catalogue: Catalogue::build(contracts.to_vec()).unwrap(),
+                rules: rules.clone(),
+                tier,
+                content_digest: [7; 32],
+                default_upstream: "api".into(),
+                workers: WORKERS,
+            })
         };
         let registry = Arc::new(Registry::new(parts()));
         let rulebook = match before {

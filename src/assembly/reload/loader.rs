@@ -8,14 +8,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use super::telling::{about, errors_in_one_line, finding, tell};
 use super::watch::Watch;
 use super::{Ask, Shared};
-use crate::admin::{Activation, Trigger};
+use crate::admin::{Activation, Attempt, Trigger};
 use crate::assembly::restart;
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::config::{Demands, Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::{BundleChange, BundleResult};
-use crate::rulebook::{Rulebook, RulebookParts};
+use crate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use crate::telemetry::{Reload, Telemetry};
 
 /// What the thread works with.
@@ -41,6 +42,10 @@ impl Loader {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             let (trigger, mut answers) = match asked {
+                Ok(Ask::Apply(_, answer)) => {
+                    let _ = answer.send(self.refuse_bundle());
+                    continue;
+                }
                 Ok(Ask::Load(trigger, answer)) => (trigger, Vec::from_iter(answer)),
                 Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) if self.watch.look() => (Trigger::Watch, Vec::new()),
@@ -49,6 +54,9 @@ impl Loader {
             // Whoever asked before the files are read is served by this reading.
             for more in inbox.try_iter() {
                 match more {
+                    Ask::Apply(_, answer) => {
+                        let _ = answer.send(self.refuse_bundle());
+                    }
                     Ask::Load(_, answer) => answers.extend(answer),
                     Ask::End => return,
                 }
@@ -75,6 +83,23 @@ impl Loader {
         let activation = self.conclude(result, trigger, &found);
         self.write_down(&activation, in_force);
         activation
+    }
+
+    /// Without a root there is nobody whose signature could count.
+    fn refuse_bundle(&self) -> Attempt {
+        let code = RefusalCode::SignatureExpected;
+        let detail = "this gateway runs on plain files, and no root says who may sign";
+        let remedy = "add 'bundle' with a root to tidegate.yaml and restart";
+        self.telemetry.note_refusal(code);
+        tracing::warn!(event = "bundle_refused", code = code.name());
+        Attempt {
+            result: Reload::Refused,
+            trigger: Trigger::Admin,
+            at_us: clock::now().wall_us,
+            digest: None,
+            place: None,
+            refused: Some(Refused::new(code, detail, remedy)),
+        }
     }
 
     fn load(&mut self) -> Result<Loaded, Vec<Diagnostic>> {
@@ -112,14 +137,14 @@ impl Loader {
             let message = format!("its content cannot be kept beside the ledger: {error}");
             return Err(vec![about(self.watch.main(), Code::Unreadable, message)]);
         }
-        let parts = RulebookParts {
+        let parts = RulebookParts::unsigned_local(LocalParts {
             catalogue,
             rules,
             tier: settings.tier,
             content_digest: *content.digest(),
             default_upstream: self.settings.default_upstream.clone(),
             workers: self.workers,
-        };
+        });
         let registry = &self.shared.registry;
         let activated = self.shared.kill_switch.reread(|ceiling| {
             let active = registry.active().load_full();
@@ -152,6 +177,8 @@ impl Loader {
         let rules = self.shared.registry.active().load();
         let change = BundleChange {
             boot: self.ledger.boot(),
+            bundle: None,
+            code: None,
             policy_hash: activation.digest.clone(),
             policy_version: rules.rules().version.to_string(),
             source: "reload",

@@ -8,7 +8,7 @@ use crate::telemetry::Reload;
 const LOGGED_FINDINGS: usize = 5;
 
 /// What an attempt came to, in the log.
-pub(super) fn tell(activation: &Activation, contracts: usize) {
+pub(in crate::assembly) fn tell(activation: &Activation, contracts: usize) {
     let (trigger, serial) = (activation.trigger.name(), activation.serial);
     let policy_hash = &activation.digest;
     match activation.result {
@@ -69,7 +69,7 @@ fn in_one_line(finding: &Finding) -> String {
 }
 
 /// A finding as the admin listener tells it.
-pub(super) fn finding(diagnostic: &Diagnostic) -> Finding {
+pub(in crate::assembly) fn finding(diagnostic: &Diagnostic) -> Finding {
     Finding {
         severity: diagnostic.severity.name(),
         code: diagnostic.code.as_str(),

@@ -19,7 +19,7 @@ const RESTLESS_LOOKS: u32 = 20;
 
 /// The files of one configuration.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::assembly) struct Watch {
     sources: Sources,
     /// Files that had faults when they were last loaded.
     faulty: Vec<PathBuf>,
@@ -32,7 +32,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Files that looked like this before they were loaded.
-    pub(super) const fn new(sources: Sources, seen: Stamp) -> Self {
+    pub(in crate::assembly) const fn new(sources: Sources, seen: Stamp) -> Self {
         Self {
             sources,
             faulty: Vec::new(),
@@ -43,17 +43,22 @@ impl Watch {
     }
 
     /// The main file.
-    pub(super) fn main(&self) -> &Path {
+    pub(in crate::assembly) fn main(&self) -> &Path {
         &self.sources.main
     }
 
+    /// The files.
+    pub(in crate::assembly) const fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// How long until the next look.
-    pub(super) const fn look_every(&self) -> Duration {
+    pub(in crate::assembly) const fn look_every(&self) -> Duration {
         self.look_every
     }
 
     /// Whether the files are to be loaded.
-    pub(super) fn look(&mut self) -> bool {
+    pub(in crate::assembly) fn look(&mut self) -> bool {
         let began = clock::now();
         let stamp = self.stamp();
         let took = Duration::from_nanos(clock::now().nanos_since(began));
@@ -76,12 +81,12 @@ impl Watch {
     }
 
     /// What the files look like now.
-    pub(super) fn stamp(&self) -> Stamp {
+    pub(in crate::assembly) fn stamp(&self) -> Stamp {
         self.sources.stamp(&self.faulty)
     }
 
     /// These files came into force; they looked like that before.
-    pub(super) fn loaded(&mut self, sources: Sources, seen: Stamp) {
+    pub(in crate::assembly) fn loaded(&mut self, sources: Sources, seen: Stamp) {
         *self = Self {
             look_every: self.look_every,
             ..Self::new(sources, seen)
@@ -90,7 +95,7 @@ impl Watch {
 
     /// They had these faults, and looked like that before. The files with faults are looked at
     /// too: perhaps the configuration that names them is not the one in force.
-    pub(super) fn refused(&mut self, found: &[Diagnostic], before: &Stamp) {
+    pub(in crate::assembly) fn refused(&mut self, found: &[Diagnostic], before: &Stamp) {
         let moved = self.stamp() != *before;
         self.faulty = found.iter().map(|d| PathBuf::from(&*d.file)).collect();
         self.faulty.dedup();

@@ -7,6 +7,7 @@ use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::contract::{Catalogue, Collision, Contract};
 use crate::policy::canonical::CanonicalContent;
 use crate::policy::rules::Rules;
+use crate::policy::self_tests::SelfTests;
 
 /// What contracts meet on a gateway.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,7 @@ pub(super) struct Fitted {
     pub(super) content: CanonicalContent,
     pub(super) catalogue: Catalogue,
     pub(super) rules: Rules,
+    pub(super) self_tests: SelfTests,
     pub(super) digest: String,
 }
 
@@ -47,7 +49,8 @@ impl Fitted {
 /// # Errors
 /// [`RefusalCode::ContentRefused`].
 pub(super) fn fit(payload: Payload, place: &Place<'_>) -> Result<Fitted, Refused> {
-    let (manifest, content, contracts, rules, digest) = payload.into_parts();
+    let (manifest, content, said, digest) = payload.into_parts();
+    let contracts = said.contracts;
     let count = contracts.len();
     if count > place.contracts_max {
         let most = place.contracts_max;
@@ -85,7 +88,8 @@ pub(super) fn fit(payload: Payload, place: &Place<'_>) -> Result<Fitted, Refused
         manifest,
         content,
         catalogue,
-        rules,
+        rules: said.rules,
+        self_tests: said.self_tests,
         digest,
     })
 }

@@ -28,6 +28,7 @@ use signatures::Signed;
 
 pub use fitting::Place;
 pub use root_chain::{VerifiedRoot, verify_root};
+pub use self_tests::Engine;
 pub use verified::VerifiedBundle;
 
 /// What a bundle is compared with: this gateway, now.
@@ -47,8 +48,8 @@ pub struct Surroundings<'a> {
     pub place: Place<'a>,
     /// Whether this gateway says that it runs in production; the root may say so as well.
     pub is_production: bool,
-    /// The version of this program, `MAJOR.MINOR.PATCH`.
-    pub engine: &'a str,
+    /// What runs it.
+    pub engine: Engine<'a>,
 }
 
 /// The high-water mark: what was activated last.
@@ -105,7 +106,7 @@ pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBu
     let classified = classes_of(&fitted, around)?;
     let needs = approval::needs(root, &classified, around.is_production);
     approval::are_given(root, &needs, &fitted.manifest.author, signed.names())?;
-    self_tests::pass(&fitted)?;
+    self_tests::pass(&fitted, &around.engine)?;
     Ok(VerifiedBundle::new(
         fitted,
         signed,
@@ -134,7 +135,7 @@ pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspectio
         let needs = approval::needs(root, classified, around.is_production);
         approval::missing(root, &needs, &fitted.manifest.author, signed.names())
     });
-    self_tests::pass(&fitted)?;
+    self_tests::pass(&fitted, &around.engine)?;
     Ok(Inspection {
         classified,
         missing,
@@ -175,7 +176,7 @@ fn examine(
         approval::least(root, &signed, claims, around.is_production)?;
     }
     let unread = unread?;
-    let (manifest, content) = form_of(&unread, around.engine)?;
+    let (manifest, content) = form_of(&unread, around.engine.version)?;
     standing::is_for(&manifest, root)?;
     let digest = digest_hex(bytes);
     standing::is_above(&manifest, &digest, root, around.mark)?;
@@ -219,12 +220,12 @@ pub fn verify_again(
     let bytes = envelope.unverified_payload();
     let unread = Unread::parse(bytes)?;
     approval::least(root, &signed, &unread.claims(), around.is_production)?;
-    let (manifest, content) = form_of(&unread, around.engine)?;
+    let (manifest, content) = form_of(&unread, around.engine.version)?;
     standing::is_of_audience(&manifest, root)?;
     let digest = digest_hex(bytes);
     standing::is_at(&manifest, &digest, around.mark)?;
     let fitted = fitting::fit(content.with(manifest, digest)?, &around.place)?;
-    self_tests::pass(&fitted)?;
+    self_tests::pass(&fitted, &around.engine)?;
     Ok(VerifiedBundle::new(fitted, signed, None, unverified))
 }
 

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use crate::bundle::payload::Payload;
 use crate::bundle::refusal::Refused;
 use crate::bundle::verify::{
-    InForce, Inspection, Mark, Place, Surroundings, inspect, read_unverified,
+    Engine, InForce, Inspection, Mark, Place, Surroundings, inspect, read_unverified,
 };
 use crate::cli::offline::{FAILED, INTEGRITY, OK};
 use crate::cli::signing::{Format, code_of, end, read, read_root, row, span};
 use crate::cli::stdio::{note, put};
 use crate::config::{CONTRACTS_MAX, LOOKUP_STEPS_MAX};
 use crate::gateway::clock;
+use crate::selftest;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -123,7 +124,10 @@ fn judged(
         },
         // The root says it; a gateway that says it as well asks for no less.
         is_production: false,
-        engine: env!("CARGO_PKG_VERSION"),
+        engine: Engine {
+            version: env!("CARGO_PKG_VERSION"),
+            self_tests: selftest::for_bundles,
+        },
     };
     Ok(inspect(bytes, &around))
 }

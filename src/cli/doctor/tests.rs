@@ -58,6 +58,7 @@ impl Scene {
             version: "0".to_owned(),
             policy_hash: POLICY_HASH.to_owned(),
             client_key_id: None,
+            bundle: None,
         };
         let settings = crate::ledger::Settings::new(&self.settings.ledger.dir);
         Ledger::start::<(), _>(

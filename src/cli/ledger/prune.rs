@@ -125,6 +125,7 @@ mod tests {
             version: "0".to_owned(),
             policy_hash: POLICY_HASH.to_owned(),
             client_key_id: None,
+            bundle: None,
         }
     }
 

@@ -46,6 +46,7 @@ impl LedgerSink {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             policy_hash: content.digest_hex(),
             client_key_id: None,
+            bundle: None,
         };
         let source = Source {
             boot,

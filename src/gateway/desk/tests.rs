@@ -18,7 +18,7 @@ use crate::ledger::{BootId, Consumer, EntryBuilder, Ledger, OpenFacts, Settings,
 use crate::observation::{Backoff, CircuitState, ClientHasher, Mode};
 use crate::policy::rules::Rules;
 use crate::record::{Event, Outcome};
-use crate::rulebook::{Registry, RulebookParts};
+use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::telemetry::WorkerTally;
 use crate::units::{Millis, Tier};
 
@@ -33,14 +33,14 @@ fn registry_of(terms: Terms) -> Arc<Registry> {
     let id = ContractId::new("api_v1").expect("a valid id");
     let methods = MethodSet::EMPTY.with(Method::Get);
     let contract = Contract::new(ContractParts::new(id, "GET /api", methods, terms));
-    Arc::new(Registry::new(RulebookParts {
+    Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).expect("no collision"),
         rules: Rules::default(),
         tier: Tier::Control,
         content_digest: [0; 32],
         default_upstream: "main".into(),
         workers: 1,
-    }))
+    })))
 }
 
 fn desk(registry: &Registry) -> (Desk, Consumer<Event>) {
@@ -134,6 +134,7 @@ fn answered(on_unavailable: OnUnavailable, ledger_required: bool, ended: bool) -
         version: "0".to_owned(),
         policy_hash: crate::telemetry::fixture::content().digest_hex(),
         client_key_id: None,
+        bundle: None,
     };
     let ledger = Ledger::start(
         &Settings::new(dir.path()),

@@ -377,6 +377,7 @@ impl Offline {
             version: version.to_owned(),
             policy_hash: facts.policy_hash,
             client_key_id: None,
+            bundle: None,
         };
         let signed = key.is_some();
         // It adds a few records: a segment that ended here, however old, would change what was

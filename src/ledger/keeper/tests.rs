@@ -36,6 +36,7 @@ fn facts(boot: u32) -> OpenFacts {
         version: "0".to_owned(),
         policy_hash: POLICY_HASH.to_owned(),
         client_key_id: None,
+        bundle: None,
     }
 }
 

@@ -46,11 +46,39 @@ impl QuarantineForm {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(into = "SortedThrottle")]
 pub(super) enum ThrottleForm {
     Reject,
     Delay { held_max: u32, wait_max_ms: u32 },
+}
+
+/// The same with its members sorted: a tag would be written first.
+#[derive(Debug, Serialize)]
+struct SortedThrottle {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_max: Option<u32>,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_max_ms: Option<u32>,
+}
+
+impl From<ThrottleForm> for SortedThrottle {
+    fn from(form: ThrottleForm) -> Self {
+        let (mode, held_max, wait_max_ms) = match form {
+            ThrottleForm::Reject => ("reject", None, None),
+            ThrottleForm::Delay {
+                held_max,
+                wait_max_ms,
+            } => ("delay", Some(held_max), Some(wait_max_ms)),
+        };
+        Self {
+            held_max,
+            mode,
+            wait_max_ms,
+        }
+    }
 }
 
 impl From<Throttle> for ThrottleForm {

@@ -1,0 +1,232 @@
+//! The path itself: verify, keep, record, swap.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Bundles;
+use super::ground::{Now, mark_of};
+use super::telling::Known;
+use crate::admin::{Attempt, NO_BUNDLE, Trigger};
+use crate::bundle::digest_hex;
+use crate::bundle::envelope::{BUNDLE_TYPE, ENVELOPE_BYTES_MAX, Envelope};
+use crate::bundle::refusal::{RefusalCode, Refused};
+use crate::bundle::verify::{VerifiedBundle, verify, verify_again};
+use crate::gateway::clock;
+use crate::ledger::{HighWater, Record, Tail};
+use crate::record::{BundleMembers, BundleResult};
+use crate::rulebook::{Rulebook, RulebookParts, signed_tier};
+use crate::telemetry::Reload;
+use crate::units::Tier;
+
+/// How long an activation waits for its record to be durable.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a candidate comes from.
+#[derive(Debug, Clone)]
+pub(super) struct From {
+    pub(super) trigger: Trigger,
+    pub(super) source: &'static str,
+    /// The digest that has to be in force, where the asker said one.
+    pub(super) if_match: Option<String>,
+}
+
+impl Bundles {
+    /// Puts a candidate in force, or tells why not. `None`: more bytes than a bundle may have.
+    pub(super) fn attempt(&mut self, unverified: Option<&[u8]>, from: &From) -> Attempt {
+        // In this order: what is recorded meanwhile is younger than the clock's word.
+        self.newest_record_us = self.newest_record();
+        self.attempt_at(unverified, from, clock::now().wall_us)
+    }
+
+    /// The same at a given time, microseconds since 1970.
+    pub(super) fn attempt_at(
+        &mut self,
+        unverified: Option<&[u8]>,
+        from: &From,
+        now_us: u64,
+    ) -> Attempt {
+        let ended = match unverified {
+            Some(bytes) => self.put_in_force(bytes, from, now_us),
+            None => Err(too_large()),
+        };
+        let known = unverified.map(Known::of).unwrap_or_default();
+        self.concluded(ended, known, from, now_us)
+    }
+
+    fn put_in_force(
+        &mut self,
+        unverified: &[u8],
+        from: &From,
+        now_us: u64,
+    ) -> Result<Reload, Refused> {
+        self.is_as_believed(from)?;
+        let in_force = self.in_force.clone();
+        if in_force.is_some_and(|bundle| bundle.envelope() == unverified) {
+            return Ok(Reload::Unchanged);
+        }
+        let Some(bundle) = self.verified(unverified, now_us)? else {
+            return Ok(Reload::Unchanged);
+        };
+        let digest = bundle.content().digest_hex();
+        let bytes = bundle.content().bytes();
+        if let Err(error) = self.ledger.persist_rulebook(&digest, bytes) {
+            let detail = format!("its content cannot be kept beside the ledger: {error}");
+            return Err(not_kept(detail));
+        }
+        let (mark, before) = (mark_of(&bundle), self.mark.clone());
+        let replaced = self.in_force.as_deref().map(VerifiedBundle::envelope);
+        self.store
+            .keep(replaced, unverified, &mark, before.as_ref())
+            .map_err(|error| not_kept(format!("state_dir/bundle: {error}")))?;
+        if let Err(refused) = self.record(&bundle, from, now_us) {
+            return Err(self.undone(before.as_ref(), refused));
+        }
+        self.swap(bundle, mark, now_us);
+        self.store.settle();
+        Ok(Reload::Activated)
+    }
+
+    fn is_as_believed(&self, from: &From) -> Result<(), Refused> {
+        let active = self.in_force.as_deref().map(VerifiedBundle::digest);
+        let active = active.unwrap_or(NO_BUNDLE);
+        match &from.if_match {
+            Some(believed) if believed != active => {
+                let detail = format!("in force is {active}, and not {believed}");
+                let remedy = "look at 'tidegate status', build the bundle for that parent and have \
+                              it signed again";
+                Err(Refused::new(RefusalCode::StateChanged, detail, remedy))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The candidate, verified; `None` where it is the bundle in force, in another envelope.
+    fn verified(&self, unverified: &[u8], now_us: u64) -> Result<Option<VerifiedBundle>, Refused> {
+        let digest = Envelope::parse(unverified, BUNDLE_TYPE)
+            .map(|envelope| digest_hex(envelope.unverified_payload()));
+        let digest = digest.as_deref().unwrap_or_default();
+        let in_force = self.in_force.as_deref();
+        let own = in_force.map(mark_of).filter(|own| own.digest == digest);
+        // Once activated, then lost from the state directory: the mark vouches for it.
+        let lost = self
+            .mark
+            .clone()
+            .filter(|mark| in_force.is_none() && mark.digest == digest);
+        let now = Now {
+            root: &self.root,
+            now_us,
+            newest_record_us: self.newest_record_us,
+            in_force,
+            mark: own.as_ref().or(self.mark.as_ref()),
+        };
+        let again = own.is_some() || lost.is_some();
+        let verified = self.ground.ask(now, |around| {
+            // What brings a verifier down must not bring down those who verify the next one.
+            catch_unwind(AssertUnwindSafe(|| {
+                if again {
+                    verify_again(unverified, around)
+                } else {
+                    verify(unverified, around)
+                }
+            }))
+        });
+        let verified = verified.unwrap_or_else(|_| Err(panicked()));
+        verified.map(|bundle| own.is_none().then_some(bundle))
+    }
+
+    /// The time of the newest record, as far as it is known.
+    fn newest_record(&self) -> u64 {
+        let told = || {
+            let line = Tail::open(&self.settings.ledger.dir, 1)
+                .ok()?
+                .next_line()
+                .ok()??;
+            let mut scratch = Vec::new();
+            Record::check(&line, &mut scratch).ok()?.uint("ts_us")
+        };
+        self.newest_record_us.max(told().unwrap_or(0))
+    }
+
+    /// Into the ledger, durable on return.
+    fn record(&self, bundle: &VerifiedBundle, from: &From, now_us: u64) -> Result<(), Refused> {
+        let ceiling = self.shared.kill_switch.reread(|ceiling| ceiling);
+        let before = self.shared.registry.active().load().digest_hex().to_owned();
+        let members = BundleMembers {
+            digest: bundle.digest().to_owned(),
+            place: Some((bundle.position().epoch, bundle.position().serial)),
+            signers: bundle.signers().to_vec(),
+            classes: bundle.classified().map_or_else(Vec::new, |classified| {
+                classified
+                    .classes
+                    .iter()
+                    .map(|class| class.name())
+                    .collect()
+            }),
+        };
+        let mut change = self.change(from, BundleResult::Activated(before), Some(members));
+        change.policy_hash = bundle.content().digest_hex();
+        change.policy_version = bundle.rules().version.to_string();
+        change.tier = self.wanted(bundle, now_us).min(ceiling).name();
+        let recorded = self
+            .ledger
+            .record(move |entry| change.push(entry), RECORD_PATIENCE);
+        recorded.map(drop).map_err(|error| {
+            let remedy = "see the ledger in 'tidegate status', and apply it again";
+            Refused::new(RefusalCode::NotRecorded, error.to_string(), remedy)
+        })
+    }
+
+    /// Everything as it was, after a record that could not be had.
+    fn undone(&self, mark: Option<&HighWater>, mut refused: Refused) -> Refused {
+        if let Err(error) = self.store.undo(mark) {
+            tracing::error!(event = "bundle_not_undone", %error);
+            refused.detail = format!("{}; state_dir/bundle: {error}", refused.detail);
+        }
+        refused
+    }
+
+    /// Kept and recorded: from here on nothing can fail.
+    pub(super) fn swap(&mut self, bundle: VerifiedBundle, mark: HighWater, now_us: u64) {
+        self.make_active(&bundle, now_us);
+        self.mark = Some(mark);
+        self.in_force = Some(Arc::new(bundle));
+        self.stuck = None;
+        self.told_ended = false;
+        self.tell_tier();
+        self.doors.open(&self.shared.registry.active().load());
+    }
+
+    /// One atomic store.
+    pub(super) fn make_active(&self, bundle: &VerifiedBundle, now_us: u64) {
+        let upstream = self.settings.default_upstream.clone();
+        let parts = RulebookParts::signed(bundle, self.tier, now_us, upstream, self.workers);
+        let announce = |rulebook: &Rulebook| self.telemetry.announce(rulebook);
+        self.shared.kill_switch.reread(|ceiling| {
+            let registry = &self.shared.registry;
+            registry.swap_under(parts, Some(ceiling), clock::now(), announce);
+        });
+        self.shared.last().active_since_us = now_us;
+    }
+
+    /// What may be done under that bundle here.
+    pub(super) fn wanted(&self, bundle: &VerifiedBundle, now_us: u64) -> Tier {
+        signed_tier(bundle, self.tier, now_us)
+    }
+}
+
+pub(super) fn too_large() -> Refused {
+    let detail = format!("more than {ENVELOPE_BYTES_MAX} bytes");
+    let remedy = "split the contracts among gateways";
+    Refused::new(RefusalCode::TooLarge, detail, remedy)
+}
+
+fn not_kept(detail: String) -> Refused {
+    let remedy = "see that the disk has space and the directory can be written";
+    Refused::new(RefusalCode::NotPersisted, detail, remedy)
+}
+
+fn panicked() -> Refused {
+    let detail = "verifying it ended in a panic, which is a fault of this program";
+    Refused::new(RefusalCode::ContentRefused, detail, "report it")
+}

@@ -1,0 +1,221 @@
+//! What happens without anybody asking: files of the folder, the end of a bundle, the end of an
+//! emergency measure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Bundles;
+use super::activation::{From, too_large};
+use super::folder::News;
+use super::ground::Now;
+use super::start::{before, cannot_come_back};
+use super::telling::{Known, finding};
+use crate::admin::{Attempt, Finding, Trigger};
+use crate::assembly::reload::finding as finding_of;
+use crate::assembly::restart;
+use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
+use crate::bundle::refusal::{RefusalCode, Refused};
+use crate::bundle::verify::{VerifiedBundle, verify_root};
+use crate::config::{Runnable, load_to_run};
+use crate::diagnostic::Diagnostic;
+use crate::telemetry::Reload;
+
+/// How long the end of an emergency measure waits for its record to be durable.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Bundles {
+    /// Takes what is new in the folder. Gives what was refused.
+    pub(super) fn take_folder(&mut self, trigger: Trigger) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let from = From {
+            trigger,
+            source: "directory",
+            if_match: None,
+        };
+        while let Some(news) = self.folder.news() {
+            let (attempt, file) = match news {
+                News::Root(read) => {
+                    let version = self.root.root().parts().version + 1;
+                    (self.take_root(read, &from), format!("root.{version}.json"))
+                }
+                News::Bundle(read) => (
+                    Some(self.take_bundle(read, &from)),
+                    "bundle.json".to_owned(),
+                ),
+            };
+            let refused = attempt.and_then(|attempt| Some((attempt.refused?, attempt.at_us)));
+            if let Some((refused, at_us)) = refused {
+                self.folder.refused(refused.code, at_us);
+                found.push(finding(file, &refused));
+            }
+        }
+        found
+    }
+
+    fn take_bundle(&mut self, read: std::io::Result<Vec<u8>>, from: &From) -> Attempt {
+        match read {
+            Ok(bytes) => {
+                let fits = bytes.len() <= ENVELOPE_BYTES_MAX;
+                self.attempt(fits.then_some(&*bytes), from)
+            }
+            Err(error) => {
+                let now_us = crate::gateway::clock::now().wall_us;
+                self.concluded(Err(unreadable(&error)), Known::default(), from, now_us)
+            }
+        }
+    }
+
+    /// The root after the one that holds. Gives an attempt only where it was refused.
+    fn take_root(&mut self, read: std::io::Result<Vec<u8>>, from: &From) -> Option<Attempt> {
+        let version = self.root.root().parts().version + 1;
+        let taken = read
+            .map_err(|error| unreadable(&error))
+            .and_then(|bytes| match bytes.len() <= ENVELOPE_BYTES_MAX {
+                true => Ok(bytes),
+                false => Err(too_large()),
+            })
+            .and_then(|bytes| {
+                let root = verify_root(&bytes, Some(&self.root))?;
+                self.store.keep_root(version, &bytes).map_err(|error| {
+                    let detail = format!("state_dir/bundle: {error}");
+                    let remedy = "see that the disk has space and the directory can be written";
+                    Refused::new(RefusalCode::NotPersisted, detail, remedy)
+                })?;
+                Ok(root)
+            });
+        match taken {
+            Ok(root) => {
+                let signers = root.signers().join(", ");
+                let act = self.act(
+                    "root_rotated",
+                    from.trigger.name(),
+                    format!("signed by {signers}"),
+                    format!("root version {version}, digest {}", root.root().digest()),
+                );
+                if let Err(error) = self.ledger.note(move |entry| act.push(entry)) {
+                    tracing::error!(event = "act_not_recorded", %error);
+                }
+                tracing::warn!(event = "root_rotated", version, signers);
+                self.root = root;
+                self.folder.awaits_root(version + 1);
+                None
+            }
+            Err(mut refused) => {
+                refused.detail = format!("root.{version}.json: {}", refused.detail);
+                let now_us = crate::gateway::clock::now().wall_us;
+                Some(self.concluded(Err(refused), Known::default(), from, now_us))
+            }
+        }
+    }
+
+    /// Reads `tidegate.yaml` for what may change while the gateway runs: its tier.
+    pub(super) fn take_main(&mut self) -> Result<(), Vec<Finding>> {
+        let before = self.main.stamp();
+        let findings = |found: &[Diagnostic]| found.iter().map(finding_of).collect();
+        match load_to_run(self.main.main()) {
+            Err(found) => {
+                self.main.refused(&found, &before);
+                Err(findings(&found))
+            }
+            Ok(Runnable::Files(loaded)) => {
+                // Without `bundle`: a restart would run on plain files, and this process does not.
+                self.needs_restart = restart::needed(&self.settings, &loaded.settings);
+                self.main.loaded(self.main.sources().clone(), before);
+                Ok(())
+            }
+            Ok(Runnable::Bundles(bundled)) => {
+                self.needs_restart = restart::needed(&self.settings, &bundled.settings);
+                self.main.loaded(bundled.sources, before);
+                self.tier = bundled.settings.tier;
+                self.tell_tier();
+                self.weigh_tier(crate::gateway::clock::now().wall_us);
+                Ok(())
+            }
+        }
+    }
+
+    /// What may be done now, by configuration, bundle, clock and kill switch.
+    fn weigh_tier(&self, now_us: u64) {
+        let registry = &self.shared.registry;
+        self.shared.kill_switch.reread(|ceiling| {
+            registry.set_ceiling(ceiling);
+            if let Some(bundle) = &self.in_force {
+                registry.set_wanted(self.wanted(bundle, now_us));
+            }
+        });
+    }
+
+    /// What the clock ends: the bundle in force, and emergency measures.
+    pub(super) fn on_time(&mut self, now_us: u64) {
+        let Some(bundle) = self.in_force.clone() else {
+            return;
+        };
+        if bundle.is_expired(now_us) && !self.told_ended {
+            self.told_ended = true;
+            tracing::error!(
+                event = "bundle_expired",
+                digest = bundle.digest(),
+                expires_at_us = bundle.manifest().expires_at_us,
+                "it stays in force, with CONTROL at most; apply a later one"
+            );
+            self.weigh_tier(now_us);
+        }
+        let glass = bundle.manifest().breakglass.as_ref();
+        if glass.is_some_and(|glass| glass.until_us <= now_us)
+            && let Err(stuck) = self.come_back(&bundle, now_us)
+            && self.stuck.as_ref() != Some(&stuck)
+        {
+            tracing::error!(event = "breakglass_not_reverted", error = stuck);
+            self.stuck = Some(stuck);
+        }
+    }
+
+    /// Puts the bundle before an emergency measure in force again. The files stay: what is at the
+    /// mark names the one before it, so a start comes to the same.
+    fn come_back(&mut self, measure: &VerifiedBundle, now_us: u64) -> Result<(), String> {
+        let now = Now {
+            root: &self.root,
+            now_us,
+            newest_record_us: self.newest_record_us,
+            in_force: None,
+            mark: None,
+        };
+        let bundle = before(&self.store, &self.ground, now, measure)
+            .map_err(|refused| cannot_come_back(&refused))?;
+        let content = bundle.content();
+        self.ledger
+            .persist_rulebook(&content.digest_hex(), content.bytes())
+            .map_err(|error| error.to_string())?;
+        self.tell_reverted(measure.digest(), &bundle)?;
+        self.make_active(&bundle, now_us);
+        self.in_force = Some(Arc::new(bundle));
+        self.stuck = None;
+        self.told_ended = false;
+        self.telemetry.note_attempt(Reload::Activated);
+        Ok(())
+    }
+
+    /// In the log, and in the ledger, durable on return.
+    pub(super) fn tell_reverted(
+        &self,
+        measure: &str,
+        bundle: &VerifiedBundle,
+    ) -> Result<(), String> {
+        let (digest, content) = (bundle.digest(), bundle.content().digest_hex());
+        let reason = format!("the time of the emergency measure {measure} is over");
+        let result = format!("bundle {digest} is in force again, content {content}");
+        let act = self.act("breakglass_reverted", "gateway", reason, result);
+        let recorded = self
+            .ledger
+            .record(move |entry| act.push(entry), RECORD_PATIENCE);
+        recorded.map_err(|error| error.to_string())?;
+        tracing::warn!(event = "breakglass_reverted", measure, digest);
+        Ok(())
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Refused {
+    let detail = format!("it cannot be read: {error}");
+    let remedy = "check the file and its permissions";
+    Refused::new(RefusalCode::EnvelopeMalformed, detail, remedy)
+}
