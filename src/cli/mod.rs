@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, Format, render};
 
 pub mod admin;
+pub mod bundle;
 pub mod check;
 pub mod demo;
 pub mod doctor;
@@ -36,6 +37,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Compare bundles.
+    Bundle(bundle::BundleArgs),
     /// Check configuration, contracts and policy; no side effects.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
@@ -76,6 +79,7 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> u8 {
         match self.verb {
+            Verb::Bundle(args) => bundle::run(&args),
             Verb::Check(args) => check::run(&args),
             Verb::Demo(args) => demo::run(&args),
             Verb::Doctor(args) => doctor::run(&args),

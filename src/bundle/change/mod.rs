@@ -19,6 +19,7 @@ use crate::policy::rules::Rules;
 use crate::units::Tier;
 use rows::Rows;
 
+pub use overlap::losing_paths;
 pub use table::{ROWS, Row};
 
 /// The name of the bundle among the subjects of changes.

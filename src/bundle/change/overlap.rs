@@ -5,7 +5,7 @@
 //! of different kinds, its own is the stronger. Templates are valid here, so their text is enough.
 //! Looked at are only templates whose shape is new or gone, against those that stay.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Change;
 use super::rows::Rows;
@@ -13,7 +13,7 @@ use super::table;
 use crate::contract::Contract;
 
 /// What one segment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Part<'a> {
     Literal(&'a str),
     Parameter,
@@ -34,29 +34,60 @@ pub(super) fn shape(template: &str) -> Vec<Part<'_>> {
 
 /// Every overlap that comes and goes.
 pub(super) fn compare(before: &[Contract], after: &[Contract], found: &mut Vec<Change>) {
-    let (old, new) = (shapes(before), shapes(after));
-    let is_in = |shapes: &BTreeSet<Vec<Part<'_>>>, contract: &Contract| {
-        shapes.contains(&shape(contract.template()))
-    };
-    let added: Vec<_> = after.iter().filter(|c| !is_in(&old, c)).collect();
-    let gone: Vec<_> = before.iter().filter(|c| !is_in(&new, c)).collect();
-    if added.is_empty() && gone.is_empty() {
-        return;
+    let moved = Moved::between(before.iter().collect(), after.iter().collect());
+    for taker in &moved.added {
+        created(taker, &moved.staying.losers(taker), found);
     }
-    let mut staying = Tree::default();
-    for contract in before.iter().filter(|c| is_in(&new, c)) {
-        staying.place(contract);
-    }
-    for taker in added {
-        created(taker, &staying.losers(taker), found);
-    }
-    for giver in gone {
-        removed(giver, &staying.losers(giver), found);
+    for giver in &moved.gone {
+        removed(giver, &moved.staying.losers(giver), found);
     }
 }
 
-fn shapes(contracts: &[Contract]) -> BTreeSet<Vec<Part<'_>>> {
-    let templates = contracts.iter().map(Contract::template);
+/// The ids of the contracts that lose paths to templates that were not there before.
+#[must_use]
+pub fn losing_paths<'a>(
+    before: impl IntoIterator<Item = &'a Contract>,
+    after: impl IntoIterator<Item = &'a Contract>,
+) -> BTreeSet<&'a str> {
+    let moved = Moved::between(before.into_iter().collect(), after.into_iter().collect());
+    let losers = moved
+        .added
+        .iter()
+        .flat_map(|taker| moved.staying.losers(taker));
+    losers.map(|loser| loser.id().as_str()).collect()
+}
+
+/// The contracts whose shape is new or gone, and the templates of the others.
+struct Moved<'a> {
+    added: Vec<&'a Contract>,
+    gone: Vec<&'a Contract>,
+    staying: Tree<'a>,
+}
+
+impl<'a> Moved<'a> {
+    fn between(before: Vec<&'a Contract>, after: Vec<&'a Contract>) -> Self {
+        let (old, new) = (shapes(&before), shapes(&after));
+        let is_in = |shapes: &HashSet<Vec<Part<'_>>>, contract: &Contract| {
+            shapes.contains(&shape(contract.template()))
+        };
+        let added: Vec<_> = after.into_iter().filter(|c| !is_in(&old, c)).collect();
+        let (stays, gone): (Vec<_>, Vec<_>) = before.into_iter().partition(|c| is_in(&new, c));
+        let mut staying = Tree::default();
+        if !(added.is_empty() && gone.is_empty()) {
+            stays
+                .into_iter()
+                .for_each(|contract| staying.place(contract));
+        }
+        Self {
+            added,
+            gone,
+            staying,
+        }
+    }
+}
+
+fn shapes<'a>(contracts: &[&'a Contract]) -> HashSet<Vec<Part<'a>>> {
+    let templates = contracts.iter().map(|contract| contract.template());
     templates.map(shape).collect()
 }
 
