@@ -26,7 +26,7 @@ use batches::in_parallel;
 use report::pretty;
 use worker::Worker;
 
-pub(in crate::cli) use report::{Change, Counted, RerunReport};
+pub(in crate::cli) use report::{Counted, RerunReport};
 pub(in crate::cli) use worker::Trial;
 
 /// Judges every decision of a ledger again.

@@ -38,6 +38,10 @@ pub(super) struct Place {
     pub(super) is_ambiguous: bool,
     /// The path may have been one that the candidate gives to another contract.
     pub(super) is_assumed: bool,
+    /// The candidate tells its clients apart by something else.
+    pub(super) is_key_changed: bool,
+    /// The candidate knows retries by a field that was not read.
+    pub(super) may_declare: bool,
 }
 
 /// One request as its record tells it.
@@ -65,6 +69,7 @@ pub(super) struct Recorded {
 struct Moved {
     losers: BTreeSet<Box<str>>,
     has_other_templates: bool,
+    reads_other_fields: bool,
 }
 
 impl Arrivals {
@@ -177,6 +182,8 @@ impl Arrivals {
             method: Method::from_token(as_text(line.member("method")).unwrap_or_default()),
             is_ambiguous: line.signals.standing == Standing::Ambiguous,
             is_assumed,
+            is_key_changed: is_key_changed(contract, candidate),
+            may_declare: moved.reads_other_fields,
         };
         if let Some(known) = self.places.get(&place) {
             return Arc::clone(known);
@@ -190,7 +197,10 @@ impl Arrivals {
         let moved = |under: &RuleSet| {
             let (old, new) = (|| under.contracts(), || candidate.rules().contracts());
             let known: HashSet<&str> = old().map(Contract::template).collect();
+            let read = &under.rules().retry.headers;
+            let fields = candidate.rules().rules().retry.headers.iter();
             Moved {
+                reads_other_fields: fields.into_iter().any(|name| !read.contains(name)),
                 losers: losing_paths(old(), new())
                     .into_iter()
                     .map(Into::into)
@@ -215,6 +225,15 @@ fn is_spelling_refused(contract: Option<&Contract>, candidate: &Candidate) -> bo
         let (old, new) = (rules(old), rules(new));
         old.allow_encoded_slash && !new.allow_encoded_slash
             || old.merge_slashes && !new.merge_slashes
+    })
+}
+
+/// Whether clients with a limit of their own go by another key than before.
+fn is_key_changed(contract: Option<&Contract>, candidate: &Candidate) -> bool {
+    let new = contract.and_then(|old| candidate.rules().contract(old.id().as_str()));
+    contract.zip(new).is_some_and(|(old, new)| {
+        let is_limited = new.terms().client_rate_limit.is_some();
+        is_limited && old.client_header() != new.client_header()
     })
 }
 

@@ -33,15 +33,16 @@ pub struct Assumed {
     /// Process and contract of the candidate allow more than the recorded tier; that of the
     /// listener is not recorded.
     pub tiers: u64,
-    /// The candidate limits clients that a field names; the record names them as it saw them.
-    pub clients: u64,
+    /// The candidate reads fields of requests, which are not recorded: one that names the client,
+    /// so that its address counts too, or one that declares a retry and did not before.
+    pub fields: u64,
 }
 
 impl Assumed {
     /// How often anything was assumed.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.outcomes + self.paths + self.tiers + self.clients
+        self.outcomes + self.paths + self.tiers + self.fields
     }
 }
 
@@ -157,7 +158,8 @@ impl<'a> Run<'a> {
         let limits_names = |contract: &Contract| {
             contract.client_header().is_some() && contract.terms().client_rate_limit.is_some()
         };
-        assumed.clients += u64::from(contract.is_some_and(limits_names));
+        let is_named = contract.is_some_and(limits_names) || recorded.place.is_key_changed;
+        assumed.fields += u64::from(is_named || recorded.place.may_declare);
         self.result.requests += 1;
         if to != recorded.course {
             let name = recorded.place.contract.as_deref().unwrap_or(UNMATCHED);

@@ -8,10 +8,12 @@
 )]
 
 mod candidates;
+mod diffed;
 mod documents;
 mod explained;
 mod forged;
 mod place;
 mod readiness;
 mod replayed;
+mod rerun;
 mod simulated;

@@ -38,6 +38,19 @@ pub enum Verdict {
     Authority,
 }
 
+impl Verdict {
+    /// The name in reports and in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Warn => "warn",
+            Self::Breaking => "breaking",
+            Self::Authority => "authority",
+        }
+    }
+}
+
 /// What kind of signatures a bundle needs. A bundle can be of several classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {

@@ -13,8 +13,8 @@ const SHOWN_MAX: usize = 20;
 pub(in crate::cli) struct Counted {
     pub(super) decisions: u64,
     pub(super) differences: u64,
-    pub(super) unreadable: u64,
-    pub(super) not_replayable: u64,
+    pub(in crate::cli) unreadable: u64,
+    pub(in crate::cli) not_replayable: u64,
     pub(super) shown: Vec<Shown>,
     pub(super) notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub(in crate::cli) struct AssumedReport {
     outcomes: u64,
     paths: u64,
     tiers: u64,
-    clients: u64,
+    fields: u64,
 }
 
 impl RerunReport {
@@ -48,7 +48,7 @@ impl RerunReport {
             outcomes,
             paths,
             tiers,
-            clients,
+            fields,
         } = rerun.assumed;
         let changes = rerun.counts().into_iter();
         Self {
@@ -58,7 +58,7 @@ impl RerunReport {
                 outcomes,
                 paths,
                 tiers,
-                clients,
+                fields,
             },
             changes: changes
                 .map(|((contract, from, to), count)| Change {
@@ -88,14 +88,20 @@ impl RerunReport {
                 "were decided under a lower tier than the candidate's; the listener's is not recorded",
             ),
             (
-                self.assumed.clients,
-                "are limited by a field that names the client; they are counted under the name \
-                 that was recorded, and not by address",
+                self.assumed.fields,
+                "may carry fields that the candidate reads: who the client is, or that it tries \
+                 again; fields are not recorded",
             ),
         ];
-        let some = told.into_iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, what)| format!("assumed: {count} {what}"))
-            .collect()
+        let mut some: Vec<String> = told
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("assumed: {count} {what}"))
+            .collect();
+        if some.is_empty() {
+            some.push("assumed: nothing".to_owned());
+        }
+        some
     }
 }
 
