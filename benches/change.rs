@@ -3,7 +3,11 @@
 //! `changed` has another rate and another weight everywhere; `moved` has every template anew, which
 //! is what looking for overlaps costs at most without an overlap.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark may fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may fail"
+)]
 
 use std::hint::black_box;
 

@@ -15,7 +15,7 @@ use crate::observation::{Arrival, ClientKey, Ending, RequestKey, RetryKind, UNMA
 use crate::pipeline::{Admission, Way};
 use crate::record::DecisionId;
 use crate::rulebook::Rulebook;
-use crate::simulate::{Engine, Fate, Origin};
+use crate::simulate::{Engine, Fate, Origin, Told};
 use crate::units::Tier;
 
 /// What is assumed of an upstream that was never asked.
@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         let fate = recorded
             .fate
             .unwrap_or_else(|| self.assumed(recorded, contract));
-        let admission = self.engine.offer(pairing, &arrival, fate, |_, _| {});
+        let admission = self.engine.offer(pairing, &arrival, fate, &Told::default());
         while self.engine.next_ended().is_some() {}
         self.count(recorded, contract, &admission);
     }

@@ -10,7 +10,7 @@ use crate::observation::{
     RequestKey, TICK_NS, Ticker, UpstreamError,
 };
 use crate::pipeline::{self, Admission};
-use crate::record::{DecisionEvent, InlineText, unmatched_shape};
+use crate::record::{DecisionEvent, InlineText, SHAPE_BYTES_MAX, unmatched_shape};
 use crate::rulebook::Rulebook;
 use crate::simulate::clock::{Origin, SIMULATION};
 use crate::simulate::{TrafficLine, virtual_moment};
@@ -34,6 +34,15 @@ pub struct Fate {
     pub latency_us: u64,
     /// What goes wrong, if anything.
     pub ending: Ending,
+}
+
+/// What stands in a record and is judged by nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    /// The method's token.
+    pub other_method: InlineText<23>,
+    /// The shape of a path that no contract claims.
+    pub shape: InlineText<SHAPE_BYTES_MAX>,
 }
 
 struct Running {
@@ -118,22 +127,24 @@ impl<'a> Engine<'a> {
             has_body: false,
             ledger: crate::observation::LedgerStanding::Available,
         };
-        self.offer(pairing, &arrival, fate_of(line), |event, admission| {
-            event.other_method = InlineText::new(&line.method);
-            if let (false, Ok(path)) = (admission.contracted, &path) {
-                event.shape = unmatched_shape(path.as_str());
-            }
-        });
+        let mut told = Told {
+            other_method: InlineText::new(&line.method),
+            shape: InlineText::default(),
+        };
+        if let (Pairing::Unknown | Pairing::Ambiguous(_), Ok(path)) = (pairing, &path) {
+            told.shape = unmatched_shape(path.as_str());
+        }
+        self.offer(pairing, &arrival, fate_of(line), &told);
     }
 
     /// Runs one request that is paired already. Its time must not lie before the last one's, nor
-    /// before the origin; `describe` adds to its event.
+    /// before the origin; `told` goes into its event.
     pub fn offer(
         &mut self,
         pairing: Pairing,
         arrival: &Arrival,
         fate: Fate,
-        describe: impl FnOnce(&mut DecisionEvent, &Admission),
+        told: &Told,
     ) -> Admission {
         let at_us = arrival.at.wall_us.saturating_sub(self.origin.wall_us());
         self.advance(at_us);
@@ -147,7 +158,8 @@ impl<'a> Engine<'a> {
         event.method = arrival.method;
         event.client = arrival.client;
         event.retry_count = arrival.declared_retries;
-        describe(&mut event, &admission);
+        event.other_method = told.other_method;
+        event.shape = told.shape;
         let running = Running {
             admission,
             event,

@@ -10,6 +10,6 @@ mod reader;
 mod traffic;
 
 pub use clock::{Origin, virtual_moment};
-pub use engine::{Engine, Fate, SIMULATED_WORKER};
+pub use engine::{Engine, Fate, SIMULATED_WORKER, Told};
 pub use reader::{TRAFFIC_LINE_BYTES_MAX, TrafficLines};
 pub use traffic::{TrafficError, TrafficLine};

@@ -26,7 +26,8 @@ pub(super) fn compare(before: &[Contract], after: &[Contract], found: &mut Vec<C
                 of(gone, found).push(table::ROUTE_REMOVED, "endpoint", endpoint, None);
             }
             (Some(from), Some(to)) if from.id() == to.id() => {
-                (old.next(), new.next());
+                old.next();
+                new.next();
                 if from != to {
                     pair(from, to, &mut of(from, found));
                 }

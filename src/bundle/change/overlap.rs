@@ -247,7 +247,7 @@ mod tests {
             let stays = contract("stays", old);
             let both = [stays.clone(), contract("taker", new)];
             let mut found = Vec::new();
-            compare(&[stays.clone()], &both, &mut found);
+            compare(std::slice::from_ref(&stays), &both, &mut found);
             let created: Vec<_> = found.iter().map(|c| (c.what.as_str(), &c.from)).collect();
             let expected = Some(format!("GET {old} (stays)"));
             let expected = vec![("overlap", &expected); usize::from(takes)];
