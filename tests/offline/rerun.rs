@@ -334,7 +334,13 @@ struct Found {
     simulated: BTreeSet<String>,
     listed: BTreeSet<String>,
     report: Value,
-    pretty: String,
+    place: Place,
+}
+
+impl Found {
+    fn pretty(&self) -> String {
+        self.place.run("replay l --bundle new.json").out
+    }
 }
 
 fn run(row: &Row) -> Found {
@@ -380,7 +386,7 @@ fn run(row: &Row) -> Found {
         simulated,
         listed,
         report,
-        pretty: place.run("replay l --bundle new.json").out,
+        place,
     }
 }
 
@@ -442,11 +448,7 @@ fn what_a_loosening_takes_for_granted_is_told() {
         let count = found.report["assumed"][what].as_u64().unwrap();
         assert!(count > 0, "{}: {}", row.name, found.report);
         let told = format!("assumed: {count} ");
-        assert!(
-            found.pretty.contains(&told),
-            "{}: {}",
-            row.name,
-            found.pretty
-        );
+        let pretty = found.pretty();
+        assert!(pretty.contains(&told), "{}: {pretty}", row.name);
     }
 }
