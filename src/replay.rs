@@ -3,11 +3,14 @@
 //! Zero differences is the bar. A candidate can be judged on the same inputs: then the question is
 //! not whether the record is true, but what the candidate would have decided.
 
+mod arrivals;
+mod course;
 mod distinct;
 mod effect;
 mod impact;
 mod limits;
 mod readiness;
+mod rerun;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,10 +24,12 @@ use crate::policy::canonical;
 use crate::policy::rules::Rules;
 use crate::record::{Comparison, DecisionLine, Difference, LineError, contradictions};
 
+pub use arrivals::Arrivals;
 pub use distinct::{Distinct, KEPT};
 pub use effect::Effect;
 pub use impact::{Candidate, Impact};
 pub use readiness::{Cause, Contradiction, Count, Readiness, RouteReadiness, Verdict};
+pub use rerun::{Assumed, OtherCourse, Rerun, rerun};
 
 /// Rules and contracts by id: what a judgement needs of a rulebook.
 #[derive(Debug)]
@@ -48,6 +53,11 @@ impl RuleSet {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// All contracts, in no order.
+    pub fn contracts(&self) -> impl Iterator<Item = &Contract> {
+        self.contracts.values()
     }
 
     /// The contract of that id.

@@ -112,6 +112,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "pipeline",
             "record",
             "ledger",
+            // Runs what was recorded again, in virtual time; which paths moved is a bundle's matter.
+            "simulate",
+            "bundle",
         ],
     ),
     (

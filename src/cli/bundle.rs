@@ -1,10 +1,12 @@
 //! `tidegate bundle VERB`: contracts and policy as one signed artifact. One file per verb.
 //!
-//! Exit codes: 0 in order, 1 refused or not done, 2 wrong usage, 65 bytes or signatures are not what
-//! they claim, 69 no gateway answers, 78 the configuration is not valid.
+//! Exit codes: 0 in order, 1 refused or not done, 2 wrong usage, 3 something differs, 65 bytes or
+//! signatures are not what they claim, 69 no gateway answers, 78 the configuration is not valid.
 
 mod apply;
 mod build;
+pub(in crate::cli) mod content;
+mod diff;
 mod keygen;
 mod sign;
 mod verify;
@@ -25,6 +27,8 @@ enum Verb {
     Apply(apply::ApplyArgs),
     /// Make one canonical file of contracts and policy, ready to be signed.
     Build(Box<build::BuildArgs>),
+    /// Say what changes from one bundle to another, and which signatures that takes.
+    Diff(diff::DiffArgs),
     /// Make a private key that signs bundles and roots.
     Keygen(keygen::KeygenArgs),
     /// Sign a bundle, in place.
@@ -39,6 +43,7 @@ pub fn run(args: &BundleArgs) -> u8 {
     match &args.verb {
         Verb::Apply(args) => apply::run(args),
         Verb::Build(args) => build::run(args),
+        Verb::Diff(args) => diff::run(args),
         Verb::Keygen(args) => keygen::run(args),
         Verb::Sign(args) => sign::run(args),
         Verb::Verify(args) => verify::run(args),

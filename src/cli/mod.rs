@@ -45,7 +45,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Build, sign or verify a bundle: contracts and policy as one signed artifact.
+    /// Build, sign, compare, verify or apply a bundle: contracts and policy as one signed artifact.
     Bundle(bundle::BundleArgs),
     /// List services, their contracts, and who answers for them.
     Catalog(catalog::CatalogArgs),

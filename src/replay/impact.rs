@@ -2,21 +2,21 @@
 //!
 //! Limits and tier are asked again, because a candidate may have others. What a record cannot tell
 //! is not guessed in silence: it is counted. Deliberately not here: how the candidate's own limits
-//! would have filled; each record is asked with the state that it carries.
+//! would have filled ([`rerun`](super::rerun)); each record is asked with the state that it carries.
 
 use std::collections::BTreeMap;
 
 use crate::contract::Terms;
 use crate::decision::{numbered_hash, shed_hash};
 use crate::enforcement::Measure;
-use crate::ledger::as_text;
 use crate::observation::{Signals, Standing, Take, UNMATCHED};
 use crate::pipeline::{Judgement, asks_limits, contract_ceiling, judge};
 use crate::policy::rules::Severity;
 use crate::record::DecisionLine;
 use crate::replay::RuleSet;
+use crate::replay::course::recorded;
 use crate::replay::limits::ask;
-use crate::units::{Action, Tier};
+use crate::units::Tier;
 
 /// Rules, contracts and the process's tier of a configuration that is not in force.
 #[derive(Debug)]
@@ -41,6 +41,12 @@ impl Candidate {
 
     fn judge(&self, terms: Option<&Terms>, signals: &Signals) -> Judgement {
         judge(self.rules.rules(), terms, signals)
+    }
+
+    /// Its rules and contracts.
+    #[must_use]
+    pub const fn rules(&self) -> &RuleSet {
+        &self.rules
     }
 }
 
@@ -195,18 +201,5 @@ fn course_of(judged: &Judgement) -> &'static str {
 }
 
 fn recorded_course(line: &DecisionLine<'_>) -> &'static str {
-    let name = line.member("decision");
-    let severity = Severity::ALL
-        .into_iter()
-        .find(|severity| as_text(name) == Some(severity.name()));
-    let Some(severity) = severity else {
-        return "none";
-    };
-    let taken = line.member("actions_taken");
-    let is_taken = std::str::from_utf8(taken).is_ok_and(|taken| {
-        let mut names = taken.split('"');
-        let opens = |name| severity == Severity::Drop && name == Action::CircuitOpen.name();
-        names.any(|name| name == severity.key() || opens(name))
-    });
-    course(severity, is_taken)
+    recorded(line).map_or("none", |(severity, is_taken)| course(severity, is_taken))
 }

@@ -10,23 +10,46 @@ use crate::observation::{
     RequestKey, TICK_NS, Ticker, UpstreamError,
 };
 use crate::pipeline::{self, Admission};
-use crate::record::{DecisionEvent, InlineText, unmatched_shape};
+use crate::record::{DecisionEvent, InlineText, SHAPE_BYTES_MAX, unmatched_shape};
 use crate::rulebook::Rulebook;
+use crate::simulate::clock::{Origin, SIMULATION};
 use crate::simulate::{TrafficLine, virtual_moment};
-use crate::units::Tier;
+use crate::units::{Moment, Tier};
 
 /// The worker that all simulated requests run on.
 pub const SIMULATED_WORKER: usize = 0;
 
 const NANOS_PER_MS: u64 = 1_000_000;
-const TICK_MS: u64 = TICK_NS / NANOS_PER_MS;
+const MICROS_PER_MS: u64 = 1_000;
+const TICK_US: u64 = TICK_NS / 1_000;
+
+/// What becomes of a request that is forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fate {
+    /// The status sent to the client; 0 = none.
+    pub status: u16,
+    /// The status that the upstream sends; 0 = none.
+    pub upstream_status: u16,
+    /// How long the upstream takes, microseconds.
+    pub latency_us: u64,
+    /// What goes wrong, if anything.
+    pub ending: Ending,
+}
+
+/// What stands in a record and is judged by nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    /// The method's token.
+    pub other_method: InlineText<23>,
+    /// The shape of a path that no contract claims.
+    pub shape: InlineText<SHAPE_BYTES_MAX>,
+}
 
 struct Running {
     admission: Admission,
     event: DecisionEvent,
     line: u64,
-    status: u16,
-    latency_ms: u32,
+    fate: Fate,
     /// Its place among the deadlines.
     deadline_ns: u64,
 }
@@ -37,6 +60,7 @@ pub struct Engine<'a> {
     refusal_status: fn(&Rulebook, &Admission) -> u16,
     ticker: Ticker,
     open: OpenRequests<Running>,
+    /// When open requests end, in microseconds since the origin, as all times but deadlines.
     due: BTreeMap<(u64, u64), OpenToken>,
     /// When requests over a rate that may wait have their turn.
     turns: BTreeMap<(u64, u64), OpenToken>,
@@ -44,8 +68,9 @@ pub struct Engine<'a> {
     deadlines: BTreeMap<(u64, u64), OpenToken>,
     /// Something was counted that no tick has seen.
     is_touched: bool,
-    next_tick_ms: u64,
+    next_tick_us: u64,
     lines: u64,
+    origin: Origin,
     finished: VecDeque<Option<DecisionEvent>>,
     first_unfinished: u64,
 }
@@ -64,20 +89,23 @@ impl<'a> Engine<'a> {
             turns: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             is_touched: true,
-            next_tick_ms: 0,
+            next_tick_us: 0,
             lines: 0,
+            origin: SIMULATION,
             finished: VecDeque::new(),
             first_unfinished: 0,
         }
     }
 
+    /// The same at another origin of time.
+    #[must_use]
+    pub const fn starting_at(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
     /// Runs one request at its time, which must not lie before the last one's.
     pub fn run(&mut self, line: &TrafficLine) {
-        self.advance(line.at_ms);
-        let number = self.lines;
-        self.lines += 1;
-        self.is_touched = true;
-        self.finished.push_back(None);
         let method = Method::from_token(&line.method);
         let (raw_path, query) = split_query(line.target().unwrap_or_default().as_bytes());
         let path = canonicalise(raw_path);
@@ -99,31 +127,54 @@ impl<'a> Engine<'a> {
             has_body: false,
             ledger: crate::observation::LedgerStanding::Available,
         };
-        let admission = pipeline::admit(self.rulebook, SIMULATED_WORKER, pairing, &arrival);
+        let mut told = Told {
+            other_method: InlineText::new(&line.method),
+            shape: InlineText::default(),
+        };
+        if let (Pairing::Unknown | Pairing::Ambiguous(_), Ok(path)) = (pairing, &path) {
+            told.shape = unmatched_shape(path.as_str());
+        }
+        self.offer(pairing, &arrival, fate_of(line), &told);
+    }
+
+    /// Runs one request that is paired already. Its time must not lie before the last one's, nor
+    /// before the origin; `told` goes into its event.
+    pub fn offer(
+        &mut self,
+        pairing: Pairing,
+        arrival: &Arrival,
+        fate: Fate,
+        told: &Told,
+    ) -> Admission {
+        let at_us = arrival.at.wall_us.saturating_sub(self.origin.wall_us());
+        self.advance(at_us);
+        let number = self.lines;
+        self.lines += 1;
+        self.is_touched = true;
+        self.finished.push_back(None);
+        let admission = pipeline::admit(self.rulebook, SIMULATED_WORKER, pairing, arrival);
         let serial = self.rulebook.serial();
         let mut event = DecisionEvent::of(number, arrival.at.wall_us, serial, &admission);
-        event.method = method;
-        event.other_method = InlineText::new(&line.method);
+        event.method = arrival.method;
         event.client = arrival.client;
         event.retry_count = arrival.declared_retries;
-        if let (false, Ok(path)) = (admission.contracted, &path) {
-            event.shape = unmatched_shape(path.as_str());
-        }
+        event.other_method = told.other_method;
+        event.shape = told.shape;
         let running = Running {
             admission,
             event,
             line: number,
-            status: line.status,
-            latency_ms: line.latency_ms,
+            fate,
             deadline_ns: admission.overdue_at_ns,
         };
-        self.start(running, line.at_ms);
+        self.start(running, at_us);
+        admission
     }
 
     /// Runs on until every request has ended.
     pub fn finish(&mut self) {
-        while let Some((&(at_ms, _), _)) = self.due.last_key_value() {
-            self.advance(at_ms);
+        while let Some((&(at_us, _), _)) = self.due.last_key_value() {
+            self.advance(at_us);
         }
     }
 
@@ -151,51 +202,51 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn start(&mut self, running: Running, at_ms: u64) {
+    fn start(&mut self, running: Running, at_us: u64) {
         if !running.admission.is_forwarded() {
-            let status = (self.refusal_status)(self.rulebook, &running.admission);
-            self.end(
-                &running,
-                Lateness::InTime,
-                at_ms,
-                status,
-                0,
-                Ending::Refused,
-            );
+            let fate = Fate {
+                status: (self.refusal_status)(self.rulebook, &running.admission),
+                upstream_status: 0,
+                latency_us: 0,
+                ending: Ending::Refused,
+            };
+            self.end(&running, Lateness::InTime, at_us, fate);
             return;
         }
-        let turn_ms = at_ms + running.admission.hold_ns().div_ceil(NANOS_PER_MS);
-        let (due_ms, line) = (turn_ms + u64::from(running.latency_ms), running.line);
+        // Turns come at whole milliseconds after the arrival.
+        let hold_ms = running.admission.hold_ns().div_ceil(NANOS_PER_MS);
+        let turn_us = at_us + hold_ms * MICROS_PER_MS;
+        let (due_us, line) = (turn_us + running.fate.latency_us, running.line);
         let overdue_at_ns = running.admission.overdue_at_ns;
         let token = self.open.open(OpenRequest {
             route: running.admission.route,
-            since: virtual_moment(at_ms),
+            since: self.moment(at_us),
             overdue_at_ns,
             lateness: Lateness::InTime,
             written: false,
             about: running,
         });
-        self.due.insert((due_ms, line), token);
-        if turn_ms > at_ms {
-            self.turns.insert((turn_ms, line), token);
+        self.due.insert((due_us, line), token);
+        if turn_us > at_us {
+            self.turns.insert((turn_us, line), token);
         }
-        if overdue_at_ns < virtual_moment(due_ms).monotonic_ns {
+        if overdue_at_ns < self.moment(due_us).monotonic_ns {
             self.deadlines.insert((overdue_at_ns, line), token);
         }
     }
 
-    /// Lets time pass up to and including `at_ms`, all but the arrivals of that instant.
-    fn advance(&mut self, at_ms: u64) {
+    /// Lets time pass up to and including `at_us`, all but the arrivals of that instant.
+    fn advance(&mut self, at_us: u64) {
         loop {
-            let due_ms = self.due.first_key_value().map(|((due, _), _)| *due);
-            self.give_turns(due_ms.map_or(at_ms, |due| due.min(at_ms)));
-            self.skip_quiet_ticks(due_ms.map_or(at_ms, |due| due.min(at_ms)));
+            let due_us = self.due.first_key_value().map(|((due, _), _)| *due);
+            self.give_turns(due_us.map_or(at_us, |due| due.min(at_us)));
+            self.skip_quiet_ticks(due_us.map_or(at_us, |due| due.min(at_us)));
             let tick =
-                self.next_tick_ms <= at_ms && due_ms.is_none_or(|due| self.next_tick_ms <= due);
+                self.next_tick_us <= at_us && due_us.is_none_or(|due| self.next_tick_us <= due);
             if tick {
                 self.tick();
-            } else if let Some(due_ms) = due_ms.filter(|due| *due <= at_ms) {
-                self.complete_first(due_ms);
+            } else if let Some(due_us) = due_us.filter(|due| *due <= at_us) {
+                self.complete_first(due_us);
             } else {
                 return;
             }
@@ -203,9 +254,9 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends on the requests whose turn has come; it changes nothing that a tick would see.
-    fn give_turns(&mut self, until_ms: u64) {
+    fn give_turns(&mut self, until_us: u64) {
         while let Some(first) = self.turns.first_entry() {
-            if first.key().0 > until_ms {
+            if first.key().0 > until_us {
                 return;
             }
             if let Some(request) = self.open.get_mut(first.remove()) {
@@ -214,28 +265,28 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Passes over the ticks before `until_ms` that would change nothing: no window moves, no minute
+    /// Passes over the ticks before `until_us` that would change nothing: no window moves, no minute
     /// ends, nothing was counted, and nothing becomes overdue.
-    fn skip_quiet_ticks(&mut self, until_ms: u64) {
+    fn skip_quiet_ticks(&mut self, until_us: u64) {
         if self.is_touched || !self.ticker.is_idle() {
             return;
         }
-        let origin_ns = virtual_moment(0).monotonic_ns;
-        let deadline_ms = self
+        let origin_ns = self.moment(0).monotonic_ns;
+        let deadline_us = self
             .deadlines
             .first_key_value()
-            .map(|((at_ns, _), _)| at_ns.saturating_sub(origin_ns) / 1_000_000);
-        let minute_ms = self
+            .map(|((at_ns, _), _)| at_ns.saturating_sub(origin_ns) / 1_000);
+        let minute_us = self
             .ticker
             .next_minute_ns()
-            .map(|at_ns| at_ns.saturating_sub(origin_ns) / 1_000_000);
-        let earlier = [deadline_ms, minute_ms].into_iter().flatten().min();
-        let until_ms = earlier.map_or(until_ms, |earlier| earlier.min(until_ms));
-        self.next_tick_ms = self.next_tick_ms.max(until_ms - until_ms % TICK_MS);
+            .map(|at_ns| at_ns.saturating_sub(origin_ns) / 1_000);
+        let earlier = [deadline_us, minute_us].into_iter().flatten().min();
+        let until_us = earlier.map_or(until_us, |earlier| earlier.min(until_us));
+        self.next_tick_us = self.next_tick_us.max(until_us - until_us % TICK_US);
     }
 
     fn tick(&mut self) {
-        let now = virtual_moment(self.next_tick_ms);
+        let now = self.moment(self.next_tick_us);
         while let Some(first) = self.deadlines.first_entry() {
             if first.key().0 >= now.monotonic_ns {
                 break;
@@ -260,10 +311,10 @@ impl<'a> Engine<'a> {
         }
         pipeline::tick(self.rulebook, &mut self.ticker, now);
         self.is_touched = false;
-        self.next_tick_ms += TICK_MS;
+        self.next_tick_us += TICK_US;
     }
 
-    fn complete_first(&mut self, at_ms: u64) {
+    fn complete_first(&mut self, at_us: u64) {
         let Some((_, token)) = self.due.pop_first() else {
             return;
         };
@@ -273,40 +324,16 @@ impl<'a> Engine<'a> {
         let running = request.about;
         self.is_touched = true;
         self.deadlines.remove(&(running.deadline_ns, running.line));
-        let (status, ending) = match running.status {
-            0 => (502, Ending::Upstream(UpstreamError::Connect)),
-            status => (status, Ending::Answered),
-        };
-        let upstream_status = running.status;
-        self.end(
-            &running,
-            request.lateness,
-            at_ms,
-            status,
-            upstream_status,
-            ending,
-        );
+        self.end(&running, request.lateness, at_us, running.fate);
     }
 
-    fn end(
-        &mut self,
-        running: &Running,
-        lateness: Lateness,
-        at_ms: u64,
-        status: u16,
-        upstream_status: u16,
-        ending: Ending,
-    ) {
-        let latency_ms = match ending {
-            Ending::Refused => 0,
-            _ => u64::from(running.latency_ms),
-        };
+    fn end(&mut self, running: &Running, lateness: Lateness, at_us: u64, fate: Fate) {
         let completion = Completion {
-            at: virtual_moment(at_ms),
-            status,
-            upstream_status,
-            latency_us: latency_ms * 1_000,
-            ending,
+            at: self.moment(at_us),
+            status: fate.status,
+            upstream_status: fate.upstream_status,
+            latency_us: fate.latency_us,
+            ending: fate.ending,
         };
         let (rulebook, worker) = (self.rulebook, SIMULATED_WORKER);
         pipeline::complete(rulebook, worker, &running.admission, lateness, &completion);
@@ -317,5 +344,23 @@ impl<'a> Engine<'a> {
         if let Some(slot) = slot {
             *slot = Some(running.event.ended(&completion));
         }
+    }
+
+    const fn moment(&self, at_us: u64) -> Moment {
+        self.origin.moment(at_us)
+    }
+}
+
+/// What the line says of its upstream.
+fn fate_of(line: &TrafficLine) -> Fate {
+    let (status, ending) = match line.status {
+        0 => (502, Ending::Upstream(UpstreamError::Connect)),
+        status => (status, Ending::Answered),
+    };
+    Fate {
+        status,
+        upstream_status: line.status,
+        latency_us: u64::from(line.latency_ms) * MICROS_PER_MS,
+        ending,
     }
 }

@@ -9,7 +9,7 @@ mod headers;
 mod reader;
 mod traffic;
 
-pub use clock::virtual_moment;
-pub use engine::{Engine, SIMULATED_WORKER};
+pub use clock::{Origin, virtual_moment};
+pub use engine::{Engine, Fate, SIMULATED_WORKER, Told};
 pub use reader::{TRAFFIC_LINE_BYTES_MAX, TrafficLines};
 pub use traffic::{TrafficError, TrafficLine};

@@ -9,11 +9,13 @@
 
 mod candidates;
 mod contracts;
+mod diffed;
 mod documents;
 mod explained;
 mod forged;
 mod place;
 mod readiness;
 mod replayed;
+mod rerun;
 mod simulated;
 mod staged;

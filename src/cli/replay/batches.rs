@@ -144,12 +144,17 @@ impl Printer {
         while let Some(text) = waiting.remove(next) {
             *next += 1;
             if !text.is_empty() {
-                let mut out = io::stdout().lock();
-                let done = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-                // The kind stays: a closed pipe is no failure, and whoever asked tells them apart.
-                done.map_err(|e| io::Error::new(e.kind(), format!("stdout: {e}")))?;
+                write(&text)?;
             }
         }
         Ok(())
     }
+}
+
+/// Writes to stdout before the report.
+pub(super) fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let done = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // The kind stays: a closed pipe is no failure, and whoever asked tells them apart.
+    done.map_err(|e| io::Error::new(e.kind(), format!("stdout: {e}")))
 }

@@ -2,22 +2,107 @@
 
 use serde::Serialize;
 
-use crate::replay::Mismatch;
+use crate::cli::bundle::content::Facts;
+use crate::replay::{Assumed, Mismatch, Rerun};
 
 /// How many findings are shown; all are counted.
 const SHOWN_MAX: usize = 20;
 
 /// What was counted, and the first findings.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Counted {
+pub(in crate::cli) struct Counted {
     pub(super) decisions: u64,
     pub(super) differences: u64,
-    pub(super) unreadable: u64,
-    pub(super) not_replayable: u64,
+    pub(in crate::cli) unreadable: u64,
+    pub(in crate::cli) not_replayable: u64,
     pub(super) shown: Vec<Shown>,
     pub(super) notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) candidate: Option<CandidateReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bundle: Option<Facts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) rerun: Option<RerunReport>,
+}
+
+/// What came of running everything again.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::cli) struct RerunReport {
+    pub(in crate::cli) requests: u64,
+    pub(in crate::cli) changed: u64,
+    pub(in crate::cli) assumed: AssumedReport,
+    pub(in crate::cli) changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::cli) struct AssumedReport {
+    outcomes: u64,
+    paths: u64,
+    tiers: u64,
+    fields: u64,
+}
+
+impl RerunReport {
+    pub(super) fn of(rerun: &Rerun) -> Self {
+        let Assumed {
+            outcomes,
+            paths,
+            tiers,
+            fields,
+        } = rerun.assumed;
+        let changes = rerun.counts().into_iter();
+        Self {
+            requests: rerun.requests,
+            changed: rerun.changed.len() as u64,
+            assumed: AssumedReport {
+                outcomes,
+                paths,
+                tiers,
+                fields,
+            },
+            changes: changes
+                .map(|((contract, from, to), count)| Change {
+                    contract: contract.to_owned(),
+                    from,
+                    to,
+                    count,
+                })
+                .collect(),
+        }
+    }
+
+    /// What was assumed, for people; one line each.
+    pub(in crate::cli) fn assumptions(&self) -> Vec<String> {
+        let told = [
+            (
+                self.assumed.outcomes,
+                "would be forwarded, and what the upstream would have answered is not recorded: \
+                 status 200 after the contract's median latency",
+            ),
+            (
+                self.assumed.paths,
+                "may have a path that the candidate gives to another contract; no path is recorded",
+            ),
+            (
+                self.assumed.tiers,
+                "were decided under a lower tier than the candidate's; the listener's is not recorded",
+            ),
+            (
+                self.assumed.fields,
+                "may carry fields that the candidate reads: who the client is, or that it tries \
+                 again; fields are not recorded",
+            ),
+        ];
+        let mut some: Vec<String> = told
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("assumed: {count} {what}"))
+            .collect();
+        if some.is_empty() {
+            some.push("assumed: nothing".to_owned());
+        }
+        some
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -42,12 +127,12 @@ pub(super) struct CandidateReport {
     pub(super) changes: Vec<Change>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Change {
-    pub(super) contract: String,
-    pub(super) from: &'static str,
-    pub(super) to: &'static str,
-    pub(super) count: u64,
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::cli) struct Change {
+    pub(in crate::cli) contract: String,
+    pub(in crate::cli) from: &'static str,
+    pub(in crate::cli) to: &'static str,
+    pub(in crate::cli) count: u64,
 }
 
 impl Counted {
@@ -125,6 +210,29 @@ pub(super) fn pretty(counted: &Counted) -> String {
     match &counted.candidate {
         None => text += &summary(counted),
         Some(candidate) => text += &candidate_text(counted, candidate),
+    }
+    if let Some(rerun) = &counted.rerun {
+        text += &rerun_text(counted, rerun);
+    }
+    text
+}
+
+fn rerun_text(counted: &Counted, rerun: &RerunReport) -> String {
+    let mut text = counted.bundle.as_ref().map(Facts::text).unwrap_or_default();
+    text += &format!(
+        "\nrun again with limits, windows and circuits of its own: {} requests, {} would fare \
+         otherwise\n",
+        rerun.requests, rerun.changed
+    );
+    for change in &rerun.changes {
+        text += &format!(
+            "{:>9}  {}: {} -> {}\n",
+            change.count, change.contract, change.from, change.to
+        );
+    }
+    for assumption in rerun.assumptions() {
+        text += &assumption;
+        text.push('\n');
     }
     text
 }

@@ -1,21 +1,63 @@
 //! One thread's share of a replay: judges the lines that it is given, and counts.
 
+use std::num::NonZeroU32;
 use std::path::Path;
 
+use anyhow::{Result, anyhow};
 use serde::Serialize;
 
-use super::batches::Place;
-use super::report::{CandidateReport, Change, Counted};
-use crate::cli::offline::{DAMAGED, unwritten};
+use super::batches::{Place, write};
+use super::report::{CandidateReport, Change, Counted, RerunReport};
+use crate::cli::bundle::content::{Content, Facts};
+use crate::cli::offline::{DAMAGED, FAILED, tell, unwritten};
+use crate::contract::Catalogue;
 use crate::ledger::Record;
 use crate::observation::UNMATCHED;
 use crate::record::DecisionLine;
-use crate::replay::{Candidate, Impact, Replay};
+use crate::replay::{Arrivals, Candidate, Impact, Replay, Rerun, RuleSet, rerun};
+use crate::rulebook::{Rulebook, RulebookParts};
 
 /// A candidate, and how it is called.
-pub(super) struct Trial {
+#[derive(Debug)]
+pub(in crate::cli) struct Trial {
     pub(super) candidate: Candidate,
     pub(super) policy_hash: String,
+    /// There where the recorded requests are run again.
+    pub(super) rulebook: Option<Rulebook>,
+    pub(super) bundle: Option<Facts>,
+}
+
+impl Trial {
+    /// A candidate that is judged and run; `instances` gateways share its limits.
+    ///
+    /// # Errors
+    /// The exit code, after telling: its contracts do not stand together.
+    pub(in crate::cli) fn of_content(content: Content, instances: NonZeroU32) -> Result<Self, u8> {
+        let catalogue = Catalogue::build(content.contracts.clone()).map_err(|collisions| {
+            let collisions = collisions.len();
+            let error = anyhow!(
+                "the contracts do not stand together: {collisions} collisions; \
+                 build the bundle from files that tidegate check accepts"
+            );
+            tell(&error, FAILED)
+        })?;
+        let tier = content.tier.unwrap_or_default();
+        let parts = RulebookParts {
+            catalogue,
+            rules: content.rules.clone(),
+            tier,
+            content_digest: [0; 32],
+            default_upstream: "".into(),
+            workers: 1,
+        };
+        let rules = RuleSet::new(content.rules, content.contracts);
+        Ok(Self {
+            candidate: Candidate::new(rules, tier),
+            policy_hash: content.policy_hash,
+            rulebook: Some(Rulebook::for_instances(0, parts, instances)),
+            bundle: content.bundle,
+        })
+    }
 }
 
 /// One decision that a candidate would change.
@@ -34,6 +76,7 @@ pub(super) struct Worker<'t> {
     replay: Replay,
     trial: Option<&'t Trial>,
     impact: Impact,
+    arrivals: Arrivals,
     counted: Counted,
     buffer: Vec<u8>,
     since_us: u64,
@@ -47,6 +90,7 @@ impl<'t> Worker<'t> {
             replay: Replay::of(folder),
             trial,
             impact: Impact::default(),
+            arrivals: Arrivals::default(),
             counted: Counted::default(),
             buffer: Vec::new(),
             since_us,
@@ -83,6 +127,9 @@ impl<'t> Worker<'t> {
             return;
         }
         if record.kind != "decision" {
+            if self.trial.is_some_and(|trial| trial.rulebook.is_some()) {
+                self.arrivals.add_outcome(record);
+            }
             self.counted.not_replayable += unwritten(record);
             return;
         }
@@ -110,6 +157,12 @@ impl<'t> Worker<'t> {
         // A candidate can be judged without the rulebook, only with less knowledge.
         let recorded = self.replay.rule_set(line.policy_hash).ok();
         let change = self.impact.add(&line, &trial.candidate, recorded);
+        if trial.rulebook.is_some() {
+            // What is listed is what came of running it, once everything has been read.
+            self.arrivals
+                .add(record.seq, &line, &trial.candidate, recorded);
+            return;
+        }
         if let Some((from, to)) = change.filter(|_| self.each) {
             let changed = Changed {
                 seq: record.seq,
@@ -126,16 +179,45 @@ impl<'t> Worker<'t> {
     }
 }
 
-/// The report over what all threads have seen.
-pub(super) fn join(workers: Vec<Worker<'_>>, trial: Option<&Trial>) -> Counted {
+/// The report over what all threads have seen; prints each request that a bundle would change.
+pub(super) fn join(workers: Vec<Worker<'_>>, trial: Option<&Trial>, each: bool) -> Result<Counted> {
     let (mut counted, mut impact) = (Counted::default(), Impact::default());
+    let mut arrivals = Arrivals::default();
     for worker in workers {
         counted.merge(worker.counted);
         impact.merge(worker.impact);
+        arrivals.merge(worker.arrivals);
     }
     counted.settle();
     counted.candidate = trial.map(|trial| report_of(trial, impact));
-    counted
+    if let Some((trial, rulebook)) = trial.and_then(|trial| Some((trial, trial.rulebook.as_ref()?)))
+    {
+        let rerun = rerun(arrivals, rulebook);
+        counted.bundle.clone_from(&trial.bundle);
+        counted.rerun = Some(RerunReport::of(&rerun));
+        if each {
+            print_each(&rerun)?;
+        }
+    }
+    Ok(counted)
+}
+
+fn print_each(rerun: &Rerun) -> Result<()> {
+    let mut text = String::new();
+    for change in &rerun.changed {
+        let digits = change.id.digits();
+        let changed = Changed {
+            seq: change.seq,
+            decision_id: std::str::from_utf8(&digits).unwrap_or_default(),
+            ts_us: change.ts_us,
+            contract: &change.contract,
+            from: change.from,
+            to: change.to,
+        };
+        text += &serde_json::to_string(&changed)?;
+        text.push('\n');
+    }
+    Ok(write(&text)?)
 }
 
 fn report_of(trial: &Trial, impact: Impact) -> CandidateReport {

@@ -2,13 +2,28 @@
 //!
 //! Two verdicts for each single change: could a caller that met the old contract now be refused
 //! (*consumer*), and is the platform less protected (*protection*)? The classes follow from the
-//! verdicts, never from the author's word. The table stands in docs/bundle-format.md.
+//! verdicts, never from the author's word. The table stands in docs/bundle-format.md, and in
+//! `table`; `contracts`, `overlap` and `policy` say which row a change falls under. Each member of
+//! the canonical form has one: a test asks the form. Nothing is copied but what is reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod contracts;
+mod overlap;
+mod policy;
+mod rows;
+mod table;
+
+use std::collections::BTreeSet;
 
 use crate::contract::Contract;
 use crate::policy::rules::Rules;
 use crate::units::Tier;
+use rows::Rows;
+
+pub use overlap::losing_paths;
+pub use table::{ROWS, Row};
+
+/// The name of the bundle among the subjects of changes.
+const BUNDLE: &str = "bundle";
 
 /// How much a change means to one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +36,19 @@ pub enum Verdict {
     Breaking,
     /// The gateway itself may do more than before; of protection only.
     Authority,
+}
+
+impl Verdict {
+    /// The name in reports and in the table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Warn => "warn",
+            Self::Breaking => "breaking",
+            Self::Authority => "authority",
+        }
+    }
 }
 
 /// What kind of signatures a bundle needs. A bundle can be of several classes.
@@ -116,8 +144,15 @@ pub fn classify(before: Option<Side<'_>>, after: Side<'_>) -> Classified {
         };
     };
     let changes = changes(before, after);
+    let classes = classes_of(&changes);
+    Classified { changes, classes }
+}
+
+/// The classes of these changes; never empty.
+#[must_use]
+pub fn classes_of(changes: &[Change]) -> BTreeSet<Class> {
     let mut classes = BTreeSet::new();
-    for change in &changes {
+    for change in changes {
         if change.consumer == Verdict::Breaking {
             classes.insert(Class::Breaking);
         }
@@ -130,45 +165,53 @@ pub fn classify(before: Option<Side<'_>>, after: Side<'_>) -> Classified {
     if classes.is_empty() {
         classes.insert(Class::Tighten);
     }
-    Classified { changes, classes }
+    classes
 }
 
-/// Every single change.
+/// Every single change, sorted by subject, key and values.
 fn changes(before: Side<'_>, after: Side<'_>) -> Vec<Change> {
-    let by_id = |side: &[Contract]| -> BTreeMap<String, Contract> {
-        let named = |contract: &Contract| (contract.id().as_str().to_owned(), contract.clone());
-        side.iter().map(named).collect()
-    };
-    let (old, new) = (by_id(before.contracts), by_id(after.contracts));
     let mut found = Vec::new();
-    for (id, contract) in &old {
-        if !new.contains_key(id) {
-            found.push(route(id, contract, true));
-        }
-    }
-    for (id, contract) in &new {
-        if !old.contains_key(id) {
-            found.push(route(id, contract, false));
-        }
-    }
+    contracts::compare(before.contracts, after.contracts, &mut found);
+    overlap::compare(before.contracts, after.contracts, &mut found);
+    policy::compare(before.rules, after.rules, &mut found);
+    let (from, to) = (before.tier_max, after.tier_max);
+    let row = if to > from {
+        table::TIER_RAISED
+    } else {
+        table::TIER_LOWERED
+    };
+    let rows = &mut Rows {
+        subject: BUNDLE,
+        owner: None,
+        found: &mut found,
+    };
+    rows.text(row, "tier_max", Some(from.key()), Some(to.key()));
     found.sort();
     found
 }
 
-fn route(id: &str, contract: &Contract, is_removed: bool) -> Change {
-    let endpoint = Some(contract.endpoint_key().to_owned());
-    let (from, to, consumer, protection) = if is_removed {
-        (endpoint, None, Verdict::Breaking, Verdict::None)
-    } else {
-        (None, endpoint, Verdict::None, Verdict::Warn)
+/// Why a bundle with these changes is more than an emergency measure; `None` where it is one.
+///
+/// Break-glass lowers `tier_max` and nothing else, or makes one contract stricter.
+#[must_use]
+pub fn breakglass_fault(changes: &[Change]) -> Option<String> {
+    let Some(first) = changes.first() else {
+        return Some("it changes nothing".to_owned());
     };
-    Change {
-        subject: id.to_owned(),
-        what: "endpoint".to_owned(),
-        from,
-        to,
-        consumer,
-        protection,
-        owner: contract.owner().map(str::to_owned),
+    let told = |change: &Change| format!("{} of {}", change.what, change.subject);
+    if let Some(other) = changes.iter().find(|other| other.subject != first.subject) {
+        return Some(format!("it changes {} and {}", told(first), told(other)));
     }
+    let is_lowering = first.subject == BUNDLE && first.protection == Verdict::Warn;
+    if changes.len() == 1 && first.what == "tier_max" && is_lowering {
+        return None;
+    }
+    if first.subject == policy::SUBJECT {
+        return Some(format!("it changes {}", told(first)));
+    }
+    let looser = changes.iter().find(|c| c.protection > Verdict::None)?;
+    Some(format!("it loosens {}", told(looser)))
 }
+
+#[cfg(test)]
+mod tests;
