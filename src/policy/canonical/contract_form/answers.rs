@@ -46,11 +46,39 @@ impl QuarantineForm {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ThrottleForm {
     Reject,
     Delay { held_max: u32, wait_max_ms: u32 },
+}
+
+/// What is written: a tag would come first, and canonical members are sorted.
+#[derive(Serialize)]
+struct SortedThrottle {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_max: Option<u32>,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_max_ms: Option<u32>,
+}
+
+impl Serialize for ThrottleForm {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (held_max, mode, wait_max_ms) = match *self {
+            Self::Reject => (None, "reject", None),
+            Self::Delay {
+                held_max,
+                wait_max_ms,
+            } => (Some(held_max), "delay", Some(wait_max_ms)),
+        };
+        let sorted = SortedThrottle {
+            held_max,
+            mode,
+            wait_max_ms,
+        };
+        sorted.serialize(to)
+    }
 }
 
 impl From<Throttle> for ThrottleForm {
