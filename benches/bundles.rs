@@ -16,7 +16,7 @@ use tidegate::bundle::manifest::Manifest;
 use tidegate::bundle::payload::{self, Payload};
 use tidegate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use tidegate::bundle::verify::{
-    InForce, Mark, Place, Surroundings, VerifiedRoot, verify, verify_root,
+    Engine, InForce, Mark, Place, Surroundings, VerifiedRoot, verify, verify_root,
 };
 use tidegate::contract::{
     Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms,
@@ -137,7 +137,10 @@ fn main() {
             lookup_steps_max: 1_024,
         },
         is_production: true,
-        engine: "0.1.0",
+        engine: Engine {
+            version: "0.1.0",
+            self_tests: tidegate::selftest::for_bundles,
+        },
     };
     let first = verify(&bundle(1, None, &content), &around).unwrap();
     let around = Surroundings {

@@ -9,7 +9,9 @@ use super::Change;
 use super::overlap::shape;
 use super::rows::Rows;
 use super::table::{self, Ordered};
-use crate::contract::{Contract, MethodSet, PathRules, Quarantine, Refusal, Terms, Throttle};
+use crate::contract::{
+    Contract, MethodSet, PathRules, Quarantine, Refusal, Stage, Terms, Throttle,
+};
 use crate::units::{PerMinute, Tier};
 
 /// Every change of the contracts.
@@ -145,6 +147,7 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         throttle,
         refusal,
         ledger_required,
+        stage,
     } = *to;
     let millis = |value: crate::units::Millis| Some(u64::from(value.get()));
     let (latencies, timeouts) = ([from.max_latency, max_latency], [from.timeout, timeout]);
@@ -174,6 +177,13 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         stream,
     );
     tiers(rows, from.tier, tier);
+    let [old, new] = [from.stage, stage].map(stage_rank);
+    rows.choice(
+        Ordered::STAGE,
+        "stage",
+        (old.0, old.1.as_str()),
+        (new.0, new.1.as_str()),
+    );
     spellings(rows, from.path_rules, path_rules);
     let [old, new] = [from.quarantine, quarantine].map(quarantine_rank);
     rows.choice(Ordered::SEVERITY, "quarantine.mode", old, new);
@@ -193,6 +203,16 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         from.ledger_required,
         ledger_required,
     );
+}
+
+/// Upon how many it is enforced, and how files write it.
+fn stage_rank(stage: Stage) -> ((u8, u16), String) {
+    match stage {
+        Stage::Retired => ((0, 0), stage.name().to_owned()),
+        Stage::Shadow => ((1, 0), stage.name().to_owned()),
+        Stage::Canary(share) => ((2, share.get()), format!("canary {} bp", share.get())),
+        Stage::Enforced => ((3, 0), stage.name().to_owned()),
+    }
 }
 
 fn wide(number: Option<NonZeroU32>) -> Option<u64> {

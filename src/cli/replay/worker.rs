@@ -15,7 +15,7 @@ use crate::ledger::Record;
 use crate::observation::UNMATCHED;
 use crate::record::DecisionLine;
 use crate::replay::{Arrivals, Candidate, Impact, Replay, Rerun, RuleSet, rerun};
-use crate::rulebook::{Rulebook, RulebookParts};
+use crate::rulebook::{LocalParts, Rulebook, RulebookParts};
 
 /// A candidate, and how it is called.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ impl Trial {
             tell(&error, FAILED)
         })?;
         let tier = content.tier.unwrap_or_default();
-        let parts = RulebookParts {
+        let parts = RulebookParts::unsigned_local(LocalParts {
             catalogue,
             rules: content.rules.clone(),
             tier,
             content_digest: [0; 32],
             default_upstream: "".into(),
             workers: 1,
-        };
+        });
         let rules = RuleSet::new(content.rules, content.contracts);
         Ok(Self {
             candidate: Candidate::new(rules, tier),
