@@ -561,6 +561,56 @@ fn stages_never_name_the_shell() {
     }
 }
 
+/// How a rulebook may come to be, and who may do so. The fields of its parts are private, so there is
+/// no other way.
+const RULEBOOKS: &[(&str, &[&str])] = &[
+    ("signed", &["assembly::bundles"]),
+    // The last one is compiled for tests alone.
+    (
+        "unsigned_local",
+        &["assembly", "cli::offline", "telemetry::fixture"],
+    ),
+];
+
+// R065
+#[test]
+fn only_verified_bundles_and_unsigned_local_files_become_rulebooks() {
+    let mut problems = Vec::new();
+    let mut seen = Vec::new();
+    for unit in units() {
+        for (path, line) in paths(&unit.tokens) {
+            let is_parts = |name: &String| name == "RulebookParts" || name == "VerifiedBundle";
+            let Some(at) = path.iter().position(is_parts) else {
+                continue;
+            };
+            let Some(called) = path.get(at + 1) else {
+                continue;
+            };
+            let allowed = if path[at] == "RulebookParts" {
+                let rule = RULEBOOKS.iter().find(|(name, _)| name == called);
+                rule.map_or(&[][..], |(_, allowed)| allowed)
+            } else if called == "new" {
+                &["bundle::verify"][..]
+            } else {
+                continue;
+            };
+            if within(&unit.module, allowed) {
+                seen.push(called.clone());
+            } else if called.starts_with(char::is_lowercase) {
+                let file = &unit.file;
+                problems.push(format!("{file}:{line}: {called} only in {allowed:?}"));
+            }
+        }
+    }
+    for (name, _) in RULEBOOKS {
+        assert!(
+            seen.iter().any(|called| called == name),
+            "nobody names {name}"
+        );
+    }
+    fail_with(problems);
+}
+
 /// Feedback flows through data: no two modules may name each other, not even by a detour.
 #[test]
 fn the_table_has_no_circles() {

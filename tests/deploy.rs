@@ -116,6 +116,16 @@ fn damage_to_the_ledger_is_an_alert_that_names_the_record() {
     assert!(rule.is_some_and(|rule| rule.contains("tidegate_ledger_damaged_seq >= 0")));
 }
 
+// R108
+#[test]
+fn instances_under_different_rules_are_an_alert_after_five_minutes() {
+    let rules = read("prometheus/tidegate-rules.yaml");
+    let rule = rules.split_once("- alert: TidegateBundlesDiffer\n");
+    let rule = rule.and_then(|(_, rest)| rest.split("- alert:").next());
+    let rule = rule.expect("the alert");
+    assert!(rule.contains("tidegate_bundle_info") && rule.contains("for: 5m"));
+}
+
 // R077, R276
 #[test]
 fn open_circuits_and_spent_budgets_are_alerts() {

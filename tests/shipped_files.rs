@@ -41,6 +41,13 @@ const PROVING: [&str; 13] = [
     "R282",
 ];
 
+/// The requirements of bundles.
+const BUNDLING: [&str; 32] = [
+    "R017", "R021", "R022", "R023", "R024", "R025", "R026", "R027", "R033", "R065", "R103", "R105",
+    "R106", "R107", "R108", "R109", "R110", "R112", "R113", "R116", "R117", "R119", "R120", "R122",
+    "R125", "R138", "R147", "R168", "R278", "R285", "R290", "R303",
+];
+
 fn fail_with(problems: Vec<String>) {
     assert!(
         problems.is_empty(),

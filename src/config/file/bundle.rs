@@ -1,14 +1,14 @@
 //! The key `bundle`: who may sign what this gateway runs, and where bundles come from.
 //!
-//! The root is looked at here as a document; whose signatures it needs is asked when it is used.
+//! The root is verified here by its own signatures, so that a start meets no surprise.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::path_at;
-use crate::bundle::envelope::{ENVELOPE_BYTES_MAX, Envelope, ROOT_TYPE};
-use crate::bundle::root::Root;
+use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
+use crate::bundle::verify::verify_root;
 use crate::config::settings::{BundleSettings, OnNone};
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
@@ -54,9 +54,7 @@ fn usable_root(sheet: &mut Sheet<'_>, (path, place): (PathBuf, Place)) -> Option
             return None;
         }
     };
-    let read = Envelope::parse(&bytes, ROOT_TYPE)
-        .and_then(|envelope| Root::read(envelope.unverified_payload()));
-    match read {
+    match verify_root(&bytes, None) {
         Ok(_) => Some(path),
         Err(refused) => {
             let message = format!("'root' names '{shown}', which is no root: {refused}");
