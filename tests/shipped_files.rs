@@ -201,7 +201,11 @@ fn requirements_have_one_row_each() {
 #[test]
 fn every_requirement_has_its_row() {
     let there: BTreeSet<String> = rows().into_iter().map(|row| row.id).collect();
-    let wanted = OBSERVING.iter().chain(&CONTROLLING).chain(&PROVING);
+    let wanted = OBSERVING
+        .iter()
+        .chain(&CONTROLLING)
+        .chain(&PROVING)
+        .chain(&BUNDLING);
     let missing = wanted.filter(|id| !there.contains(**id));
     fail_with(
         missing
