@@ -250,6 +250,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
+            // What bundles expect of themselves is run before they are in force.
+            "selftest",
             // Verifies what is put in force; before the first bundle there is no contract.
             "bundle",
             "contract",
@@ -568,7 +570,7 @@ const RULEBOOKS: &[(&str, &[&str])] = &[
     // The last one is compiled for tests alone.
     (
         "unsigned_local",
-        &["assembly", "cli::offline", "telemetry::fixture"],
+        &["assembly", "cli::offline", "cli::replay", "telemetry::fixture"],
     ),
 ];
 

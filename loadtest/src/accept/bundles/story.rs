@@ -79,7 +79,7 @@ pub(super) fn from_an_empty_folder(context: &Context) -> anyhow::Result<Verdict>
     people::build(&site, "looser.json", Some("one.json"))?;
     people::sign(&site, "bob", "looser.json")?;
     let apply = |bundle| ["bundle", "apply", bundle, "-c", "tidegate.yaml"];
-    steps.verb(&site, &apply("looser.json"), 1, "APPROVALS_MISSING")?;
+    steps.verb(&site, &apply("looser.json"), 1, "THRESHOLD_NOT_MET")?;
     steps.in_force(&site, &first)?;
     people::sign(&site, "carol", "looser.json")?;
     steps.verb(&site, &apply("looser.json"), 0, "")?;
@@ -154,7 +154,7 @@ fn recorded(site: &Site, steps: &mut Steps) -> anyhow::Result<()> {
         })
     };
     let all = has("activated", None)
-        && has("rejected", Some("APPROVALS_MISSING"))
+        && has("rejected", Some("THRESHOLD_NOT_MET"))
         && has("rejected", Some("ROLLBACK_REJECTED"));
     steps.check("each in the ledger", all, &format!("{changes:?}"));
     let verified = site.verify(&site.ledger())?;
