@@ -87,8 +87,8 @@ fn read_entry(sheet: &mut Sheet<'_>, node: &Node) -> Option<Exemption> {
         let text = sheet.text(node, "'expires'", 64)?;
         let date = Date::parse(text);
         if date.is_none() {
-            let message = "'expires' is a day that exists, as YYYY-MM-DD".to_owned();
-            sheet.error(node.place, Code::Expiry, message);
+            let message = format!("'expires' is a day such as 2026-01-31, not '{text}'");
+            sheet.error(node.place, Code::NotADay, message);
         }
         Some((date?, node.place))
     });
