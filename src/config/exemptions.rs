@@ -5,6 +5,8 @@
 //! (`check`, `contract lint`), for which the caller gives the day: a gateway that starts or loads
 //! its files again knows no day, so that no midnight closes a data port.
 
+pub(super) mod shape;
+
 use std::collections::BTreeSet;
 
 use crate::contract::ContractId;

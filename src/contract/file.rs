@@ -12,7 +12,7 @@ mod contradictions;
 mod endpoint;
 mod lifecycle;
 mod numbers;
-mod owners;
+pub mod owners;
 mod ownership;
 mod reference;
 pub mod shape;
