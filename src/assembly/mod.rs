@@ -1,6 +1,6 @@
 //! Puts a whole gateway together from checked files, runs it, and takes it apart again.
 //!
-//! Order matters and stands here alone: desks, ports, ledger open (the rulebook durable
+//! Order matters and stands here alone: self-tests (nothing is made of files that fail), desks, ports, ledger open (the rulebook durable
 //! before the first record that names it), then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
@@ -13,6 +13,7 @@ mod kill_switch;
 mod ledger_key;
 mod reload;
 mod restart;
+mod self_testing;
 mod snapshot;
 mod ticking;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
 use crate::config::{LedgerSettings, LedgerSync, Loaded, Settings};
+use crate::diagnostic::Diagnostic;
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
@@ -56,6 +58,9 @@ const WORKERS_MAX: usize = 255;
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The files do not decide as their self-tests say.
+    #[error("{}: {}; {}", .0.file, .0.message, .0.remedy)]
+    SelfTests(Box<Diagnostic>),
     /// The state directory cannot be made or used.
     #[error("state directory {path}: {error}; set state_dir to a directory this user can write")]
     State {
@@ -148,6 +153,7 @@ impl Assembly {
     /// [`StartError`] says what could not be opened and what to do; nothing stays open then, and
     /// where a port was the reason the ledger has not been touched.
     pub fn open(loaded: Loaded) -> Result<Self, StartError> {
+        let loaded = self_testing::passed(loaded).map_err(StartError::SelfTests)?;
         let settings = Arc::new(loaded.settings);
         let workers = convert::workers(&settings).min(WORKERS_MAX);
         descriptors::make_room(&settings);

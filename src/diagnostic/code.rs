@@ -124,6 +124,7 @@ codes! {
     TestLimit "C403" "the state of a limit is not valid", "write 'spent', or 'free in 300 ms' for one that lets the next request pass then";
     TestRequest "C404" "the request of a self-test is not valid", "write a method, a url that begins with '/', and headers by name";
     TestState "C405" "the state of a self-test cannot be", "remove one of the two, or correct the number";
+    SelfTestFails "C406" "a self-test does not pass", "run 'tidegate test', which tells what differs; mend the files, or the self-test where the change is meant";
 
     // The charter.
     CharterMode "C501" "a compatibility mode does not fit the deployment", "with 'deployment: rolling', write 'compatibility_mode: backward' or 'forward'";
