@@ -250,7 +250,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
-            // What bundles expect of themselves is run before they are in force.
+            // Nothing comes into force that fails its own self-tests.
             "selftest",
             // Verifies what is put in force; before the first bundle there is no contract.
             "bundle",
@@ -570,7 +570,12 @@ const RULEBOOKS: &[(&str, &[&str])] = &[
     // The last one is compiled for tests alone.
     (
         "unsigned_local",
-        &["assembly", "cli::offline", "cli::replay", "telemetry::fixture"],
+        &[
+            "assembly",
+            "cli::offline",
+            "cli::replay",
+            "telemetry::fixture",
+        ],
     ),
 ];
 

@@ -293,10 +293,13 @@ fn shipped_files_and_records_are_valid() {
     for (schema, folder, ends) in [
         ("contract", "contracts", ".yaml"),
         ("policy", "policies", ".yaml"),
+        ("self-tests", "self-tests", ".yaml"),
         ("contract", "examples", "contracts.yaml"),
     ] {
         for path in files(folder, ends) {
-            add(schema, relative(&path), oracle::yaml(&read(&path)).unwrap());
+            let name = relative(&path);
+            let schema = beside_contracts(&name).unwrap_or(schema);
+            add(schema, name, oracle::yaml(&read(&path)).unwrap());
         }
     }
     let main = root().join("tidegate.yaml");
@@ -375,6 +378,19 @@ fn schema_of(name: &str) -> Option<&'static str> {
     match name {
         "tidegate.yaml" => Some("configuration"),
         "policy.yaml" => Some("policy"),
+        "charter.yaml" => Some("charter"),
+        "cases.yaml" => Some("self-tests"),
+        _ if name.starts_with("cases/") => Some("self-tests"),
+        _ if beside_contracts(name).is_some() => beside_contracts(name),
         _ => (name.starts_with("contracts/") && name.ends_with(".yaml")).then_some("contract"),
+    }
+}
+
+/// The files of a contracts folder that are none of contracts.
+fn beside_contracts(name: &str) -> Option<&'static str> {
+    match name {
+        "contracts/OWNERS.yaml" => Some("owners"),
+        "contracts/exemptions.yaml" => Some("exemptions"),
+        _ => None,
     }
 }

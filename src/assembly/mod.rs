@@ -1,6 +1,6 @@
 //! Puts a whole gateway together from checked files, runs it, and takes it apart again.
 //!
-//! Order matters and stands here alone: desks, ports, ledger open (the rulebook durable
+//! Order matters and stands here alone: self-tests (nothing is made of files that fail), desks, ports, ledger open (the rulebook durable
 //! before the first record that names it), then traffic; at the end no traffic, rings drained, ledger closed. Ports come before the
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
@@ -14,6 +14,7 @@ mod kill_switch;
 mod ledger_key;
 mod reload;
 mod restart;
+mod self_testing;
 mod snapshot;
 mod ticking;
 
@@ -27,6 +28,7 @@ use crate::config::{
     Bundled, Demands, LedgerSettings, LedgerSync, Loaded, OnNone, Runnable, Settings, Sources,
     Stamp,
 };
+use crate::diagnostic::Diagnostic;
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
@@ -62,6 +64,9 @@ const WORKERS_MAX: usize = 255;
 /// Why a gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The files do not decide as their self-tests say.
+    #[error("{}: {}; {}", .0.file, .0.message, .0.remedy)]
+    SelfTests(Box<Diagnostic>),
     /// The state directory cannot be made or used.
     #[error("state directory {path}: {error}; set state_dir to a directory this user can write")]
     State {
@@ -318,7 +323,10 @@ struct Opening {
 impl Opening {
     fn of(runnable: Runnable, workers: usize) -> Result<Self, StartError> {
         match runnable {
-            Runnable::Files(loaded) => Ok(Self::of_files(*loaded, workers)),
+            Runnable::Files(loaded) => {
+                let loaded = self_testing::passed(*loaded).map_err(StartError::SelfTests)?;
+                Ok(Self::of_files(loaded, workers))
+            }
             Runnable::Bundles(bundled) => Self::of_bundles(*bundled, workers),
         }
     }

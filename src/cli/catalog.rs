@@ -106,11 +106,13 @@ fn text(services: &Services<'_>) -> String {
         let _ = writeln!(text, "{}", service.unwrap_or("(no service)"));
         for contract in contracts {
             let (id, endpoint) = (contract.id().as_str(), contract.endpoint_key());
+            let version = contract.version();
+            let status = contract.lifecycle().status().key();
             let owner = contract.owner().unwrap_or("-");
             let backup = contract.backup_owner().unwrap_or("-");
             let _ = writeln!(
                 text,
-                "  {id:<28} {endpoint:<44} owner {owner}, backup {backup}"
+                "  {id:<28} {endpoint:<44} {version} {status:<10} owner {owner}, backup {backup}"
             );
         }
     }
@@ -123,6 +125,8 @@ fn to_json(services: &Services<'_>) -> Value {
             "id": contract.id().as_str(),
             "endpoint": contract.endpoint_key(),
             "methods": contract.methods().iter().map(|m| m.as_str()).collect::<Vec<_>>(),
+            "version": contract.version().to_string(),
+            "status": contract.lifecycle().status().key(),
             "upstream": contract.upstream(),
             "owner": contract.owner(),
             "backup_owner": contract.backup_owner(),

@@ -74,6 +74,10 @@ pub fn run(args: &RunArgs) -> u8 {
     }
     let assembly = match Assembly::open_runnable(loaded) {
         Ok(assembly) => assembly,
+        Err(StartError::SelfTests(found)) => {
+            report_findings(&[*found]);
+            return INVALID;
+        }
         Err(error) => {
             note(format_args!("tidegate: {error}"));
             return refused(&error);
@@ -110,7 +114,7 @@ pub fn run(args: &RunArgs) -> u8 {
 const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
-        StartError::LedgerKey(_) | StartError::Root { .. } => INVALID,
+        StartError::LedgerKey(_) | StartError::Root { .. } | StartError::SelfTests(_) => INVALID,
         _ => FAILED,
     }
 }

@@ -5,6 +5,8 @@
 //! (`check`, `contract lint`), for which the caller gives the day: a gateway that starts or loads
 //! its files again knows no day, so that no midnight closes a data port.
 
+pub(super) mod shape;
+
 use std::collections::BTreeSet;
 
 use crate::contract::ContractId;
@@ -87,8 +89,8 @@ fn read_entry(sheet: &mut Sheet<'_>, node: &Node) -> Option<Exemption> {
         let text = sheet.text(node, "'expires'", 64)?;
         let date = Date::parse(text);
         if date.is_none() {
-            let message = "'expires' is a day that exists, as YYYY-MM-DD".to_owned();
-            sheet.error(node.place, Code::Expiry, message);
+            let message = format!("'expires' is a day such as 2026-01-31, not '{text}'");
+            sheet.error(node.place, Code::NotADay, message);
         }
         Some((date?, node.place))
     });

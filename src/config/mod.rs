@@ -41,6 +41,7 @@ use sources::{Source, about_file, read_file};
 
 pub use contracts::{ContractSet, load_contracts};
 pub use demands::{DIGEST_DIGITS_MIN, Demands};
+pub use exemptions::shape::SHAPE as EXEMPTIONS_SHAPE;
 pub use file::shape::SHAPE;
 pub use self_tests::read_self_test_files;
 pub use settings::{

@@ -12,7 +12,7 @@ mod contradictions;
 mod endpoint;
 mod lifecycle;
 mod numbers;
-mod owners;
+pub mod owners;
 mod ownership;
 mod reference;
 pub mod shape;
@@ -30,6 +30,7 @@ use numbers::{Promises, flag, read_path_rules, read_terms};
 use ownership::{read_ownership, report_foreign_upstream};
 use reference::read_references;
 
+pub use api_version::major_of_path;
 pub use owners::{FileOwners, OWNERS_FILE, Owners, Stewards, read_owners};
 pub use ownership::OwnersFile;
 pub use reference::Reference;

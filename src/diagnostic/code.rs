@@ -91,7 +91,6 @@ codes! {
     ServiceName "C144" "a service name is not valid", "use 1 to 64 of a-z, 0-9, '_', '.', '-'";
     OwnersClash "C145" "two entries of OWNERS.yaml disagree", "keep one of the two, or make them name different files";
     OwnersUnused "C146" "an entry of OWNERS.yaml names nothing", "remove it, or correct the name";
-    Expiry "C147" "an expiry is not a day", "write a day that exists, as in 2027-01-31";
     ExemptionExpired "C148" "an exemption has expired", "mend what it exempts, or agree on a later day with its owner";
     ExemptionUnused "C149" "an exemption exempts nothing", "remove it: what it exempted is mended";
     Reference "C150" "a contract is not described where it says", "name a file from the contracts folder on, as in '../specs/shop.yaml#/paths/~1orders/get'";
@@ -126,6 +125,7 @@ codes! {
     TestLimit "C403" "the state of a limit is not valid", "write 'spent', or 'free in 300 ms' for one that lets the next request pass then";
     TestRequest "C404" "the request of a self-test is not valid", "write a method, a url that begins with '/', and headers by name";
     TestState "C405" "the state of a self-test cannot be", "remove one of the two, or correct the number";
+    SelfTestFails "C406" "a self-test does not pass", "run 'tidegate test', which tells what differs; mend the files, or the self-test where the change is meant";
 
     // The charter.
     CharterMode "C501" "a compatibility mode does not fit the deployment", "with 'deployment: rolling', write 'compatibility_mode: backward' or 'forward'";

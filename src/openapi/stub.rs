@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::contract::Version;
+use crate::contract::file::major_of_path;
+
 /// One operation as a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stub {
@@ -30,6 +33,9 @@ pub fn render(stubs: &[Stub], extras: &Extras<'_>) -> String {
     for stub in stubs {
         let _ = writeln!(text, "  - id: {}", stub.id);
         let _ = writeln!(text, "    endpoint: {}", quoted(&stub.endpoint));
+        if let Some(version) = version_of_path(&stub.endpoint) {
+            let _ = writeln!(text, "    version: {version}");
+        }
         for (key, value) in &extras.keys {
             let _ = writeln!(text, "    {key}: {}", quoted(value));
         }
@@ -38,6 +44,12 @@ pub fn render(stubs: &[Stub], extras: &Extras<'_>) -> String {
         }
     }
     text
+}
+
+/// What the path promises already: `/v2/` is part of version 2.
+fn version_of_path(endpoint: &str) -> Option<Version> {
+    let major = major_of_path(endpoint)?;
+    Version::parse(&format!("{major}.0.0"))
 }
 
 /// A text in double quotes: a string of JSON is one of YAML.

@@ -141,6 +141,25 @@ fn findings_and_operations_are_bounded() {
 }
 
 #[test]
+fn the_version_of_a_path_is_that_of_its_contract() {
+    // R021
+    let check = |path: &str, expected: Option<&str>| {
+        let description = format!("openapi: 3.0.0\npaths: {{{path}: {{get: {{}}}}}}");
+        let stubs = super::import("a", description.as_bytes()).stubs;
+        let text = render(&stubs, &Extras::default());
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_prefix("    version: "));
+        assert_eq!(found, expected, "{text}");
+    };
+    check("/api/v2/x", Some("2.0.0"));
+    check("/v1/x", Some("1.0.0"));
+    check("/api/x", None);
+    // No version begins so; `check` says that.
+    check("/v02/x", None);
+}
+
+#[test]
 fn texts_cannot_break_out_of_their_quotes() {
     let (name, stubs) = (
         "a\"\n  - id: x \\",

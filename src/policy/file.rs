@@ -3,7 +3,7 @@
 //! `version` is the version of the format (1); the policy's own version is `policy_version`.
 //! See docs/policy-format.md.
 
-mod charter;
+pub mod charter;
 mod circuit;
 mod floors;
 mod retry;

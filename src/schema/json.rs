@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use super::Document;
 use crate::yaml::{FORMAT_VERSION, Kind, Line, Shape};
 
+/// 2^32 - 1 thousandths.
+const THOUSANDTHS_MAX: f64 = 4_294_967.295;
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The schema of a kind of file.
@@ -63,18 +65,16 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Share { positive: true, .. } => {
             json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 })
         }
+        Kind::Thousandths => {
+            json!({ "type": "number", "minimum": 0, "maximum": THOUSANDTHS_MAX })
+        }
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Text(max) => json!({ "type": "string", "minLength": 1, "maxLength": max }),
         Kind::Form(form) => json!({ "type": "string", "pattern": form }),
         Kind::Choice(choices) => of_choices(&choices()),
         Kind::List { of, min, max } => of_list(of, *min, *max),
         Kind::Map(shape) => of_shape(shape),
-        Kind::Named { names, of } => json!({
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": { "pattern": names },
-            "additionalProperties": of_kind(of),
-        }),
+        Kind::Named { names, min, of } => of_names(names, *min, of),
         Kind::Either(kinds) => {
             let kinds: Vec<Value> = kinds.iter().map(of_kind).collect();
             json!({ "anyOf": kinds })
@@ -88,6 +88,20 @@ fn of_choices(choices: &[&str]) -> Value {
     let texts = choices.iter().map(|text| json!(text));
     let all: Vec<Value> = texts.chain(numbers.map(|number| json!(number))).collect();
     json!({ "enum": all })
+}
+
+fn of_names(names: &str, min: usize, of: &Kind) -> Value {
+    let mut schema = json!({
+        "type": "object",
+        "propertyNames": { "pattern": names },
+        "additionalProperties": of_kind(of),
+    });
+    if let Value::Object(members) = &mut schema
+        && min > 0
+    {
+        members.insert("minProperties".to_owned(), json!(min));
+    }
+    schema
 }
 
 fn of_list(of: &Kind, min: usize, max: usize) -> Value {

@@ -28,6 +28,11 @@ pub struct Document {
 /// All kinds of files. A new one gets one line here.
 pub const DOCUMENTS: &[Document] = &[
     Document::new(
+        "charter",
+        "Charter: how an installation changes its contracts",
+        policy::file::charter::SHAPE,
+    ),
+    Document::new(
         "configuration",
         "Configuration of a gateway: tidegate.yaml",
         config::SHAPE,
@@ -38,7 +43,22 @@ pub const DOCUMENTS: &[Document] = &[
         "Ledger line of kind decision",
         record::SHAPE,
     ),
+    Document::new(
+        "exemptions",
+        "Exemptions from rules of contracts: exemptions.yaml",
+        config::EXEMPTIONS_SHAPE,
+    ),
+    Document::new(
+        "owners",
+        "Owners of contracts: OWNERS.yaml",
+        contract::file::owners::shape::SHAPE,
+    ),
     Document::new("policy", "Policy file", policy::file::shape::SHAPE),
+    Document::new(
+        "self-tests",
+        "File of self-tests",
+        policy::self_tests::file::shape::SHAPE,
+    ),
 ];
 
 impl Document {

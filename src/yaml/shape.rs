@@ -28,6 +28,8 @@ pub enum Kind {
         /// Whether 0 is none of its values.
         positive: bool,
     },
+    /// A number from 0 to 2^32 - 1 thousandths.
+    Thousandths,
     /// `true` or `false`.
     Boolean,
     /// A text of 1 to so many printable characters.
@@ -47,10 +49,12 @@ pub enum Kind {
     },
     /// A map with known keys.
     Map(&'static Shape),
-    /// A map of at least one entry whose keys are names of a form.
+    /// A map whose keys are names of a form.
     Named {
         /// The form of the names, as a regular expression of JSON Schema.
         names: &'static str,
+        /// The fewest entries.
+        min: usize,
         /// What each stands for.
         of: &'static Kind,
     },

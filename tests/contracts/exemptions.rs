@@ -116,8 +116,8 @@ fn an_exemption_says_who_why_and_until_when() {
         &[&missing],
     );
     with(&all.replace("C114", "C107"), &[&choice]);
-    with(&all.replace("2999-01-01", "2999-02-30"), &[&line("C147")]);
-    with(&all.replace("2999-01-01", "never"), &[&line("C147")]);
+    with(&all.replace("2999-01-01", "2999-02-30"), &[&line("C131")]);
+    with(&all.replace("2999-01-01", "never"), &[&line("C131")]);
     with(&all.replace("reason: y", "reason: \"\""), &[&line("C019")]);
     with(&all.replace("contract: a", "contract: A"), &[&line("C101")]);
     with(&format!("{all}, more: 1"), &[&line("C149"), &line("C009")]);

@@ -126,6 +126,9 @@ fn the_catalogue_lists_services_with_their_contracts() {
         refund["endpoint"],
         "POST /api/v1/payments/{payment_id}/refunds"
     );
+    assert_eq!(refund["version"], "1.0.0");
+    assert_eq!(refund["status"], "active");
+    assert!(shown.contains(" 1.0.0 active "), "{shown}");
     let none = tidegate(root, &["catalog", "--service", "nothing"]);
     assert_eq!(none.status.code(), Some(1));
     assert!(text(&none.stderr).contains("commerce, platform"));

@@ -21,10 +21,12 @@ fn steps() -> Vec<(String, bool)> {
     steps.collect()
 }
 
-/// What a repository of contracts holds, as shipped here.
+/// What a repository of contracts holds, as shipped here; below `base`, before the change.
 fn repository() -> tempfile::TempDir {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
     for name in [
         "contracts",
         "policies",
@@ -32,11 +34,11 @@ fn repository() -> tempfile::TempDir {
         ".github",
         "tidegate.yaml",
     ] {
-        let status = Command::new("cp")
-            .arg("-r")
-            .args([&root.join(name), folder.path()])
-            .status();
-        assert!(status.unwrap().success(), "{name}");
+        for to in [folder.path(), &base] {
+            let from = root.join(name);
+            let status = Command::new("cp").arg("-r").args([&from, to]).status();
+            assert!(status.unwrap().success(), "{name}");
+        }
     }
     folder
 }
@@ -74,7 +76,7 @@ fn the_shipped_workflow_blocks_what_breaks_a_rule_and_names_the_owners() {
         commands.iter().all(|c| c.starts_with("tidegate ")),
         "{commands:?}"
     );
-    assert!(commands.len() >= 4, "{commands:?}");
+    assert!(commands.len() >= 6, "{commands:?}");
     let whole = repository();
     assert_eq!(run(whole.path()), None);
 
@@ -103,6 +105,13 @@ fn the_shipped_workflow_blocks_what_breaks_a_rule_and_names_the_owners() {
         "owner: team-platform",
         "tidegate check",
         "C142",
+    );
+    check(
+        status,
+        "allowed_methods: [GET, HEAD]",
+        "allowed_methods: [GET]",
+        "tidegate contract diff",
+        "status_v1",
     );
     let owners = "contracts/OWNERS.yaml";
     check(

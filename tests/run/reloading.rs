@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::installation::{Installation, Ran, program};
 use crate::process::Process;
+use crate::starting::PROBE_TEST;
 use crate::wire::{Message, OK, Upstream, eventually};
 
 /// Contracts that tell their version: `GET /probe` belongs to `probe_v{version}`.
@@ -67,6 +68,40 @@ fn controlling(upstream: &Upstream) -> Installation {
     Installation::in_front_of(upstream.address)
         .controlling()
         .and("watch: false")
+}
+
+#[test]
+fn files_whose_self_tests_fail_leave_the_old_rules() {
+    let upstream = Upstream::ok();
+    let installation = controlling(&upstream)
+        .contract(r#"{id: probe, owner: me, endpoint: "GET /probe"}"#)
+        .and("self_tests: self-tests.yaml");
+    write(&installation, "self-tests.yaml", PROBE_TEST);
+    let process = Process::start(&installation);
+    assert_eq!(process.get("/probe").status(), 200);
+    // A valid file, without the contract of which the self-test speaks.
+    write(&installation, "contracts/a.yaml", &version(1));
+    let (status, told) = reload(&process);
+    assert_eq!(
+        (status, &told["result"]),
+        (422, &json!("refused")),
+        "{told}"
+    );
+    let finding = &told["findings"][0];
+    assert_eq!(finding["code"], "C406", "{told}");
+    let message = finding["message"].as_str().unwrap();
+    assert!(message.contains("'a probe has a contract'"), "{told}");
+    assert_eq!(process.status()["serial"], 0);
+    assert_eq!(process.get("/probe").status(), 200);
+    // With the self-test changed as well, it is what is meant.
+    let meant = PROBE_TEST.replace("contract: probe", "contract: probe_v1");
+    write(&installation, "self-tests.yaml", &meant);
+    let (status, told) = reload(&process);
+    assert_eq!(
+        (status, &told["result"]),
+        (200, &json!("activated")),
+        "{told}"
+    );
 }
 
 #[test]

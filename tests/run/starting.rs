@@ -71,6 +71,34 @@ fn bad_files_end_the_start_with_place_rule_and_remedy() {
     }
 }
 
+/// A self-test of `GET /probe` that passes where the path is in a contract.
+pub(crate) const PROBE_TEST: &str = "version: 1
+tests:
+  - name: a probe has a contract
+    request: { url: /probe }
+    expect: { decision: ALLOW, contract: probe }
+";
+
+#[test]
+fn a_start_is_refused_whose_self_tests_fail() {
+    let installation = Installation::in_front_of(nobody()).and("self_tests: self-tests.yaml");
+    installation.write();
+    let path = installation.path("self-tests.yaml");
+    std::fs::write(&path, PROBE_TEST).unwrap();
+    let ran = installation.run_in_vain();
+    assert_eq!(ran.code, Some(78), "{ran:?}");
+    for part in [
+        path.to_str().unwrap(),
+        "C406",
+        "SELF_TEST_FAILED: 1 of 1",
+        "'a probe has a contract'",
+        "tidegate test",
+    ] {
+        assert!(ran.stderr.contains(part), "'{part}' is not in: {ran:?}");
+    }
+    assert!(!installation.path("state").exists(), "nothing was made");
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_told_with_its_name() {
     let installation = installation();

@@ -1,5 +1,7 @@
 //! Values at the bounds of each key and beyond them, made of the shape.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tidegate::yaml::{Kind, Shape};
 
@@ -74,12 +76,32 @@ pub(crate) fn changed(full: &Value, at: &str, value: Value) -> Value {
 
 /// All probes of a document that says everything.
 pub(crate) fn of(shape: &Shape, full: &Value) -> Vec<Probe> {
-    let mut probes = Vec::new();
+    let mut probes = Probes::default();
     of_map(shape, full, "", &mut probes);
-    probes
+    let unsaid: Vec<_> = probes.unsaid.difference(&probes.said).collect();
+    assert!(
+        unsaid.is_empty(),
+        "{unsaid:?} not said: give them values in the full files of tests/schema/site.rs"
+    );
+    probes.all
 }
 
-fn of_map(shape: &Shape, full: &Value, at: &str, probes: &mut Vec<Probe>) {
+/// What is gathered. Keys that exclude each other are said by several items of one list.
+#[derive(Default)]
+struct Probes {
+    all: Vec<Probe>,
+    said: BTreeSet<(&'static str, &'static str)>,
+    unsaid: BTreeSet<(&'static str, &'static str)>,
+}
+
+impl Probes {
+    fn push(&mut self, probe: Probe) {
+        self.all.push(probe);
+    }
+}
+
+fn of_map(shape: &Shape, full: &Value, at: &str, probes: &mut Probes) {
+    let what = shape.keys.what;
     probes.push(Probe {
         at: format!("{at}/zzz"),
         value: json!(1),
@@ -88,8 +110,10 @@ fn of_map(shape: &Shape, full: &Value, at: &str, probes: &mut Vec<Probe>) {
     for line in shape.lines {
         let at = format!("{at}/{}", line.key);
         let Some(value) = full.get(line.key) else {
-            panic!("{at} is not said: give it a value in the full files of tests/schema/site.rs");
+            probes.unsaid.insert((what, line.key));
+            continue;
         };
+        probes.said.insert((what, line.key));
         if line.needed {
             probes.push(Probe {
                 at: at.clone(),
@@ -101,14 +125,18 @@ fn of_map(shape: &Shape, full: &Value, at: &str, probes: &mut Vec<Probe>) {
     }
 }
 
-fn of_kind(kind: &Kind, full: &Value, at: &str, probes: &mut Vec<Probe>) {
+fn of_kind(kind: &Kind, full: &Value, at: &str, probes: &mut Probes) {
     for (value, verdict) in values(kind, full) {
         let at = at.to_owned();
         probes.push(Probe { at, value, verdict });
     }
     match kind {
         Kind::Map(shape) => of_map(shape, full, at, probes),
-        Kind::List { of, .. } => of_kind(of, &full[0], &format!("{at}/0"), probes),
+        Kind::List { of, .. } => {
+            for (number, item) in full.as_array().unwrap().iter().enumerate() {
+                of_kind(of, item, &format!("{at}/{number}"), probes);
+            }
+        }
         Kind::Named { of, .. } => {
             let (name, value) = full.as_object().unwrap().iter().next().unwrap();
             of_kind(of, value, &format!("{at}/{name}"), probes);
@@ -157,15 +185,35 @@ fn values(kind: &Kind, full: &Value) -> Vec<(Value, V)> {
         }
         Kind::List { min, max, .. } => lists(*min, *max, full),
         Kind::Map(_) => vec![(json!("x"), V::Refused(&["C012"]))],
-        Kind::Named { .. } => vec![
-            (json!({}), V::Refused(&[])),
-            (
-                json!({ "A B": full.as_object().unwrap().values().next() }),
-                V::Refused(&[]),
-            ),
+        Kind::Thousandths => vec![
+            (json!(0), V::Taken),
+            (json!(4_294_967.295), V::Taken),
+            (json!(4_294_968), V::Refused(&["C013"])),
+            (json!(-1), V::Refused(&["C012"])),
+            (json!("x"), V::Refused(&["C012"])),
+            (json!(1.2345), V::RefusedByReader(&["C017"])),
         ],
+        Kind::Named { names, min, .. } => named(names, *min, full),
         Kind::AnyInteger | Kind::Either(_) => Vec::new(),
     }
+}
+
+fn named(names: &str, min: usize, full: &Value) -> Vec<(Value, V)> {
+    let nothing = match min {
+        0 => V::Taken,
+        _ => V::Refused(&[]),
+    };
+    // Without a form every name is one.
+    let blank = match names {
+        "" => V::Taken,
+        _ => V::Refused(&[]),
+    };
+    let one = full.as_object().unwrap().values().next();
+    vec![
+        (json!({}), nothing),
+        (json!({ "A B": one }), blank),
+        (json!([]), V::Refused(&["C012"])),
+    ]
 }
 
 fn integers(min: u64, max: u64) -> Vec<(Value, V)> {

@@ -17,7 +17,12 @@ pub(crate) struct Full {
     pub(crate) full: fn() -> Value,
 }
 
-pub(crate) const DOCUMENTS: [Full; 3] = [
+pub(crate) const DOCUMENTS: [Full; 7] = [
+    Full {
+        name: "charter",
+        file: "charter.yaml",
+        full: charter,
+    },
     Full {
         name: "configuration",
         file: "tidegate.yaml",
@@ -29,9 +34,24 @@ pub(crate) const DOCUMENTS: [Full; 3] = [
         full: contract,
     },
     Full {
+        name: "exemptions",
+        file: "contracts/exemptions.yaml",
+        full: exemptions,
+    },
+    Full {
+        name: "owners",
+        file: "contracts/OWNERS.yaml",
+        full: owners,
+    },
+    Full {
         name: "policy",
         file: "policy.yaml",
         full: policy,
+    },
+    Full {
+        name: "self-tests",
+        file: "self-tests.yaml",
+        full: self_tests,
     },
 ];
 
@@ -57,6 +77,8 @@ fn configuration() -> Value {
         "trusted_proxies": ["10.0.0.0/8"],
         "contracts": "contracts",
         "policy": "policy.yaml",
+        "self_tests": "self-tests.yaml",
+        "charter": "charter.yaml",
         "ledger": {
             "dir": "ledger", "key": "ledger.key", "sync": "interval", "sync_interval_ms": 100,
             "segment_mib": 256, "segment_hours": 24, "compress": true,
@@ -83,6 +105,16 @@ fn contract() -> Value {
             "allowed_methods": ["GET"],
             "upstream": "main",
             "owner": "me",
+            "backup_owner": "you",
+            "service": "shop",
+            "version": "1.0.0",
+            "lifecycle": {
+                "status": "deprecated", "deprecated_on": "2026-01-31", "sunset_on": "2027-01-31",
+                "successor": "b", "stability": "stable",
+                "migration_guide": "https://example.org/move",
+            },
+            "openapi": "../shop.yaml#/paths/~1a~1{x}/get",
+            "proto": "../shop.proto",
             "max_latency_ms": 1000,
             "timeout_ms": 30_000,
             "error_budget": 0.01,
@@ -101,6 +133,65 @@ fn contract() -> Value {
             "allow_encoded_slash": false,
             "merge_slashes": false,
             "allow_catch_all": false,
+        }, {
+            "id": "b",
+            "endpoint": "GET /b/{x}",
+        }],
+    })
+}
+
+fn charter() -> Value {
+    json!({ "version": 1, "compatibility_mode": "backward", "deployment": "rolling" })
+}
+
+fn exemptions() -> Value {
+    let one = |about: &str, what: &str| {
+        json!({ "rule": "C123", about: what, "owner": "me", "reason": "it is so",
+                "expires": "2027-01-31" })
+    };
+    json!({ "version": 1, "exemptions": [one("contract", "a"), one("file", "a.yaml")] })
+}
+
+fn owners() -> Value {
+    let one = |about: &str, what: &str| json!({ about: what, "owner": "me", "backup_owner": "you", "service": "shop" });
+    json!({
+        "version": 1,
+        "owners": [one("contract", "a"), one("file", "a.yaml"), one("folder", ".")],
+        "services": { "shop": { "upstreams": ["main"] } },
+        "handles": { "me": "@me" },
+    })
+}
+
+/// Two, because some keys exclude each other.
+fn self_tests() -> Value {
+    json!({
+        "version": 1,
+        "tests": [{
+            "name": "one",
+            "request": { "method": "GET", "url": "/a/1", "headers": { "x-a": "1" },
+                         "trusted": false },
+            "state": {
+                "tier": "control", "circuit": "half_open", "probes": "spent", "band": "low",
+                "failed": "3 of 100", "slow": "30% of 200", "retries": "1 of 10", "in_flight": 1,
+                "waiting": 1, "latency": { "p95_ms": 10.5, "baseline_ms": 10 },
+                "traffic": { "offered": 100, "usual": 90, "spread": 3 },
+                "burn": { "5m": "1 of 10", "30m": "1 of 10", "1h": "1 of 10", "6h": "1 of 10",
+                          "3d": "1 of 10" },
+                "class_mix": { "retries": "10%", "ordinary": "80%", "high": "10%" },
+                "client_limit": "spent", "client_refusals": 1, "rate_limit": "free in 300 ms",
+                "retry": "no", "ledger": "available", "draw": "12.5%",
+            },
+            "expect": {
+                "decision": "DROP", "contract": "a", "reasons": [], "deciding": "CIRCUIT_OPEN",
+                "taken": ["log"], "withheld": ["log"], "way": "refuse", "status": 503,
+                "tier": "control", "band": "low",
+            },
+        }, {
+            "name": "two",
+            "request": { "url": "/nowhere" },
+            "state": { "slow_start": "50%" },
+            "expect": { "decision": "ALLOW", "contract": "_unmatched", "only_reasons": [],
+                        "status": "closed" },
         }],
     })
 }

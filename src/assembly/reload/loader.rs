@@ -9,7 +9,7 @@ use super::telling::{about, errors_in_one_line, finding, tell};
 use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Attempt, Trigger};
-use crate::assembly::restart;
+use crate::assembly::{restart, self_testing};
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::config::{Demands, Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
@@ -72,7 +72,9 @@ impl Loader {
     fn reload(&mut self, trigger: Trigger) -> Activation {
         let before = self.watch.stamp();
         let in_force = self.shared.registry.active().load().digest_hex().to_owned();
-        let ended = self.load().and_then(|loaded| self.activate(loaded));
+        let tested = |loaded| self_testing::passed(loaded).map_err(|found| vec![*found]);
+        let loaded = self.load().and_then(tested);
+        let ended = loaded.and_then(|loaded| self.activate(loaded));
         let (result, found) = match ended {
             Ok(ended) => ended,
             Err(found) => {

@@ -67,6 +67,7 @@ pub const SHAPE: Shape = Shape {
             "upstreams",
             Kind::Named {
                 names: ContractId::FORM,
+                min: 1,
                 of: &Kind::Map(&UPSTREAM),
             },
             "where requests go, by name",
@@ -80,6 +81,12 @@ pub const SHAPE: Shape = Shape {
         ),
         Line::new("contracts", PATH, "the folder of the contracts").needed(),
         Line::new("policy", PATH, "the policy file"),
+        Line::new(
+            "self_tests",
+            PATH,
+            "the file or the folder of the self-tests",
+        ),
+        Line::new("charter", PATH, "the charter file"),
         Line::new(
             "ledger",
             Kind::Map(&LEDGER),

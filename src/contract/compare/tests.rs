@@ -12,6 +12,7 @@ fn full() -> Value {
     json!({
         "allow_encoded_slash": false,
         "allowed_methods": ["GET", "HEAD"],
+        "backup_owner": "team-c",
         "burst": 10,
         "circuit_threshold_bp": 5_000,
         "drop": {"mode": "respond"},
@@ -34,6 +35,8 @@ fn full() -> Value {
         "per_client": {"burst": 5, "key": "peer", "rate_limit_rpm": 60},
         "quarantine": {"mode": "divert", "upstream": "u1"},
         "rate_limit_rpm": 100,
+        "service": "shop",
+        "stage": {"canary_bp": 1_000},
         "stream": false,
         "throttle": {"held_max": 10, "mode": "delay", "wait_max_ms": 1_000},
         "tier": "control",
@@ -81,6 +84,7 @@ fn changes(pointer: &str, value: Value) -> Vec<ContractChange> {
 const NEW_VALUES: &[(&str, &str)] = &[
     ("/allow_encoded_slash", "true"),
     ("/allowed_methods", r#"["GET"]"#),
+    ("/backup_owner", r#""team-d""#),
     ("/burst", "9"),
     ("/circuit_threshold_bp", "4000"),
     ("/drop", r#"{"mode": "close"}"#),
@@ -102,6 +106,8 @@ const NEW_VALUES: &[(&str, &str)] = &[
     ("/per_client/rate_limit_rpm", "59"),
     ("/quarantine/upstream", r#""u2""#),
     ("/rate_limit_rpm", "99"),
+    ("/service", r#""stock""#),
+    ("/stage", r#""shadow""#),
     ("/stream", "true"),
     ("/throttle/held_max", "9"),
     ("/throttle/wait_max_ms", "999"),

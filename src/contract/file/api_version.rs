@@ -35,8 +35,9 @@ pub(super) fn report_api_version(sheet: &mut Sheet<'_>, fields: Fields<'_>, endp
     }
 }
 
-/// The number of the first segment such as `v2`.
-fn major_of_path(endpoint: &str) -> Option<&str> {
+/// The number of the first segment such as `v2` of the path of an endpoint.
+#[must_use]
+pub fn major_of_path(endpoint: &str) -> Option<&str> {
     let (_, path) = endpoint.split_once(' ')?;
     if path.len() > ENDPOINT_CHARS_MAX {
         return None;

@@ -8,7 +8,7 @@ use crate::diagnostic::{Code, Place};
 use crate::units::Date;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const LIFECYCLE_KEYS: Keys = Keys::plain(
+pub(super) const LIFECYCLE_KEYS: Keys = Keys::plain(
     "'lifecycle'",
     &[
         "status",

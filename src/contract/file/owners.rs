@@ -8,6 +8,7 @@
 
 mod glob;
 mod read;
+pub mod shape;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -5,7 +5,8 @@
 use crate::diagnostic::Place;
 use crate::yaml::{Fields, Sheet};
 
-const CHARS_MAX: usize = 4_096;
+/// The most characters of a reference.
+pub(super) const CHARS_MAX: usize = 4_096;
 
 /// A description that a contract names, relative to the contracts folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,11 @@ use super::bounds::{
     is_usable_tier, usable_method,
 };
 use super::clients::CLIENT_KEYS;
+use super::lifecycle::LIFECYCLE_KEYS;
+use super::reference::CHARS_MAX as REFERENCE_CHARS_MAX;
 use super::stage::STAGE_KEYS;
 use super::{CONTRACT_KEYS, FILE_KEYS};
-use crate::contract::{ContractId, Method};
+use crate::contract::{ContractId, Method, Stability, Status};
 use crate::units::Tier;
 use crate::yaml::{Kind, Line, Shape};
 
@@ -35,6 +37,12 @@ const TIER: Kind = Kind::Choice(|| {
     let usable = Tier::ALL.into_iter().filter(|tier| is_usable_tier(*tier));
     usable.map(Tier::key).collect()
 });
+
+/// Somebody who can be asked.
+pub(super) const STEWARD: Kind = Kind::Text(OWNER_CHARS_MAX);
+const REFERENCE: Kind = Kind::Text(REFERENCE_CHARS_MAX);
+/// What a URI reference holds, as `is_guide` says it.
+const GUIDE: Kind = Kind::Form("^[!#-;=?-[\\]_a-z~]{1,2048}$");
 
 /// A contract file.
 pub const SHAPE: Shape = Shape {
@@ -74,7 +82,29 @@ const CONTRACT: Shape = Shape {
             "the methods of this contract; by default that of the endpoint",
         ),
         Line::new("upstream", NAME, "where its requests go"),
-        Line::new("owner", Kind::Text(OWNER_CHARS_MAX), "who answers for it"),
+        Line::new("owner", STEWARD, "who answers for it"),
+        Line::new("backup_owner", STEWARD, "who answers when the owner cannot"),
+        Line::new("service", NAME, "the service that it is part of"),
+        Line::new(
+            "version",
+            Kind::Form("^(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)$"),
+            "which version of itself it is; 1.0.0 without it",
+        ),
+        Line::new(
+            "lifecycle",
+            Kind::Map(&LIFECYCLE),
+            "where in its life it is, and what callers are told",
+        ),
+        Line::new(
+            "openapi",
+            REFERENCE,
+            "the OpenAPI file that describes it, #, and a JSON pointer",
+        ),
+        Line::new(
+            "proto",
+            REFERENCE,
+            "the file of protocol buffers that describes it",
+        ),
         Line::new(
             "max_latency_ms",
             MILLIS,
@@ -159,6 +189,27 @@ const CONTRACT: Shape = Shape {
             "// is matched and forwarded as /",
         ),
         Line::new("allow_catch_all", Kind::Boolean, "consent to {*name}"),
+    ],
+};
+
+const LIFECYCLE: Shape = Shape {
+    keys: LIFECYCLE_KEYS,
+    lines: &[
+        Line::new(
+            "status",
+            Kind::Choice(|| Status::ALL.map(Status::key).to_vec()),
+            "where in its life it is",
+        )
+        .needed(),
+        Line::new("deprecated_on", DAY, "since when callers are told to leave"),
+        Line::new("sunset_on", DAY, "from when on it may be removed"),
+        Line::new("successor", NAME, "the contract that replaces it"),
+        Line::new(
+            "stability",
+            Kind::Choice(|| Stability::ALL.map(Stability::key).to_vec()),
+            "how much notice callers get",
+        ),
+        Line::new("migration_guide", GUIDE, "where callers read how to move"),
     ],
 };
 

@@ -3,13 +3,31 @@
 use crate::contract::compare::Mode;
 use crate::diagnostic::Code;
 use crate::policy::charter::{Charter, Deployment};
-use crate::yaml::{Keys, Node, Sheet};
+use crate::yaml::{Keys, Kind, Line, Node, Shape, Sheet};
 
 const CHARTER_KEYS: Keys = Keys {
     what: "the charter",
     known: &["version", "compatibility_mode", "deployment"],
     later: &[],
     computed: &["policy_hash", "content_digest"],
+};
+
+/// A charter file.
+pub const SHAPE: Shape = Shape {
+    keys: CHARTER_KEYS,
+    lines: &[
+        Line::new("version", Kind::Version, "the version of the format").needed(),
+        Line::new(
+            "compatibility_mode",
+            Kind::Choice(|| Mode::ALL.map(Mode::key).to_vec()),
+            "which changes of contracts are taken",
+        ),
+        Line::new(
+            "deployment",
+            Kind::Choice(|| Deployment::ALL.map(Deployment::key).to_vec()),
+            "how gateways come to other files",
+        ),
+    ],
 };
 
 /// Reads a charter; the default where it has faults, which are reported.

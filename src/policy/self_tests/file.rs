@@ -5,6 +5,7 @@
 
 mod expect;
 mod reading;
+pub mod shape;
 mod state;
 
 use super::{

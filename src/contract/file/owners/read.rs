@@ -9,13 +9,13 @@ use crate::contract::file::ownership::read_service;
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const FILE_KEYS: Keys = Keys {
+pub(super) const FILE_KEYS: Keys = Keys {
     what: "a file of owners",
     known: &["version", "owners", "services", "handles"],
     later: &[],
     computed: &["policy_hash", "content_digest"],
 };
-const ENTRY_KEYS: Keys = Keys::plain(
+pub(super) const ENTRY_KEYS: Keys = Keys::plain(
     "an entry of owners",
     &[
         "contract",
@@ -26,11 +26,11 @@ const ENTRY_KEYS: Keys = Keys::plain(
         "service",
     ],
 );
-const SERVICE_KEYS: Keys = Keys::plain("a service", &["upstreams"]);
+pub(super) const SERVICE_KEYS: Keys = Keys::plain("a service", &["upstreams"]);
 
 /// The most entries; of files, a tenth of that.
-const ENTRIES_MAX: usize = 10_000;
-const PATH_CHARS_MAX: usize = 256;
+pub(super) const ENTRIES_MAX: usize = 10_000;
+pub(super) const PATH_CHARS_MAX: usize = 256;
 
 /// What `OWNERS.yaml` says; `None` where a part of it had a fault, which is reported.
 pub fn read_owners(sheet: &mut Sheet<'_>, root: &Node) -> Option<Owners> {

@@ -8,7 +8,7 @@ use crate::policy::self_tests::expectation::{Claimed, Course, Expectation};
 use crate::units::{Action, ActionSet, Band, Reason, ReasonSet, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet, Value};
 
-const EXPECT_KEYS: Keys = Keys::plain(
+pub(super) const EXPECT_KEYS: Keys = Keys::plain(
     "'expect'",
     &[
         "decision",
@@ -142,7 +142,7 @@ fn read_actions(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Option<
 }
 
 fn read_status(sheet: &mut Sheet<'_>, node: &Node) -> Option<u16> {
-    if matches!(&node.value, Value::Plain(text) if &**text == CLOSED) {
+    if matches!(&node.value, Value::Plain(text) | Value::Quoted(text) if &**text == CLOSED) {
         return Some(0);
     }
     let status = sheet.integer(node, "'status' (or 'closed')", 400, 599)?;

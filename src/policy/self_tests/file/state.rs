@@ -10,7 +10,7 @@ use crate::policy::self_tests::state::{
 use crate::units::{Band, BasisPoints, Tier};
 use crate::yaml::{Keys, Node, Sheet};
 
-const STATE_KEYS: Keys = Keys::plain(
+pub(super) const STATE_KEYS: Keys = Keys::plain(
     "'state'",
     &[
         "tier",
@@ -36,10 +36,10 @@ const STATE_KEYS: Keys = Keys::plain(
     ],
 );
 
-const TAIL_KEYS: Keys = Keys::plain("'latency'", &["p95_ms", "baseline_ms"]);
-const LOAD_KEYS: Keys = Keys::plain("'traffic'", &["offered", "usual", "spread"]);
-const BURN_KEYS: Keys = Keys::plain("'burn'", &["5m", "30m", "1h", "6h", "3d"]);
-const MIX_KEYS: Keys = Keys::plain("'class_mix'", &["retries", "ordinary", "high"]);
+pub(super) const TAIL_KEYS: Keys = Keys::plain("'latency'", &["p95_ms", "baseline_ms"]);
+pub(super) const LOAD_KEYS: Keys = Keys::plain("'traffic'", &["offered", "usual", "spread"]);
+pub(super) const BURN_KEYS: Keys = Keys::plain("'burn'", &["5m", "30m", "1h", "6h", "3d"]);
+pub(super) const MIX_KEYS: Keys = Keys::plain("'class_mix'", &["retries", "ordinary", "high"]);
 
 /// The state; every key is read, so that every fault is reported.
 pub(super) fn read_state(sheet: &mut Sheet<'_>, node: &Node) -> Option<TestState> {
