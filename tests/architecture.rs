@@ -156,6 +156,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "decision",
             "config",
             "record",
+            "bundle",
             "yaml",
         ],
     ),
