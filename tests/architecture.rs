@@ -171,6 +171,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "decision",
             "config",
             "record",
+            "bundle",
             "yaml",
         ],
     ),

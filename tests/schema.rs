@@ -23,6 +23,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use support::{files, read, relative, root};
+use tidegate::bundle::public_base64;
+use tidegate::bundle::root::Root;
 use tidegate::schema::{DOCUMENTS, Document};
 use tidegate::yaml::{Kind, Shape};
 
@@ -191,6 +193,54 @@ fn readers_take_what_the_schemas_say() {
     println!("{count} values probed");
     assert!(count > 300, "only {count} values probed");
     fail_with(&problems);
+    oracle::judge(&cases);
+}
+
+/// A root whose one principal may do everything.
+fn root_of_one() -> Value {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key();
+    json!({
+        "audience": "edge",
+        "epoch": 1,
+        "expires_at_us": 1,
+        "format_version": 1,
+        "groups": { "team": ["me"] },
+        "principals": [{
+            "keys": [public_base64(&key)], "name": "me",
+            "roles": ["approver", "author", "root", "security"],
+        }],
+        "production": true,
+        "thresholds": { "authority": 1, "breaking": 1, "breakglass": 1, "loosen": 1, "root": 1,
+                        "tighten": 1 },
+        "version": 1,
+    })
+}
+
+/// Its reader has one code for all faults, so a value that is refused for what stands beside it looks
+/// like one that is none: what the schema takes is compared only where the reader takes it too.
+#[test]
+fn a_root_that_its_schema_refuses_is_refused() {
+    let read = |value: &Value| Root::read(&serde_json_canonicalizer::to_vec(value).unwrap());
+    let full = root_of_one();
+    let case = |instance, valid, about| Case {
+        schema: "root",
+        instance,
+        valid,
+        about,
+    };
+    assert!(read(&full).is_ok(), "{:?}", read(&full));
+    let mut cases = vec![case(full.clone(), true, "a root".to_owned())];
+    for Probe { at, value, verdict } in probes::of(&oracle::document("root").shape, &full) {
+        let changed = probes::changed(&full, &at, value);
+        match verdict.is_valid() {
+            Some(false) => assert!(read(&changed).is_err(), "{at}: {changed}"),
+            _ if read(&changed).is_ok() => {}
+            _ => continue,
+        }
+        let valid = verdict.is_valid() == Some(true);
+        cases.push(case(changed, valid, at));
+    }
+    assert!(cases.len() > 100, "only {} roots", cases.len());
     oracle::judge(&cases);
 }
 

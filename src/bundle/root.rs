@@ -17,7 +17,7 @@ use super::text::{digest_hex, is_name, key_id, public_base64, public_key};
 pub const ROOT_FORMAT_VERSION: u64 = 1;
 
 /// The most principals, groups and keys of a principal.
-const COUNT_MAX: usize = 256;
+pub const COUNT_MAX: usize = 256;
 
 /// What a principal may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,6 +31,22 @@ pub enum Role {
     Root,
     /// Their signature is the one from security that a loosening needs; it counts as an approver's.
     Security,
+}
+
+impl Role {
+    /// All of them, in the order of their names.
+    pub const ALL: [Self; 4] = [Self::Approver, Self::Author, Self::Root, Self::Security];
+
+    /// The name in roots.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Approver => "approver",
+            Self::Author => "author",
+            Self::Root => "root",
+            Self::Security => "security",
+        }
+    }
 }
 
 /// How many signatures each class of change takes, its author not counted.

@@ -8,6 +8,7 @@
 
 mod json;
 mod record;
+mod root;
 
 use crate::yaml::Shape;
 use crate::{config, contract, policy};
@@ -54,6 +55,11 @@ pub const DOCUMENTS: &[Document] = &[
         contract::file::owners::shape::SHAPE,
     ),
     Document::new("policy", "Policy file", policy::file::shape::SHAPE),
+    Document::new(
+        "root",
+        "Trust root: the payload of its envelope",
+        root::SHAPE,
+    ),
     Document::new(
         "self-tests",
         "File of self-tests",
