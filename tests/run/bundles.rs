@@ -217,7 +217,7 @@ fn a_refusal_is_told_everywhere_and_changes_nothing() {
     put(&installation, &two);
     process.signal(Signal::HUP);
     is_in_force(&process, 4);
-    assert_eq!(process.ask("/readyz").status(), 200);
+    eventually("ready", || process.ask("/readyz").status() == 200);
     process.stop();
 }
 
@@ -353,8 +353,10 @@ fn swaps_under_load_lose_no_request_and_no_count() {
             assert_eq!(client.get("/a").status(), 200);
         }
     }
-    let count = process.metric("tidegate_requests_total", "contract=\"a\"");
-    assert_eq!(count, 55.0, "the counts of a contract that stays go on");
+    // An answer may be here a moment before it is counted there.
+    eventually("the counts of a contract that stays go on", || {
+        process.metric("tidegate_requests_total", "contract=\"a\"") >= 54.5
+    });
     drop(client);
     process.stop();
     assert_eq!(

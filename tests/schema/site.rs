@@ -1,9 +1,13 @@
 //! A configuration that says everything there is to say, and what the readers find in changes of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tidegate::bundle::envelope::{Envelope, ROOT_TYPE};
+use tidegate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use tidegate::config::load;
 use tidegate::diagnostic::Severity;
 
@@ -79,6 +83,7 @@ fn configuration() -> Value {
         "policy": "policy.yaml",
         "self_tests": "self-tests.yaml",
         "charter": "charter.yaml",
+        "bundle": { "root": "root.json", "dir": "bundles", "on_none": "refuse" },
         "ledger": {
             "dir": "ledger", "key": "ledger.key", "sync": "interval", "sync_interval_ms": 100,
             "segment_mib": 256, "segment_hours": 24, "compress": true,
@@ -94,6 +99,36 @@ fn configuration() -> Value {
         "limits": { "connections": 16_384, "connections_per_address": 1024,
                     "requests_per_connection": 1000 },
     })
+}
+
+/// A root of one person, who signed it.
+fn root() -> Vec<u8> {
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let parts = RootParts {
+        version: 1,
+        audience: "edge".to_owned(),
+        epoch: 1,
+        is_production: false,
+        expires_at_us: 1 << 52,
+        principals: vec![Principal {
+            name: "alice".to_owned(),
+            keys: vec![key.verifying_key()],
+            roles: [Role::Author, Role::Approver, Role::Root].into(),
+        }],
+        groups: BTreeMap::new(),
+        thresholds: Thresholds {
+            authority: 1,
+            breaking: 1,
+            breakglass: 1,
+            loosen: 1,
+            root: 1,
+            tighten: 1,
+        },
+    };
+    let payload = Root::new(parts).unwrap().to_payload().unwrap();
+    let mut envelope = Envelope::unsigned(ROOT_TYPE, payload);
+    envelope.sign(&key).unwrap();
+    envelope.to_bytes()
 }
 
 fn contract() -> Value {
@@ -245,6 +280,8 @@ impl Site {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("contracts")).unwrap();
+        std::fs::create_dir(folder.path().join("bundles")).unwrap();
+        std::fs::write(folder.path().join("root.json"), root()).unwrap();
         let site = Self { folder };
         for document in DOCUMENTS {
             site.write(document.file, &(document.full)());

@@ -13,7 +13,7 @@ use crate::config::settings::{BundleSettings, OnNone};
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-const KEYS: Keys = Keys::plain("'bundle'", &["root", "dir", "on_none"]);
+pub(super) const KEYS: Keys = Keys::plain("'bundle'", &["root", "dir", "on_none"]);
 
 /// Reads `bundle`; `Some(None)` where it is not there.
 pub(super) fn read_bundle(

@@ -1,6 +1,7 @@
 //! What tidegate.yaml may hold, for its JSON Schema. A new key gets one line here.
 
 use super::bounds::{COUNT_MAX, LIMIT_KEYS, METRICS_KEYS, MILLIS_MAX, TIMEOUT_KEYS};
+use super::bundle::KEYS as BUNDLE_KEYS;
 use super::ledger::{
     DISK_MIB_MAX, DISK_MIB_MIN, HEADS_SECS_MAX, KEYS as LEDGER_KEYS, RETENTION_DAYS_MAX,
     RETENTION_KEYS, SEGMENT_HOURS_MAX, SEGMENT_MIB_MAX, SYNC_INTERVAL_MS_MAX, SYNCS,
@@ -8,7 +9,7 @@ use super::ledger::{
 use super::listeners::{ADMIN_KEYS, LISTENER_KEYS};
 use super::upstreams::{LIST_ITEMS_MAX, UPSTREAM_KEYS};
 use super::{FILE_KEYS, INSTANCES_MAX, PATH_CHARS_MAX, THREADS_MAX};
-use crate::config::settings::{Environment, OnUnavailable};
+use crate::config::settings::{Environment, OnNone, OnUnavailable};
 use crate::contract::ContractId;
 use crate::contract::file::bounds::is_usable_tier;
 use crate::contract::file::shape::NAME;
@@ -79,7 +80,8 @@ pub const SHAPE: Shape = Shape {
             list_of(&Kind::Form("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"), 0),
             "peers whose forwarded-for headers are believed",
         ),
-        Line::new("contracts", PATH, "the folder of the contracts").needed(),
+        // Needed where there is no `bundle`: a rule between keys, so the reader's.
+        Line::new("contracts", PATH, "the folder of the contracts"),
         Line::new("policy", PATH, "the policy file"),
         Line::new(
             "self_tests",
@@ -87,6 +89,11 @@ pub const SHAPE: Shape = Shape {
             "the file or the folder of the self-tests",
         ),
         Line::new("charter", PATH, "the charter file"),
+        Line::new(
+            "bundle",
+            Kind::Map(&BUNDLE),
+            "who signs contracts and policy, and where bundles come from",
+        ),
         Line::new(
             "ledger",
             Kind::Map(&LEDGER),
@@ -120,6 +127,19 @@ pub const SHAPE: Shape = Shape {
         ),
         Line::new("timeouts", Kind::Map(&TIMEOUTS), "clocks of connections"),
         Line::new("limits", Kind::Map(&LIMITS), "bounds of connections"),
+    ],
+};
+
+const BUNDLE: Shape = Shape {
+    keys: BUNDLE_KEYS,
+    lines: &[
+        Line::new("root", PATH, "the pinned root").needed(),
+        Line::new("dir", PATH, "a folder that is watched for bundles"),
+        Line::new(
+            "on_none",
+            Kind::Choice(|| OnNone::ALL.map(OnNone::key).to_vec()),
+            "what holds while there is no bundle",
+        ),
     ],
 };
 

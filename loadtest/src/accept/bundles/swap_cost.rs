@@ -30,7 +30,7 @@ fn contracts(version: u32) -> String {
 
 pub(super) fn unnoticed(context: &Context) -> anyhow::Result<Verdict> {
     let rounds: u32 = context.pick(1, 7);
-    let requests: u64 = context.pick(10_000, 60_000);
+    let requests: u64 = 60_000;
     // More than ten a second for the longest round.
     let count = context.pick(60, 700);
     let upstream = Upstream::start()?;
