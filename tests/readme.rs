@@ -296,12 +296,16 @@ fn the_commands_of_the_readme_run_and_say_what_it_shows() {
     let blocks = blocks(&read(&root().join("README.md")));
     let mut said = String::new();
     let mut ran = 0;
+    // As in one terminal: where a block went, the next one is.
+    let (mut here, place) = (folder.path().to_owned(), folder.path().join(".here"));
     for block in &blocks {
         match block.language.as_str() {
             "sh" if !block.body.contains("make ") => {
-                let output = shell(&block.body, folder.path());
+                let body = format!("{}\npwd > '{}'", block.body, place.display());
+                let output = shell(&body, &here);
                 said = squeezed_lines(&output);
                 assert!(output.status.success(), "{}\n{said}", block.body);
+                here = PathBuf::from(read(&place).trim());
                 ran += 1;
             }
             "text" => {
