@@ -287,7 +287,7 @@ fn write_side(place: &Place, name: &str, side: (&str, &str)) {
     place.write(&format!("{name}.yaml"), &text);
 }
 
-/// 20 requests in a second for half a minute, of ten clients, each 450 ms long; every 13th unknown.
+/// 20 requests in a second for 18 seconds, of ten clients, each 450 ms long; every 13th unknown.
 fn traffic(row: &Row) -> String {
     let line = |number: u64| {
         let (status, method) = (row.traffic)(number);
@@ -303,7 +303,7 @@ fn traffic(row: &Row) -> String {
             number % 10
         )
     };
-    (0..600).map(line).collect()
+    (0..360).map(line).collect()
 }
 
 /// The bundle that these files make, signed by nobody.
