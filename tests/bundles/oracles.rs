@@ -19,7 +19,10 @@ fn is_there() -> bool {
     if !installed.status.success() {
         // Past the capture of the test runner, so that it is seen in a run that passes.
         let told = String::from_utf8_lossy(&installed.stderr);
-        assert!(std::env::var_os("TIDEGATE_TEST_ORACLES").is_none(), "{told}");
+        assert!(
+            std::env::var_os("TIDEGATE_TEST_ORACLES").is_none(),
+            "{told}"
+        );
         let line =
             format!("SKIPPED: bundles were NOT read by securesystemslib and rfc8785: {told}");
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();

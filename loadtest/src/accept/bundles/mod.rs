@@ -63,7 +63,7 @@ pub static BUNDLES: List = List {
         ),
         full_part(
             "speed",
-            "verify and compile 10,000 contracts in 100 ms, diff of 10,000 in 500 ms",
+            "verify and compile 10,000 contracts in 100 ms, diff of 10,000 in 500 ms, and one where each takes paths from each ends",
             rates::of_bundles,
         ),
         full_part(
