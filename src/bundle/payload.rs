@@ -12,6 +12,7 @@ use super::refusal::{RefusalCode, Refused};
 use super::text::digest_hex;
 use crate::contract::Contract;
 use crate::policy::canonical::{self, CanonicalContent, Content, FORMAT_VERSION, ReadError};
+use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
 use crate::units::Tier;
@@ -102,6 +103,12 @@ impl Payload {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         &self.said.rules
+    }
+
+    /// How all of it changes.
+    #[must_use]
+    pub const fn charter(&self) -> &Charter {
+        &self.said.charter
     }
 
     /// What its authors expect of it.

@@ -6,12 +6,14 @@
 mod junit;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::bundle::verify::read_unverified;
 use crate::cli::exit::{FAILED, INVALID, OK, Outcome};
 use crate::cli::offline::{ConfigArg, FINDINGS};
+use crate::cli::signing::{code_of, read};
 use crate::config::{load, read_self_test_files};
 use crate::contract::Catalogue;
 use crate::diagnostic::{Diagnostic, Format, render};
@@ -22,12 +24,15 @@ use crate::selftest::{Report, Subject, run_all};
 /// Runs self-tests.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Files of self-tests, or folders of them; without any, those of the configuration.
+    /// Files of self-tests, or folders of them; without any, those of the configuration or bundle.
     #[arg(value_name = "CASES")]
     pub cases: Vec<PathBuf>,
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArg,
+    /// A bundle instead of the configuration; who signed it is not looked at.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
     /// How results are written to stdout.
     #[arg(long, env = "TIDEGATE_TEST_FORMAT", value_enum, default_value_t)]
     pub format: FormatArg,
@@ -61,8 +66,9 @@ pub struct Tested {
     pub digest: String,
 }
 
-/// Runs the verb; the result is the exit code: 0 all pass, 1 there is none, 3 one fails, 78 where a
-/// file cannot be used.
+/// Runs the verb; the result is the exit code: 0 all pass, 1 there is none or the bundle cannot be
+/// read, 3 one fails, 65 where the bundle is not what it claims to be, 78 where a file cannot be
+/// used.
 #[must_use]
 pub fn run(args: &TestArgs) -> u8 {
     test(args).print()
@@ -76,39 +82,62 @@ pub fn test(args: &TestArgs) -> Outcome {
             stderr: render(&warnings, Format::Pretty),
             ..judge(&tested, args.format, args.list)
         },
-        Err(found) => Outcome {
-            stdout: String::new(),
-            stderr: render(&found, Format::Pretty),
-            code: INVALID,
-        },
+        Err(outcome) => outcome,
     }
 }
 
-fn tested(args: &TestArgs) -> Result<(Tested, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let loaded = load(&args.config.config)?;
-    let (tests, warnings) = match args.cases.is_empty() {
-        true => (loaded.self_tests, Vec::new()),
-        false => read_self_test_files(&args.cases)?,
+fn tested(args: &TestArgs) -> Result<(Tested, Vec<Diagnostic>), Outcome> {
+    let mut tested = match &args.bundle {
+        Some(path) => of_bundle(path)?,
+        None => of_files(&args.config.config).map_err(|found| invalid(&found))?,
     };
-    let tested = Tested {
+    if args.cases.is_empty() {
+        return Ok((tested, Vec::new()));
+    }
+    let (tests, warnings) = read_self_test_files(&args.cases).map_err(|found| invalid(&found))?;
+    tested.tests = tests;
+    Ok((tested, warnings))
+}
+
+fn of_files(path: &Path) -> Result<Tested, Vec<Diagnostic>> {
+    let loaded = load(path)?;
+    Ok(Tested {
         catalogue: loaded.catalogue,
         rules: loaded.rules,
-        tests,
+        tests: loaded.self_tests,
         digest: loaded.content.digest_hex(),
-    };
-    Ok((tested, warnings))
+    })
+}
+
+fn invalid(found: &[Diagnostic]) -> Outcome {
+    Outcome::to_stderr(render(found, Format::Pretty), INVALID)
+}
+
+/// What a bundle says, as a gateway would read it; it is only tried, so nobody has to have signed.
+fn of_bundle(path: &Path) -> Result<Tested, Outcome> {
+    let told = |what: &dyn std::fmt::Display| format!("error: {}: {what}\n", path.display());
+    let bytes =
+        read(path).map_err(|error| Outcome::to_stderr(format!("error: {error:#}\n"), FAILED))?;
+    let payload = read_unverified(&bytes)
+        .map_err(|refused| Outcome::to_stderr(told(&refused), code_of(&refused)))?;
+    let catalogue = Catalogue::build(payload.contracts().to_vec()).map_err(|_| {
+        let what = "its contracts do not fit together; tidegate bundle verify says which";
+        Outcome::to_stderr(told(&what), FAILED)
+    })?;
+    Ok(Tested {
+        catalogue,
+        rules: payload.rules().clone(),
+        tests: payload.self_tests().clone(),
+        digest: payload.content().digest_hex(),
+    })
 }
 
 /// Lists or runs them.
 fn judge(tested: &Tested, format: FormatArg, list: bool) -> Outcome {
     if tested.tests.is_empty() {
-        return Outcome {
-            stdout: String::new(),
-            stderr: "error: there is no self-test; name files of them, or add 'self_tests' to the \
-                     configuration\n"
-                .to_owned(),
-            code: FAILED,
-        };
+        let told = "error: there is no self-test; name files of them, or add 'self_tests' to the \
+                    configuration\n";
+        return Outcome::to_stderr(told.to_owned(), FAILED);
     }
     if list {
         let names = tested.tests.as_slice().iter();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::course::recorded_course;
 use super::impact::Candidate;
 use crate::bundle::change::losing_paths;
-use crate::contract::{Contract, Method};
+use crate::contract::{Contract, Method, Stage};
 use crate::ledger::{Record, as_text, as_uint};
 use crate::observation::{ClientKey, Ending, LedgerStanding, RetryKind, Standing, UpstreamError};
 use crate::record::{DecisionId, DecisionLine, SHAPE_BYTES_MAX};
@@ -89,9 +89,8 @@ impl Arrivals {
             return;
         }
         let contract = line.contract_id.and_then(|id| under?.contract(id));
-        let bound = contract.and_then(|contract| contract.terms().tier);
-        let is_explained =
-            bound == Some(signals.tier) || signals.ledger == LedgerStanding::ObserveOnly;
+        let is_explained = contract.is_some_and(|contract| explains(contract, signals.tier))
+            || signals.ledger == LedgerStanding::ObserveOnly;
         let retries = as_uint(line.member("retry_count")).unwrap_or(0);
         let place = self.place(line, contract, candidate, under);
         self.list.push(Recorded {
@@ -211,6 +210,13 @@ impl Arrivals {
         let entry = self.moved.entry(digest.into());
         entry.or_insert_with(|| under.map(moved).unwrap_or_default())
     }
+}
+
+/// Whether the contract alone gives a request this tier: by its own, or by its stage, which leaves
+/// nothing to those that it is not enforced upon.
+fn explains(contract: &Contract, tier: Tier) -> bool {
+    let terms = contract.terms();
+    terms.tier == Some(tier) || (terms.stage != Stage::Enforced && tier == Tier::ObserveOnly)
 }
 
 /// Whether the contract took spellings of paths that the candidate's does not: which request had

@@ -14,3 +14,4 @@ mod place;
 mod refused;
 mod roots;
 mod twice;
+mod whole;

@@ -117,6 +117,16 @@ const fn some_post(number: u64) -> (u16, &'static str) {
     )
 }
 
+const LIMITED: &str = "    rate_limit_rpm: 600\n    burst: 5\n";
+const SHADOW: &str = "    rate_limit_rpm: 600\n    burst: 5\n    stage: { mode: shadow }\n";
+const SOME: &str = "    rate_limit_rpm: 600\n    burst: 5\n    stage: { mode: canary 40% }\n";
+const RETIRED: &str = "    rate_limit_rpm: 600\n    burst: 5\n    stage: { mode: retired }\n";
+const DRAFT: &str = "    rate_limit_rpm: 600\n    burst: 5\n    lifecycle: { status: draft }\n";
+const DEPRECATED: &str = "    lifecycle: { status: deprecated, deprecated_on: 2026-01-01 }\n";
+const OBSERVE_UNKNOWN: &str =
+    "tiers: { control: [log, report, propose, throttle, drop, circuit_open] }\n";
+const NO_REPORT: &str =
+    "tiers: { control: [log, propose, throttle, quarantine, drop, circuit_open] }\n";
 const SLOW: &str = "    max_latency_ms: 400\n";
 
 /// Rows without a protection verdict.
@@ -243,6 +253,16 @@ fn tightening() -> Vec<Row> {
             "circuit: { broken_in_a_row: 2, slow_start_ms: 20000 }\n",
         )
         .under(three_break),
+        terms("stage enforced", SHADOW, LIMITED),
+        terms("stage of some enforced", SHADOW, SOME),
+        terms("stage of all enforced", SOME, LIMITED),
+        terms("retired no more", RETIRED, LIMITED),
+        terms("a draft no more", DRAFT, LIMITED),
+        policy("right given", OBSERVE_UNKNOWN, ""),
+        policy("note taken", "", NO_REPORT).told_only(),
+        policy("note given", NO_REPORT, "").told_only(),
+        terms("service and versions", "", "    service: shop\n    version: 1.2.0\n").told_only(),
+        terms("deprecated", "", DEPRECATED).told_only(),
         policy("fewer retries of ours", "", "retry: { budget: 0.01 }\n").told_only(),
         policy("renamed", "", "policy_version: \"2\"\n").told_only(),
     ]
@@ -267,7 +287,7 @@ fn write_side(place: &Place, name: &str, side: (&str, &str)) {
     place.write(&format!("{name}.yaml"), &text);
 }
 
-/// 20 requests in a second for half a minute, of ten clients, each 450 ms long; every 13th unknown.
+/// 20 requests in a second for 18 seconds, of ten clients, each 450 ms long; every 13th unknown.
 fn traffic(row: &Row) -> String {
     let line = |number: u64| {
         let (status, method) = (row.traffic)(number);
@@ -283,7 +303,7 @@ fn traffic(row: &Row) -> String {
             number % 10
         )
     };
-    (0..600).map(line).collect()
+    (0..360).map(line).collect()
 }
 
 /// The bundle that these files make, signed by nobody.

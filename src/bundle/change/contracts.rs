@@ -1,21 +1,28 @@
 //! Contracts: which are new, which are gone, and what differs in those that stay.
 //!
-//! Invariant: terms are taken apart without `..`, so a new member does not compile until it has
-//! its row. Both lists are looked through once, in the order of their ids, and never copied.
+//! Invariant: contracts and terms are taken apart without `..`, so a new member does not compile
+//! until it has its row. Both lists are looked through once, in the order of their ids.
 
 use std::num::NonZeroU32;
 
 use super::Change;
+use super::lifecycle;
 use super::overlap::shape;
 use super::rows::Rows;
 use super::table::{self, Ordered};
 use crate::contract::{
-    Contract, MethodSet, PathRules, Quarantine, Refusal, Stage, Terms, Throttle,
+    Contract, ContractParts, MethodSet, PathRules, Quarantine, Refusal, Stage, Status, Terms,
+    Throttle,
 };
-use crate::units::{PerMinute, Tier};
+use crate::units::{Date, PerMinute, Tier};
 
 /// Every change of the contracts.
-pub(super) fn compare(before: &[Contract], after: &[Contract], found: &mut Vec<Change>) {
+pub(super) fn compare(
+    before: &[Contract],
+    after: &[Contract],
+    today: Date,
+    found: &mut Vec<Change>,
+) {
     let (old, new) = (by_id(before), by_id(after));
     let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
     loop {
@@ -23,15 +30,18 @@ pub(super) fn compare(before: &[Contract], after: &[Contract], found: &mut Vec<C
             (None, None) => return,
             (Some(gone), other) if other.is_none_or(|other| gone.id() < other.id()) => {
                 old.next();
-                // After its sunset it is no breach: whoever knows the day and the lifecycle says so.
+                let row = match gone.lifecycle().is_over(today) {
+                    true => table::ROUTE_OVER,
+                    false => table::ROUTE_REMOVED,
+                };
                 let endpoint = Some(gone.endpoint_key().to_owned());
-                of(gone, found).push(table::ROUTE_REMOVED, "endpoint", endpoint, None);
+                of(gone, found).push(row, "endpoint", endpoint, None);
             }
             (Some(from), Some(to)) if from.id() == to.id() => {
                 old.next();
                 new.next();
                 if from != to {
-                    pair(from, to, &mut of(from, found));
+                    pair(from, to, today, &mut of(from, found));
                 }
             }
             (_, Some(added)) => {
@@ -61,25 +71,53 @@ fn of<'a>(contract: &'a Contract, found: &'a mut Vec<Change>) -> Rows<'a> {
 }
 
 /// Two contracts of one id.
-fn pair(from: &Contract, to: &Contract, rows: &mut Rows<'_>) {
+fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
+    let ContractParts {
+        id: _,
+        endpoint_key: _,
+        methods: allowed,
+        upstream,
+        divert_upstream,
+        client_header,
+        owner,
+        backup_owner,
+        service,
+        version,
+        lifecycle,
+        terms: new_terms,
+    } = to.parts();
     endpoints(from, to, rows);
-    methods(from.methods(), to.methods(), rows);
-    rows.text(
-        table::UPSTREAM_CHANGED,
-        "upstream",
-        from.upstream(),
-        to.upstream(),
-    );
-    rows.text(
-        table::DIVERT_CHANGED,
-        "quarantine.upstream",
-        from.divert_upstream(),
-        to.divert_upstream(),
-    );
-    rows.text(table::OWNER_CHANGED, "owner", from.owner(), to.owner());
+    methods(from.methods(), allowed, rows);
+    let texts = [
+        (
+            table::UPSTREAM_CHANGED,
+            "upstream",
+            from.upstream(),
+            upstream,
+        ),
+        (
+            table::DIVERT_CHANGED,
+            "quarantine.upstream",
+            from.divert_upstream(),
+            divert_upstream,
+        ),
+        (table::OWNER_CHANGED, "owner", from.owner(), owner),
+        (
+            table::SERVICE_CHANGED,
+            "backup_owner",
+            from.backup_owner(),
+            backup_owner,
+        ),
+        (table::SERVICE_CHANGED, "service", from.service(), service),
+    ];
+    for (row, what, from, to) in texts {
+        rows.text(row, what, from, to.as_deref());
+    }
+    let [old, new] = [from.version(), version].map(|version| version.to_string());
+    rows.text(table::RENAMED, "version", Some(&old), Some(&new));
     // Where there was or is no such limit, its key says nothing.
-    if both_limit_clients(from, to) {
-        let [old, new] = [from, to].map(client_key);
+    if from.terms().client_rate_limit.is_some() && new_terms.client_rate_limit.is_some() {
+        let [old, new] = [from.client_header(), client_header.as_deref()].map(client_key);
         rows.text(
             table::CLIENT_KEY_CHANGED,
             "per_client.key",
@@ -87,16 +125,13 @@ fn pair(from: &Contract, to: &Contract, rows: &mut Rows<'_>) {
             Some(&new),
         );
     }
-    terms(from.terms(), to.terms(), rows);
+    lifecycle::compare(from.lifecycle(), &lifecycle, today, rows);
+    let tiers = [from.terms().tier, new_terms.tier];
+    compare_tiers(rows, tiers, [from.lifecycle().status(), lifecycle.status()]);
+    terms(from.terms(), &new_terms, rows);
 }
 
-fn both_limit_clients(from: &Contract, to: &Contract) -> bool {
-    let limits = |contract: &Contract| contract.terms().client_rate_limit.is_some();
-    limits(from) && limits(to)
-}
-
-fn client_key(contract: &Contract) -> String {
-    let header = contract.client_header();
+fn client_key(header: Option<&str>) -> String {
     header.map_or_else(|| "peer".to_owned(), |name| format!("header:{name}"))
 }
 
@@ -141,7 +176,8 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         client_burst,
         max_in_flight,
         stream,
-        tier,
+        // Compared with the status, which may decide it.
+        tier: _,
         path_rules,
         quarantine,
         throttle,
@@ -176,7 +212,6 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         from.stream,
         stream,
     );
-    tiers(rows, from.tier, tier);
     let [old, new] = [from.stage, stage].map(stage_rank);
     rows.choice(
         Ordered::STAGE,
@@ -233,18 +268,19 @@ fn rate(
     }
 }
 
-/// A contract that names no tier lets the process do whatever it may.
-fn tiers(rows: &mut Rows<'_>, from: Option<Tier>, to: Option<Tier>) {
-    let rank = |tier: Option<Tier>| tier.map(|tier| tier as u64);
-    let row = match rank(to)
-        .unwrap_or(u64::MAX)
-        .cmp(&rank(from).unwrap_or(u64::MAX))
-    {
-        std::cmp::Ordering::Less => table::TIER_LOWERED,
-        std::cmp::Ordering::Equal => return,
-        std::cmp::Ordering::Greater => table::TIER_RAISED,
+/// A contract that names no tier lets the process do whatever it may. The tier of a draft comes
+/// from its status, and so does the row.
+fn compare_tiers(rows: &mut Rows<'_>, tiers: [Option<Tier>; 2], statuses: [Status; 2]) {
+    let [old, new] = tiers.map(|tier| tier.map_or(u64::MAX, |tier| tier as u64));
+    let row = match (statuses.map(|status| status == Status::Draft), new > old) {
+        _ if old == new => return,
+        ([false, true] | [true, false], true) => Ordered::STAGE.tighter,
+        ([false, true] | [true, false], false) => Ordered::STAGE.looser,
+        (_, true) => table::TIER_RAISED,
+        (_, false) => table::TIER_LOWERED,
     };
-    rows.text(row, "tier", from.map(Tier::key), to.map(Tier::key));
+    let [from, to] = tiers.map(|tier| tier.map(Tier::key));
+    rows.text(row, "tier", from, to);
 }
 
 fn spellings(rows: &mut Rows<'_>, from: PathRules, to: PathRules) {

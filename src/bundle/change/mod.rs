@@ -3,20 +3,26 @@
 //! Two verdicts for each single change: could a caller that met the old contract now be refused
 //! (*consumer*), and is the platform less protected (*protection*)? The classes follow from the
 //! verdicts, never from the author's word. The table stands in docs/bundle-format.md, and in
-//! `table`; `contracts`, `overlap` and `policy` say which row a change falls under. Each member of
-//! the canonical form has one: a test asks the form. Nothing is copied but what is reported.
+//! `table`; the other files say which row a change falls under. Each member of the canonical form
+//! has one: a test asks the form. The day is that of whoever compares, never one that a bundle
+//! names. Nothing is copied but what is reported, and contracts that differ.
 
+mod charter;
 mod contracts;
+mod lifecycle;
 mod overlap;
 mod policy;
 mod rows;
+mod self_tests;
 mod table;
 
 use std::collections::BTreeSet;
 
 use crate::contract::Contract;
+use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
-use crate::units::Tier;
+use crate::policy::self_tests::SelfTests;
+use crate::units::{Date, Tier};
 use rows::Rows;
 
 pub use overlap::losing_paths;
@@ -92,9 +98,9 @@ impl Class {
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// The id of the contract, `policy`, or `bundle`.
+    /// The id of the contract, `policy`, `charter`, `self_tests`, or `bundle`.
     pub subject: String,
-    /// What changed: the key in the files.
+    /// What changed: the key in the files, or the name of the self-test.
     pub what: String,
     /// What it was; `None` where it was not there.
     pub from: Option<String>,
@@ -115,6 +121,10 @@ pub struct Side<'a> {
     pub contracts: &'a [Contract],
     /// The rules.
     pub rules: &'a Rules,
+    /// How all of it changes.
+    pub charter: &'a Charter,
+    /// What is expected of it.
+    pub self_tests: &'a SelfTests,
     /// The most that a gateway may do under it.
     pub tier_max: Tier,
 }
@@ -129,9 +139,10 @@ pub struct Classified {
 }
 
 /// The classes of a change from one side to another. `None` is the first bundle under a root:
-/// there is nothing that it could tighten.
+/// there is nothing that it could tighten. `today` is the day of the clock of whoever asks: an
+/// author's day could be any.
 #[must_use]
-pub fn classify(before: Option<Side<'_>>, after: Side<'_>) -> Classified {
+pub fn classify(before: Option<Side<'_>>, after: Side<'_>, today: Date) -> Classified {
     let Some(before) = before else {
         let class = if after.tier_max > Tier::ObserveOnly {
             Class::Authority
@@ -143,7 +154,7 @@ pub fn classify(before: Option<Side<'_>>, after: Side<'_>) -> Classified {
             classes: BTreeSet::from([class]),
         };
     };
-    let changes = changes(before, after);
+    let changes = changes(before, after, today);
     let classes = classes_of(&changes);
     Classified { changes, classes }
 }
@@ -169,11 +180,13 @@ pub fn classes_of(changes: &[Change]) -> BTreeSet<Class> {
 }
 
 /// Every single change, sorted by subject, key and values.
-fn changes(before: Side<'_>, after: Side<'_>) -> Vec<Change> {
+fn changes(before: Side<'_>, after: Side<'_>, today: Date) -> Vec<Change> {
     let mut found = Vec::new();
-    contracts::compare(before.contracts, after.contracts, &mut found);
+    contracts::compare(before.contracts, after.contracts, today, &mut found);
     overlap::compare(before.contracts, after.contracts, &mut found);
     policy::compare(before.rules, after.rules, &mut found);
+    charter::compare(before.charter, after.charter, &mut found);
+    self_tests::compare(before.self_tests, after.self_tests, &mut found);
     let (from, to) = (before.tier_max, after.tier_max);
     let row = if to > from {
         table::TIER_RAISED
@@ -206,7 +219,7 @@ pub fn breakglass_fault(changes: &[Change]) -> Option<String> {
     if changes.len() == 1 && first.what == "tier_max" && is_lowering {
         return None;
     }
-    if first.subject == policy::SUBJECT {
+    if [policy::SUBJECT, charter::SUBJECT, self_tests::SUBJECT].contains(&&*first.subject) {
         return Some(format!("it changes {}", told(first)));
     }
     let looser = changes.iter().find(|c| c.protection > Verdict::None)?;

@@ -3,7 +3,8 @@
 //! At every level a literal beats a parameter, and a parameter beats `{*name}`. So a template takes
 //! paths from another one where both have a path in common and, at the first level where they are
 //! of different kinds, its own is the stronger. Templates are valid here, so their text is enough.
-//! Looked at are only templates whose shape is new or gone, against those that stay.
+//! Looked at are only templates whose shape is new or gone, against those that stay. Thousands may
+//! take from thousands, of as many owners: then not each pair is told, but each owner.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -11,6 +12,9 @@ use super::Change;
 use super::rows::Rows;
 use super::table;
 use crate::contract::Contract;
+
+/// So many changes tell who takes from which owner; beyond, only owners that none names yet.
+const TOLD_MAX: usize = 10_000;
 
 /// What one segment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,8 +39,9 @@ pub(super) fn shape(template: &str) -> Vec<Part<'_>> {
 /// Every overlap that comes and goes.
 pub(super) fn compare(before: &[Contract], after: &[Contract], found: &mut Vec<Change>) {
     let moved = Moved::between(before.iter().collect(), after.iter().collect());
+    let mut told = Told::default();
     for taker in &moved.added {
-        created(taker, &moved.staying.losers(taker), found);
+        created(taker, &moved.staying.losers(taker), &mut told, found);
     }
     for giver in &moved.gone {
         removed(giver, &moved.staying.losers(giver), found);
@@ -91,44 +96,84 @@ fn shapes<'a>(contracts: &[&'a Contract]) -> HashSet<Vec<Part<'a>>> {
     templates.map(shape).collect()
 }
 
+/// Which owners were told, and by how many changes.
+#[derive(Default)]
+struct Told<'a> {
+    owners: BTreeSet<Option<&'a str>>,
+    changes: usize,
+}
+
 /// One change for each owner whose API loses paths: each of them has to sign.
-fn created(taker: &Contract, losers: &[&Contract], found: &mut Vec<Change>) {
-    let mut by_owner: BTreeMap<Option<&str>, Vec<&Contract>> = BTreeMap::new();
+fn created<'a>(
+    taker: &Contract,
+    losers: &[&'a Contract],
+    told: &mut Told<'a>,
+    found: &mut Vec<Change>,
+) {
+    let mut by_owner: BTreeMap<Option<&str>, Several<'a>> = BTreeMap::new();
     for loser in losers {
-        by_owner.entry(loser.owner()).or_default().push(loser);
+        let several = by_owner.entry(loser.owner());
+        several.or_insert_with(|| Several::none(loser)).add(loser);
     }
     for (owner, losers) in by_owner {
+        if !told.owners.insert(owner) && told.changes >= TOLD_MAX {
+            continue;
+        }
+        told.changes += 1;
         let rows = &mut Rows {
             subject: taker.id().as_str(),
             owner,
             found: &mut *found,
         };
         let to = Some(taker.endpoint_key().to_owned());
-        rows.push(table::OVERLAP_CREATED, "overlap", Some(named(&losers)), to);
+        rows.push(table::OVERLAP_CREATED, "overlap", Some(losers.text()), to);
     }
 }
 
 fn removed(giver: &Contract, losers: &[&Contract], found: &mut Vec<Change>) {
-    if losers.is_empty() {
+    let Some(first) = losers.first() else {
         return;
-    }
+    };
+    let mut several = Several::none(first);
+    losers.iter().for_each(|loser| several.add(loser));
     let rows = &mut Rows {
         subject: giver.id().as_str(),
         owner: giver.owner(),
         found,
     };
     let from = Some(giver.endpoint_key().to_owned());
-    rows.push(table::OVERLAP_REMOVED, "overlap", from, Some(named(losers)));
+    rows.push(
+        table::OVERLAP_REMOVED,
+        "overlap",
+        from,
+        Some(several.text()),
+    );
 }
 
-/// The first of them, and how many more: one template can take from thousands.
-fn named(contracts: &[&Contract]) -> String {
-    let first = contracts.first().map_or_else(String::new, |contract| {
-        format!("{} ({})", contract.endpoint_key(), contract.id().as_str())
-    });
-    match contracts.len() {
-        0 | 1 => first,
-        several => format!("{first} and {} more", several - 1),
+/// The first of some contracts by id, and how many they are: one template can take from thousands.
+struct Several<'a> {
+    first: &'a Contract,
+    count: usize,
+}
+
+impl<'a> Several<'a> {
+    const fn none(first: &'a Contract) -> Self {
+        Self { first, count: 0 }
+    }
+
+    fn add(&mut self, contract: &'a Contract) {
+        self.count += 1;
+        if contract.id() < self.first.id() {
+            self.first = contract;
+        }
+    }
+
+    fn text(&self) -> String {
+        let (endpoint, id) = (self.first.endpoint_key(), self.first.id().as_str());
+        match self.count {
+            0 | 1 => format!("{endpoint} ({id})"),
+            several => format!("{endpoint} ({id}) and {} more", several - 1),
+        }
     }
 }
 
@@ -162,13 +207,11 @@ impl<'a> Tree<'a> {
         node.here.push(contract);
     }
 
-    /// Those from which a template takes paths, in the order of their ids.
+    /// Those from which a template takes paths, each once, in no order.
     fn losers(&self, taker: &Contract) -> Vec<&'a Contract> {
         let mut found = Vec::new();
         self.root
             .losers(&shape(taker.template()), false, &mut found);
-        found.sort_by_key(|contract| contract.id());
-        found.dedup_by_key(|contract| contract.id());
         found
     }
 }
@@ -274,6 +317,34 @@ mod tests {
         check("/{x}/b/{*y}", "/a/{z}/c", true);
         check("/{x}/b", "/{y}/{z}", false);
         check("/a/{x}/{y}", "/a/{x}/lit", true);
+    }
+
+    #[test]
+    fn thousands_that_take_from_thousands_name_each_owner() {
+        let one = |id: String, template: String, owner: String| {
+            let parts = contract(&id, &template).parts();
+            let owner = Some(owner.into());
+            Contract::new(ContractParts { owner, ..parts })
+        };
+        let stays: Vec<Contract> = (0..300)
+            .map(|n| one(format!("s{n:03}"), format!("/{{x}}/s{n}"), format!("o{n}")))
+            .collect();
+        let takers = (0..300).map(|n| one(format!("t{n}"), format!("/t{n}/{{*y}}"), "o".into()));
+        let all: Vec<Contract> = stays.iter().cloned().chain(takers).collect();
+        let mut found = Vec::new();
+        compare(&stays, &all, &mut found);
+        let owners: BTreeSet<_> = found.iter().map(|change| &change.owner).collect();
+        assert_eq!((found.len(), owners.len()), (TOLD_MAX, 300));
+        // From one owner all is one change of each template.
+        let same: Vec<Contract> = (0..300)
+            .map(|n| contract(&format!("s{n:03}"), &format!("/{{x}}/s{n}")))
+            .collect();
+        let mut found = Vec::new();
+        let taker = contract("taker", "/t/{*y}");
+        let with: Vec<Contract> = same.iter().cloned().chain([taker]).collect();
+        compare(&same, &with, &mut found);
+        let told: Vec<_> = found.iter().map(|change| change.from.as_deref()).collect();
+        assert_eq!(told, [Some("GET /{x}/s0 (s000) and 299 more")]);
     }
 
     /// What the matcher does is the truth.

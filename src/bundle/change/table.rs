@@ -28,6 +28,7 @@ macro_rules! rows {
 
 rows! {
     ROUTE_REMOVED "route removed before its sunset" Breaking None;
+    ROUTE_OVER "route removed after its sunset" None None;
     ROUTE_ADDED "route added" None Warn;
     TEMPLATE_CHANGED "template changed" Breaking Warn;
     ENDPOINT_RESPELLED "endpoint respelled: parameter names, the method in it" None None;
@@ -54,6 +55,11 @@ rows! {
     UPSTREAM_CHANGED "upstream changed" Warn Warn;
     DIVERT_CHANGED "upstream of quarantine changed" None Warn;
     OWNER_CHANGED "owner changed" None Warn;
+    SERVICE_CHANGED "backup owner or service changed" None None;
+    LEAVING "deprecated, or no more; sunset in time or later; successor, guide" None None;
+    SUNSET_SHORT "sunset earlier, removed, or with too little notice" Breaking None;
+    STABILITY_LESS "stability from stable to beta" Breaking None;
+    STABILITY_MORE "stability from beta to stable" None None;
     WAIT_LESS "waiting for a turn: no more, shorter, for fewer" Breaking None;
     WAIT_MORE "waiting for a turn: allowed, longer, for more" None Warn;
     DROP_CLOSES "dropped requests get no answer" Warn None;
@@ -79,6 +85,10 @@ rows! {
     NOTE_TAKEN "right of a tier to note taken" None Warn;
     LEDGER_REQUIRED "ledger from best effort to required" Breaking None;
     LEDGER_BEST_EFFORT "ledger from required to best effort" None Breaking;
+    CHARTER_MILDER "compatibility mode that forbids less" None Warn;
+    CHARTER_STRICTER "compatibility mode that forbids more, deployment" None None;
+    TEST_LESS "self-test removed or changed" None Warn;
+    TEST_MORE "self-test added" None None;
     RENAMED "a name, a version, an order of names" None None;
 }
 

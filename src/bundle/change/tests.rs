@@ -1,4 +1,7 @@
-//! Every member of contract and policy, changed and changed back.
+//! Every member of the content, changed and changed back.
+
+mod endings;
+mod expected;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -6,14 +9,48 @@ use std::num::NonZeroU32;
 use serde_json::Value;
 
 use super::*;
+use crate::contract::Stage as ContractStage;
+use crate::contract::compare::Mode;
 use crate::contract::{
-    ContractId, ContractParts, Method, MethodSet, Quarantine, Refusal, Terms, Throttle,
+    ContractId, ContractParts, Lifecycle, LifecycleParts, Method, MethodSet, Quarantine, Refusal,
+    Stability, Status, Terms, Throttle, Version,
 };
 use crate::policy::canonical;
+use crate::policy::charter::Deployment;
 use crate::policy::rules::{Severity, Stage};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, Millis, PartsPerMillion, PerMinute};
 
 type Edit<T> = fn(&mut T);
+
+fn day(text: &str) -> Date {
+    Date::parse(text).unwrap()
+}
+
+/// The day of all comparisons here.
+fn today() -> Date {
+    day("2026-01-01")
+}
+
+/// A lifecycle that says everything that can be said, with one edit.
+fn life(edit: Edit<LifecycleParts>) -> Lifecycle {
+    let mut parts = LifecycleParts {
+        status: Status::Deprecated,
+        deprecated_on: Some(day("2026-01-01")),
+        sunset_on: Some(day("2027-01-01")),
+        successor: ContractId::new("b"),
+        stability: Stability::Stable,
+        migration_guide: Some("/moving".into()),
+    };
+    edit(&mut parts);
+    Lifecycle::try_from(parts).unwrap()
+}
+
+fn without_end(parts: &mut LifecycleParts, status: Status) {
+    *parts = LifecycleParts {
+        status,
+        ..LifecycleParts::default()
+    };
+}
 
 /// A contract that says everything that can be said.
 fn parts() -> ContractParts {
@@ -39,6 +76,10 @@ fn parts() -> ContractParts {
         divert_upstream: Some("aside".into()),
         client_header: Some("x-key".into()),
         owner: Some("team".into()),
+        backup_owner: Some("others".into()),
+        service: Some("shop".into()),
+        version: Version::parse("1.2.0").unwrap(),
+        lifecycle: life(|_| ()),
         ..ContractParts::new(id, "GET /a/{id}", methods, terms)
     }
 }
@@ -136,7 +177,63 @@ const CONTRACT_EDITS: &[(&str, Edit<ContractParts>, bool)] = &[
     ),
     ("drop", |p| p.terms.refusal = Refusal::Close, false),
     ("ledger", |p| p.terms.ledger_required = false, false),
+    ("stage", |p| p.terms.stage = ContractStage::Shadow, false),
+    ("retired", |p| p.terms.stage = ContractStage::Retired, false),
+    ("backup", |p| p.backup_owner = None, true),
+    ("service", |p| p.service = None, true),
+    ("version", |p| p.version = Version::FIRST, true),
+    (
+        "draft",
+        |p| p.lifecycle = life(|l| without_end(l, Status::Draft)),
+        false,
+    ),
+    (
+        "stays",
+        |p| p.lifecycle = life(|l| without_end(l, Status::Active)),
+        true,
+    ),
+    (
+        "sunset",
+        |p| p.lifecycle = life(|l| l.status = Status::Sunset),
+        true,
+    ),
+    (
+        "no end",
+        |p| p.lifecycle = life(|l| l.sunset_on = None),
+        true,
+    ),
+    (
+        "deprecated",
+        |p| p.lifecycle = life(|l| l.deprecated_on = Some(day("2025-01-01"))),
+        true,
+    ),
+    (
+        "successor",
+        |p| p.lifecycle = life(|l| l.successor = None),
+        true,
+    ),
+    (
+        "guide",
+        |p| p.lifecycle = life(|l| l.migration_guide = None),
+        true,
+    ),
+    (
+        "stability",
+        |p| p.lifecycle = life(|l| l.stability = Stability::Beta),
+        true,
+    ),
 ];
+
+/// Mode and deployment of the base, which are not the default, and of charters beside it.
+const CHARTERS: &[(&str, Mode, Deployment, bool)] = &[
+    ("strict", Mode::Strict, Deployment::Atomic, false),
+    ("backward", Mode::Backward, Deployment::Atomic, false),
+    ("rolling", Mode::Forward, Deployment::Rolling, true),
+];
+
+fn charter() -> Charter {
+    Charter::new(Mode::Forward, Deployment::Atomic).unwrap()
+}
 
 const fn bp(value: u64) -> BasisPoints {
     BasisPoints::saturating(value)
@@ -238,26 +335,58 @@ const POLICY_EDITS: &[(&str, Edit<Rules>, bool)] = &[
     ("retry budget", |r| r.retry.budget = bp(1), false),
 ];
 
-struct Content(Vec<Contract>, Rules);
+#[derive(Clone)]
+struct Content {
+    contracts: Vec<Contract>,
+    rules: Rules,
+    charter: Charter,
+    self_tests: SelfTests,
+}
 
 impl Content {
     fn base() -> Self {
-        Self(vec![Contract::new(parts())], Rules::default())
+        Self::of(parts())
+    }
+
+    /// The base with another first contract.
+    fn of(parts: ContractParts) -> Self {
+        Self {
+            contracts: vec![Contract::new(parts), successor()],
+            rules: Rules::default(),
+            charter: charter(),
+            self_tests: expected::self_tests(&[]),
+        }
     }
 
     fn side(&self) -> Side<'_> {
         Side {
-            contracts: &self.0,
-            rules: &self.1,
+            contracts: &self.contracts,
+            rules: &self.rules,
+            charter: &self.charter,
+            self_tests: &self.self_tests,
             tier_max: Tier::Control,
         }
     }
 
+    fn classified(&self, after: &Self) -> Classified {
+        classify(Some(self.side()), after.side(), today())
+    }
+
     fn canonical(&self) -> Value {
-        let content = canonical::write(&self.0, &self.1).unwrap();
+        let (contracts, charter) = (&self.contracts, &self.charter);
+        let content = canonical::write_with(contracts, &self.rules, charter, &self.self_tests);
+        let content = content.unwrap();
         canonical::read(content.bytes()).expect("what a file could say");
         serde_json::from_slice(content.bytes()).unwrap()
     }
+}
+
+/// What replaces the contract of the edits.
+fn successor() -> Contract {
+    let id = ContractId::new("b").unwrap();
+    let methods = MethodSet::EMPTY.with(Method::Get);
+    let parts = ContractParts::new(id, "GET /other", methods, Terms::default());
+    Contract::new(parts)
 }
 
 /// All contents that differ from the base by one edit.
@@ -265,19 +394,29 @@ fn edited() -> Vec<(&'static str, Content, bool)> {
     let contracts = CONTRACT_EDITS.iter().map(|(name, edit, is_neutral)| {
         let mut parts = parts();
         edit(&mut parts);
-        let content = Content(vec![Contract::new(parts)], Rules::default());
-        (*name, content, *is_neutral)
+        (*name, Content::of(parts), *is_neutral)
     });
     let policies = POLICY_EDITS.iter().map(|(name, edit, is_neutral)| {
-        let mut rules = Rules::default();
-        edit(&mut rules);
-        (
-            *name,
-            Content(vec![Contract::new(parts())], rules),
-            *is_neutral,
-        )
+        let mut content = Content::base();
+        edit(&mut content.rules);
+        (*name, content, *is_neutral)
     });
-    contracts.chain(policies).collect()
+    let charters = CHARTERS.iter().map(|(name, mode, deployment, is_neutral)| {
+        let content = Content {
+            charter: Charter::new(*mode, *deployment).unwrap(),
+            ..Content::base()
+        };
+        (*name, content, *is_neutral)
+    });
+    let tests = expected::EDITS.iter().map(|edit| {
+        let content = Content {
+            self_tests: expected::self_tests(edit),
+            ..Content::base()
+        };
+        ("self-test", content, false)
+    });
+    let all = contracts.chain(policies).chain(charters);
+    all.chain(tests).collect()
 }
 
 /// Every leaf by its path: `policy.circuit.open_ms`.
@@ -288,13 +427,13 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
                 leaves(value, &format!("{path}{name}."), found);
             }
         }
-        Value::Array(items) if path == "contracts." => {
-            items
-                .iter()
-                .for_each(|item| leaves(item, "contract.", found));
+        Value::Array(items) if ["contracts.", "self_tests."].contains(&path) => {
+            items.iter().for_each(|item| leaves(item, path, found));
         }
+        // The first contract is the one that is edited.
         leaf => {
-            found.insert(path.trim_end_matches('.').to_owned(), leaf.clone());
+            let path = path.trim_end_matches('.').to_owned();
+            found.entry(path).or_insert_with(|| leaf.clone());
         }
     }
 }
@@ -329,22 +468,22 @@ fn every_member_of_the_canonical_form_has_a_row() {
     for (name, content, _) in edited() {
         let differing = differing(&base, &content);
         assert!(!differing.is_empty(), "{name} changes nothing");
-        let found = classify(Some(base.side()), content.side()).changes;
+        let found = base.classified(&content).changes;
         let told: BTreeSet<_> = found.iter().map(|c| member(&c.what)).collect();
         for leaf in &differing {
-            let (_, rest) = leaf.split_once('.').unwrap();
-            assert!(
-                told.contains(&member(rest)),
-                "{name}: nothing tells of {leaf}"
-            );
+            let (part, rest) = leaf.split_once('.').unwrap();
+            let is_told = match part {
+                "self_tests" => expected::is_told(&found, rest),
+                _ => told.contains(&member(rest)),
+            };
+            assert!(is_told, "{name}: nothing tells of {leaf}");
             untouched.remove(leaf);
         }
     }
-    // Whose change would be another contract, or another format.
-    for fixed in ["contract.id", "format_version"] {
+    // Whose change would be another contract, another self-test, or another format.
+    for fixed in ["contracts.id", "self_tests.name", "format_version"] {
         assert!(untouched.remove(fixed), "{fixed}");
     }
-    untouched.remove("self_tests");
     assert!(untouched.is_empty(), "no edit here changes {untouched:?}");
 }
 
@@ -352,7 +491,7 @@ fn every_member_of_the_canonical_form_has_a_row() {
 fn nothing_is_loosened_in_silence() {
     let base = Content::base();
     let protects_less = |from: &Content, to: &Content| {
-        let found = classify(Some(from.side()), to.side()).changes;
+        let found = from.classified(to).changes;
         assert!(!found.is_empty());
         found.iter().any(|change| change.protection > Verdict::None)
     };
@@ -363,7 +502,10 @@ fn nothing_is_loosened_in_silence() {
         ];
         assert_eq!(ways.contains(&true), !is_neutral, "{name}: {ways:?}");
     }
-    let none = Content(Vec::new(), Rules::default());
+    let none = Content {
+        contracts: vec![successor()],
+        ..Content::base()
+    };
     assert!(protects_less(&none, &base) && !protects_less(&base, &none));
 }
 
@@ -383,11 +525,11 @@ fn the_same_content_in_any_order_is_no_change() {
         .into();
     let mut sorted = contracts.clone();
     sorted.sort_by(|one, other| one.id().cmp(other.id()));
-    let (one, other) = (
-        Content(contracts, Rules::default()),
-        Content(sorted, Rules::default()),
-    );
-    let same = classify(Some(one.side()), other.side());
+    let [one, other] = [contracts, sorted].map(|contracts| Content {
+        contracts,
+        ..Content::base()
+    });
+    let same = one.classified(&other);
     assert_eq!(same.changes, []);
     assert_eq!(same.classes, BTreeSet::from([Class::Tighten]));
 }
@@ -422,12 +564,12 @@ fn breakglass_lowers_the_tier_or_makes_one_contract_stricter() {
             tier_max,
             ..after.side()
         };
-        breakglass_fault(&classify(Some(before.side()), after).changes)
+        breakglass_fault(&classify(Some(before.side()), after, today()).changes)
     };
     let with = |edit: Edit<ContractParts>| {
         let mut parts = parts();
         edit(&mut parts);
-        Content(vec![Contract::new(parts)], Rules::default())
+        Content::of(parts)
     };
     let check = |found: Option<String>, expected: &str| {
         assert_eq!(found.unwrap_or_default(), expected);
@@ -444,14 +586,30 @@ fn breakglass_lowers_the_tier_or_makes_one_contract_stricter() {
     );
     let both = "it changes rate_limit_rpm of a and tier_max of bundle";
     check(fault(&base, &slower, Tier::ObserveOnly), both);
-    let gone = Content(Vec::new(), Rules::default());
+    let gone = Content {
+        contracts: vec![successor()],
+        ..Content::base()
+    };
     check(fault(&base, &gone, Tier::Control), "");
     check(
         fault(&gone, &base, Tier::Control),
         "it loosens endpoint of a",
     );
     let mut policy = Content::base();
-    policy.1.unknown_endpoint.action = Severity::Drop;
+    policy.rules.unknown_endpoint.action = Severity::Drop;
     let told = "it changes unknown_endpoint.action of policy";
     check(fault(&base, &policy, Tier::Control), told);
+    let charter = Content {
+        charter: Charter::default(),
+        ..Content::base()
+    };
+    let told = "it changes compatibility_mode of charter";
+    check(fault(&base, &charter, Tier::Control), told);
+    let fewer = Content {
+        self_tests: SelfTests::default(),
+        ..Content::base()
+    };
+    let told = format!("it changes {} of self_tests", expected::NAME);
+    check(fault(&base, &fewer, Tier::Control), &told);
+    check(fault(&fewer, &base, Tier::Control), &told);
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::signatures::Signed;
-use crate::bundle::change::{Change, Class, Classified, Verdict};
+use crate::bundle::change::{Class, Classified, Verdict, breakglass_fault};
 use crate::bundle::manifest::Manifest;
 use crate::bundle::payload::Claims;
 use crate::bundle::refusal::{RefusalCode, Refused};
@@ -186,23 +186,6 @@ pub(super) fn classes(
         changes: found.changes,
         classes: BTreeSet::from([Class::Breakglass]),
     })
-}
-
-/// Why these changes are more than an emergency measure may make.
-fn breakglass_fault(changes: &[Change]) -> Option<String> {
-    let is_tier = |change: &Change| change.what == "tier_max" && change.protection <= Verdict::Warn;
-    let loose = changes
-        .iter()
-        .find(|change| !is_tier(change) && change.protection != Verdict::None);
-    if let Some(loose) = loose {
-        return Some(format!(
-            "'{}' of '{}' protects less",
-            loose.what, loose.subject
-        ));
-    }
-    let rest = changes.iter().filter(|change| !is_tier(change));
-    let subjects: BTreeSet<&str> = rest.map(|change| &*change.subject).collect();
-    (subjects.len() > 1).then(|| format!("it changes {} contracts", subjects.len()))
 }
 
 fn floored(root: &Root, count: u64, is_production: bool, is_emergency: bool) -> u64 {

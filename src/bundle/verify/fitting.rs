@@ -6,6 +6,7 @@ use crate::bundle::payload::Payload;
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::contract::{Catalogue, Collision, Contract};
 use crate::policy::canonical::CanonicalContent;
+use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
 
@@ -29,6 +30,7 @@ pub(super) struct Fitted {
     pub(super) content: CanonicalContent,
     pub(super) catalogue: Catalogue,
     pub(super) rules: Rules,
+    pub(super) charter: Charter,
     pub(super) self_tests: SelfTests,
     pub(super) digest: String,
 }
@@ -39,6 +41,8 @@ impl Fitted {
         Side {
             contracts: self.catalogue.contracts(),
             rules: &self.rules,
+            charter: &self.charter,
+            self_tests: &self.self_tests,
             tier_max: self.manifest.tier_max,
         }
     }
@@ -89,6 +93,7 @@ pub(super) fn fit(payload: Payload, place: &Place<'_>) -> Result<Fitted, Refused
         content,
         catalogue,
         rules: said.rules,
+        charter: said.charter,
         self_tests: said.self_tests,
         digest,
     })

@@ -23,6 +23,7 @@ use super::payload::{Payload, ReadContent, Unread, claims};
 use super::refusal::RefusalCode;
 use super::refusal::Refused;
 use super::text::digest_hex;
+use crate::units::Date;
 use fitting::Fitted;
 use signatures::Signed;
 
@@ -90,6 +91,8 @@ impl<'a> From<&'a Payload> for InForce<'a> {
             side: Side {
                 contracts: payload.contracts(),
                 rules: payload.rules(),
+                charter: payload.charter(),
+                self_tests: payload.self_tests(),
                 tier_max: payload.manifest().tier_max,
             },
         }
@@ -187,10 +190,11 @@ fn examine(
     Ok((fitted, signed))
 }
 
-/// The classes of the change from what is in force.
+/// The classes of the change from what is in force, as of this gateway's day: one that the bundle
+/// names could be any, and with it the end of a route.
 fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, Refused> {
     let before = around.in_force.map(|before| before.side);
-    let found = classify(before, fitted.side());
+    let found = classify(before, fitted.side(), Date::of_unix_us(around.now_us));
     approval::classes(&fitted.manifest, found, before.is_some())
 }
 

@@ -14,15 +14,18 @@ use crate::bundle::manifest::{BREAKGLASS_US_MAX, Breakglass, Manifest};
 use crate::bundle::payload::{self, Payload};
 use crate::bundle::root::{Role, Root};
 use crate::bundle::verify::read_unverified;
-use crate::cli::offline::{OK, load_or_tell};
+use crate::cli::exit::INVALID;
+use crate::cli::offline::OK;
 use crate::cli::period::period_us;
 use crate::cli::signing::{
     Told, Usage, add, end, id_of, keys, names, read, read_root, replace, row,
 };
 use crate::cli::stdio::{note, put};
+use crate::cli::{report_findings, today};
+use crate::config::load_on;
 use crate::gateway::clock;
 use crate::policy::canonical::CanonicalContent;
-use crate::units::Tier;
+use crate::units::{Date, Tier};
 
 /// The name of a line of bundles that nobody named.
 const NAME: &str = "main";
@@ -152,7 +155,13 @@ fn content(args: &BuildArgs, parent: Option<&Payload>) -> Result<(CanonicalConte
     if let Some(old) = bundle(args.revert_of.as_ref())? {
         return Ok((old.content().clone(), old.manifest().tier_max));
     }
-    let loaded = load_or_tell(&args.config).map_err(Told)?;
+    // What has expired is not built anew; whoever builds an old one again reads as of its day.
+    let day = args.created_at.map_or_else(today, Date::of_unix_seconds);
+    let loaded = load_on(&args.config, day).map_err(|found| {
+        report_findings(&found);
+        Told(INVALID)
+    })?;
+    report_findings(&loaded.warnings);
     let tier = parent.map_or(loaded.settings.tier, |parent| parent.manifest().tier_max);
     Ok((loaded.content, tier))
 }

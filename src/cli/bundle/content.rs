@@ -14,7 +14,9 @@ use crate::bundle::refusal::Refused;
 use crate::cli::offline::{FAILED, INTEGRITY, load_or_tell, tell};
 use crate::contract::Contract;
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX};
+use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
+use crate::policy::self_tests::SelfTests;
 use crate::units::Tier;
 
 /// What was read.
@@ -22,6 +24,8 @@ use crate::units::Tier;
 pub(in crate::cli) struct Content {
     pub(in crate::cli) contracts: Vec<Contract>,
     pub(in crate::cli) rules: Rules,
+    pub(in crate::cli) charter: Charter,
+    pub(in crate::cli) self_tests: SelfTests,
     /// `tier_max` of a bundle, `tier` of a configuration; a content file has none.
     pub(in crate::cli) tier: Option<Tier>,
     /// The content digest.
@@ -62,6 +66,8 @@ impl Content {
         Side {
             contracts: &self.contracts,
             rules: &self.rules,
+            charter: &self.charter,
+            self_tests: &self.self_tests,
             tier_max: self.tier.or(other.tier).unwrap_or_default(),
         }
     }
@@ -90,13 +96,15 @@ pub(in crate::cli) fn read_or_tell(path: &Path) -> Result<Content, u8> {
     if has_payload_type(&bytes) {
         return of_bundle(path, &bytes);
     }
-    let (contracts, rules) = canonical::read(&bytes).map_err(|error| {
+    let said = canonical::read_content(&bytes).map_err(|error| {
         let told = anyhow::anyhow!("{}: {error}; build it again from files", path.display());
         tell(&told, INTEGRITY)
     })?;
     Ok(Content {
-        contracts,
-        rules,
+        contracts: said.contracts,
+        rules: said.rules,
+        charter: said.charter,
+        self_tests: said.self_tests,
         tier: None,
         policy_hash: crate::bundle::digest_hex(&bytes),
         bundle: None,
@@ -155,6 +163,8 @@ fn of_bundle(path: &Path, unverified: &[u8]) -> Result<Content, u8> {
         }),
         contracts: payload.contracts().to_vec(),
         rules: payload.rules().clone(),
+        charter: *payload.charter(),
+        self_tests: payload.self_tests().clone(),
     })
 }
 
@@ -163,6 +173,8 @@ fn of_configuration(path: &Path) -> Result<Content, u8> {
     Ok(Content {
         contracts: loaded.catalogue.contracts().to_vec(),
         rules: loaded.rules,
+        charter: loaded.charter,
+        self_tests: loaded.self_tests,
         tier: Some(loaded.settings.tier),
         policy_hash: loaded.content.digest_hex(),
         bundle: None,

@@ -21,6 +21,7 @@ use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, tell};
 use crate::cli::period::period_us;
 use crate::cli::replay::{Reading, Trial, cores, replay};
 use crate::cli::stdio::put;
+use crate::cli::today;
 use needs::Needs;
 use report::{Impact, Report, Sides};
 
@@ -99,7 +100,7 @@ pub(super) fn run(args: &DiffArgs) -> u8 {
 fn compared(args: &DiffArgs) -> Result<Report, u8> {
     let (old, new) = (read_or_tell(&args.old)?, read_or_tell(&args.new)?);
     let root = args.root.as_deref().map(root_or_tell).transpose()?;
-    let classified = classify(Some(old.side(&new)), new.side(&old));
+    let classified = classify(Some(old.side(&new)), new.side(&old), today());
     let sides = Sides::of(&old, &new);
     let needs = root.map(|root| Needs::of(&root, &classified));
     let impact = match &args.ledger {

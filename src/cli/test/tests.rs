@@ -31,6 +31,7 @@ fn args(folder: &TempDir, cases: &[&str]) -> TestArgs {
         config: ConfigArg {
             config: folder.path().join("tidegate.yaml"),
         },
+        bundle: None,
         format: FormatArg::Pretty,
         list: false,
     }

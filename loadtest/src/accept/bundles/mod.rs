@@ -63,7 +63,7 @@ pub static BUNDLES: List = List {
         ),
         full_part(
             "speed",
-            "verify and compile 10,000 contracts in 100 ms, diff of 10,000 in 500 ms",
+            "verify and compile 10,000 contracts in 100 ms, diff of 10,000 in 500 ms, and one where each takes paths from each ends",
             rates::of_bundles,
         ),
         full_part(
@@ -78,18 +78,22 @@ fn refusals(_: &Context) -> anyhow::Result<Verdict> {
     tested::run(
         &["-E", "test(/^bundle::/) | binary(bundles)"],
         &[("TIDEGATE_TEST_ALL_BITS", "1")],
-        40,
+        50,
     )
 }
 
 fn running(_: &Context) -> anyhow::Result<Verdict> {
-    tested::run(&["-E", "binary(run) & test(/bundle/)"], &[], 10)
+    let tests = "binary(run) & test(/^bundles::/) | test(/^assembly::bundles::/)";
+    tested::run(&["-E", tests], &[], 18)
 }
 
 fn changes(_: &Context) -> anyhow::Result<Verdict> {
-    tested::run(&["-E", "binary(changes)"], &[], 3)
+    let tests = "binary(offline) & test(/^(rerun|diffed)::/) | test(/^bundle::change::/)";
+    tested::run(&["-E", tests], &[], 14)
 }
 
+/// The commands of openssl stand on a page, and a test runs the page.
 fn oracles(_: &Context) -> anyhow::Result<Verdict> {
-    tested::run(&["-E", "binary(bundle_oracles)"], &[], 3)
+    let tests = "binary(bundles) & test(/^(oracles|page)::/)";
+    tested::run(&["-E", tests], &[("TIDEGATE_TEST_ORACLES", "1")], 2)
 }

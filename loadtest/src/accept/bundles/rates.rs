@@ -62,7 +62,7 @@ pub(super) fn of_bundles(_: &Context) -> anyhow::Result<Verdict> {
         .collect();
     let missed = lines.iter().any(|line| line.contains("FALLS SHORT"));
     anyhow::ensure!(
-        lines.len() >= 2,
+        lines.len() >= 5,
         "too few figures: {text} {}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -29,8 +29,9 @@ first, control       | bob carol          | APPROVALS_MISSING 1 more approver;
 first, control       | bob carol dave     | ok
 emergency: a goes    | bob                | ok
 emergency: a goes    |                    | THRESHOLD_NOT_MET 0 of at least 1
-emergency: both go   | bob                | BREAKGLASS_TOO_WIDE 2 contracts
-emergency: more      | bob carol dave     | BREAKGLASS_TOO_WIDE protects less
+emergency: both go   | bob                | BREAKGLASS_TOO_WIDE endpoint of a and endpoint of b
+emergency: more      | bob carol dave     | BREAKGLASS_TOO_WIDE loosens endpoint of c
+emergency: nothing   | bob carol dave     | BREAKGLASS_TOO_WIDE changes nothing
 emergency: first     | bob carol dave     | BREAKGLASS_TOO_WIDE no bundle in force
 emergency, production: a goes | bob       | ok
 ";

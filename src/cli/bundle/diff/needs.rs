@@ -1,14 +1,12 @@
-//! Which signatures a change takes under a root, besides the author's.
-
-use std::collections::BTreeSet;
+//! Which signatures a change takes under a root, besides the author's, as data and as text.
+//!
+//! Counted by the gateway's own rule; whether it is one of production is what the root says.
 
 use serde::Serialize;
 
-use crate::bundle::change::{Class, Classified, Verdict};
+use crate::bundle::change::Classified;
 use crate::bundle::root::Root;
-
-/// In production no change takes fewer.
-const PRODUCTION_FLOOR: u64 = 2;
+use crate::bundle::verify::approval;
 
 /// The signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,37 +16,21 @@ pub(super) struct Needs {
     /// Whether one of them has the role security.
     pub(super) security: bool,
     /// The groups of which one each has to be among them.
-    pub(super) owners: BTreeSet<String>,
+    pub(super) owners: Vec<String>,
 }
 
 impl Needs {
-    /// What these classes take under this root. The root says whether it is one of production.
+    /// What these classes take under this root.
     pub(super) fn of(root: &Root, classified: &Classified) -> Self {
-        let of = root.parts().thresholds;
-        let count = |class: &Class| match class {
-            Class::Tighten => of.tighten,
-            Class::Breaking => of.breaking,
-            Class::Loosen => of.loosen,
-            Class::Authority => of.authority,
-            Class::Breakglass => of.breakglass,
-        };
-        let most = classified
-            .classes
-            .iter()
-            .map(count)
-            .max()
-            .unwrap_or(of.tighten);
-        let floor = if root.parts().is_production {
-            PRODUCTION_FLOOR
-        } else {
-            1
-        };
-        let changes = classified.changes.iter();
-        let breaks = changes.filter(|change| change.consumer == Verdict::Breaking);
+        let approval::Needs {
+            approvers,
+            security,
+            owners,
+        } = approval::needs(root, classified, false);
         Self {
-            approvers: most.max(floor),
-            security: classified.classes.contains(&Class::Loosen),
-            owners: breaks.filter_map(|change| change.owner.clone()).collect(),
+            approvers,
+            security,
+            owners: owners.into_iter().collect(),
         }
     }
 
