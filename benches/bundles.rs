@@ -28,6 +28,7 @@ use tidegate::policy::rules::Rules;
 use tidegate::units::{PerMinute, Tier};
 
 const CONTRACTS: u32 = 10_000;
+const ROUNDS: usize = 15;
 const VERIFY_MS: u64 = 100;
 const NOW: u64 = 1_700_000_000_000_000;
 const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
@@ -105,7 +106,7 @@ fn bundle(serial: u64, parent: Option<String>, content: &CanonicalContent) -> Ve
 
 /// A part, to say where the time goes; nothing is asked of it alone.
 fn time<T>(name: &str, work: impl FnMut() -> T) {
-    let [median, fastest] = times(work);
+    let [median, fastest] = times(ROUNDS, work);
     println!("{name:<22} median {median:.1} ms, fastest {fastest:.1} ms");
 }
 
@@ -163,7 +164,7 @@ fn main() -> ExitCode {
     });
     time("routes", || Catalogue::build(contracts.clone()).unwrap());
     let mut bounds = Bounds::new();
-    bounds.at_most("verify_and_compile", VERIFY_MS, || {
+    bounds.at_most("verify_and_compile", VERIFY_MS, ROUNDS, || {
         verify(&next, &around).unwrap()
     });
     bounds.end()

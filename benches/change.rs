@@ -102,9 +102,9 @@ fn main() -> ExitCode {
         ("diff_moved", side(2, 600)),
     ];
     for (name, new) in &cases {
-        bounds.at_most(name, DIFF_MS, || compare(&old, new));
+        bounds.at_most(name, DIFF_MS, 15, || compare(&old, new));
     }
     let [losing, all] = hostile();
-    bounds.at_most("diff_hostile", HOSTILE_MS, || compare(&losing, &all));
+    bounds.at_most("diff_hostile", HOSTILE_MS, 3, || compare(&losing, &all));
     bounds.end()
 }

@@ -4,8 +4,6 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 15;
-
 /// Whether every bound was kept so far.
 #[derive(Debug)]
 pub(crate) struct Bounds(bool);
@@ -16,8 +14,14 @@ impl Bounds {
     }
 
     /// The median of the rounds is what is judged.
-    pub(crate) fn at_most<T>(&mut self, name: &str, most_ms: u64, work: impl FnMut() -> T) {
-        let [median, fastest] = times(work);
+    pub(crate) fn at_most<T>(
+        &mut self,
+        name: &str,
+        most_ms: u64,
+        rounds: usize,
+        work: impl FnMut() -> T,
+    ) {
+        let [median, fastest] = times(rounds, work);
         let kept = median <= most_ms as f64;
         self.0 &= kept;
         let figure = format!("median {median:.1} ms, fastest {fastest:.1} ms");
@@ -37,8 +41,8 @@ impl Bounds {
 }
 
 /// Median and fastest of the rounds, in milliseconds.
-pub(crate) fn times<T>(mut work: impl FnMut() -> T) -> [f64; 2] {
-    let mut times: Vec<Duration> = (0..ROUNDS)
+pub(crate) fn times<T>(rounds: usize, mut work: impl FnMut() -> T) -> [f64; 2] {
+    let mut times: Vec<Duration> = (0..rounds)
         .map(|_| {
             let began = Instant::now();
             black_box(work());
@@ -46,5 +50,5 @@ pub(crate) fn times<T>(mut work: impl FnMut() -> T) -> [f64; 2] {
         })
         .collect();
     times.sort_unstable();
-    [ROUNDS / 2, 0].map(|place| times[place].as_secs_f64() * 1_000.0)
+    [rounds / 2, 0].map(|place| times[place].as_secs_f64() * 1_000.0)
 }
