@@ -180,6 +180,8 @@ impl Assembly {
     /// # Errors
     /// As [`Assembly::open`].
     pub fn open_runnable(runnable: Runnable) -> Result<Self, StartError> {
+        // Before anything is made: what is refused leaves nothing behind.
+        let runnable = self_testing::runnable(runnable).map_err(StartError::SelfTests)?;
         let settings = Arc::new(runnable.settings().clone());
         let workers = convert::workers(&settings).min(WORKERS_MAX);
         descriptors::make_room(&settings);
@@ -287,12 +289,9 @@ impl Assembly {
     /// [`StartError::Thread`] where a worker cannot be started; a ledger that could not be closed.
     pub fn run(self, own_signals: bool) -> Result<Ended, StartError> {
         // The ports have been open since `open`; whoever connected is served from here on.
-        self.state.set_ready(true);
-        let ended = if own_signals {
-            self.gateway.run()
-        } else {
-            self.gateway.run_embedded()
-        };
+        let ended = self
+            .gateway
+            .run_with(own_signals, || self.state.set_ready(true));
         self.state.set_ready(false);
         self.admin.stop(ADMIN_PATIENCE);
         drop(self.reloader);
@@ -323,10 +322,7 @@ struct Opening {
 impl Opening {
     fn of(runnable: Runnable, workers: usize) -> Result<Self, StartError> {
         match runnable {
-            Runnable::Files(loaded) => {
-                let loaded = self_testing::passed(*loaded).map_err(StartError::SelfTests)?;
-                Ok(Self::of_files(loaded, workers))
-            }
+            Runnable::Files(loaded) => Ok(Self::of_files(*loaded, workers)),
             Runnable::Bundles(bundled) => Self::of_bundles(*bundled, workers),
         }
     }

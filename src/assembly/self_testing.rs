@@ -3,9 +3,20 @@
 //! Invariant: files whose self-tests do not all pass make no rulebook. Deliberately not here: how a
 //! self-test is run, and what of a failure `tidegate test` tells beyond the first one.
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Runnable};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::selftest::{Subject, verify};
+
+/// The same for whatever a gateway runs on: the verifier has run those of a bundle.
+///
+/// # Errors
+/// As [`passed`].
+pub(super) fn runnable(runnable: Runnable) -> Result<Runnable, Box<Diagnostic>> {
+    match runnable {
+        Runnable::Files(loaded) => passed(*loaded).map(|loaded| Runnable::Files(Box::new(loaded))),
+        bundles @ Runnable::Bundles(_) => Ok(bundles),
+    }
+}
 
 /// What was loaded, where all of its self-tests pass.
 ///

@@ -117,26 +117,23 @@ impl Gateway {
         self.on_reload = Box::new(reload);
     }
 
-    /// Serves until TERM, QUIT or [`Control::stop`] (running requests finish first) or INT (at
-    /// once).
-    ///
-    /// # Errors
-    ///
-    /// When a worker cannot be started; nothing runs any more then.
-    pub fn run(self) -> std::io::Result<Ended> {
-        self.run_with(true)
-    }
-
-    /// Serves like [`Gateway::run`] and leaves the signals of the process alone.
+    /// Serves like [`Gateway::run_with`] and leaves the signals of the process alone.
     ///
     /// # Errors
     ///
     /// When a worker cannot be started; nothing runs any more then.
     pub fn run_embedded(self) -> std::io::Result<Ended> {
-        self.run_with(false)
+        self.run_with(false, || {})
     }
 
-    fn run_with(self, signals: bool) -> std::io::Result<Ended> {
+    /// Serves until [`Control::stop`] and, where it has the signals of the process, until TERM or QUIT
+    /// (running requests finish first) or INT (at once). `ready` is called as soon as a signal would
+    /// be heard: whoever says that the gateway is ready says that it can be stopped, too.
+    ///
+    /// # Errors
+    ///
+    /// When a worker cannot be started; nothing runs any more then.
+    pub fn run_with(self, signals: bool, ready: impl FnOnce()) -> std::io::Result<Ended> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -146,6 +143,7 @@ impl Gateway {
             // Before anything is served: a signal must not find a process that does not know it.
             Signals::install(signals)
         };
+        ready();
         let started = start_all(self.workers, &self.control, &self.close_listeners, &end);
         let (threads, started) = started;
         let mut stopper = Stopper {
