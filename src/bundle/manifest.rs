@@ -40,7 +40,7 @@ pub struct Manifest {
     pub engine_min: String,
     /// The most that a gateway may do under it.
     pub tier_max: Tier,
-    /// The bundle digest whose content it brings back.
+    /// The bundle digest whose content it says to bring back; a claim that nothing compares.
     pub revert_of: Option<String>,
     /// What the change was agreed in, such as a ticket.
     pub change_request: Option<String>,
@@ -103,6 +103,12 @@ impl Manifest {
             (
                 self.created_at_us < self.expires_at_us && self.not_before_us < self.expires_at_us,
                 "expires_at_us is after created_at_us and not_before_us",
+            ),
+            // The author chooses all times. What may be activated now was so made before now, by the
+            // gateway's clock, and the 4 hours of an emergency count from there at the latest.
+            (
+                self.not_before_us >= self.created_at_us,
+                "not_before_us is not before created_at_us",
             ),
             (optional(&self.parent, is_digest), "parent is 64 hex digits"),
             (

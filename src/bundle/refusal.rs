@@ -157,6 +157,14 @@ impl RefusalCode {
     }
 }
 
+/// The most characters of a detail: what is refused may quote bytes that nobody has vouched for, and
+/// goes into log, status and answers.
+pub const DETAIL_CHARS_MAX: usize = 300;
+
+/// Of a longer one its beginning and its end stay; readers of JSON say the place last.
+const DETAIL_HEAD: usize = 200;
+const DETAIL_TAIL: usize = 90;
+
 /// A refusal: the code for machines, the rest for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -169,15 +177,29 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// A refusal.
+    /// A refusal. Of the detail at most [`DETAIL_CHARS_MAX`] characters stay, and no control
+    /// characters.
     #[must_use]
     pub fn new(code: RefusalCode, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: bounded(&detail.into()),
             remedy: remedy.into(),
         }
     }
+}
+
+/// What may be told of a text of any length and any characters.
+fn bounded(text: &str) -> String {
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    if text.chars().nth(DETAIL_CHARS_MAX).is_none() {
+        return text.chars().map(plain).collect();
+    }
+    let head = text.chars().take(DETAIL_HEAD);
+    let from = text.char_indices().rev().nth(DETAIL_TAIL - 1);
+    let tail = from.and_then(|(from, _)| text.get(from..)).unwrap_or("");
+    let cut = head.chain(" ... ".chars()).chain(tail.chars());
+    cut.map(plain).collect()
 }
 
 impl fmt::Display for Refused {
@@ -194,12 +216,25 @@ impl std::error::Error for Refused {}
 
 #[cfg(test)]
 mod tests {
-    use super::RefusalCode;
+    use super::{DETAIL_CHARS_MAX, RefusalCode, Refused};
     use std::collections::BTreeSet;
 
     #[test]
     fn each_reason_has_its_own_name() {
         let names: BTreeSet<_> = RefusalCode::ALL.map(RefusalCode::name).into();
         assert_eq!(names.len(), RefusalCode::ALL.len());
+    }
+
+    #[test]
+    fn a_detail_is_short_and_printable_whatever_it_quotes() {
+        let told = |detail: String| Refused::new(RefusalCode::TooLarge, detail, "").detail;
+        assert_eq!(told("a\nb\u{1b}[1m".to_owned()), "a b [1m");
+        assert_eq!(told("\u{fc}".repeat(DETAIL_CHARS_MAX)).chars().count(), 300);
+        let long = told(format!(
+            "unknown {} at column 7",
+            "\u{fc}".repeat(1_000_000)
+        ));
+        assert!(long.chars().count() <= DETAIL_CHARS_MAX, "{long}");
+        assert!(long.starts_with("unknown \u{fc}") && long.ends_with("\u{fc} at column 7"));
     }
 }

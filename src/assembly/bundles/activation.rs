@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::Bundles;
 use super::ground::{Now, mark_of};
+use super::start::before;
 use super::telling::Known;
 use crate::admin::{Attempt, NO_BUNDLE, Trigger};
 use crate::bundle::digest_hex;
 use crate::bundle::envelope::{BUNDLE_TYPE, ENVELOPE_BYTES_MAX, Envelope};
 use crate::bundle::refusal::{RefusalCode, Refused};
-use crate::bundle::verify::{VerifiedBundle, verify, verify_again};
+use crate::bundle::verify::{InForce, Surroundings, VerifiedBundle, verify, verify_again};
 use crate::gateway::clock;
 use crate::ledger::{HighWater, Record, Tail};
 use crate::record::{BundleMembers, BundleResult};
@@ -121,7 +122,16 @@ impl Bundles {
             mark: own.as_ref().or(self.mark.as_ref()),
         };
         let again = own.is_some() || lost.is_some();
+        let earlier = self.before_measure(now);
         let verified = self.ground.ask(now, |around| {
+            let before_measure = earlier.as_ref().map(VerifiedBundle::side);
+            let around = &Surroundings {
+                in_force: around.in_force.map(|in_force| InForce {
+                    before_measure,
+                    ..in_force
+                }),
+                ..*around
+            };
             // What brings a verifier down must not bring down those who verify the next one.
             catch_unwind(AssertUnwindSafe(|| {
                 if again {
@@ -133,6 +143,17 @@ impl Bundles {
         });
         let verified = verified.unwrap_or_else(|_| Err(panicked()));
         verified.map(|bundle| own.is_none().then_some(bundle))
+    }
+
+    /// What was in force before the emergency measure that is: a candidate is compared with both.
+    fn before_measure(&self, now: Now<'_>) -> Option<VerifiedBundle> {
+        let measure = now.in_force?;
+        measure.manifest().breakglass.as_ref()?;
+        let now = Now {
+            in_force: None,
+            ..now
+        };
+        before(&self.store, &self.ground, now, measure).ok()
     }
 
     /// The time of the newest record, as far as it is known.

@@ -448,6 +448,10 @@ fn an_emergency_measure_ends_by_itself() {
     };
     let ratified = bundle(&ratified, &["a", "b"]);
     assert_eq!(apply(&mut bundles, &ratified, NOW), None);
+    // Compared with what was before the measure too, where the tier was higher.
+    let classified = bundles.in_force.as_ref().unwrap().classified();
+    let classes = &classified.unwrap().classes;
+    assert_eq!(*classes, [crate::bundle::change::Class::Loosen].into());
     bundles.on_time(until);
     assert_eq!(serial(&bundles), Some(5));
 }

@@ -101,7 +101,7 @@ fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
             from.divert_upstream(),
             divert_upstream,
         ),
-        (table::OWNER_CHANGED, "owner", from.owner(), owner),
+        (owner_row(from), "owner", from.owner(), owner),
         (
             table::SERVICE_CHANGED,
             "backup_owner",
@@ -129,6 +129,13 @@ fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
     let tiers = [from.terms().tier, new_terms.tier];
     compare_tiers(rows, tiers, [from.lifecycle().status(), lifecycle.status()]);
     terms(from.terms(), &new_terms, rows);
+}
+
+/// Whoever answers for a contract has to agree before somebody else does: else the next change would
+/// ask the new owner alone.
+fn owner_row(from: &Contract) -> table::Row {
+    from.owner()
+        .map_or(table::OWNER_NAMED, |_| table::OWNER_CHANGED)
 }
 
 fn client_key(header: Option<&str>) -> String {

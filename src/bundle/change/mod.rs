@@ -9,6 +9,7 @@
 
 mod charter;
 mod contracts;
+mod exposure;
 mod lifecycle;
 mod overlap;
 mod policy;
@@ -179,10 +180,49 @@ pub fn classes_of(changes: &[Change]) -> BTreeSet<Class> {
     classes
 }
 
+/// The classes of a change from something that is not known: it could be any change, so of every
+/// class but an emergency's, and all owners on both sides that are known have to agree.
+#[must_use]
+pub fn classify_unknown(before: Option<Side<'_>>, after: Side<'_>) -> Classified {
+    let contracts = before.iter().flat_map(|side| side.contracts);
+    let contracts = contracts.chain(after.contracts);
+    let owners: BTreeSet<Option<&str>> = contracts.map(Contract::owner).collect();
+    let mut changes = Vec::new();
+    for owner in owners
+        .into_iter()
+        .chain(after.contracts.is_empty().then_some(None))
+    {
+        let rows = &mut Rows {
+            subject: BUNDLE,
+            owner,
+            found: &mut changes,
+        };
+        rows.push(table::NOT_KNOWN, "parent", None, None);
+    }
+    let classes = [Class::Breaking, Class::Loosen, Class::Authority];
+    Classified {
+        changes,
+        classes: classes.into(),
+    }
+}
+
+impl Classified {
+    /// Both together: every change of either, each once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.changes.sort();
+        self.changes.dedup();
+        let classes = classes_of(&self.changes);
+        Self { classes, ..self }
+    }
+}
+
 /// Every single change, sorted by subject, key and values.
 fn changes(before: Side<'_>, after: Side<'_>, today: Date) -> Vec<Change> {
     let mut found = Vec::new();
     contracts::compare(before.contracts, after.contracts, today, &mut found);
+    exposure::weigh(after.rules, &mut found);
     overlap::compare(before.contracts, after.contracts, &mut found);
     policy::compare(before.rules, after.rules, &mut found);
     charter::compare(before.charter, after.charter, &mut found);
@@ -222,8 +262,11 @@ pub fn breakglass_fault(changes: &[Change]) -> Option<String> {
     if [policy::SUBJECT, charter::SUBJECT, self_tests::SUBJECT].contains(&&*first.subject) {
         return Some(format!("it changes {}", told(first)));
     }
-    let looser = changes.iter().find(|c| c.protection > Verdict::None)?;
-    Some(format!("it loosens {}", told(looser)))
+    if let Some(looser) = changes.iter().find(|c| c.protection > Verdict::None) {
+        return Some(format!("it loosens {}", told(looser)));
+    }
+    let is_stricter = changes.iter().any(|c| c.consumer > Verdict::None);
+    (!is_stricter).then(|| format!("it changes {} and makes nothing stricter", told(first)))
 }
 
 #[cfg(test)]

@@ -29,12 +29,15 @@ macro_rules! rows {
 rows! {
     ROUTE_REMOVED "route removed before its sunset" Breaking None;
     ROUTE_OVER "route removed after its sunset" None None;
+    ROUTE_REMOVED_OPEN "route removed before its sunset, unknown endpoints let through" Breaking Breaking;
+    ROUTE_OVER_OPEN "route removed after its sunset, unknown endpoints let through" None Breaking;
     ROUTE_ADDED "route added" None Warn;
     TEMPLATE_CHANGED "template changed" Breaking Warn;
     ENDPOINT_RESPELLED "endpoint respelled: parameter names, the method in it" None None;
     OVERLAP_CREATED "overlap created" Breaking Breaking;
     OVERLAP_REMOVED "overlap removed: paths fall to another route" Breaking Breaking;
     METHOD_REMOVED "method removed" Breaking None;
+    METHOD_REMOVED_OPEN "method removed, wrong methods let through" Breaking Breaking;
     METHOD_ADDED "method added" None Warn;
     RATE_LOWER "rate limit lower" Breaking None;
     RATE_HIGHER "rate limit higher" None Warn;
@@ -54,7 +57,8 @@ rows! {
     SPELLING_ALLOWED "a spelling of paths allowed" None Warn;
     UPSTREAM_CHANGED "upstream changed" Warn Warn;
     DIVERT_CHANGED "upstream of quarantine changed" None Warn;
-    OWNER_CHANGED "owner changed" None Warn;
+    OWNER_CHANGED "owner changed or removed" Breaking Warn;
+    OWNER_NAMED "owner named where there was none" None Warn;
     SERVICE_CHANGED "backup owner or service changed" None None;
     LEAVING "deprecated, or no more; sunset in time or later; successor, guide" None None;
     SUNSET_SHORT "sunset earlier, removed, or with too little notice" Breaking None;
@@ -90,6 +94,7 @@ rows! {
     TEST_LESS "self-test removed or changed" None Warn;
     TEST_MORE "self-test added" None None;
     RENAMED "a name, a version, an order of names" None None;
+    NOT_KNOWN "what was in force is not known" Breaking Authority;
 }
 
 /// A member that orders: which row holds where it is tighter, looser, or gone.

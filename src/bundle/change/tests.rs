@@ -2,6 +2,7 @@
 
 mod endings;
 mod expected;
+mod exposed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -595,6 +596,9 @@ fn breakglass_lowers_the_tier_or_makes_one_contract_stricter() {
         fault(&gone, &base, Tier::Control),
         "it loosens endpoint of a",
     );
+    let other = with(|p| p.service = None);
+    let told = "it changes service of a and makes nothing stricter";
+    check(fault(&base, &other, Tier::Control), told);
     let mut policy = Content::base();
     policy.rules.unknown_endpoint.action = Severity::Drop;
     let told = "it changes unknown_endpoint.action of policy";

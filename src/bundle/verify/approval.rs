@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::InForce;
 use super::signatures::Signed;
 use crate::bundle::change::{Class, Classified, Verdict, breakglass_fault};
 use crate::bundle::manifest::Manifest;
@@ -168,15 +169,18 @@ pub(super) fn least(
 pub(super) fn classes(
     manifest: &Manifest,
     found: Classified,
-    has_predecessor: bool,
+    before: Option<InForce<'_>>,
 ) -> Result<Classified, Refused> {
     if manifest.breakglass.is_none() {
         return Ok(found);
     }
-    let fault = if has_predecessor {
-        breakglass_fault(&found.changes)
-    } else {
-        Some("there is no bundle in force that could come back after it".to_owned())
+    let fault = match before {
+        None => Some("there is no bundle in force that could come back after it".to_owned()),
+        // One after the other would hold for as long as somebody signs, and drift anywhere.
+        Some(before) if before.is_measure => {
+            Some("an emergency measure is in force already".to_owned())
+        }
+        Some(_) => breakglass_fault(&found.changes),
     };
     if let Some(detail) = fault {
         let remedy = "lower the tier, or make one route stricter; all else takes its signatures";

@@ -15,7 +15,7 @@ mod standing;
 mod tests;
 mod verified;
 
-use super::change::{Classified, Side, classify};
+use super::change::{Classified, Side, classify, classify_unknown};
 use super::envelope::{BUNDLE_TYPE, Envelope};
 use super::manifest::{Manifest, Position};
 use super::payload::{Payload, ReadContent, Unread, claims};
@@ -71,6 +71,11 @@ pub struct InForce<'a> {
     pub name: &'a str,
     /// What a successor is compared with.
     pub side: Side<'a>,
+    /// Whether it is an emergency measure.
+    pub is_measure: bool,
+    /// What was in force before the measure, which fewer have signed: a successor is compared with
+    /// that as well. `None` where there is no measure, or where nobody knows.
+    pub before_measure: Option<Side<'a>>,
 }
 
 impl<'a> From<&'a VerifiedBundle> for InForce<'a> {
@@ -79,6 +84,8 @@ impl<'a> From<&'a VerifiedBundle> for InForce<'a> {
             digest: bundle.digest(),
             name: &bundle.manifest().name,
             side: bundle.side(),
+            is_measure: bundle.manifest().breakglass.is_some(),
+            before_measure: None,
         }
     }
 }
@@ -95,6 +102,8 @@ impl<'a> From<&'a Payload> for InForce<'a> {
                 self_tests: payload.self_tests(),
                 tier_max: payload.manifest().tier_max,
             },
+            is_measure: payload.manifest().breakglass.is_some(),
+            before_measure: None,
         }
     }
 }
@@ -119,7 +128,8 @@ pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBu
 }
 
 /// The same checks for people who look at a bundle: signatures that the change still takes are told
-/// and refuse nothing, and without a bundle in force its parent is not asked for. What comes of it
+/// and refuse nothing, and without a bundle in force its parent is not asked for. Where what an emergency
+/// measure replaced is not at hand, no classes are told: there could be more. What comes of it
 /// is no [`VerifiedBundle`].
 ///
 /// # Errors
@@ -131,7 +141,13 @@ pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspectio
         None => |_: &Manifest, _: &Surroundings<'_>| Ok(()),
     };
     let (fitted, signed) = examine(unverified, around, follows)?;
-    let is_comparable = around.in_force.is_some() || fitted.manifest.parent.is_none();
+    let is_comparable = match around.in_force {
+        None => fitted.manifest.parent.is_none(),
+        Some(before) => {
+            let is_emergency = fitted.manifest.breakglass.is_some();
+            is_emergency || !before.is_measure || before.before_measure.is_some()
+        }
+    };
     let classified = is_comparable.then(|| classes_of(&fitted, around));
     let classified = classified.transpose()?;
     let missing = classified.as_ref().and_then(|classified| {
@@ -191,11 +207,24 @@ fn examine(
 }
 
 /// The classes of the change from what is in force, as of this gateway's day: one that the bundle
-/// names could be any, and with it the end of a route.
+/// names could be any, and with it the end of a route. While an emergency measure is in force, also
+/// those of the change from the bundle before it: else the measure would be a way around signatures.
 fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, Refused> {
-    let before = around.in_force.map(|before| before.side);
-    let found = classify(before, fitted.side(), Date::of_unix_us(around.now_us));
-    approval::classes(&fitted.manifest, found, before.is_some())
+    let (after, today) = (fitted.side(), Date::of_unix_us(around.now_us));
+    let since = |before: Option<Side<'_>>| classify(before, after, today);
+    let is_emergency = fitted.manifest.breakglass.is_some();
+    let found = match (around.in_force, around.mark) {
+        (None, None) => since(None),
+        // Something was in force here, and is lost.
+        (None, Some(_)) => classify_unknown(None, after),
+        // What few have signed for a short time is nothing to build on.
+        (Some(before), _) if before.is_measure && !is_emergency => match before.before_measure {
+            Some(earlier) => since(Some(before.side)).and(since(Some(earlier))),
+            None => classify_unknown(Some(before.side), after),
+        },
+        (Some(before), _) => since(Some(before.side)),
+    };
+    approval::classes(&fitted.manifest, found, around.in_force)
 }
 
 /// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,

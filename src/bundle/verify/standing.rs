@@ -147,7 +147,9 @@ pub(super) fn clock_is_right(around: &Surroundings<'_>) -> Result<(), Refused> {
     refused(RefusalCode::ClockBehindLedger, detail, remedy)
 }
 
-/// Whether its time has come and is not over.
+/// Whether its time has come and is not over. [`Manifest::fault`] holds the beginning to be no earlier
+/// than when it was made: so nothing that was made in the future of this gateway's clock is valid,
+/// and no emergency measure holds for more than its 4 hours from now.
 pub(super) fn is_valid_now(manifest: &Manifest, now_us: u64) -> Result<(), Refused> {
     let (from, until) = (manifest.not_before_us, end_us(manifest));
     if now_us < from {

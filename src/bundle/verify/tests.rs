@@ -17,6 +17,7 @@ use crate::units::{PerMinute, Tier};
 
 mod approvals;
 mod bits;
+mod emergency;
 mod order;
 mod roots;
 
