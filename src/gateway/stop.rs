@@ -5,7 +5,7 @@
 //! the gateway has ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Connections>,
     asked: watch::Sender<bool>,
     opened: watch::Sender<bool>,
+    /// Workers whose ports are not open yet.
+    not_listening: AtomicUsize,
     draining: AtomicBool,
 }
 
@@ -42,12 +44,14 @@ impl Control {
         connections: Arc<Connections>,
         is_closed: bool,
     ) -> Self {
+        let not_listening = if is_closed { in_flight.len() } else { 0 };
         Self {
             shared: Arc::new(Shared {
                 in_flight,
                 connections,
                 asked: watch::Sender::new(false),
                 opened: watch::Sender::new(!is_closed),
+                not_listening: AtomicUsize::new(not_listening),
                 draining: AtomicBool::new(false),
             }),
         }
@@ -67,6 +71,22 @@ impl Control {
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self.shared.opened.borrow()
+    }
+
+    /// Whether every worker lets clients in: a moment after the ports were opened.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.shared.not_listening.load(Ordering::Acquire) == 0
+    }
+
+    /// Called by each worker once its ports are open.
+    pub(crate) fn note_listening(&self) {
+        let less = |count: usize| count.checked_sub(1);
+        // Nothing is left to count where the ports were open from the beginning.
+        let _ = self
+            .shared
+            .not_listening
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
     /// Says when the ports may be opened.

@@ -131,16 +131,15 @@ impl Worker {
         std::thread::Builder::new()
             .name(format!("worker-{}", self.number))
             .spawn(move || {
-                let opened = control.opened();
-                let _stop = StopOnDrop(control);
+                let _stop = StopOnDrop(control.clone());
                 INDEX.set(Some(self.number));
-                runtime.block_on(self.serve(opened, closing, end));
+                runtime.block_on(self.serve(&control, closing, end));
             })
     }
 
     async fn serve(
         self,
-        mut opened: watch::Receiver<bool>,
+        control: &Control,
         closing: ShutdownWatch,
         mut end: watch::Receiver<bool>,
     ) {
@@ -150,6 +149,7 @@ impl Worker {
             sockets,
             ..
         } = self;
+        let mut opened = control.opened();
         let accept = async {
             // An error means that nobody is left who could open them.
             if opened.wait_for(|opened| *opened).await.is_err() {
@@ -166,6 +166,7 @@ impl Worker {
                     }
                 }
             }
+            control.note_listening();
             let fds: ListenFds = Arc::new(fds.into());
             service.start_service(Some(fds), closing, 1).await;
             // No more connections; those that are open are served to their end.

@@ -56,9 +56,9 @@ impl Doors {
         }
     }
 
-    /// Whether nobody is let in.
+    /// Whether nobody is let in, or not everybody yet.
     pub(super) fn are_closed(&self) -> bool {
-        !self.control.is_open()
+        !self.control.is_listening()
     }
 
     /// One line for each listener.
