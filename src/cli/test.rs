@@ -78,10 +78,13 @@ pub fn run(args: &TestArgs) -> u8 {
 #[must_use]
 pub fn test(args: &TestArgs) -> Outcome {
     match tested(args) {
-        Ok((tested, warnings)) => Outcome {
-            stderr: render(&warnings, Format::Pretty),
-            ..judge(&tested, args.format, args.list)
-        },
+        Ok((tested, warnings)) => {
+            let outcome = judge(&tested, args.format, args.list);
+            Outcome {
+                stderr: render(&warnings, Format::Pretty) + &outcome.stderr,
+                ..outcome
+            }
+        }
         Err(outcome) => outcome,
     }
 }
