@@ -46,6 +46,7 @@ pub struct TestArgs {
 pub enum FormatArg {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,
