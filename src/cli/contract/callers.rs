@@ -108,8 +108,12 @@ fn is_in_rulebooks(ledger: &Path, id: &str) -> bool {
     let is_there = |path: PathBuf| {
         let bytes = fs::read(path).unwrap_or_default();
         let rules: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let mut contracts = rules["contracts"].as_array().into_iter().flatten();
-        contracts.any(|contract| contract["id"] == id)
+        let mut contracts = rules
+            .get("contracts")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        contracts.any(|contract| contract.get("id").is_some_and(|found| found == id))
     };
     let files = fs::read_dir(ledger.join("rulebooks")).into_iter().flatten();
     files
