@@ -191,14 +191,22 @@ fn check_says_what_it_found_and_exits_with_78() {
     assert!(
         outcome
             .stdout
-            .starts_with("ok: 1 contracts in 1 files, policy 'test' 1.0.0")
+            .starts_with("ok: 1 contract in 1 file, policy 'test' 1.0.0")
     );
     let digest = outcome.stdout.lines().last().unwrap();
     assert_eq!(digest.len(), "content digest ".len() + 64);
 
     fs::write(&contracts, CONTRACTS.replace("owner: me, ", "")).unwrap();
     assert_eq!(check(&args(FormatArg::Pretty, false)).code, 0);
-    assert_eq!(check(&args(FormatArg::Pretty, true)).code, 78);
+    let denied = check(&args(FormatArg::Pretty, true));
+    assert_eq!(denied.code, 78);
+    let said = "1 contract in 1 file, policy 'test' 1.0.0";
+    let end = ", 1 warning, denied by --deny-warnings\ncontent digest ";
+    assert!(
+        denied.stdout.contains(&format!("\n{said}")) && denied.stdout.contains(end),
+        "{}",
+        denied.stdout
+    );
 
     fs::write(&contracts, CONTRACTS.replace("GET ", "get ")).unwrap();
     let outcome = check(&args(FormatArg::Json, false));
@@ -206,7 +214,7 @@ fn check_says_what_it_found_and_exits_with_78() {
     let json: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(json["diagnostics"][0]["code"], "C105");
     assert_eq!(json["diagnostics"][0]["line"], 3);
-    assert_eq!(outcome.stderr, "1 errors, 0 warnings\n");
+    assert_eq!(outcome.stderr, "1 error, 0 warnings\n");
 }
 
 /// The content digest of an installation with these contract files.

@@ -34,6 +34,7 @@ pub struct CatalogArgs {
 pub enum CatalogFormat {
     /// For people.
     #[default]
+    #[value(alias = "pretty")]
     Text,
     /// One JSON object.
     Json,

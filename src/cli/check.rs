@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::assembly::check_client_key;
+use crate::cli::count::count;
 use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::cli::today;
 use crate::config::{Loaded, load_on};
@@ -30,6 +31,7 @@ pub struct CheckArgs {
 pub enum FormatArg {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,
@@ -67,12 +69,14 @@ pub fn check(args: &CheckArgs) -> Outcome {
                 (true, false) => INVALID,
                 _ => OK,
             };
-            outcome(args, &loaded.warnings, summary(&loaded), code)
+            let summary = summary(&loaded, code == INVALID);
+            outcome(args, &loaded.warnings, summary, code)
         }
         Err(found) => {
             let errors = error_count(&found);
             let warnings = found.len() - errors;
-            let summary = format!("{errors} errors, {warnings} warnings\n");
+            let (errors, warnings) = (count(errors, "error"), count(warnings, "warning"));
+            let summary = format!("{errors}, {warnings}\n");
             outcome(args, &found, summary, INVALID)
         }
     }
@@ -121,21 +125,32 @@ fn outcome(args: &CheckArgs, found: &[Diagnostic], summary: String, code: u8) ->
 fn self_tests(loaded: &Loaded) -> String {
     match loaded.self_tests.len() {
         0 => String::new(),
-        count => format!("{count} self-tests read, not run: 'tidegate test' runs them\n"),
+        tests => format!(
+            "{} read, not run: 'tidegate test' runs them\n",
+            count(tests, "self-test")
+        ),
     }
 }
 
-fn summary(loaded: &Loaded) -> String {
+fn summary(loaded: &Loaded, is_denied: bool) -> String {
+    let (begin, end) = match is_denied {
+        true => ("", ", denied by --deny-warnings"),
+        false => ("ok: ", ""),
+    };
+    // With bundles the files are what the next one is built of.
+    let whose = match loaded.settings.bundle {
+        Some(_) => " of these files; what runs is the bundle in force: 'tidegate status'",
+        None => "",
+    };
     format!(
-        "ok: {} contracts in {} files, policy '{}' {}, {} upstreams, tier {}, {} warnings\n{}\
-         content digest {}\n",
-        loaded.catalogue.len(),
-        loaded.contract_files,
+        "{begin}{} in {}, policy '{}' {}, {}, tier {}, {}{end}\n{}content digest {}{whose}\n",
+        count(loaded.catalogue.len(), "contract"),
+        count(loaded.contract_files, "file"),
         loaded.rules.name,
         loaded.rules.version,
-        loaded.settings.upstreams.len(),
+        count(loaded.settings.upstreams.len(), "upstream"),
         loaded.settings.tier.key(),
-        loaded.warnings.len(),
+        count(loaded.warnings.len(), "warning"),
         self_tests(loaded),
         loaded.content.digest_hex(),
     )

@@ -1,8 +1,10 @@
-//! `tidegate doctor`: whether what the gateway stands on is in order. Changes nothing.
+//! `tidegate doctor`: whether what the gateway stands on is in order, and keys that sign for it.
+//! Changes nothing.
 //!
 //! One line for each check, with place, what was found and what to do. Each finding has a code that
 //! stays. Not here: the records themselves (`ledger verify`) and the files (`check`).
 
+mod bundle;
 mod disk;
 mod head;
 mod keys;
@@ -14,12 +16,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use crate::cli::count::count;
 use crate::cli::offline::{ConfigArg, FINDINGS, OK, load_or_tell};
 use crate::cli::stdio::put;
 use crate::config::Settings;
 use crate::gateway::clock;
 
-/// Checks disk, clock, keys, head and process of a gateway.
+/// Checks disk, clock, keys, head, process and bundles of a gateway.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The configuration of the gateway.
@@ -28,6 +31,9 @@ pub struct DoctorArgs {
     /// Where the ledger lies, instead of where the files say.
     #[arg(long, env = "TIDEGATE_LEDGER_DIR", value_name = "DIR")]
     pub ledger_dir: Option<PathBuf>,
+    /// Private keys that sign bundles and roots, wherever they lie: mode and age.
+    #[arg(long = "key", env = "TIDEGATE_DOCTOR_KEY", value_name = "FILE", num_args = 1.., value_delimiter = ',')]
+    pub keys: Vec<PathBuf>,
     /// How the result is written to stdout.
     // Not TIDEGATE_FORMAT: other verbs know forms that this one does not.
     #[arg(long, env = "TIDEGATE_DOCTOR_FORMAT", value_enum, default_value_t)]
@@ -39,6 +45,7 @@ pub struct DoctorArgs {
 pub enum DoctorFormat {
     /// For people.
     #[default]
+    #[value(alias = "pretty")]
     Text,
     /// One JSON object.
     Json,
@@ -105,7 +112,9 @@ pub fn run(args: &DoctorArgs) -> u8 {
     if let Some(dir) = &args.ledger_dir {
         settings.ledger.dir.clone_from(dir);
     }
-    let checks = examine(&settings, clock::now().wall_us);
+    let now_us = clock::now().wall_us;
+    let mut checks = examine(&settings, now_us);
+    checks.extend(keys::check_signing(&args.keys, now_us));
     let text = match args.format {
         DoctorFormat::Text => text(&checks),
         DoctorFormat::Json => format!("{}\n", to_json(&checks)),
@@ -121,6 +130,7 @@ fn examine(settings: &Settings, now_us: u64) -> Vec<Checked> {
     checks.extend(keys::check(settings, now_us));
     checks.push(head::check(&settings.ledger.dir, &facts, now_us));
     checks.extend(process::check(settings, running));
+    checks.extend(bundle::check(settings, now_us));
     checks
 }
 
@@ -145,7 +155,8 @@ fn text(checks: &[Checked]) -> String {
             }
         };
     }
-    text + &format!("{} findings in {} checks\n", findings(checks), checks.len())
+    let found = count(findings(checks), "finding");
+    text + &format!("{found} in {}\n", count(checks.len(), "check"))
 }
 
 fn to_json(checks: &[Checked]) -> Value {

@@ -66,6 +66,7 @@ enum Verb {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// For people.
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,

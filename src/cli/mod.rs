@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod catalog;
 pub mod check;
 pub mod contract;
+mod count;
 pub mod demo;
 pub mod doctor;
 pub mod exit;

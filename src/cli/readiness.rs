@@ -43,6 +43,7 @@ pub struct ReadinessArgs {
 pub enum ReportFormat {
     /// For people.
     #[default]
+    #[value(alias = "pretty")]
     Text,
     /// One JSON object.
     Json,

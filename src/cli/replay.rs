@@ -81,6 +81,7 @@ pub struct ReplayArgs {
 pub enum ReportFormat {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,

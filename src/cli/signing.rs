@@ -31,6 +31,7 @@ pub(super) const PURPOSE: Purpose = Purpose {
 pub(super) enum Format {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,

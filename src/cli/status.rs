@@ -26,6 +26,7 @@ pub struct StatusArgs {
 pub enum StatusFormat {
     /// For people.
     #[default]
+    #[value(alias = "pretty")]
     Text,
     /// As the admin listener tells it.
     Json,

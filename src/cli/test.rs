@@ -46,6 +46,7 @@ pub struct TestArgs {
 pub enum FormatArg {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,
@@ -78,10 +79,13 @@ pub fn run(args: &TestArgs) -> u8 {
 #[must_use]
 pub fn test(args: &TestArgs) -> Outcome {
     match tested(args) {
-        Ok((tested, warnings)) => Outcome {
-            stderr: render(&warnings, Format::Pretty),
-            ..judge(&tested, args.format, args.list)
-        },
+        Ok((tested, warnings)) => {
+            let outcome = judge(&tested, args.format, args.list);
+            Outcome {
+                stderr: render(&warnings, Format::Pretty) + &outcome.stderr,
+                ..outcome
+            }
+        }
         Err(outcome) => outcome,
     }
 }

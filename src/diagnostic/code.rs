@@ -84,7 +84,7 @@ codes! {
     LifecycleKeys "C132" "a lifecycle does not fit its status", "deprecated needs 'deprecated_on', sunset both dates; draft and active have none";
     ShortNotice "C133" "callers get too little notice", "name a later 'sunset_on': 180 days after 'deprecated_on', 90 with 'stability: beta'";
     Successor "C134" "a successor is not a contract", "name the id of another contract";
-    ApiVersion "C140" "the version in a path is not that of its contract", "write a 'version' with the major of the path, or correct the path";
+    ApiVersion "C140" "the version in a path is not that of its contract", "write a 'version' with the major of the path, or correct the path; where a breaking change of numbers keeps its path: exempt it until a day, or give it a new path";
     Secret "C141" "a file holds a secret", "remove it and replace it where it is used: whoever could read the file knows it";
     OwnerMissing "C142" "a contract has no owner and backup", "add 'owner' and 'backup_owner', here or in OWNERS.yaml";
     ForeignUpstream "C143" "an upstream belongs to another service", "use an upstream of the contract's own service, or correct 'services' in OWNERS.yaml";

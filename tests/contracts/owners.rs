@@ -179,7 +179,7 @@ fn code_owners_that_are_not_current_are_told_line_by_line() {
     assert_eq!(run(&["--check", "new"]).status.code(), Some(0));
     assert_eq!(run(&["--check", "missing"]).status.code(), Some(1));
     assert_eq!(
-        run(&["--codeowners", "--root", "contracts/.."])
+        run(&["--codeowners", "--repository", "contracts/.."])
             .status
             .code(),
         Some(0)
@@ -187,7 +187,9 @@ fn code_owners_that_are_not_current_are_told_line_by_line() {
     let elsewhere = tempfile::tempdir().unwrap();
     let elsewhere = elsewhere.path().to_str().unwrap();
     assert_eq!(
-        run(&["--codeowners", "--root", elsewhere]).status.code(),
+        run(&["--codeowners", "--repository", elsewhere])
+            .status
+            .code(),
         Some(1)
     );
 }

@@ -115,6 +115,18 @@ fn the_callers_of_a_contract_are_told() {
     assert!(last.len() == 20 && last.ends_with('Z'), "{last}");
     let text = place.run("contract callers search_get_v1 --ledger l");
     assert_eq!(text.out.lines().count(), callers.len() + 2, "{}", text.out);
+    // A contract that was is known from the rules that were in force.
+    let contracts = std::fs::read_to_string(place.path("contracts/contracts.yaml")).unwrap();
+    place.write("contracts/contracts.yaml", "version: 1\ncontracts: []\n");
+    let gone = place.run("contract callers search_get_v1 --ledger l --since 1s");
+    assert_eq!(gone.code, 0, "{}", gone.err);
+    let typo = place.run("contract callers serch_get_v1 --ledger l");
+    assert_eq!((typo.code, typo.out.as_str()), (1, ""));
+    let said = "error: no contract 'serch_get_v1' in tidegate.yaml and none in the ledger l; \
+                'tidegate catalog' lists ids\n";
+    assert_eq!(typo.err, said);
+    let idle = format!("{contracts}  - {{id: idle_get_v1, owner: me, endpoint: GET /idle}}\n");
+    place.write("contracts/contracts.yaml", &idle);
     let nobody = place.run("contract callers idle_get_v1 --ledger l");
     assert_eq!(nobody.out, "idle_get_v1: 0 requests of 0 clients\n");
     let second = place.run("contract callers search_get_v1 --ledger l --since 1s --format json");

@@ -278,6 +278,43 @@ fn variables_of_other_verbs_are_not_read() {
     assert!(ran.out.starts_with('{'), "{}", ran.out);
 }
 
+/// The form for people has two names; each verb takes both, so that one variable serves all.
+#[test]
+fn the_form_for_people_has_two_names_everywhere() {
+    let place = Place::new();
+    place.run("simulate traffic.jsonl --ledger l");
+    for form in ["text", "pretty"] {
+        let variables = [("TIDEGATE_FORMAT", form), ("TIDEGATE_ROOT", "root.json")];
+        for words in [
+            "check",
+            "contract lint contracts",
+            "ledger verify l",
+            "ledger stats l",
+            // A trust root is no folder of a repository.
+            "contract owners --codeowners",
+        ] {
+            let ran = place.run_in(&variables, words, "");
+            assert_eq!(ran.code, 0, "{form} {words}: {}", ran.err);
+        }
+        for words in [
+            "catalog",
+            "replay l",
+            "readiness l",
+            "contract callers search_get_v1",
+            "contract diff tidegate.yaml tidegate.yaml",
+            "bundle diff tidegate.yaml tidegate.yaml",
+        ] {
+            let ran = place.run(&format!("{words} --format {form}"));
+            assert_ne!(ran.code, 2, "{form} {words}: {}", ran.err);
+        }
+    }
+    // What a page of one comparison looks like is nothing to the other.
+    let variables = [("TIDEGATE_DIFF_FORMAT", "json")];
+    let ran = place.run_in(&variables, "contract diff tidegate.yaml tidegate.yaml", "");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(!ran.out.starts_with('{'), "{}", ran.out);
+}
+
 /// Several megabytes of ledger, so that several threads get something to do, and a candidate that
 /// changes a part of it.
 fn many() -> Place {

@@ -71,6 +71,7 @@ pub(super) struct DiffArgs {
 enum Form {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::seen::{Callers, Seen};
 use crate::cli::offline::{ConfigArg, FAILED, INTEGRITY, OK, load_or_tell, tell};
 use crate::cli::period::period_us;
 use crate::cli::stdio::{note, put};
+use crate::config::load;
 
 /// Says who was seen to call a contract.
 #[derive(Debug, Args)]
@@ -37,12 +39,14 @@ pub(super) struct CallersArgs {
 enum ReportFormat {
     /// For people.
     #[default]
+    #[value(alias = "pretty")]
     Text,
     /// One JSON object.
     Json,
 }
 
-/// Runs the verb; the result is the exit code: 0 whoever calls, 1 where there is no ledger, 65 where
+/// Runs the verb; the result is the exit code: 0 whoever calls, 1 where there is no ledger
+/// or no such contract, 65 where
 /// records cannot be read, 78 where the configuration is not valid.
 pub(super) fn run(args: &CallersArgs) -> u8 {
     let ledger = match &args.ledger {
@@ -58,6 +62,16 @@ pub(super) fn run(args: &CallersArgs) -> u8 {
         Err(error) => return tell(&error, FAILED),
     };
     tell_gaps(&seen);
+    if !is_known(args, &seen, &ledger) {
+        let ConfigArg { config } = &args.config;
+        note(format_args!(
+            "error: no contract '{}' in {} and none in the ledger {}; 'tidegate catalog' lists ids",
+            args.id,
+            config.display(),
+            ledger.display()
+        ));
+        return FAILED;
+    }
     let none = Callers::default();
     let callers = seen.contracts.get(&args.id).unwrap_or(&none);
     let text = match args.format {
@@ -76,6 +90,35 @@ pub(super) fn run(args: &CallersArgs) -> u8 {
         }
     };
     put(&text, if seen.unreadable > 0 { INTEGRITY } else { OK })
+}
+
+/// Whether such a contract is or was: "nobody calls it" said of a slip would be believed.
+fn is_known(args: &CallersArgs, seen: &Seen, ledger: &Path) -> bool {
+    if seen.contracts.contains_key(&args.id) || seen.named.contains(&args.id) {
+        return true;
+    }
+    // The ledger may be looked at where the configuration is not: then its own rules are asked.
+    let loaded = load(&args.config.config);
+    let is_there = loaded.is_ok_and(|loaded| loaded.catalogue.find(&args.id).is_some());
+    is_there || is_in_rulebooks(ledger, &args.id)
+}
+
+/// Whether rules that were in force here have such a contract.
+fn is_in_rulebooks(ledger: &Path, id: &str) -> bool {
+    let is_there = |path: PathBuf| {
+        let bytes = fs::read(path).unwrap_or_default();
+        let rules: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut contracts = rules
+            .get("contracts")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        contracts.any(|contract| contract.get("id").is_some_and(|found| found == id))
+    };
+    let files = fs::read_dir(ledger.join("rulebooks")).into_iter().flatten();
+    files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .any(is_there)
 }
 
 /// Says on stderr what keeps the answer from being complete.

@@ -52,7 +52,12 @@ pub(super) struct DiffArgs {
     #[arg(long, env = "TIDEGATE_TODAY", value_name = "DAY", value_parser = day)]
     today: Option<Date>,
     /// How the result is written to stdout.
-    #[arg(long, env = "TIDEGATE_DIFF_FORMAT", value_enum, default_value_t)]
+    #[arg(
+        long,
+        env = "TIDEGATE_CONTRACT_DIFF_FORMAT",
+        value_enum,
+        default_value_t
+    )]
     format: ReportFormat,
 }
 
@@ -61,6 +66,7 @@ pub(super) struct DiffArgs {
 pub(super) enum ReportFormat {
     /// For people.
     #[default]
+    #[value(alias = "text")]
     Pretty,
     /// One JSON object.
     Json,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::check::FormatArg;
+use crate::cli::count::count;
 use crate::cli::exit::{OK, Outcome};
 use crate::cli::offline::FINDINGS;
 use crate::cli::today;
@@ -41,8 +42,21 @@ pub fn lint(args: &LintArgs, today: Date) -> Outcome {
     let errors = error_count(&found);
     let warnings = found.len() - errors;
     let summary = match errors {
-        0 => format!("ok: {contracts} contracts, {warnings} warnings\n"),
-        _ => format!("{errors} errors, {warnings} warnings\n"),
+        0 if args.deny_warnings && warnings > 0 => format!(
+            "{}, {}, denied by --deny-warnings\n",
+            count(contracts, "contract"),
+            count(warnings, "warning")
+        ),
+        0 => format!(
+            "ok: {}, {}\n",
+            count(contracts, "contract"),
+            count(warnings, "warning")
+        ),
+        _ => format!(
+            "{}, {}\n",
+            count(errors, "error"),
+            count(warnings, "warning")
+        ),
     };
     let is_found = errors > 0 || (args.deny_warnings && warnings > 0);
     let rendered = render(&found, args.format.into());

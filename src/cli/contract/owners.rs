@@ -29,8 +29,13 @@ pub struct OwnersArgs {
     #[arg(long, env = "TIDEGATE_CHECK", value_name = "FILE")]
     pub check: Option<PathBuf>,
     /// The root of the repository: paths in the file are relative to it.
-    #[arg(long, env = "TIDEGATE_ROOT", default_value = ".")]
-    pub root: PathBuf,
+    #[arg(
+        long,
+        env = "TIDEGATE_REPOSITORY",
+        value_name = "DIR",
+        default_value = "."
+    )]
+    pub repository: PathBuf,
 }
 
 /// The first lines of the file of code owners.
@@ -54,7 +59,7 @@ pub fn owners(args: &OwnersArgs) -> Outcome {
     if !args.codeowners && args.check.is_none() {
         return to_stdout(list(&loaded));
     }
-    let wanted = match codeowners(&loaded, &args.root) {
+    let wanted = match codeowners(&loaded, &args.repository) {
         Ok(wanted) => wanted,
         Err(message) => return Outcome::to_stderr(message, FAILED),
     };
@@ -149,7 +154,7 @@ fn below(root: &Path, folder: &Path) -> Result<String, String> {
     let below = folder.strip_prefix(&root).map_err(|_| {
         let (root, folder) = (root.display(), folder.display());
         format!(
-            "error: {folder} is not below {root}; name the root of the repository with --root\n"
+            "error: {folder} is not below {root}; name the root of the repository with --repository\n"
         )
     })?;
     Ok(below.to_string_lossy().into_owned())

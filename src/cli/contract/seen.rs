@@ -23,6 +23,8 @@ const MICROS: u64 = 1_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) contracts: BTreeMap<String, Callers>,
+    /// Those of the contracts asked for that any decision names, also before the period.
+    pub(super) named: BTreeSet<String>,
     /// Decisions of the period of which no record says more than that there were so many.
     pub(super) lost: u64,
     /// Lines that cannot be read, the first of them in words.
@@ -135,6 +137,12 @@ impl Seen {
     }
 
     fn take(&mut self, record: &Record<'_>, earliest_us: u64, ids: &BTreeSet<&str>) {
+        if record.kind == "decision"
+            && let Some(id) = record.text("contract_id").filter(|id| ids.contains(id))
+            && !self.named.contains(id)
+        {
+            self.named.insert(id.to_owned());
+        }
         let at_us = record.uint("ts_us").unwrap_or(0);
         if at_us < earliest_us {
             return;

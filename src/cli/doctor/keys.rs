@@ -1,14 +1,15 @@
-//! The key that signs, and the secret of client identities: usable, for their owner alone, not old.
+//! The keys that sign, and the secret of client identities: usable, for their owner alone, not old.
 //!
 //! A key says nothing of its age; the file does, by the time when its content was last written.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::Checked;
+use crate::cli::signing::PURPOSE;
 use crate::config::Settings;
 use crate::ledger::{LedgerKey, VerifierKey};
 
@@ -38,6 +39,25 @@ pub(super) fn check(settings: &Settings, now_us: u64) -> Vec<Checked> {
 const LEDGER_REMEDY: &str = "make a new one with tidegate ledger keygen, name it as 'ledger.key' and restart; the ledger goes on with a record of kind 'key'";
 const CLIENT_REMEDY: &str =
     "move it away and restart: a new one is made, and clients get new names in records";
+
+const SIGNING_REMEDY: &str = "make a new one with tidegate bundle keygen, and put it into the root with tidegate root rotate";
+
+/// Keys of people, which no configuration names.
+pub(super) fn check_signing(paths: &[PathBuf], now_us: u64) -> Vec<Checked> {
+    let both = |path: &PathBuf| {
+        let check = Checked::new("key of bundles", path.display());
+        let usable = match PURPOSE.read(path) {
+            Ok(_) => check.fine("readable, for its owner alone"),
+            Err(error) => {
+                let remedy = "until it is mended this key signs nothing";
+                check.finding("DOCTOR_SIGNING_KEY", error.to_string(), remedy)
+            }
+        };
+        let age = age("age of a key of bundles", path, SIGNING_REMEDY, now_us);
+        std::iter::once(usable).chain(age).collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(both).collect()
+}
 
 /// `None` where there is no file; that is told by the others.
 fn age(name: &'static str, path: &Path, remedy: &'static str, now_us: u64) -> Option<Checked> {

@@ -223,6 +223,32 @@ fn a_key_is_old_after_90_days_and_refused_where_others_can_read_it() {
     open("client.key", "DOCTOR_CLIENT_KEY");
 }
 
+// R303
+#[test]
+fn a_key_that_signs_bundles_is_judged_where_it_lies() {
+    const DAY_US: u64 = 86_400_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alice.key");
+    crate::cli::signing::PURPOSE.create(&path).unwrap();
+    let now_us = clock::now().wall_us;
+    let codes = |now_us| -> Vec<_> {
+        let checks = keys::check_signing(std::slice::from_ref(&path), now_us);
+        let states = checks.into_iter().map(|check| check.state);
+        let code = |state| match state {
+            State::Finding(code, _) => Some(code),
+            _ => None,
+        };
+        states.filter_map(code).collect()
+    };
+    assert_eq!(codes(now_us), [""; 0]);
+    assert_eq!(codes(now_us + 90 * DAY_US), [""; 0]);
+    assert_eq!(codes(now_us + 92 * DAY_US), ["DOCTOR_KEY_OLD"]);
+    mode(&path, 0o640);
+    assert_eq!(codes(now_us), ["DOCTOR_SIGNING_KEY"]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(codes(now_us), ["DOCTOR_SIGNING_KEY"]);
+}
+
 #[test]
 fn what_a_crash_leaves_is_told() {
     let scene = Scene::new();

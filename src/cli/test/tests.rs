@@ -69,6 +69,14 @@ fn exit_codes_tell_what_came_of_it() {
 }
 
 #[test]
+fn that_there_is_no_self_test_is_said() {
+    let outcome = test(&args(&site(&[]), &[]));
+    let said = "error: there is no self-test; name files of them, or add 'self_tests' to the \
+                configuration\n";
+    assert_eq!((outcome.stderr.as_str(), outcome.code), (said, 1));
+}
+
+#[test]
 fn a_failure_explains_itself() {
     let folder = site(&[("bad.yaml", BAD), ("good.yaml", GOOD)]);
     let outcome = test(&args(&folder, &["bad.yaml", "good.yaml"]));
