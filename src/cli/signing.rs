@@ -1,10 +1,10 @@
 //! What the verbs about bundles and roots share: keys, files, exit codes, people's words.
 //!
-//! A file is read once, from one descriptor, and never more of it than an envelope may have; it is
-//! replaced whole or not at all.
+//! A file is read once, from one descriptor, and never more of it than an envelope may have. What is
+//! new goes into a new file; only who signs replaces one, whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -99,29 +99,66 @@ pub(super) fn read_root(path: &Path) -> Result<VerifiedRoot> {
     verify_root(&read(path)?, None).with_context(|| format!("root {}", path.display()))
 }
 
-/// Puts a file in its place, durable on return, whole or not at all.
+/// Makes a new file, durable on return, whole or not at all. What is there is never written over: it
+/// may be the only copy of what gateways pin.
+pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<()> {
+    // A link refuses to replace what is there, which a rename would not.
+    let made = put(path, bytes, None, |under_way| {
+        fs::hard_link(under_way, path)?;
+        fs::remove_file(under_way)
+    });
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(anyhow!(
+            "{} is there already, and is not written over; name another file",
+            path.display()
+        )),
+        made => made.with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+/// Puts other bytes in the place of a file, durable on return, whole or not at all. A symbolic link
+/// stays one: its target is replaced.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let put = || {
-        let mut under_way = path.as_os_str().to_owned();
-        under_way.push(format!(".{}.tmp", std::process::id()));
-        let under_way = PathBuf::from(under_way);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&under_way)?;
-        let put = file
-            .write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&under_way, path));
-        if put.is_err() {
-            // Half a file is of no use to anybody, and that it stays is no worse than the error.
-            let _ = fs::remove_file(&under_way);
+    let replaced = || {
+        let target = fs::canonicalize(path)?;
+        let facts = fs::metadata(&target)?;
+        if !facts.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
         }
-        put?;
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        let mode = Some(facts.permissions());
+        put(&target, bytes, mode, |under_way| {
+            fs::rename(under_way, &target)
+        })
     };
-    put().with_context(|| format!("cannot write {}", path.display()))
+    replaced().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a file beside `path`, which `settle` then brings to its place.
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    mode: Option<fs::Permissions>,
+    settle: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut under_way = path.as_os_str().to_owned();
+    under_way.push(format!(".{}.tmp", std::process::id()));
+    let under_way = PathBuf::from(under_way);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&under_way)?;
+    let settled = mode
+        .map_or(Ok(()), |mode| file.set_permissions(mode))
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| settle(&under_way));
+    if settled.is_err() {
+        // Half a file is of no use to anybody, and that it stays is no worse than the error.
+        let _ = fs::remove_file(&under_way);
+    }
+    settled?;
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// The names of those who hold these keys; of a key that the root does not know its id.

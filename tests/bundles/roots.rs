@@ -23,6 +23,7 @@ fn a_root_under_which_nothing_could_come_into_force_is_not_made() {
         &["in production two besides the author", "only 1 could"],
     );
     place.ok(&format!("{two} --production false"));
+    place.remove("r.json");
     let three = format!("{two} --principal c={c}");
     place.ok(&three);
     place.refused(
@@ -75,6 +76,7 @@ fn a_chain_of_roots_leads_from_people_to_people() {
     place.ok(verify);
     place.ok("root verify root.2.json");
     // Two of the new ones, and only one of the old ones.
+    place.remove("root.2.json");
     place.ok(&format!(
         "{rotate} -o root.2.json --key dave.key --key bob.key"
     ));

@@ -18,7 +18,7 @@ use crate::cli::exit::INVALID;
 use crate::cli::offline::OK;
 use crate::cli::period::period_us;
 use crate::cli::signing::{
-    Told, Usage, add, end, id_of, keys, names, read, read_root, replace, row,
+    Told, Usage, add, create, end, id_of, keys, names, read, read_root, row,
 };
 use crate::cli::stdio::{note, put};
 use crate::cli::{report_findings, today};
@@ -35,7 +35,7 @@ pub(super) struct BuildArgs {
     /// The configuration file that names contracts and policy.
     #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
     config: PathBuf,
-    /// The new bundle.
+    /// The new bundle; a file that is there is never written over.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// The root of the gateways that it is for; without one no gateway could take it.
@@ -116,7 +116,7 @@ fn build(args: &BuildArgs) -> Result<u8> {
         let told = format!("the bundle has {} bytes; split the contracts", file.len());
         return Err(Usage(told).into());
     }
-    replace(&args.out, &file)?;
+    create(&args.out, &file)?;
     let text = format!(
         "{}signed    by {}\n",
         about(&payload, manifest.created_at_us),

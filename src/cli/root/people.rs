@@ -10,7 +10,7 @@ use crate::bundle::envelope::{Envelope, ROOT_TYPE};
 use crate::bundle::public_key;
 use crate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use crate::cli::period::period_us;
-use crate::cli::signing::{Usage, add, id_of, keys, names, replace, row, span};
+use crate::cli::signing::{Usage, add, create, id_of, keys, names, row, span};
 
 /// All roles, as they are called on a command line.
 const ROLES: [(&str, Role); 4] = [
@@ -36,7 +36,7 @@ pub(super) struct People {
     /// How long the root holds, from now.
     #[arg(long, value_name = "PERIOD", default_value = "365d", value_parser = period_us)]
     pub(super) expires: u64,
-    /// The new root.
+    /// The new root; a file that is there is never written over.
     #[arg(short, long, value_name = "FILE")]
     pub(super) out: PathBuf,
     /// Sign it at once with this private key; several sign one after the other.
@@ -158,7 +158,7 @@ impl People {
         let root = Root::new(parts).map_err(|refused| Usage(refused.detail))?;
         let mut envelope = Envelope::unsigned(ROOT_TYPE, root.to_payload()?);
         sign(&mut envelope, &self.key)?;
-        replace(&self.out, &envelope.to_bytes())?;
+        create(&self.out, &envelope.to_bytes())?;
         Ok(about(&root, &envelope, now_us))
     }
 }
