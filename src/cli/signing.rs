@@ -73,15 +73,74 @@ pub(super) const fn code_of(refused: &Refused) -> u8 {
     }
 }
 
+/// A private key, and where it was read from.
+pub(super) struct Key {
+    path: PathBuf,
+    key: SigningKey,
+    /// The id of its public half.
+    pub(super) id: String,
+}
+
+impl Key {
+    /// That a root does not know it, in words.
+    pub(super) fn unknown(&self, remedy: &str) -> String {
+        let (path, id) = (self.path.display(), &self.id);
+        format!("UNKNOWN_KEY: {path}: key {id} is in no principal's hands; {remedy}")
+    }
+}
+
 /// The keys in these files.
-pub(super) fn keys(paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
-    let read = paths.iter().map(|path| Ok(PURPOSE.read(path)?));
+pub(super) fn keys(paths: &[PathBuf]) -> Result<Vec<Key>> {
+    let read = paths.iter().map(|path| {
+        let key = PURPOSE.read(path)?;
+        Ok(Key {
+            path: path.clone(),
+            id: id_of(&key),
+            key,
+        })
+    });
     read.collect()
 }
 
 /// Signs an envelope. That a key has signed already is no fault of the bytes.
-pub(super) fn add(envelope: &mut Envelope, key: &SigningKey) -> Result<()> {
-    envelope.sign(key).map_err(|refused| anyhow!("{refused}"))
+pub(super) fn add(envelope: &mut Envelope, key: &Key) -> Result<()> {
+    envelope.sign(&key.key).map_err(|refused| {
+        let (code, path, id) = (refused.code.name(), key.path.display(), &key.id);
+        anyhow!("{code}: {path}: key {id} has signed already; one signature of each key is enough")
+    })
+}
+
+/// The fewest digits that name a key.
+const KEY_DIGITS_MIN: usize = 12;
+
+/// A key id on a command line, or its beginning.
+pub(super) fn key_digits(text: &str) -> Result<String, String> {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && (KEY_DIGITS_MIN..=64).contains(&text.len()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!(
+        "a key id has 64 hex digits, and at least {KEY_DIGITS_MIN} of them name it"
+    ))
+}
+
+/// Takes out the signatures of these keys: whoever signed by mistake need not begin again.
+pub(super) fn take_out(envelope: &mut Envelope, ids: &[String]) -> Result<()> {
+    for digits in ids {
+        let signatures = envelope.signatures().iter();
+        let found: Vec<String> = signatures
+            .filter(|signature| signature.key_id.starts_with(digits))
+            .map(|signature| signature.key_id.clone())
+            .collect();
+        let [id] = &found[..] else {
+            let many = found.len();
+            return Err(anyhow!(
+                "--remove {digits}: {many} signatures are of such a key; give the key id of one"
+            ));
+        };
+        envelope.remove(id);
+    }
+    Ok(())
 }
 
 /// The bytes of an envelope; more than one may have are not read, for the reader to refuse.

@@ -35,7 +35,8 @@ fn each_reason_has_its_code_and_its_exit_code() {
 
     place.bundle("b.json", "", &["alice"]);
     check(VERIFY, (1, "THRESHOLD_NOT_MET"));
-    place.bundle("b.json", "", &["bob", "carol"]);
+    place.bundle("b.json", "", &[]);
+    place.ok("bundle sign --root root.json --key bob.key --key carol.key b.json");
     check(VERIFY, (1, "AUTHOR_MISSING"));
     place.bundle(
         "b.json",
@@ -110,7 +111,7 @@ fn a_key_that_the_root_does_not_know_does_not_sign() {
     place.refused(
         "bundle sign --root root.json --key mallory.key b.json",
         1,
-        &["UNKNOWN_KEY"],
+        &["error: UNKNOWN_KEY: mallory.key"],
     );
     place.refused(
         "bundle sign --root root.json --key bob.key b.json",
@@ -118,9 +119,20 @@ fn a_key_that_the_root_does_not_know_does_not_sign() {
         &["SIGNATURE_TWICE"],
     );
     assert_eq!(fs::read(place.path("b.json")).unwrap(), before);
-    place.ok("bundle sign --key mallory.key b.json");
+    let warned = place.ok("bundle sign --key mallory.key b.json").err;
+    assert!(warned.contains("nobody checked the key"), "{warned}");
     let found = code_of(&place, VERIFY);
     assert_eq!(found, (65, "UNKNOWN_KEY".to_owned()));
+    let told = place.run(VERIFY).err;
+    let id = told.split("key ").nth(1).unwrap();
+    let id = id.split(' ').next().unwrap();
+    place.refused("bundle sign b.json", 2, &["--key"]);
+    place.refused("bundle sign --remove abc b.json", 2, &["12"]);
+    let none = format!("bundle sign --remove {} b.json", "0".repeat(12));
+    place.refused(&none, 1, &["0 signatures"]);
+    place.ok(&format!("bundle sign --remove {id} b.json"));
+    assert_eq!(fs::read(place.path("b.json")).unwrap(), before);
+    place.ok(VERIFY);
     place.refused(
         "bundle sign --key alice.key root.json",
         65,
@@ -138,7 +150,16 @@ fn a_private_key_is_its_owners_alone() {
     place.refused(
         "bundle keygen --out alice.key",
         1,
-        &["BUNDLE_KEY", "File exists"],
+        &[
+            "error: BUNDLE_KEY: alice.key: it is there already",
+            "name another file",
+        ],
+    );
+    assert!(
+        !place
+            .run("bundle keygen --out no/a.key")
+            .err
+            .contains("(os error 2): ")
     );
     assert_eq!(fs::read(&path).unwrap(), before);
     place.bundle("b.json", "", &[]);
@@ -148,11 +169,13 @@ fn a_private_key_is_its_owners_alone() {
         1,
         &["0644", "tidegate bundle keygen"],
     );
-    place.refused(
+    for verb in [
         "bundle sign --key none.key b.json",
-        1,
-        &["tidegate bundle keygen"],
-    );
+        "root sign --key none.key root.json",
+    ] {
+        let told = ["error: BUNDLE_KEY: none.key", "tidegate bundle keygen"];
+        place.refused(verb, 1, &told);
+    }
 }
 
 #[test]
@@ -165,6 +188,11 @@ fn what_could_not_come_into_force_is_not_built() {
         &["may not author", "alice, bob, carol"],
     );
     place.refused("bundle build -o b.json --author alice", 2, &["--root"]);
+    place.refused(
+        &format!("{build} alice --key bob.key"),
+        2,
+        &["--key is of bob", "the author is 'alice'"],
+    );
     place.refused(
         &format!("{build} alice --tier-max high"),
         2,

@@ -104,3 +104,54 @@ fn a_chain_of_roots_leads_from_people_to_people() {
         &["UNKNOWN_KEY"],
     );
 }
+
+#[test]
+fn a_key_that_no_root_knows_does_not_sign_a_root() {
+    let place = Place::new();
+    public(&place, "mallory");
+    let dave = public(&place, "dave");
+    let read = |file: &str| std::fs::read(place.path(file)).unwrap();
+    let first = read("root.json");
+    let unknown = ["error: UNKNOWN_KEY: mallory.key", "no principal"];
+    place.refused("root sign --key mallory.key root.json", 1, &unknown);
+    let init = "root init --audience edge --production false -o r.json --key mallory.key";
+    let dave = format!("--principal dave={dave}");
+    let carol = format!("--principal carol={}", public(&place, "other"));
+    place.refused(&format!("{init} {dave} {carol}"), 2, &unknown);
+    place.refused(
+        &format!("root rotate root.json -o root.2.json --drop carol {dave} --key mallory.key"),
+        2,
+        &unknown,
+    );
+    place.ok(&format!(
+        "root rotate root.json -o root.2.json --drop alice {dave} --key dave.key --key bob.key"
+    ));
+    let second = read("root.2.json");
+    place.refused("root sign --key alice.key root.2.json", 1, &["--previous"]);
+    let sign = "root sign --previous root.json --key";
+    place.refused(&format!("{sign} mallory.key root.2.json"), 1, &unknown);
+    place.refused(
+        &format!("{sign} bob.key root.json"),
+        2,
+        &["right before it"],
+    );
+    assert!(read("root.json") == first && read("root.2.json") == second);
+    place.ok(&format!("{sign} alice.key root.2.json"));
+    place.ok("root verify root.2.json --previous root.json");
+    let told = place.ok("root verify root.2.json").out;
+    let id = told.split("key ").nth(1).unwrap();
+    let id = id.split(',').next().unwrap().trim();
+    place.ok(&format!("root sign --remove {} root.2.json", &id[..12]));
+    assert_eq!(read("root.2.json"), second);
+}
+
+#[test]
+fn what_is_dropped_has_to_be_there() {
+    let place = Place::new();
+    let rotate = "root rotate root.json -o root.2.json";
+    place.refused(&format!("{rotate} --drop zed"), 2, &["no such principal"]);
+    place.refused(&format!("{rotate} --drop-group zed"), 2, &["no such group"]);
+    place.write("r.json", "{}");
+    let told = ["ENVELOPE_MALFORMED", "tidegate root init"];
+    place.refused("root verify r.json", 65, &told);
+}

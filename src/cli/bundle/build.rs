@@ -17,9 +17,7 @@ use crate::bundle::verify::read_unverified;
 use crate::cli::exit::INVALID;
 use crate::cli::offline::OK;
 use crate::cli::period::period_us;
-use crate::cli::signing::{
-    Told, Usage, add, create, end, id_of, keys, names, read, read_root, row,
-};
+use crate::cli::signing::{Key, Told, Usage, add, create, end, keys, names, read, read_root, row};
 use crate::cli::stdio::{note, put};
 use crate::cli::{report_findings, today};
 use crate::config::load_on;
@@ -99,16 +97,12 @@ fn build(args: &BuildArgs) -> Result<u8> {
     // What the manifest says stands on the command line.
     let bytes = payload::write(&manifest, &content).map_err(|refused| Usage(refused.detail))?;
     let mut envelope = Envelope::unsigned(BUNDLE_TYPE, bytes);
-    let mut ids = Vec::new();
-    for key in keys(&args.key)? {
-        let id = id_of(&key);
-        if root.holder(&id).is_none() {
-            let told = format!("key {id} is in no principal's hands; sign with a key of the root");
-            return Err(Usage(told).into());
-        }
-        add(&mut envelope, &key)?;
-        ids.push(id);
+    let keys = keys(&args.key)?;
+    are_the_authors(root, &args.author, &keys)?;
+    for key in &keys {
+        add(&mut envelope, key)?;
     }
+    let ids: Vec<String> = keys.into_iter().map(|key| key.id).collect();
     // Read as a gateway would: what cannot be read again is not written.
     let payload = Payload::read(envelope.unverified_payload())?;
     let file = envelope.to_bytes();
@@ -138,6 +132,25 @@ fn may_author(root: &Root, author: &str) -> Result<()> {
         return Ok(());
     }
     let told = format!("'{author}' may not author; in this root may: {}", row(&may));
+    Err(Usage(told).into())
+}
+
+/// Others may sign at once as well; without the author no gateway would take it.
+fn are_the_authors(root: &Root, author: &str, keys: &[Key]) -> Result<()> {
+    let remedy = "sign with a key of the root";
+    if let Some(key) = keys.iter().find(|key| root.holder(&key.id).is_none()) {
+        return Err(Usage(key.unknown(remedy)).into());
+    }
+    let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
+    let holders = names(Some(root), &ids);
+    if holders.is_empty() || holders.iter().any(|name| name == author) {
+        return Ok(());
+    }
+    let told = format!(
+        "--key is of {}, and the author is '{author}', who has to sign; name the author's key, and \
+         let the others use tidegate bundle sign",
+        row(&holders)
+    );
     Err(Usage(told).into())
 }
 
