@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use ed25519_dalek::SigningKey;
+use serde_json::{Value, json};
 
 use crate::bundle::envelope::{ENVELOPE_BYTES_MAX, Envelope};
 use crate::bundle::key_id;
@@ -17,6 +18,7 @@ use crate::bundle::refusal::Refused;
 use crate::bundle::root::Root;
 use crate::bundle::verify::{VerifiedRoot, verify_root};
 use crate::cli::offline::{FAILED, INTEGRITY, USAGE, tell};
+use crate::cli::stdio::put;
 use crate::key_file::Purpose;
 
 /// The words of errors about the keys that sign bundles and roots.
@@ -62,6 +64,27 @@ pub(super) fn end(result: Result<u8>) -> u8 {
         None => FAILED,
     };
     tell(&error, code)
+}
+
+/// A refusal as it stands in every answer in JSON.
+pub(super) fn in_json(refused: &Refused) -> Value {
+    json!({
+        "code": refused.code.name(),
+        "detail": refused.detail,
+        "remedy": refused.remedy,
+    })
+}
+
+/// The exit code of a verb that was asked for JSON: a refusal has its object on stdout.
+pub(super) fn end_in_json(result: Result<u8>) -> u8 {
+    let refused = result.as_ref().err();
+    let refused = refused.and_then(|error| error.downcast_ref::<Refused>());
+    let told = refused.map(|refused| json!({ "result": "refused", "refusal": in_json(refused) }));
+    let code = end(result);
+    match told {
+        Some(told) => put(&format!("{told:#}\n"), code),
+        None => code,
+    }
 }
 
 /// The exit code of a refusal: 65 where bytes or signatures are not what they claim.
@@ -162,7 +185,7 @@ pub(super) fn read_root(path: &Path) -> Result<VerifiedRoot> {
 /// may be the only copy of what gateways pin.
 pub(super) fn create(path: &Path, bytes: &[u8]) -> Result<()> {
     // A link refuses to replace what is there, which a rename would not.
-    let made = put(path, bytes, None, |under_way| {
+    let made = write(path, bytes, None, |under_way| {
         fs::hard_link(under_way, path)?;
         fs::remove_file(under_way)
     });
@@ -185,7 +208,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
             return Err(io::Error::other("it is not a regular file"));
         }
         let mode = Some(facts.permissions());
-        put(&target, bytes, mode, |under_way| {
+        write(&target, bytes, mode, |under_way| {
             fs::rename(under_way, &target)
         })
     };
@@ -193,7 +216,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a file beside `path`, which `settle` then brings to its place.
-fn put(
+fn write(
     path: &Path,
     bytes: &[u8],
     mode: Option<fs::Permissions>,

@@ -31,7 +31,14 @@ fn each_reason_has_its_code_and_its_exit_code() {
         let expected = digest[name].as_str().unwrap();
         check(&format!("{VERIFY} --expect {expected}"), (0, ""));
     }
-    check(&format!("{VERIFY} --expect {}", "0".repeat(64)), (65, ""));
+    let whole = digest["digest"].as_str().unwrap();
+    check(&format!("{VERIFY} --expect {}", &whole[..12]), (0, ""));
+    let other = format!("{VERIFY} --expect {}", "0".repeat(64));
+    check(&other, (65, "DIGEST_UNEXPECTED"));
+    place.refused(&other, 65, &["error: DIGEST_UNEXPECTED: "]);
+    for none in ["abc", &whole[..11], "v1"] {
+        place.refused(&format!("{VERIFY} --expect {none}"), 2, &["64 hex digits"]);
+    }
 
     place.bundle("b.json", "", &["alice"]);
     check(VERIFY, (1, "THRESHOLD_NOT_MET"));
@@ -212,6 +219,79 @@ fn what_could_not_come_into_force_is_not_built() {
     place.write("contracts/a.yaml", "version: 1\ncontracts: [{ id: 7 }]\n");
     place.refused(&format!("{build} alice"), 78, &["contracts/a.yaml"]);
     assert!(!place.path("b.json").exists());
+}
+
+// R106
+#[test]
+fn what_too_few_have_signed_is_told_with_what_is_missing() {
+    let place = Place::new();
+    place.bundle("b.json", "", &["alice", "bob", "carol"]);
+    place.contract("a", 600);
+    place.bundle("next.json", "--parent b.json", &["alice"]);
+    let verify = "bundle verify next.json --root root.json --active b.json";
+    let check = |code: &str, expected: serde_json::Value| {
+        let ran = place.run(&format!("{verify} --format json"));
+        let told = ran.json();
+        assert_eq!((ran.code, &told["refusal"]["code"]), (1, &code.into()));
+        assert_eq!(told["classes"], serde_json::json!(["LOOSEN"]), "{told}");
+        let missing = &told["missing"];
+        let found = ["author", "count", "security", "owners", "candidates"];
+        let found = found.map(|name| missing[name].clone());
+        assert_eq!(serde_json::json!([told["signers"], found]), expected);
+    };
+    use serde_json::json;
+    check(
+        "THRESHOLD_NOT_MET",
+        json!([["alice"], [null, 2, true, [], ["bob", "carol"]]]),
+    );
+    let told = place.run(verify);
+    for line in [
+        "signed    by alice",
+        "classes   LOOSEN",
+        "missing   2 more approvers, one with the role security; could come from bob, carol",
+    ] {
+        assert!(told.out.contains(line), "{told:?}");
+    }
+    assert!(told.err.contains("THRESHOLD_NOT_MET"), "{told:?}");
+    place.bundle("next.json", "--parent b.json", &["alice", "carol"]);
+    check(
+        "THRESHOLD_NOT_MET",
+        json!([["alice", "carol"], [null, 1, false, [], ["bob"]]]),
+    );
+    place.bundle("next.json", "--parent b.json", &[]);
+    place.ok("bundle sign --root root.json --key bob.key --key carol.key next.json");
+    check(
+        "AUTHOR_MISSING",
+        json!([["bob", "carol"], ["alice", 0, false, [], []]]),
+    );
+}
+
+#[test]
+fn who_builds_is_told_what_it_takes() {
+    let place = Place::new();
+    place.bundle("b.json", "", &["alice"]);
+    place.contract("a", 600);
+    let build = "bundle build --root root.json --author alice --parent b.json -o";
+    let ran = place.ok(&format!("{build} next.json --key alice.key"));
+    for line in ["classes   LOOSEN\n", "missing   2 more approvers"] {
+        assert!(ran.out.contains(line), "{ran:?}");
+    }
+    let ran = place.ok(&format!("{build} c.json --tier-max autonomous"));
+    assert!(
+        ran.err.contains("no gateway of this version runs"),
+        "{ran:?}"
+    );
+    let ran = place.ok(&format!("{build} d.json --serial 1"));
+    assert!(ran.err.contains("SERIAL_REUSED"), "{ran:?}");
+}
+
+#[test]
+fn who_applies_names_a_whole_digest() {
+    let place = Place::new();
+    for none in ["abc", "0123456789ab", ""] {
+        let words = format!("bundle apply b.json --if-match={none}");
+        place.refused(&words, 2, &["--if-match", "'none'"]);
+    }
 }
 
 #[test]

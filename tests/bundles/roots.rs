@@ -155,3 +155,42 @@ fn what_is_dropped_has_to_be_there() {
     let told = ["ENVELOPE_MALFORMED", "tidegate root init"];
     place.refused("root verify r.json", 65, &told);
 }
+
+#[test]
+fn what_a_root_verifies_to_is_told_in_json_too() {
+    let place = Place::new();
+    let check = |words: &str, code: i32, expected: [serde_json::Value; 3]| {
+        let ran = place.run(&format!("root verify {words} --format json"));
+        assert_eq!(ran.code, code, "{ran:?}");
+        let told = ran.json();
+        let found = [
+            &told["result"],
+            &told["chain_checked"],
+            &told["refusal"]["code"],
+        ];
+        assert_eq!(found.map(Clone::clone), expected, "{told}");
+        let is_told = |name: &str| {
+            told["refusal"][name]
+                .as_str()
+                .is_some_and(|t| !t.is_empty())
+        };
+        let is_refused = !expected[2].is_null();
+        assert_eq!(is_told("detail") && is_told("remedy"), is_refused, "{told}");
+    };
+    let none = serde_json::Value::Null;
+    check("root.json", 0, ["ok".into(), true.into(), none.clone()]);
+    place.ok("root rotate root.json -o root.2.json --key alice.key");
+    let short = ["refused".into(), none.clone(), "ROOT_THRESHOLD".into()];
+    check("root.2.json", 1, short);
+    place.ok("root sign --key bob.key root.2.json");
+    check("root.2.json", 0, ["ok".into(), false.into(), none.clone()]);
+    let chained = "root.2.json --previous root.json";
+    check(chained, 0, ["ok".into(), true.into(), none.clone()]);
+    let told = place.ok("root verify root.2.json").out;
+    assert!(told.contains("chain     not checked"), "{told}");
+    let told = place.ok(&format!("root verify {chained}")).out;
+    assert!(!told.contains("not checked"), "{told}");
+    place.write("r.json", "{}");
+    let broken = ["refused".into(), none, "ENVELOPE_MALFORMED".into()];
+    check("r.json", 65, broken);
+}

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::verify::about;
+use super::verify::{about, changes, look_at};
 use crate::bundle::envelope::{BUNDLE_TYPE, ENVELOPE_BYTES_MAX, Envelope};
 use crate::bundle::manifest::{BREAKGLASS_US_MAX, Breakglass, Manifest};
 use crate::bundle::payload::{self, Payload};
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::root::{Role, Root};
 use crate::bundle::verify::read_unverified;
 use crate::cli::exit::INVALID;
@@ -21,8 +22,10 @@ use crate::cli::signing::{Key, Told, Usage, add, create, end, keys, names, read,
 use crate::cli::stdio::{note, put};
 use crate::cli::{report_findings, today};
 use crate::config::load_on;
+use crate::contract::Catalogue;
 use crate::gateway::clock;
 use crate::policy::canonical::CanonicalContent;
+use crate::selftest;
 use crate::units::{Date, Tier};
 
 /// The name of a line of bundles that nobody named.
@@ -88,8 +91,8 @@ pub(super) fn run(args: &BuildArgs) -> u8 {
 }
 
 fn build(args: &BuildArgs) -> Result<u8> {
-    let root = read_root(&args.root)?;
-    let root = root.root();
+    let pinned = read_root(&args.root)?;
+    let root = pinned.root();
     may_author(root, &args.author)?;
     let parent = bundle(args.parent.as_ref())?;
     let (content, tier_max) = content(args, parent.as_ref())?;
@@ -105,18 +108,31 @@ fn build(args: &BuildArgs) -> Result<u8> {
     let ids: Vec<String> = keys.into_iter().map(|key| key.id).collect();
     // Read as a gateway would: what cannot be read again is not written.
     let payload = Payload::read(envelope.unverified_payload())?;
+    pass_self_tests(&payload)?;
     let file = envelope.to_bytes();
     if file.len() > ENVELOPE_BYTES_MAX {
         let told = format!("the bundle has {} bytes; split the contracts", file.len());
         return Err(Usage(told).into());
     }
     create(&args.out, &file)?;
+    let made_us = manifest.created_at_us;
+    let found = look_at(&file, Some(&payload), &pinned, parent.as_ref(), made_us);
     let text = format!(
-        "{}signed    by {}\n",
-        about(&payload, manifest.created_at_us),
-        row(&names(Some(root), &ids))
+        "{}signed    by {}\n{}",
+        about(&payload, made_us),
+        row(&names(Some(root), &ids)),
+        found.as_ref().map(changes).unwrap_or_default(),
     );
     let code = put(&text, OK);
+    if let Err(refused) = &found {
+        note(format_args!("warning: no gateway would take it: {refused}"));
+    }
+    if manifest.tier_max == Tier::Autonomous {
+        note(format_args!(
+            "warning: no gateway of this version runs the tier 'autonomous'; the highest that one \
+             runs is 'control'"
+        ));
+    }
     note(format_args!(
         "{} made; now tidegate bundle sign it with the keys of those who agree",
         args.out.display()
@@ -133,6 +149,20 @@ fn may_author(root: &Root, author: &str) -> Result<()> {
     }
     let told = format!("'{author}' may not author; in this root may: {}", row(&may));
     Err(Usage(told).into())
+}
+
+/// A gateway runs them last of all, when everybody has signed.
+fn pass_self_tests(payload: &Payload) -> Result<()> {
+    let catalogue = Catalogue::build(payload.contracts().to_vec());
+    // Contracts that do not fit together are told with everything else that a gateway says.
+    let Ok(catalogue) = catalogue else {
+        return Ok(());
+    };
+    let ended = selftest::for_bundles(&catalogue, payload.rules(), payload.self_tests());
+    ended.map_err(|failed| {
+        let remedy = "tidegate test shows what was expected and what came";
+        Refused::new(RefusalCode::SelfTestFailed, failed, remedy).into()
+    })
 }
 
 /// Others may sign at once as well; without the author no gateway would take it.
