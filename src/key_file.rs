@@ -44,7 +44,7 @@ pub enum KeyError {
         remedy: String,
     },
     /// The system's answer.
-    #[error("{code}: {action} {} failed: {source}; check the path and its permissions", path.display())]
+    #[error("{code}: {action} {} failed: {error}; check the path and its permissions", path.display())]
     Io {
         /// What every message begins with.
         code: &'static str,
@@ -52,8 +52,8 @@ pub enum KeyError {
         action: &'static str,
         /// On which file.
         path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
+        /// The system's answer; told in the message, so no source of it.
+        error: io::Error,
     },
 }
 
@@ -62,13 +62,14 @@ impl Purpose {
     /// all.
     ///
     /// # Errors
-    /// [`KeyError::Io`], also where the file exists: a key is never written over.
+    /// [`KeyError::Unusable`] where the file exists: a key is never written over; else the system's
+    /// answer.
     pub fn create(&self, path: &Path) -> Result<SigningKey, KeyError> {
-        let io = |source| KeyError::Io {
+        let io = |error| KeyError::Io {
             code: self.code,
             action: "creating",
             path: path.to_path_buf(),
-            source,
+            error,
         };
         let other = |error: &dyn std::fmt::Display| io(io::Error::other(error.to_string()));
         let mut seed = [0_u8; 32];
@@ -81,7 +82,15 @@ impl Purpose {
         let pem = private
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|error| other(&error))?;
-        put_new(path, pem.as_bytes()).map_err(io)?;
+        put_new(path, pem.as_bytes()).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => KeyError::Unusable {
+                code: self.code,
+                path: path.to_path_buf(),
+                rule: "it is there already, and a key is never written over".to_owned(),
+                remedy: "name another file".to_owned(),
+            },
+            _ => io(error),
+        })?;
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -95,11 +104,11 @@ impl Purpose {
     /// # Errors
     /// The rule that the file breaks, or the system's answer.
     pub fn read(&self, path: &Path) -> Result<SigningKey, KeyError> {
-        let io = |source| KeyError::Io {
+        let io = |error| KeyError::Io {
             code: self.code,
             action: "reading",
             path: path.to_path_buf(),
-            source,
+            error,
         };
         let unusable = |rule: String, remedy: String| KeyError::Unusable {
             code: self.code,
@@ -196,7 +205,8 @@ mod tests {
         refused(&["SOME_KEY", "no such file", "some keygen"]);
         let made = PURPOSE.create(&path).unwrap();
         assert_eq!(PURPOSE.read(&path).unwrap(), made);
-        assert!(PURPOSE.create(&path).is_err(), "never written over");
+        let twice = PURPOSE.create(&path).unwrap_err().to_string();
+        assert!(twice.contains("never written over"), "{twice}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         refused(&["0640", "chmod 600", "some keygen"]);

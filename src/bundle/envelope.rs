@@ -75,6 +75,11 @@ impl Envelope {
     /// [`RefusalCode::TooLarge`], [`RefusalCode::EnvelopeMalformed`], [`RefusalCode::PayloadType`],
     /// [`RefusalCode::SignatureTwice`].
     pub fn parse(unverified: &[u8], payload_type: &str) -> Result<Self, Refused> {
+        let read = Self::read(unverified, payload_type);
+        read.map_err(|refused| for_type(refused, payload_type))
+    }
+
+    fn read(unverified: &[u8], payload_type: &str) -> Result<Self, Refused> {
         if unverified.len() > ENVELOPE_BYTES_MAX {
             let detail = format!("{} bytes, more than {ENVELOPE_BYTES_MAX}", unverified.len());
             let remedy = "split the contracts among gateways";
@@ -113,6 +118,12 @@ impl Envelope {
         }
         self.signatures.push(signature);
         Ok(())
+    }
+
+    /// Takes out the signature of a key, if it has one.
+    pub fn remove(&mut self, key_id: &str) {
+        self.signatures
+            .retain(|signature| signature.key_id != key_id);
     }
 
     /// Signs it.
@@ -204,6 +215,21 @@ fn malformed(detail: impl Into<String>) -> Refused {
     Refused::new(RefusalCode::EnvelopeMalformed, detail, remedy)
 }
 
+/// The remedies above are those of bundles; a root is made by other commands, and is never large.
+fn for_type(refused: Refused, payload_type: &str) -> Refused {
+    let remedy = match refused.code {
+        RefusalCode::EnvelopeMalformed => {
+            "make it again with tidegate root init or rotate, or fetch it again"
+        }
+        RefusalCode::TooLarge => "name the right file: a root is far smaller",
+        _ => return refused,
+    };
+    if payload_type != ROOT_TYPE {
+        return refused;
+    }
+    Refused::new(refused.code, refused.detail, remedy)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,8 +286,14 @@ mod tests {
             "{\"payload\":\"\",\"payload",
             RefusalCode::EnvelopeMalformed,
         );
+        let root = Envelope::parse(b"{}", ROOT_TYPE).unwrap_err();
+        assert_eq!(root.code, RefusalCode::EnvelopeMalformed);
+        assert!(root.remedy.contains("tidegate root init"), "{root}");
         let twice = envelope.signatures()[0].clone();
         let refused = envelope.push(twice).unwrap_err();
         assert_eq!(refused.code, RefusalCode::SignatureTwice);
+        let id = envelope.signatures()[0].key_id.clone();
+        envelope.remove(&id);
+        assert!(envelope.signatures().is_empty());
     }
 }

@@ -42,7 +42,7 @@ impl LedgerKey {
     /// Makes a new key in a new file: [`Purpose::create`].
     ///
     /// # Errors
-    /// [`KeyError::Io`], also where the file exists: a key is never written over.
+    /// Also where the file exists: a key is never written over.
     pub fn create(path: &Path) -> Result<Self, KeyError> {
         PURPOSE.create(path).map(Self)
     }

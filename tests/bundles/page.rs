@@ -31,5 +31,5 @@ fn the_commands_of_the_page_work() {
     );
     assert!(out.status.success(), "{told}");
     assert!(told.contains("Signature Verified Successfully"), "{told}");
-    assert_eq!(told.matches("classes   ").count(), 2, "{told}");
+    assert_eq!(told.matches("classes   ").count(), 6, "{told}");
 }

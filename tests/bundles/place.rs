@@ -62,6 +62,11 @@ impl Place {
         fs::write(path, text).unwrap();
     }
 
+    /// Removes a file, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        let _ = fs::remove_file(self.path(name));
+    }
+
     /// A file with one contract.
     pub(crate) fn contract(&self, id: &str, per_minute: u32) {
         let text = format!(
@@ -102,8 +107,9 @@ impl Place {
         }
     }
 
-    /// A bundle by alice, signed by these.
+    /// A bundle by alice, signed by these, in the place of the one that was there.
     pub(crate) fn bundle(&self, file: &str, more: &str, signers: &[&str]) {
+        self.remove(file);
         let keys: String = signers
             .iter()
             .map(|name| format!(" --key {name}.key"))

@@ -31,11 +31,19 @@ fn each_reason_has_its_code_and_its_exit_code() {
         let expected = digest[name].as_str().unwrap();
         check(&format!("{VERIFY} --expect {expected}"), (0, ""));
     }
-    check(&format!("{VERIFY} --expect {}", "0".repeat(64)), (65, ""));
+    let whole = digest["digest"].as_str().unwrap();
+    check(&format!("{VERIFY} --expect {}", &whole[..12]), (0, ""));
+    let other = format!("{VERIFY} --expect {}", "0".repeat(64));
+    check(&other, (65, "DIGEST_UNEXPECTED"));
+    place.refused(&other, 65, &["error: DIGEST_UNEXPECTED: "]);
+    for none in ["abc", &whole[..11], "v1"] {
+        place.refused(&format!("{VERIFY} --expect {none}"), 2, &["64 hex digits"]);
+    }
 
     place.bundle("b.json", "", &["alice"]);
     check(VERIFY, (1, "THRESHOLD_NOT_MET"));
-    place.bundle("b.json", "", &["bob", "carol"]);
+    place.bundle("b.json", "", &[]);
+    place.ok("bundle sign --root root.json --key bob.key --key carol.key b.json");
     check(VERIFY, (1, "AUTHOR_MISSING"));
     place.bundle(
         "b.json",
@@ -110,7 +118,7 @@ fn a_key_that_the_root_does_not_know_does_not_sign() {
     place.refused(
         "bundle sign --root root.json --key mallory.key b.json",
         1,
-        &["UNKNOWN_KEY"],
+        &["error: UNKNOWN_KEY: mallory.key"],
     );
     place.refused(
         "bundle sign --root root.json --key bob.key b.json",
@@ -118,9 +126,20 @@ fn a_key_that_the_root_does_not_know_does_not_sign() {
         &["SIGNATURE_TWICE"],
     );
     assert_eq!(fs::read(place.path("b.json")).unwrap(), before);
-    place.ok("bundle sign --key mallory.key b.json");
+    let warned = place.ok("bundle sign --key mallory.key b.json").err;
+    assert!(warned.contains("nobody checked the key"), "{warned}");
     let found = code_of(&place, VERIFY);
     assert_eq!(found, (65, "UNKNOWN_KEY".to_owned()));
+    let told = place.run(VERIFY).err;
+    let id = told.split("key ").nth(1).unwrap();
+    let id = id.split(' ').next().unwrap();
+    place.refused("bundle sign b.json", 2, &["--key"]);
+    place.refused("bundle sign --remove abc b.json", 2, &["12"]);
+    let none = format!("bundle sign --remove {} b.json", "0".repeat(12));
+    place.refused(&none, 1, &["0 signatures"]);
+    place.ok(&format!("bundle sign --remove {id} b.json"));
+    assert_eq!(fs::read(place.path("b.json")).unwrap(), before);
+    place.ok(VERIFY);
     place.refused(
         "bundle sign --key alice.key root.json",
         65,
@@ -138,7 +157,16 @@ fn a_private_key_is_its_owners_alone() {
     place.refused(
         "bundle keygen --out alice.key",
         1,
-        &["BUNDLE_KEY", "File exists"],
+        &[
+            "error: BUNDLE_KEY: alice.key: it is there already",
+            "name another file",
+        ],
+    );
+    assert!(
+        !place
+            .run("bundle keygen --out no/a.key")
+            .err
+            .contains("(os error 2): ")
     );
     assert_eq!(fs::read(&path).unwrap(), before);
     place.bundle("b.json", "", &[]);
@@ -148,11 +176,13 @@ fn a_private_key_is_its_owners_alone() {
         1,
         &["0644", "tidegate bundle keygen"],
     );
-    place.refused(
+    for verb in [
         "bundle sign --key none.key b.json",
-        1,
-        &["tidegate bundle keygen"],
-    );
+        "root sign --key none.key root.json",
+    ] {
+        let told = ["error: BUNDLE_KEY: none.key", "tidegate bundle keygen"];
+        place.refused(verb, 1, &told);
+    }
 }
 
 #[test]
@@ -165,6 +195,11 @@ fn what_could_not_come_into_force_is_not_built() {
         &["may not author", "alice, bob, carol"],
     );
     place.refused("bundle build -o b.json --author alice", 2, &["--root"]);
+    place.refused(
+        &format!("{build} alice --key bob.key"),
+        2,
+        &["--key is of bob", "the author is 'alice'"],
+    );
     place.refused(
         &format!("{build} alice --tier-max high"),
         2,
@@ -184,6 +219,79 @@ fn what_could_not_come_into_force_is_not_built() {
     place.write("contracts/a.yaml", "version: 1\ncontracts: [{ id: 7 }]\n");
     place.refused(&format!("{build} alice"), 78, &["contracts/a.yaml"]);
     assert!(!place.path("b.json").exists());
+}
+
+// R106
+#[test]
+fn what_too_few_have_signed_is_told_with_what_is_missing() {
+    let place = Place::new();
+    place.bundle("b.json", "", &["alice", "bob", "carol"]);
+    place.contract("a", 600);
+    place.bundle("next.json", "--parent b.json", &["alice"]);
+    let verify = "bundle verify next.json --root root.json --active b.json";
+    let check = |code: &str, expected: serde_json::Value| {
+        let ran = place.run(&format!("{verify} --format json"));
+        let told = ran.json();
+        assert_eq!((ran.code, &told["refusal"]["code"]), (1, &code.into()));
+        assert_eq!(told["classes"], serde_json::json!(["LOOSEN"]), "{told}");
+        let missing = &told["missing"];
+        let found = ["author", "count", "security", "owners", "candidates"];
+        let found = found.map(|name| missing[name].clone());
+        assert_eq!(serde_json::json!([told["signers"], found]), expected);
+    };
+    use serde_json::json;
+    check(
+        "THRESHOLD_NOT_MET",
+        json!([["alice"], [null, 2, true, [], ["bob", "carol"]]]),
+    );
+    let told = place.run(verify);
+    for line in [
+        "signed    by alice",
+        "classes   LOOSEN",
+        "missing   2 more approvers, one with the role security; could come from bob, carol",
+    ] {
+        assert!(told.out.contains(line), "{told:?}");
+    }
+    assert!(told.err.contains("THRESHOLD_NOT_MET"), "{told:?}");
+    place.bundle("next.json", "--parent b.json", &["alice", "carol"]);
+    check(
+        "THRESHOLD_NOT_MET",
+        json!([["alice", "carol"], [null, 1, false, [], ["bob"]]]),
+    );
+    place.bundle("next.json", "--parent b.json", &[]);
+    place.ok("bundle sign --root root.json --key bob.key --key carol.key next.json");
+    check(
+        "AUTHOR_MISSING",
+        json!([["bob", "carol"], ["alice", 0, false, [], []]]),
+    );
+}
+
+#[test]
+fn who_builds_is_told_what_it_takes() {
+    let place = Place::new();
+    place.bundle("b.json", "", &["alice"]);
+    place.contract("a", 600);
+    let build = "bundle build --root root.json --author alice --parent b.json -o";
+    let ran = place.ok(&format!("{build} next.json --key alice.key"));
+    for line in ["classes   LOOSEN\n", "missing   2 more approvers"] {
+        assert!(ran.out.contains(line), "{ran:?}");
+    }
+    let ran = place.ok(&format!("{build} c.json --tier-max autonomous"));
+    assert!(
+        ran.err.contains("no gateway of this version runs"),
+        "{ran:?}"
+    );
+    let ran = place.ok(&format!("{build} d.json --serial 1"));
+    assert!(ran.err.contains("SERIAL_REUSED"), "{ran:?}");
+}
+
+#[test]
+fn who_applies_names_a_whole_digest() {
+    let place = Place::new();
+    for none in ["abc", "0123456789ab", ""] {
+        let words = format!("bundle apply b.json --if-match={none}");
+        place.refused(&words, 2, &["--if-match", "'none'"]);
+    }
 }
 
 #[test]

@@ -56,9 +56,15 @@ impl Doors {
         }
     }
 
-    /// Whether nobody is let in, or not everybody yet.
+    /// Whether nobody is to be let in.
+    #[cfg(test)]
     pub(super) fn are_closed(&self) -> bool {
-        !self.control.is_listening()
+        !self.control.is_open()
+    }
+
+    /// Whether clients are let in: a moment after the doors were opened.
+    pub(super) fn let_in(&self) -> bool {
+        self.control.is_listening()
     }
 
     /// One line for each listener.

@@ -129,7 +129,7 @@ impl Bundles {
         let root = self.root.root().parts();
         let mark = self.mark.as_ref();
         let standing = BundleStanding {
-            is_waiting: self.doors.are_closed(),
+            is_waiting: !self.doors.let_in(),
             root_version: root.version,
             root_expires_at_us: root.expires_at_us,
             high_water: mark.map(|mark| (mark.epoch, mark.serial, mark.digest.clone())),

@@ -34,17 +34,28 @@ pub struct Needs {
 /// The signatures that are still missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Missing {
-    /// How many principals more; at least 1.
+    /// The author, who has to sign as well and does not count.
+    pub author: Option<String>,
+    /// How many principals more; at least 1, but for where the author alone is missing.
     pub approvers: u64,
     /// Whether one of them has to have the role security.
     pub security: bool,
     /// The groups of which one each has to be among them, with those who could sign for them; with
     /// nobody where the root does not know the group.
     pub owners: Vec<(String, Vec<String>)>,
+    /// The names of those whose signature would bring it further, the author aside; sorted.
+    pub candidates: Vec<String>,
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(author) = &self.author {
+            write!(out, "the author, {author}")?;
+            if self.approvers == 0 {
+                return Ok(());
+            }
+            out.write_str(", and ")?;
+        }
         let plural = if self.approvers == 1 { "" } else { "s" };
         write!(out, "{} more approver{plural}", self.approvers)?;
         if self.security {
@@ -58,7 +69,10 @@ impl fmt::Display for Missing {
                 write!(out, "({})", members.join(", "))?;
             }
         }
-        Ok(())
+        if self.candidates.is_empty() {
+            return out.write_str("; nobody of the root could");
+        }
+        write!(out, "; could come from {}", self.candidates.join(", "))
     }
 }
 
@@ -107,13 +121,23 @@ pub fn missing(
         (group.clone(), members.map(str::to_owned).collect())
     };
     let security = needs.security && !approvers.iter().any(|p| p.roles.contains(&Role::Security));
-    let owners: Vec<_> = needs.owners.iter().filter(lacks).map(could).collect();
+    let owners: Vec<(String, Vec<String>)> = needs.owners.iter().filter(lacks).map(could).collect();
     let short = needs.approvers.saturating_sub(approvers.len() as u64);
-    let nothing = short == 0 && !security && owners.is_empty();
-    (!nothing).then(|| Missing {
-        approvers: short.max(1),
+    let helps = |p: &&Principal| {
+        let owns = owners.iter().any(|(_, members)| members.contains(&p.name));
+        let is_new = p.name != author && counts(p) && !signers.contains(&p.name);
+        is_new && (short > 0 || owns || security && p.roles.contains(&Role::Security))
+    };
+    let candidates = root.parts().principals.iter().filter(helps);
+    let candidates = candidates.map(|p| p.name.clone()).collect();
+    let is_short = short > 0 || security || !owners.is_empty();
+    let has_author = signers.contains(author);
+    (is_short || !has_author).then(|| Missing {
+        author: (!has_author).then(|| author.to_owned()),
+        approvers: short.max(u64::from(is_short)),
         security,
         owners,
+        candidates,
     })
 }
 
@@ -124,9 +148,14 @@ pub(super) fn are_given(
     author: &str,
     signers: &BTreeSet<String>,
 ) -> Result<(), Refused> {
-    let Some(missing) = missing(root, needs, author, signers) else {
-        return Ok(());
-    };
+    match missing(root, needs, author, signers) {
+        None => Ok(()),
+        Some(missing) => Err(refused(&missing)),
+    }
+}
+
+/// What the gateway says where these are missing.
+pub(super) fn refused(missing: &Missing) -> Refused {
     let nobody = missing.owners.iter().any(|(_, members)| members.is_empty());
     let remedy = if nobody {
         "name the owner's group in the next root: tidegate root rotate"
@@ -134,7 +163,7 @@ pub(super) fn are_given(
         "sign it with tidegate bundle sign, and hand it over again"
     };
     let detail = format!("it takes {missing}");
-    Err(Refused::new(RefusalCode::ApprovalsMissing, detail, remedy))
+    Refused::new(RefusalCode::ApprovalsMissing, detail, remedy)
 }
 
 /// Before a payload is read: fewer than any class takes can never be enough.

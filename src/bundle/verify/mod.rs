@@ -22,6 +22,7 @@ use super::payload::{Payload, ReadContent, Unread, claims};
 #[cfg(doc)]
 use super::refusal::RefusalCode;
 use super::refusal::Refused;
+use super::root::Role;
 use super::text::digest_hex;
 use crate::units::Date;
 use fitting::Fitted;
@@ -114,7 +115,7 @@ impl<'a> From<&'a Payload> for InForce<'a> {
 /// The first check that fails, in the order of docs/bundle-format.md.
 pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBundle, Refused> {
     let root = around.root.root();
-    let (fitted, signed) = examine(unverified, around, standing::follows)?;
+    let (fitted, signed) = examine(unverified, around, standing::follows, &mut |found| found)?;
     let classified = classes_of(&fitted, around)?;
     let needs = approval::needs(root, &classified, around.is_production);
     approval::are_given(root, &needs, &fitted.manifest.author, signed.names())?;
@@ -127,20 +128,32 @@ pub fn verify(unverified: &[u8], around: &Surroundings<'_>) -> Result<VerifiedBu
     ))
 }
 
-/// The same checks for people who look at a bundle: signatures that the change still takes are told
-/// and refuse nothing, and without a bundle in force its parent is not asked for. Where what an emergency
-/// measure replaced is not at hand, no classes are told: there could be more. What comes of it
-/// is no [`VerifiedBundle`].
+/// The same checks for people who look at a bundle: signatures that are still missing are told with
+/// all that they are missing for, and without a bundle in force its parent is not asked for. Where
+/// what an emergency measure replaced is not at hand, no classes are told: there could be more. What
+/// comes of it is no [`VerifiedBundle`].
 ///
 /// # Errors
-/// As [`verify`], but for [`RefusalCode::ApprovalsMissing`].
+/// As [`verify`], but for [`RefusalCode::AuthorMissing`] of an author who may, for
+/// [`RefusalCode::ThresholdNotMet`] and [`RefusalCode::ApprovalsMissing`].
 pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspection, Refused> {
     let root = around.root.root();
     let follows = match around.in_force {
         Some(_) => standing::follows,
         None => |_: &Manifest, _: &Surroundings<'_>| Ok(()),
     };
-    let (fitted, signed) = examine(unverified, around, follows)?;
+    let mut unsigned = None;
+    let found = examine(unverified, around, follows, &mut |found| {
+        unsigned = unsigned.take().or(found.err());
+        Ok(())
+    });
+    // What is wrong besides is refused for that: no signature would mend it.
+    let (fitted, signed) = found?;
+    let author = &fitted.manifest.author;
+    let may = root.principal(author);
+    if !may.is_some_and(|principal| principal.roles.contains(&Role::Author)) {
+        signed.is_by_author(root, author)?;
+    }
     let is_comparable = match around.in_force {
         None => fitted.manifest.parent.is_none(),
         Some(before) => {
@@ -152,10 +165,11 @@ pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspectio
     let classified = classified.transpose()?;
     let missing = classified.as_ref().and_then(|classified| {
         let needs = approval::needs(root, classified, around.is_production);
-        approval::missing(root, &needs, &fitted.manifest.author, signed.names())
+        approval::missing(root, &needs, author, signed.names())
     });
     self_tests::pass(&fitted, &around.engine)?;
     Ok(Inspection {
+        refused: unsigned.or(missing.as_ref().map(approval::refused)),
         classified,
         missing,
         signers: signed.into_names(),
@@ -167,17 +181,20 @@ pub fn inspect(unverified: &[u8], around: &Surroundings<'_>) -> Result<Inspectio
 pub struct Inspection {
     /// What it changes; `None` where the bundle that it follows was not at hand.
     pub classified: Option<Classified>,
-    /// The signatures that the change still takes.
+    /// What a gateway says of signatures that are not there.
+    pub refused: Option<Refused>,
+    /// The signatures that the change still takes; `None` also where the change is not known.
     pub missing: Option<approval::Missing>,
     /// The names of the principals who signed, sorted.
     pub signers: Box<[String]>,
 }
 
-/// All steps before the classes.
+/// All steps before the classes; `signs` is asked about every signature that is missing.
 fn examine(
     unverified: &[u8],
     around: &Surroundings<'_>,
     follows: impl Fn(&Manifest, &Surroundings<'_>) -> Result<(), Refused>,
+    signs: &mut dyn FnMut(Result<(), Refused>) -> Result<(), Refused>,
 ) -> Result<(Fitted, Signed), Refused> {
     let root = around.root.root();
     let envelope = Envelope::parse(unverified, BUNDLE_TYPE)?;
@@ -191,8 +208,8 @@ fn examine(
         Err(_) => claims(bytes),
     };
     if let Some(claims) = &claims {
-        signed.is_by_author(root, &claims.author)?;
-        approval::least(root, &signed, claims, around.is_production)?;
+        signs(signed.is_by_author(root, &claims.author))?;
+        signs(approval::least(root, &signed, claims, around.is_production))?;
     }
     let unread = unread?;
     let (manifest, content) = form_of(&unread, around.engine.version)?;

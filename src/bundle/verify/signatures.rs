@@ -40,7 +40,7 @@ impl Signed {
                 continue;
             };
             if !signature.is_by(key, &signed) {
-                return Err(invalid(principal));
+                return Err(invalid(principal, id));
             }
             names.insert(principal.name.clone());
         }
@@ -82,12 +82,13 @@ impl Signed {
 
 fn unknown(signature: &EnvelopeSignature) -> Refused {
     let detail = format!("key {} is in no principal's hands", signature.key_id);
-    let remedy = "sign with a key of the root, or rotate the root first";
+    let remedy = "take it out with --remove of the verb that signs, or rotate the root first";
     Refused::new(RefusalCode::UnknownKey, detail, remedy)
 }
 
-fn invalid(principal: &Principal) -> Refused {
-    let detail = format!("the signature of '{}' is not true", principal.name);
+fn invalid(principal: &Principal, id: &str) -> Refused {
+    let name = &principal.name;
+    let detail = format!("the signature of '{name}', key {id}, is not true");
     let remedy = "fetch the file again, or have it signed again";
     Refused::new(RefusalCode::SignatureInvalid, detail, remedy)
 }

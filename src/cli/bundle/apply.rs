@@ -21,11 +21,22 @@ pub(super) struct ApplyArgs {
     pub file: PathBuf,
     /// The digest of the bundle that has to be in force now, or 'none'; without it whichever is, as
     /// the gateway says.
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub if_match: Option<String>,
     /// Which gateway.
     #[command(flatten)]
     pub admin: AdminArgs,
+}
+
+/// A whole digest, for it is compared as it stands.
+fn digest(text: &str) -> Result<String, String> {
+    let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if text == NO_BUNDLE || is_digest {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!(
+        "give a bundle digest, 64 hex digits, or '{NO_BUNDLE}'"
+    ))
 }
 
 /// Runs the verb; the result is the exit code: 0 in force, 1 refused, 65 bytes or signatures are not

@@ -8,23 +8,24 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::verify::about;
+use super::verify::{about, changes, look_at};
 use crate::bundle::envelope::{BUNDLE_TYPE, ENVELOPE_BYTES_MAX, Envelope};
 use crate::bundle::manifest::{BREAKGLASS_US_MAX, Breakglass, Manifest};
 use crate::bundle::payload::{self, Payload};
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::root::{Role, Root};
 use crate::bundle::verify::read_unverified;
 use crate::cli::exit::INVALID;
 use crate::cli::offline::OK;
 use crate::cli::period::period_us;
-use crate::cli::signing::{
-    Told, Usage, add, end, id_of, keys, names, read, read_root, replace, row,
-};
+use crate::cli::signing::{Key, Told, Usage, add, create, end, keys, names, read, read_root, row};
 use crate::cli::stdio::{note, put};
 use crate::cli::{report_findings, today};
 use crate::config::load_on;
+use crate::contract::Catalogue;
 use crate::gateway::clock;
 use crate::policy::canonical::CanonicalContent;
+use crate::selftest;
 use crate::units::{Date, Tier};
 
 /// The name of a line of bundles that nobody named.
@@ -35,7 +36,7 @@ pub(super) struct BuildArgs {
     /// The configuration file that names contracts and policy.
     #[arg(short, long, env = "TIDEGATE_CONFIG", default_value = "tidegate.yaml")]
     config: PathBuf,
-    /// The new bundle.
+    /// The new bundle; a file that is there is never written over.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// The root of the gateways that it is for; without one no gateway could take it.
@@ -90,8 +91,8 @@ pub(super) fn run(args: &BuildArgs) -> u8 {
 }
 
 fn build(args: &BuildArgs) -> Result<u8> {
-    let root = read_root(&args.root)?;
-    let root = root.root();
+    let pinned = read_root(&args.root)?;
+    let root = pinned.root();
     may_author(root, &args.author)?;
     let parent = bundle(args.parent.as_ref())?;
     let (content, tier_max) = content(args, parent.as_ref())?;
@@ -99,30 +100,39 @@ fn build(args: &BuildArgs) -> Result<u8> {
     // What the manifest says stands on the command line.
     let bytes = payload::write(&manifest, &content).map_err(|refused| Usage(refused.detail))?;
     let mut envelope = Envelope::unsigned(BUNDLE_TYPE, bytes);
-    let mut ids = Vec::new();
-    for key in keys(&args.key)? {
-        let id = id_of(&key);
-        if root.holder(&id).is_none() {
-            let told = format!("key {id} is in no principal's hands; sign with a key of the root");
-            return Err(Usage(told).into());
-        }
-        add(&mut envelope, &key)?;
-        ids.push(id);
+    let keys = keys(&args.key)?;
+    are_the_authors(root, &args.author, &keys)?;
+    for key in &keys {
+        add(&mut envelope, key)?;
     }
+    let ids: Vec<String> = keys.into_iter().map(|key| key.id).collect();
     // Read as a gateway would: what cannot be read again is not written.
     let payload = Payload::read(envelope.unverified_payload())?;
+    pass_self_tests(&payload)?;
     let file = envelope.to_bytes();
     if file.len() > ENVELOPE_BYTES_MAX {
         let told = format!("the bundle has {} bytes; split the contracts", file.len());
         return Err(Usage(told).into());
     }
-    replace(&args.out, &file)?;
+    create(&args.out, &file)?;
+    let made_us = manifest.created_at_us;
+    let found = look_at(&file, Some(&payload), &pinned, parent.as_ref(), made_us);
     let text = format!(
-        "{}signed    by {}\n",
-        about(&payload, manifest.created_at_us),
-        row(&names(Some(root), &ids))
+        "{}signed    by {}\n{}",
+        about(&payload, made_us),
+        row(&names(Some(root), &ids)),
+        found.as_ref().map(changes).unwrap_or_default(),
     );
     let code = put(&text, OK);
+    if let Err(refused) = &found {
+        note(format_args!("warning: no gateway would take it: {refused}"));
+    }
+    if manifest.tier_max == Tier::Autonomous {
+        note(format_args!(
+            "warning: no gateway of this version runs the tier 'autonomous'; the highest that one \
+             runs is 'control'"
+        ));
+    }
     note(format_args!(
         "{} made; now tidegate bundle sign it with the keys of those who agree",
         args.out.display()
@@ -138,6 +148,39 @@ fn may_author(root: &Root, author: &str) -> Result<()> {
         return Ok(());
     }
     let told = format!("'{author}' may not author; in this root may: {}", row(&may));
+    Err(Usage(told).into())
+}
+
+/// A gateway runs them last of all, when everybody has signed.
+fn pass_self_tests(payload: &Payload) -> Result<()> {
+    let catalogue = Catalogue::build(payload.contracts().to_vec());
+    // Contracts that do not fit together are told with everything else that a gateway says.
+    let Ok(catalogue) = catalogue else {
+        return Ok(());
+    };
+    let ended = selftest::for_bundles(&catalogue, payload.rules(), payload.self_tests());
+    ended.map_err(|failed| {
+        let remedy = "tidegate test shows what was expected and what came";
+        Refused::new(RefusalCode::SelfTestFailed, failed, remedy).into()
+    })
+}
+
+/// Others may sign at once as well; without the author no gateway would take it.
+fn are_the_authors(root: &Root, author: &str, keys: &[Key]) -> Result<()> {
+    let remedy = "sign with a key of the root";
+    if let Some(key) = keys.iter().find(|key| root.holder(&key.id).is_none()) {
+        return Err(Usage(key.unknown(remedy)).into());
+    }
+    let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
+    let holders = names(Some(root), &ids);
+    if holders.is_empty() || holders.iter().any(|name| name == author) {
+        return Ok(());
+    }
+    let told = format!(
+        "--key is of {}, and the author is '{author}', who has to sign; name the author's key, and \
+         let the others use tidegate bundle sign",
+        row(&holders)
+    );
     Err(Usage(told).into())
 }
 

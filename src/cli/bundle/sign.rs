@@ -1,4 +1,4 @@
-//! `tidegate bundle sign`: one more signature, in place.
+//! `tidegate bundle sign`: one more signature, or one less, in place.
 
 use std::path::PathBuf;
 
@@ -9,8 +9,10 @@ use super::verify::about;
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope};
 use crate::bundle::payload::Payload;
 use crate::cli::offline::OK;
-use crate::cli::signing::{add, end, id_of, keys, names, read, read_root, replace, row};
-use crate::cli::stdio::put;
+use crate::cli::signing::{
+    add, end, key_digits, keys, names, read, read_root, replace, row, take_out,
+};
+use crate::cli::stdio::{note, put};
 use crate::gateway::clock;
 
 #[derive(Debug, Args)]
@@ -18,8 +20,11 @@ pub(super) struct SignArgs {
     /// The bundle.
     bundle: PathBuf,
     /// The private key; several sign one after the other.
-    #[arg(long, required = true, value_name = "FILE")]
+    #[arg(long, required_unless_present = "remove", value_name = "FILE")]
     key: Vec<PathBuf>,
+    /// Take out the signature of this key first: its id, or at least 12 digits of it.
+    #[arg(long, value_name = "KEYID", value_parser = key_digits)]
+    remove: Vec<String>,
     /// The root: a key that it does not know does not sign.
     #[arg(long, env = "TIDEGATE_ROOT", value_name = "FILE")]
     root: Option<PathBuf>,
@@ -37,15 +42,13 @@ fn sign(args: &SignArgs) -> Result<u8> {
     let payload = Payload::read(envelope.unverified_payload()).with_context(file)?;
     let root = args.root.as_deref().map(read_root).transpose()?;
     let root = root.as_ref().map(|root| root.root());
+    take_out(&mut envelope, &args.remove).with_context(file)?;
     for key in keys(&args.key)? {
-        let id = id_of(&key);
-        if root.is_some_and(|root| root.holder(&id).is_none()) {
-            return Err(anyhow!(
-                "UNKNOWN_KEY: key {id} is in no principal's hands; sign with a key of the root, or \
-                 rotate the root first"
-            ));
+        if root.is_some_and(|root| root.holder(&key.id).is_none()) {
+            let remedy = "sign with a key of the root, or rotate the root first";
+            return Err(anyhow!(key.unknown(remedy)));
         }
-        add(&mut envelope, &key).with_context(file)?;
+        add(&mut envelope, &key)?;
     }
     replace(&args.bundle, &envelope.to_bytes())?;
     let ids = envelope.signatures().iter();
@@ -55,5 +58,12 @@ fn sign(args: &SignArgs) -> Result<u8> {
         about(&payload, clock::now().wall_us),
         row(&names(root, &ids))
     );
-    Ok(put(&text, OK))
+    let code = put(&text, OK);
+    if root.is_none() && !args.key.is_empty() {
+        note(format_args!(
+            "warning: nobody checked the key: one that the root does not know spoils the bundle; \
+             name the root with --root"
+        ));
+    }
+    Ok(code)
 }

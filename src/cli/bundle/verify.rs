@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::bundle::payload::Payload;
 use crate::bundle::refusal::Refused;
 use crate::bundle::verify::{
-    Engine, InForce, Inspection, Mark, Place, Surroundings, inspect, read_unverified,
+    Engine, InForce, Inspection, Mark, Place, Surroundings, VerifiedRoot, inspect, read_unverified,
 };
 use crate::cli::offline::{FAILED, INTEGRITY, OK};
-use crate::cli::signing::{Format, code_of, end, read, read_root, row, span};
+use crate::cli::signing::{Format, code_of, end, end_in_json, in_json, read, read_root, row, span};
 use crate::cli::stdio::{note, put};
-use crate::config::{CONTRACTS_MAX, LOOKUP_STEPS_MAX};
+use crate::config::{CONTRACTS_MAX, DIGEST_DIGITS_MIN, LOOKUP_STEPS_MAX};
 use crate::gateway::clock;
 use crate::selftest;
 
@@ -36,17 +36,35 @@ pub(super) struct VerifyArgs {
     /// The bundle in force: says what this one changes, and which signatures that takes.
     #[arg(long, value_name = "BUNDLE", conflicts_with = "allow_unsigned")]
     active: Option<PathBuf>,
-    /// The bundle digest or the content digest that it has to have.
-    #[arg(long, value_name = "DIGEST")]
+    /// The bundle digest or the content digest that it has to have, or at least 12 digits of one.
+    #[arg(long, value_name = "DIGEST", value_parser = digest_digits)]
     expect: Option<String>,
     /// The form of the answer.
     #[arg(long, env = "TIDEGATE_FORMAT", value_enum, default_value_t)]
     format: Format,
 }
 
+/// The code of a bundle that is not the one that `--expect` names.
+const DIGEST_UNEXPECTED: &str = "DIGEST_UNEXPECTED";
+
+/// A digest on a command line, or its beginning.
+fn digest_digits(text: &str) -> Result<String, String> {
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && (DIGEST_DIGITS_MIN..=64).contains(&text.len()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!(
+        "a digest has 64 hex digits, and at least {DIGEST_DIGITS_MIN} of them name it"
+    ))
+}
+
 /// Runs the verb; gives the exit code.
 pub(super) fn run(args: &VerifyArgs) -> u8 {
-    end(verify(args))
+    let verified = verify(args);
+    match args.format {
+        Format::Json => end_in_json(verified),
+        Format::Pretty => end(verified),
+    }
 }
 
 /// What is told of a bundle, whichever the form.
@@ -78,7 +96,7 @@ fn verify(args: &VerifyArgs) -> Result<u8> {
     let digests =
         payload.map(|payload| [payload.digest().to_owned(), payload.content().digest_hex()]);
     let is_expected = args.expect.as_ref().is_none_or(|expected| {
-        digests.is_some_and(|digests| digests.contains(&expected.to_ascii_lowercase()))
+        digests.is_some_and(|digests| digests.iter().any(|one| one.starts_with(expected)))
     });
     let answer = Answer {
         payload,
@@ -89,7 +107,7 @@ fn verify(args: &VerifyArgs) -> Result<u8> {
     Ok(answer.put(args.format))
 }
 
-/// What a gateway of this root would say; the upstreams are taken to be those that it names.
+/// What a gateway of this root would say.
 fn judged(
     args: &VerifyArgs,
     root: &Path,
@@ -102,17 +120,29 @@ fn judged(
         read_unverified(&read(path)?).with_context(|| format!("bundle {}", path.display()))
     });
     let active = active.transpose()?;
+    Ok(look_at(bytes, payload, &root, active.as_ref(), now_us))
+}
+
+/// What a gateway says where `active` is in force; its upstreams are taken to be those that the
+/// bundle names.
+pub(super) fn look_at(
+    bytes: &[u8],
+    payload: Option<&Payload>,
+    root: &VerifiedRoot,
+    active: Option<&Payload>,
+    now_us: u64,
+) -> Result<Inspection, Refused> {
     let contracts = payload.map_or(&[][..], Payload::contracts).iter();
     let upstreams: Vec<&str> = contracts
         .flat_map(|contract| [contract.upstream(), contract.divert_upstream()])
         .flatten()
         .collect();
     let around = Surroundings {
-        root: &root,
+        root,
         now_us,
         newest_record_us: 0,
-        in_force: active.as_ref().map(InForce::from),
-        mark: active.as_ref().map(|active| Mark {
+        in_force: active.map(InForce::from),
+        mark: active.map(|active| Mark {
             position: active.manifest().position(),
             digest: active.digest(),
         }),
@@ -129,7 +159,7 @@ fn judged(
             self_tests: selftest::for_bundles,
         },
     };
-    Ok(inspect(bytes, &around))
+    inspect(bytes, &around)
 }
 
 impl Answer<'_> {
@@ -139,12 +169,13 @@ impl Answer<'_> {
             Format::Json => put(&format!("{:#}\n", self.json()), code),
             Format::Pretty => {
                 let code = put(&self.text(), code);
-                if let Some(Err(refused)) = &self.found {
+                if let Some(refused) = self.refused() {
                     note(format_args!("error: {refused}"));
                 }
-                if !self.is_expected {
+                if let Some(refused) = self.unexpected() {
+                    let [detail, remedy] = refused;
                     note(format_args!(
-                        "error: its digest is not the one that --expect names; fetch it again"
+                        "error: {DIGEST_UNEXPECTED}: {detail}; {remedy}"
                     ));
                 }
                 code
@@ -152,11 +183,30 @@ impl Answer<'_> {
         }
     }
 
+    /// What a gateway would say against it.
+    fn refused(&self) -> Option<&Refused> {
+        match self.found.as_ref()? {
+            Err(refused) => Some(refused),
+            Ok(inspection) => inspection.refused.as_ref(),
+        }
+    }
+
+    /// What is told where it is not the expected one, and what to do.
+    const fn unexpected(&self) -> Option<[&'static str; 2]> {
+        if self.is_expected {
+            return None;
+        }
+        Some([
+            "its digest is not the one that --expect names",
+            "fetch it again",
+        ])
+    }
+
     fn code(&self) -> u8 {
         match &self.found {
             Some(Err(refused)) => code_of(refused),
             _ if !self.is_expected => INTEGRITY,
-            Some(Ok(inspection)) if inspection.missing.is_some() => FAILED,
+            Some(Ok(inspection)) if inspection.refused.is_some() => FAILED,
             _ => OK,
         }
     }
@@ -173,16 +223,7 @@ impl Answer<'_> {
             Some(Err(_)) => {}
             Some(Ok(found)) => {
                 text += &format!("signed    by {}\n", row(&found.signers));
-                text += &match (&found.classified, &found.missing) {
-                    (None, _) => {
-                        "classes   not known: name the bundle in force with --active\n".to_owned()
-                    }
-                    (Some(_), missing) => {
-                        let missing = missing.as_ref();
-                        let missing = missing.map_or("nothing".to_owned(), ToString::to_string);
-                        format!("classes   {}\nmissing   {missing}\n", row(&classes(found)))
-                    }
-                };
+                text += &changes(found);
             }
         }
         text
@@ -191,7 +232,16 @@ impl Answer<'_> {
     fn json(&self) -> Value {
         let manifest = self.payload.map(Payload::manifest);
         let inspection = self.found.as_ref().and_then(|found| found.as_ref().ok());
-        let refused = self.found.as_ref().and_then(|found| found.as_ref().err());
+        // What a gateway says weighs more; without it, what --expect says.
+        let refusal = match (self.refused(), self.unexpected()) {
+            (Some(refused), _) => Some(in_json(refused)),
+            (None, Some([detail, remedy])) => Some(json!({
+                "code": DIGEST_UNEXPECTED,
+                "detail": detail,
+                "remedy": remedy,
+            })),
+            (None, None) => None,
+        };
         let missing = inspection.and_then(|found| found.missing.as_ref());
         json!({
             "result": if self.code() == OK { "ok" } else { "refused" },
@@ -210,18 +260,26 @@ impl Answer<'_> {
             "signers": inspection.map(|found| &found.signers[..]),
             "classes": inspection.and_then(|found| found.classified.as_ref().map(|_| classes(found))),
             "missing": missing.map(|missing| json!({
-                "approvers": missing.approvers,
+                "author": missing.author,
+                "candidates": missing.candidates,
+                "count": missing.approvers,
                 "owners": missing.owners.iter().map(|(group, _)| group).collect::<Vec<_>>(),
                 "security": missing.security,
                 "text": missing.to_string(),
             })),
-            "refusal": refused.map(|refused| json!({
-                "code": refused.code.name(),
-                "detail": refused.detail,
-                "remedy": refused.remedy,
-            })),
+            "refusal": refusal,
         })
     }
+}
+
+/// What it changes, and which signatures that still takes.
+pub(super) fn changes(found: &Inspection) -> String {
+    if found.classified.is_none() {
+        return "classes   not known: name the bundle in force with --active\n".to_owned();
+    }
+    let missing = found.missing.as_ref();
+    let missing = missing.map_or("nothing".to_owned(), ToString::to_string);
+    format!("classes   {}\nmissing   {missing}\n", row(&classes(found)))
 }
 
 fn classes(found: &Inspection) -> Vec<&'static str> {

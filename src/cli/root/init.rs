@@ -29,7 +29,6 @@ pub(super) fn run(args: &InitArgs) -> u8 {
 
 fn init(args: &InitArgs) -> Result<u8> {
     let now_us = clock::now().wall_us;
-    let principals = args.people.merged();
     let text = args.people.write(
         RootParts {
             version: 1,
@@ -37,10 +36,11 @@ fn init(args: &InitArgs) -> Result<u8> {
             epoch: 1,
             is_production: args.production,
             expires_at_us: now_us.saturating_add(args.people.expires),
-            thresholds: args.people.thresholds(Thresholds::default(), &principals)?,
-            principals,
+            thresholds: Thresholds::default(),
+            principals: args.people.merged(),
             groups: args.people.groups.iter().cloned().collect(),
         },
+        None,
         now_us,
     )?;
     let code = put(&text, OK);

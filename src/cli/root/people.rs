@@ -10,7 +10,7 @@ use crate::bundle::envelope::{Envelope, ROOT_TYPE};
 use crate::bundle::public_key;
 use crate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use crate::cli::period::period_us;
-use crate::cli::signing::{Usage, add, id_of, keys, names, replace, row, span};
+use crate::cli::signing::{Key, Usage, add, create, keys, names, row, span};
 
 /// All roles, as they are called on a command line.
 const ROLES: [(&str, Role); 4] = [
@@ -36,7 +36,7 @@ pub(super) struct People {
     /// How long the root holds, from now.
     #[arg(long, value_name = "PERIOD", default_value = "365d", value_parser = period_us)]
     pub(super) expires: u64,
-    /// The new root.
+    /// The new root; a file that is there is never written over.
     #[arg(short, long, value_name = "FILE")]
     pub(super) out: PathBuf,
     /// Sign it at once with this private key; several sign one after the other.
@@ -121,11 +121,7 @@ impl People {
 
     /// The thresholds of the command line over others, which give way where so many people are not
     /// there.
-    pub(super) fn thresholds(
-        &self,
-        others: Thresholds,
-        principals: &[Principal],
-    ) -> Result<Thresholds> {
+    fn thresholds(&self, others: Thresholds, principals: &[Principal]) -> Result<Thresholds> {
         let most = most(principals);
         let roots = principals.iter().filter(|p| p.roles.contains(&Role::Root));
         let mut of = Thresholds {
@@ -151,16 +147,46 @@ impl People {
         Ok(of)
     }
 
-    /// Signs a root, writes it, and tells what it is.
-    pub(super) fn write(&self, parts: RootParts, now_us: u64) -> Result<String> {
+    /// Signs a root, writes it, and tells what it is. Its thresholds give way to those of the
+    /// command line. The people of `previous` sign as well.
+    pub(super) fn write(
+        &self,
+        mut parts: RootParts,
+        previous: Option<&Root>,
+        now_us: u64,
+    ) -> Result<String> {
+        // What the parts say stands on the command line. Names, keys and groups come first: who
+        // can sign at all depends on them, and the numbers depend on that.
+        let others = std::mem::replace(&mut parts.thresholds, ONE_OF_EACH);
+        is_root(&parts)?;
         can_sign(&parts)?;
-        // What the parts say stands on the command line.
-        let root = Root::new(parts).map_err(|refused| Usage(refused.detail))?;
+        parts.thresholds = self.thresholds(others, &parts.principals)?;
+        let root = is_root(&parts)?;
         let mut envelope = Envelope::unsigned(ROOT_TYPE, root.to_payload()?);
-        sign(&mut envelope, &self.key)?;
-        replace(&self.out, &envelope.to_bytes())?;
+        let keys = keys(&self.key)?;
+        if let Some(key) = unknown(&keys, &root, previous) {
+            return Err(Usage(key.unknown("sign with a key of the root")).into());
+        }
+        for key in &keys {
+            add(&mut envelope, key)?;
+        }
+        create(&self.out, &envelope.to_bytes())?;
         Ok(about(&root, &envelope, now_us))
     }
+}
+
+/// What every root can ask for whose people are in order.
+const ONE_OF_EACH: Thresholds = Thresholds {
+    authority: 1,
+    breaking: 1,
+    breakglass: 1,
+    loosen: 1,
+    root: 1,
+    tighten: 1,
+};
+
+fn is_root(parts: &RootParts) -> Result<Root> {
+    Ok(Root::new(parts.clone()).map_err(|refused| Usage(refused.detail))?)
 }
 
 /// How many could sign for the author who leaves the fewest.
@@ -251,12 +277,13 @@ pub(super) fn about(root: &Root, envelope: &Envelope, now_us: u64) -> String {
     text
 }
 
-/// Signs an envelope with keys in files; gives their ids.
-pub(super) fn sign(envelope: &mut Envelope, paths: &[PathBuf]) -> Result<Vec<String>> {
-    let mut ids = Vec::new();
-    for key in keys(paths)? {
-        add(envelope, &key)?;
-        ids.push(id_of(&key));
-    }
-    Ok(ids)
+/// The first of these keys that neither root knows: it would spoil the file.
+pub(super) fn unknown<'k>(
+    keys: &'k [Key],
+    root: &Root,
+    previous: Option<&Root>,
+) -> Option<&'k Key> {
+    let knows = |root: &Root, key: &Key| root.holder(&key.id).is_some();
+    keys.iter()
+        .find(|key| !knows(root, key) && !previous.is_some_and(|previous| knows(previous, key)))
 }

@@ -44,9 +44,8 @@ fn rotate(args: &RotateArgs) -> Result<u8> {
     let envelope = Envelope::parse(&read(&args.old)?, ROOT_TYPE);
     let old = envelope.and_then(|envelope| Root::read(envelope.unverified_payload()));
     let old = old.with_context(|| format!("root {}", args.old.display()))?;
-    let text = args
-        .people
-        .write(successor(args, old.parts(), now_us)?, now_us)?;
+    let next = successor(args, old.parts(), now_us)?;
+    let text = args.people.write(next, Some(&old), now_us)?;
     let code = put(&text, OK);
     note(format_args!(
         "{} made; it takes signatures of root principals of both roots: tidegate root sign",
@@ -61,6 +60,13 @@ fn successor(args: &RotateArgs, old: &RootParts, now_us: u64) -> Result<RootPart
         if !principals.iter().any(|principal| principal.name == *name) {
             return Err(Usage(format!("--drop {name}: the root has no such principal")).into());
         }
+    }
+    let has = |name: &String| {
+        let named = args.people.groups.iter().any(|(group, _)| group == name);
+        named || old.groups.contains_key(name)
+    };
+    if let Some(name) = args.drop_group.iter().find(|name| !has(name)) {
+        return Err(Usage(format!("--drop-group {name}: the root has no such group")).into());
     }
     // Who is named has the keys and roles that are named, and no others.
     let named = args.people.merged();
@@ -80,7 +86,7 @@ fn successor(args: &RotateArgs, old: &RootParts, now_us: u64) -> Result<RootPart
         epoch: old.epoch.saturating_add(u64::from(args.raise_epoch)),
         is_production: args.production.unwrap_or(old.is_production),
         expires_at_us: now_us.saturating_add(args.people.expires),
-        thresholds: args.people.thresholds(old.thresholds, &principals)?,
+        thresholds: old.thresholds,
         principals,
         groups,
     })

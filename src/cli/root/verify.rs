@@ -8,9 +8,10 @@ use serde_json::json;
 
 use super::people::about;
 use crate::bundle::envelope::{Envelope, ROOT_TYPE};
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::verify::{VerifiedRoot, verify_root};
 use crate::cli::offline::{FAILED, OK};
-use crate::cli::signing::{Format, end, read, read_root};
+use crate::cli::signing::{Format, end, end_in_json, in_json, read, read_root};
 use crate::cli::stdio::{note, put};
 use crate::gateway::clock;
 
@@ -28,7 +29,11 @@ pub(super) struct VerifyArgs {
 
 /// Runs the verb; gives the exit code.
 pub(super) fn run(args: &VerifyArgs) -> u8 {
-    end(verify(args))
+    let verified = verify(args);
+    match args.format {
+        Format::Json => end_in_json(verified),
+        Format::Pretty => end(verified),
+    }
 }
 
 fn verify(args: &VerifyArgs) -> Result<u8> {
@@ -37,27 +42,38 @@ fn verify(args: &VerifyArgs) -> Result<u8> {
     let previous = args.previous.as_deref().map(read_root).transpose()?;
     let root = verify_root(&bytes, previous.as_ref())
         .with_context(|| format!("root {}", args.root.display()))?;
-    let is_expired = root.is_expired(now_us);
-    let code = put(
-        &answer(args, &root, now_us)?,
-        if is_expired { FAILED } else { OK },
-    );
-    if is_expired {
-        note(format_args!(
-            "error: ROOT_EXPIRED: it activates nothing new; rotate it: tidegate root rotate"
-        ));
+    let ended = root.is_expired(now_us).then(|| {
+        let detail = "its time is over, and it activates nothing new";
+        let remedy = "rotate it: tidegate root rotate";
+        Refused::new(RefusalCode::RootExpired, detail, remedy)
+    });
+    let code = if ended.is_some() { FAILED } else { OK };
+    let code = put(&answer(args, &root, ended.as_ref(), now_us)?, code);
+    if let Some(ended) = &ended {
+        note(format_args!("error: {ended}"));
     }
     Ok(code)
 }
 
-fn answer(args: &VerifyArgs, root: &VerifiedRoot, now_us: u64) -> Result<String> {
+fn answer(
+    args: &VerifyArgs,
+    root: &VerifiedRoot,
+    ended: Option<&Refused>,
+    now_us: u64,
+) -> Result<String> {
+    // Before the first root there is none.
+    let is_checked = args.previous.is_some() || root.root().parts().version == 1;
     if args.format == Format::Pretty {
         let envelope = Envelope::parse(root.envelope(), ROOT_TYPE)?;
-        return Ok(about(root.root(), &envelope, now_us));
+        let mut text = about(root.root(), &envelope, now_us);
+        if !is_checked {
+            text += "chain     not checked: name the root before it with --previous\n";
+        }
+        return Ok(text);
     }
     let parts = root.root().parts();
     let answer = json!({
-        "result": if root.is_expired(now_us) { "expired" } else { "ok" },
+        "result": if ended.is_some() { "expired" } else { "ok" },
         "digest": root.root().digest(),
         "audience": parts.audience,
         "version": parts.version,
@@ -65,6 +81,8 @@ fn answer(args: &VerifyArgs, root: &VerifiedRoot, now_us: u64) -> Result<String>
         "production": parts.is_production,
         "expires_at_us": parts.expires_at_us,
         "signers": root.signers(),
+        "chain_checked": is_checked,
+        "refusal": ended.map(in_json),
     });
     Ok(format!("{answer:#}\n"))
 }

@@ -118,10 +118,18 @@ fn what_was_found_is_told() {
     let classified = found.classified().unwrap();
     let needs = approval::needs(root.root(), classified, true);
     assert_eq!((needs.approvers, needs.security), (2, true));
-    let nobody = std::collections::BTreeSet::new();
-    let missing = approval::missing(root.root(), &needs, "alice", &nobody).unwrap();
-    assert_eq!(
-        missing.to_string(),
-        "2 more approvers, one with the role security"
-    );
+    let told = |signers: &[&str]| {
+        let signers = signers.iter().map(|name| (*name).to_owned()).collect();
+        approval::missing(root.root(), &needs, "alice", &signers).unwrap()
+    };
+    let missing = told(&["alice"]);
+    let text = missing.to_string();
+    let (what, who) = text.split_once("; could come from ").unwrap();
+    assert_eq!(what, "2 more approvers, one with the role security");
+    assert_eq!(who, missing.candidates.join(", "));
+    assert!(!missing.candidates.contains(&"alice".to_owned()));
+    let text = told(&["bob", "carol"]).to_string();
+    assert_eq!(text, "the author, alice");
+    let text = told(&[]).to_string();
+    assert!(text.starts_with("the author, alice, and 2 more"), "{text}");
 }
