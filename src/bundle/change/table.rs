@@ -56,6 +56,7 @@ rows! {
     DIVERT_CHANGED "upstream of quarantine changed" None Warn;
     OWNER_CHANGED "owner changed" None Warn;
     SERVICE_CHANGED "backup owner or service changed" None None;
+    DRAFT_AGAIN "back to draft" Breaking Breaking;
     LEAVING "deprecated, or no more; sunset in time or later; successor, guide" None None;
     SUNSET_SHORT "sunset earlier, removed, or with too little notice" Breaking None;
     STABILITY_LESS "stability from stable to beta" Breaking None;
@@ -90,6 +91,7 @@ rows! {
     TEST_LESS "self-test removed or changed" None Warn;
     TEST_MORE "self-test added" None None;
     RENAMED "a name, a version, an order of names" None None;
+    UNTOLD "content that differs, and no other row says how" None Warn;
 }
 
 /// A member that orders: which row holds where it is tighter, looser, or gone.

@@ -94,6 +94,7 @@ impl<'a> From<&'a Payload> for InForce<'a> {
                 charter: payload.charter(),
                 self_tests: payload.self_tests(),
                 tier_max: payload.manifest().tier_max,
+                content_digest: *payload.content().digest(),
             },
         }
     }

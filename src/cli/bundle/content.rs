@@ -29,7 +29,7 @@ pub(in crate::cli) struct Content {
     /// `tier_max` of a bundle, `tier` of a configuration; a content file has none.
     pub(in crate::cli) tier: Option<Tier>,
     /// The content digest.
-    pub(in crate::cli) policy_hash: String,
+    pub(in crate::cli) digest: [u8; 32],
     /// What a bundle says of itself.
     pub(in crate::cli) bundle: Option<Facts>,
 }
@@ -69,7 +69,13 @@ impl Content {
             charter: &self.charter,
             self_tests: &self.self_tests,
             tier_max: self.tier.or(other.tier).unwrap_or_default(),
+            content_digest: self.digest,
         }
+    }
+
+    /// The content digest as 64 hex digits.
+    pub(in crate::cli) fn policy_hash(&self) -> String {
+        hex::encode(self.digest)
     }
 
     /// For people: what it is.
@@ -78,7 +84,7 @@ impl Content {
             Some(facts) => facts.text(),
             None => format!(
                 "content {}, no bundle",
-                self.policy_hash.get(..12).unwrap_or_default()
+                self.policy_hash().get(..12).unwrap_or_default()
             ),
         }
     }
@@ -96,7 +102,7 @@ pub(in crate::cli) fn read_or_tell(path: &Path) -> Result<Content, u8> {
     if has_payload_type(&bytes) {
         return of_bundle(path, &bytes);
     }
-    let said = canonical::read_content(&bytes).map_err(|error| {
+    let (content, said) = canonical::read_whole(bytes).map_err(|error| {
         let told = anyhow::anyhow!("{}: {error}; build it again from files", path.display());
         tell(&told, INTEGRITY)
     })?;
@@ -106,7 +112,7 @@ pub(in crate::cli) fn read_or_tell(path: &Path) -> Result<Content, u8> {
         charter: said.charter,
         self_tests: said.self_tests,
         tier: None,
-        policy_hash: crate::bundle::digest_hex(&bytes),
+        digest: *content.digest(),
         bundle: None,
     })
 }
@@ -153,7 +159,7 @@ fn of_bundle(path: &Path, unverified: &[u8]) -> Result<Content, u8> {
     let manifest = payload.manifest();
     Ok(Content {
         tier: Some(manifest.tier_max),
-        policy_hash: payload.content().digest_hex(),
+        digest: *payload.content().digest(),
         bundle: Some(Facts {
             name: manifest.name.clone(),
             epoch: manifest.epoch,
@@ -176,7 +182,7 @@ fn of_configuration(path: &Path) -> Result<Content, u8> {
         charter: loaded.charter,
         self_tests: loaded.self_tests,
         tier: Some(loaded.settings.tier),
-        policy_hash: loaded.content.digest_hex(),
+        digest: *loaded.content.digest(),
         bundle: None,
     })
 }

@@ -53,7 +53,7 @@ impl Trial {
         let rules = RuleSet::new(content.rules, content.contracts);
         Ok(Self {
             candidate: Candidate::new(rules, tier),
-            policy_hash: content.policy_hash,
+            policy_hash: hex::encode(content.digest),
             rulebook: Some(Rulebook::for_instances(0, parts, instances)),
             bundle: content.bundle,
         })
