@@ -19,6 +19,7 @@ mod approvals;
 mod bits;
 mod order;
 mod roots;
+mod sunsets;
 
 /// Noon of some day.
 const NOW: u64 = 1_700_000_000_000_000;
