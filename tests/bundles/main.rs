@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod diffed;
 mod oracles;
 mod page;
 mod place;

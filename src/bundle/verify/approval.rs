@@ -11,7 +11,6 @@ use std::fmt;
 
 use super::signatures::Signed;
 use crate::bundle::change::{Class, Classified, Verdict, breakglass_fault};
-use crate::bundle::manifest::Manifest;
 use crate::bundle::payload::Claims;
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::root::{Principal, Role, Root};
@@ -165,12 +164,12 @@ pub(super) fn least(
 ///
 /// # Errors
 /// [`RefusalCode::BreakglassTooWide`].
-pub(super) fn classes(
-    manifest: &Manifest,
+pub fn classes(
+    is_emergency: bool,
     found: Classified,
     has_predecessor: bool,
 ) -> Result<Classified, Refused> {
-    if manifest.breakglass.is_none() {
+    if !is_emergency {
         return Ok(found);
     }
     let fault = if has_predecessor {

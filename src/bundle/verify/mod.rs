@@ -196,7 +196,8 @@ fn examine(
 fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, Refused> {
     let before = around.in_force.map(|before| before.side);
     let found = classify(before, fitted.side(), Date::of_unix_us(around.now_us));
-    approval::classes(&fitted.manifest, found, before.is_some())
+    let is_emergency = fitted.manifest.breakglass.is_some();
+    approval::classes(is_emergency, found, before.is_some())
 }
 
 /// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,

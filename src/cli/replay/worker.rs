@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::batches::{Place, write};
 use super::report::{CandidateReport, Change, Counted, RerunReport};
-use crate::cli::bundle::content::{Content, Facts};
+use crate::cli::bundle::content::Content;
+use crate::cli::bundle::facts::Facts;
 use crate::cli::offline::{DAMAGED, FAILED, tell, unwritten};
 use crate::contract::Catalogue;
 use crate::ledger::Record;
