@@ -66,6 +66,23 @@ fn the_self_tests_of_a_bundle_are_run() {
     assert_eq!(place.run("test --bundle b.json").code, 3);
     let verify = "bundle verify b.json --root root.json";
     place.refused(verify, 1, &["SELF_TEST_FAILED"]);
+    // Whose failures are shown, also to those who have none of its files.
+    let foreign = Place::empty();
+    let bytes = std::fs::read_to_string(place.path("b.json")).unwrap();
+    foreign.write("b.json", &bytes);
+    let ran = foreign.run("test --bundle b.json");
+    assert_eq!((ran.code, ran.err.as_str()), (3, ""));
+    for told in ["known", "DROP", "ALLOW", "1 failed"] {
+        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+    }
+    let told = "error: b.json is a bundle, and no file of self-tests; name it with --bundle\n";
+    for words in ["test b.json", "test cases.yaml b.json"] {
+        let ran = place.run(words);
+        assert_eq!(
+            (ran.code, ran.err.as_str(), ran.out.as_str()),
+            (78, told, "")
+        );
+    }
     place.write("b.json", "{}");
     place.refused("test --bundle b.json", 65, &["ENVELOPE_MALFORMED"]);
     place.refused("test --bundle nowhere.json", 1, &["nowhere.json"]);
