@@ -7,6 +7,7 @@ mod apply;
 mod build;
 pub(in crate::cli) mod content;
 mod diff;
+pub(super) mod facts;
 mod keygen;
 mod sign;
 mod verify;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::bundle::verify::read_unverified;
+use crate::cli::bundle::content::is_envelope;
 use crate::cli::exit::{FAILED, INVALID, OK, Outcome};
 use crate::cli::offline::{ConfigArg, FINDINGS};
 use crate::cli::signing::{code_of, read};
@@ -98,6 +99,7 @@ fn tested(args: &TestArgs) -> Result<(Tested, Vec<Diagnostic>), Outcome> {
     if args.cases.is_empty() {
         return Ok((tested, Vec::new()));
     }
+    no_bundle_among(&args.cases)?;
     let (tests, warnings) = read_self_test_files(&args.cases).map_err(|found| invalid(&found))?;
     tested.tests = tests;
     Ok((tested, warnings))
@@ -115,6 +117,19 @@ fn of_files(path: &Path) -> Result<Tested, Vec<Diagnostic>> {
 
 fn invalid(found: &[Diagnostic]) -> Outcome {
     Outcome::to_stderr(render(found, Format::Pretty), INVALID)
+}
+
+/// A bundle named where files of self-tests stand would be told of as YAML, line by line.
+fn no_bundle_among(cases: &[PathBuf]) -> Result<(), Outcome> {
+    let is_bundle =
+        |path: &&PathBuf| path.is_file() && read(path).is_ok_and(|bytes| is_envelope(&bytes));
+    let Some(bundle) = cases.iter().find(is_bundle) else {
+        return Ok(());
+    };
+    let path = bundle.display();
+    let told =
+        format!("error: {path} is a bundle, and no file of self-tests; name it with --bundle\n");
+    Err(Outcome::to_stderr(told, INVALID))
 }
 
 /// What a bundle says, as a gateway would read it; it is only tried, so nobody has to have signed.

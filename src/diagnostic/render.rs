@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Code, Diagnostic, Severity, error_count};
 
+/// How many characters of a line of a file are shown.
+const EXCERPT_CHARS_MAX: usize = 160;
+
 /// In which form findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -51,14 +54,33 @@ fn pretty(diagnostic: &Diagnostic) -> String {
     }
     text.push('\n');
     if let Some(excerpt) = &diagnostic.excerpt {
-        let indent = " ".repeat(place.column.saturating_sub(1) as usize);
+        let (excerpt, at) = clipped(excerpt, place.column.saturating_sub(1) as usize);
+        let indent = " ".repeat(at);
         let _ = writeln!(text, "{margin} |");
-        let _ = writeln!(text, "{number} | {}", visible(excerpt));
+        let _ = writeln!(text, "{number} | {}", visible(&excerpt));
         let _ = writeln!(text, "{margin} | {indent}^");
     }
     let _ = writeln!(text, "{margin} = {}", visible(&diagnostic.remedy));
     text.push('\n');
     text
+}
+
+/// What is shown of a line around a column, and where the column is in that. A file in one line
+/// would fill the screen otherwise.
+fn clipped(line: &str, column: usize) -> (String, usize) {
+    if line.chars().nth(EXCERPT_CHARS_MAX).is_none() {
+        return (line.to_owned(), column);
+    }
+    let start = column.saturating_sub(EXCERPT_CHARS_MAX / 2);
+    let mut rest = line.chars().skip(start);
+    let mut shown: String = rest.by_ref().take(EXCERPT_CHARS_MAX).collect();
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    match start {
+        0 => (shown, column),
+        _ => (format!("…{shown}"), column - start + 1),
+    }
 }
 
 /// Control characters would let a file write to the reader's terminal.
@@ -202,6 +224,29 @@ mod tests {
             --> contracts/a, b.yaml:4:5\n  |\n4 |     max_latency: 500\n  |     ^\n  \
             = did you mean 'max_latency_ms'?\n\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn of_a_long_line_the_place_is_shown() {
+        let mut long = finding();
+        let mut check = |column: u32, excerpt: &str, expected: &str| {
+            long.place.column = column;
+            long.excerpt = Some(excerpt.into());
+            let text = render(std::slice::from_ref(&long), Format::Pretty);
+            let lines: Vec<&str> = text.lines().collect();
+            let marked = lines[4].chars().count() - 1;
+            assert_eq!(lines[3].chars().nth(marked), Some('X'), "{text}");
+            assert_eq!(lines[3].trim_start_matches("4 | "), expected);
+        };
+        let side = |count: usize| "é".repeat(count);
+        let whole = format!("X{}", side(159));
+        check(1, &whole, &whole);
+        check(1, &format!("X{}", side(160)), &format!("{whole}…"));
+        let middle = format!("{}X{}", side(5_000_000), side(5_000_000));
+        let shown = format!("…{}X{}…", side(80), side(79));
+        check(5_000_001, &middle, &shown);
+        let end = format!("{}X", side(500));
+        check(501, &end, &format!("…{}X", side(80)));
     }
 
     #[test]

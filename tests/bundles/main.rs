@@ -8,6 +8,7 @@
     clippy::indexing_slicing
 )]
 
+mod diffed;
 mod files;
 mod oracles;
 mod page;

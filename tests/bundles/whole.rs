@@ -88,6 +88,14 @@ fn the_self_tests_of_a_bundle_are_run() {
     assert_eq!(place.run("test").code, 3);
     place.ok("test --bundle b.json");
     assert_eq!(place.run("test --bundle b.json cases.yaml").code, 3);
+    let told = "error: b.json is a bundle, and no file of self-tests; name it with --bundle\n";
+    for words in ["test b.json", "test cases.yaml b.json"] {
+        let ran = place.run(words);
+        assert_eq!(
+            (ran.code, ran.err.as_str(), ran.out.as_str()),
+            (78, told, "")
+        );
+    }
     // No gateway would take such a bundle, so it is not made.
     place.remove("b.json");
     place.refused(BUILD, 1, &["SELF_TEST_FAILED", "1 of 1", "tidegate test"]);

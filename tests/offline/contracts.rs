@@ -185,9 +185,19 @@ fn contracts_are_read_from_wherever_they_are() {
         );
     }
     place.write("bad.json", "{}");
-    for bad in ["bad.json", "nowhere", "traffic.jsonl"] {
-        let ran = place.run(&format!("contract diff {bad} tidegate.yaml"));
-        assert_eq!(ran.code, 78, "{bad}");
+    for (bad, code) in [("bad.json", 65), ("nowhere", 78), ("traffic.jsonl", 78)] {
+        let ran = place.run(&format!("contract diff {bad} {bad}"));
+        assert_eq!(ran.code, code, "{bad}");
+        assert_eq!(
+            ran.err.matches("missing field").count(),
+            usize::from(code == 65)
+        );
+        let errors: Vec<&str> = ran
+            .err
+            .lines()
+            .filter(|line| line.starts_with("error"))
+            .collect();
+        assert_eq!(errors.len(), 1, "{}", ran.err);
         assert!(
             ran.out.is_empty() && ran.err.contains(bad),
             "{bad}: {}",

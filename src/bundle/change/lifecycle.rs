@@ -52,7 +52,8 @@ pub(super) fn compare(from: &Lifecycle, to: &Lifecycle, today: Date, rows: &mut 
 /// A draft is observed only, as in the stage shadow.
 fn statuses(both: [Status; 2], rows: &mut Rows<'_>) {
     let row = match both {
-        [_, Status::Draft] => Ordered::STAGE.looser,
+        // Who was promised something is promised nothing now.
+        [_, Status::Draft] => table::DRAFT_AGAIN,
         [Status::Draft, _] => Ordered::STAGE.tighter,
         [
             Status::Active | Status::Deprecated | Status::Sunset,

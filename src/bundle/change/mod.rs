@@ -128,6 +128,8 @@ pub struct Side<'a> {
     pub self_tests: &'a SelfTests,
     /// The most that a gateway may do under it.
     pub tier_max: Tier,
+    /// SHA-256 of the canonical content: what differs there is a change, whether a row tells or not.
+    pub content_digest: [u8; 32],
 }
 
 /// What was found.
@@ -227,6 +229,7 @@ fn changes(before: Side<'_>, after: Side<'_>, today: Date) -> Vec<Change> {
     policy::compare(before.rules, after.rules, &mut found);
     charter::compare(before.charter, after.charter, &mut found);
     self_tests::compare(before.self_tests, after.self_tests, &mut found);
+    let is_silent = found.is_empty();
     let (from, to) = (before.tier_max, after.tier_max);
     let row = if to > from {
         table::TIER_RAISED
@@ -239,6 +242,11 @@ fn changes(before: Side<'_>, after: Side<'_>, today: Date) -> Vec<Change> {
         found: &mut found,
     };
     rows.text(row, "tier_max", Some(from.key()), Some(to.key()));
+    // The net under the rows: no content comes into force as if nothing had changed.
+    if is_silent {
+        let [from, to] = [before, after].map(|side| hex::encode(side.content_digest));
+        rows.text(table::UNTOLD, "content", Some(&from), Some(&to));
+    }
     found.sort();
     found
 }

@@ -60,6 +60,7 @@ rows! {
     OWNER_CHANGED "owner changed or removed" Breaking Warn;
     OWNER_NAMED "owner named where there was none" None Warn;
     SERVICE_CHANGED "backup owner or service changed" None None;
+    DRAFT_AGAIN "back to draft" Breaking Breaking;
     LEAVING "deprecated, or no more; sunset in time or later; successor, guide" None None;
     SUNSET_SHORT "sunset earlier, removed, or with too little notice" Breaking None;
     STABILITY_LESS "stability from stable to beta" Breaking None;
@@ -95,6 +96,7 @@ rows! {
     TEST_MORE "self-test added" None None;
     RENAMED "a name, a version, an order of names" None None;
     NOT_KNOWN "what was in force is not known" Breaking Authority;
+    UNTOLD "content that differs, and no other row says how" None Warn;
 }
 
 /// A member that orders: which row holds where it is tighter, looser, or gone.

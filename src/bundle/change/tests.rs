@@ -68,6 +68,7 @@ fn parts() -> ContractParts {
             held_max: NonZeroU32::new(5).unwrap(),
         },
         ledger_required: true,
+        stage: ContractStage::Canary(bp(500)),
         ..Terms::default()
     };
     let methods = MethodSet::EMPTY.with(Method::Get).with(Method::Head);
@@ -87,6 +88,7 @@ fn parts() -> ContractParts {
 
 /// What can be done to a contract, and whether nothing protects less in either direction.
 const CONTRACT_EDITS: &[(&str, Edit<ContractParts>, bool)] = &[
+    ("id", |p| p.id = ContractId::new("a2").unwrap(), false),
     ("template", |p| p.endpoint_key = "GET /b/{id}".into(), false),
     ("parameter", |p| p.endpoint_key = "GET /a/{x}".into(), true),
     (
@@ -366,6 +368,7 @@ impl Content {
             charter: &self.charter,
             self_tests: &self.self_tests,
             tier_max: Tier::Control,
+            content_digest: self.digest(),
         }
     }
 
@@ -373,10 +376,17 @@ impl Content {
         classify(Some(self.side()), after.side(), today())
     }
 
-    fn canonical(&self) -> Value {
+    fn written(&self) -> canonical::CanonicalContent {
         let (contracts, charter) = (&self.contracts, &self.charter);
-        let content = canonical::write_with(contracts, &self.rules, charter, &self.self_tests);
-        let content = content.unwrap();
+        canonical::write_with(contracts, &self.rules, charter, &self.self_tests).unwrap()
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        *self.written().digest()
+    }
+
+    fn canonical(&self) -> Value {
+        let content = self.written();
         canonical::read(content.bytes()).expect("what a file could say");
         serde_json::from_slice(content.bytes()).unwrap()
     }
@@ -475,17 +485,77 @@ fn every_member_of_the_canonical_form_has_a_row() {
             let (part, rest) = leaf.split_once('.').unwrap();
             let is_told = match part {
                 "self_tests" => expected::is_told(&found, rest),
+                _ if rest == "id" => found.iter().any(|change| change.subject == "a2"),
                 _ => told.contains(&member(rest)),
             };
             assert!(is_told, "{name}: nothing tells of {leaf}");
             untouched.remove(leaf);
         }
     }
-    // Whose change would be another contract, another self-test, or another format.
-    for fixed in ["contracts.id", "self_tests.name", "format_version"] {
-        assert!(untouched.remove(fixed), "{fixed}");
+    // Of a member that no edit changes no other value may be read.
+    for leaf in &untouched {
+        let mut other = base.canonical();
+        let member = other.get_mut(leaf).expect("a contract or a rule is edited");
+        assert_eq!(*member, Value::from(1), "{leaf}");
+        *member = Value::from(2);
+        let bytes = serde_json::to_vec(&other).unwrap();
+        assert!(
+            canonical::read(&bytes).is_err(),
+            "no edit here changes {leaf}"
+        );
     }
-    assert!(untouched.is_empty(), "no edit here changes {untouched:?}");
+}
+
+#[test]
+fn the_base_says_all_that_any_edit_says() {
+    // What cannot be said beside something else that the base says: a circuit half open and one
+    // that starts slowly, a stage by its name and one with a share.
+    const EITHER: [&str; 2] = [
+        "self_tests.state.slow_start_bp",
+        "policy.stages.latency.canary_bp",
+    ];
+    let base: BTreeSet<String> = leaves_of(&Content::base()).into_keys().collect();
+    for (name, content, _) in edited() {
+        let more: Vec<_> = leaves_of(&content).into_keys().collect();
+        let more = more
+            .iter()
+            .filter(|leaf| !base.contains(*leaf) && !EITHER.contains(&leaf.as_str()));
+        assert_eq!(more.collect::<Vec<_>>(), [""; 0], "{name}");
+    }
+}
+
+// R105
+#[test]
+fn content_that_differs_in_silence_takes_security() {
+    let base = Content::base();
+    let check = |tier_max: Tier, digest: [u8; 32], expected: &[&str]| {
+        let after = Side {
+            tier_max,
+            content_digest: digest,
+            ..base.side()
+        };
+        let found = classify(Some(base.side()), after, today());
+        let told: Vec<&str> = found.changes.iter().map(|change| &*change.what).collect();
+        assert_eq!(told, expected);
+        let loosens = !expected.is_empty();
+        assert_eq!(found.classes.contains(&Class::Loosen), loosens, "{told:?}");
+        found.changes
+    };
+    check(Tier::Control, base.digest(), &[]);
+    let untold = check(Tier::Control, [9; 32], &["content"]);
+    assert_eq!(untold[0].subject, BUNDLE);
+    assert_eq!(untold[0].to.as_deref(), Some(&*"09".repeat(32)));
+    let fault = breakglass_fault(&untold);
+    assert_eq!(fault.as_deref(), Some("it loosens content of bundle"));
+    let both = check(Tier::ObserveOnly, [9; 32], &["content", "tier_max"]);
+    assert!(breakglass_fault(&both).is_some());
+    // Where a row tells, nothing is told twice.
+    let other = Content::of(ContractParts {
+        owner: None,
+        ..parts()
+    });
+    let found = base.classified(&other).changes;
+    assert_eq!((found.len(), &*found[0].what), (1, "owner"));
 }
 
 #[test]

@@ -9,10 +9,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::InForce;
 use super::signatures::Signed;
 use crate::bundle::change::{Class, Classified, Verdict, breakglass_fault};
-use crate::bundle::manifest::Manifest;
 use crate::bundle::payload::Claims;
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::root::{Principal, Role, Root};
@@ -190,26 +188,37 @@ pub(super) fn least(
     Err(Refused::new(RefusalCode::ThresholdNotMet, detail, remedy))
 }
 
+/// What a bundle follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predecessor {
+    /// Nothing: nothing could come back after it.
+    None,
+    /// A bundle that stays until the next one.
+    Bundle,
+    /// An emergency measure.
+    Measure,
+}
+
 /// The classes that count: what claims to be an emergency measure is of that class alone, where it
 /// does no more than one may.
 ///
 /// # Errors
 /// [`RefusalCode::BreakglassTooWide`].
-pub(super) fn classes(
-    manifest: &Manifest,
+pub fn classes(
+    is_emergency: bool,
     found: Classified,
-    before: Option<InForce<'_>>,
+    before: Predecessor,
 ) -> Result<Classified, Refused> {
-    if manifest.breakglass.is_none() {
+    if !is_emergency {
         return Ok(found);
     }
     let fault = match before {
-        None => Some("there is no bundle in force that could come back after it".to_owned()),
-        // One after the other would hold for as long as somebody signs, and drift anywhere.
-        Some(before) if before.is_measure => {
-            Some("an emergency measure is in force already".to_owned())
+        Predecessor::None => {
+            Some("there is no bundle in force that could come back after it".to_owned())
         }
-        Some(_) => breakglass_fault(&found.changes),
+        // One after the other would hold for as long as somebody signs, and drift anywhere.
+        Predecessor::Measure => Some("an emergency measure is in force already".to_owned()),
+        Predecessor::Bundle => breakglass_fault(&found.changes),
     };
     if let Some(detail) = fault {
         let remedy = "lower the tier, or make one route stricter; all else takes its signatures";

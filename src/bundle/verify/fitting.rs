@@ -44,6 +44,7 @@ impl Fitted {
             charter: &self.charter,
             self_tests: &self.self_tests,
             tier_max: self.manifest.tier_max,
+            content_digest: *self.content.digest(),
         }
     }
 }

@@ -25,6 +25,7 @@ use super::refusal::Refused;
 use super::root::Role;
 use super::text::digest_hex;
 use crate::units::Date;
+use approval::Predecessor;
 use fitting::Fitted;
 use signatures::Signed;
 
@@ -102,6 +103,7 @@ impl<'a> From<&'a Payload> for InForce<'a> {
                 charter: payload.charter(),
                 self_tests: payload.self_tests(),
                 tier_max: payload.manifest().tier_max,
+                content_digest: *payload.content().digest(),
             },
             is_measure: payload.manifest().breakglass.is_some(),
             before_measure: None,
@@ -241,7 +243,12 @@ fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, 
         },
         (Some(before), _) => since(Some(before.side)),
     };
-    approval::classes(&fitted.manifest, found, around.in_force)
+    let before = match around.in_force {
+        None => Predecessor::None,
+        Some(before) if before.is_measure => Predecessor::Measure,
+        Some(_) => Predecessor::Bundle,
+    };
+    approval::classes(is_emergency, found, before)
 }
 
 /// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,

@@ -20,6 +20,7 @@ mod bits;
 mod emergency;
 mod order;
 mod roots;
+mod sunsets;
 
 /// Noon of some day.
 const NOW: u64 = 1_700_000_000_000_000;

@@ -3,15 +3,19 @@
 //! Nothing is verified here, on purpose: whoever compares or tries a bundle does so before anybody
 //! has signed it. So what is read here is never put in force.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::facts::Facts;
 use crate::bundle::change::Side;
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope};
 use crate::bundle::payload::Payload;
 use crate::bundle::refusal::Refused;
-use crate::cli::offline::{FAILED, INTEGRITY, load_or_tell, tell};
+use crate::cli::offline::{FAILED, INTEGRITY, INVALID, load_or_tell, tell};
+use crate::cli::report_findings;
+use crate::config::{ContractSet, load_contracts};
 use crate::contract::Contract;
 use crate::policy::canonical::{self, CONTENT_BYTES_MAX};
 use crate::policy::charter::Charter;
@@ -29,35 +33,9 @@ pub(in crate::cli) struct Content {
     /// `tier_max` of a bundle, `tier` of a configuration; a content file has none.
     pub(in crate::cli) tier: Option<Tier>,
     /// The content digest.
-    pub(in crate::cli) policy_hash: String,
+    pub(in crate::cli) digest: [u8; 32],
     /// What a bundle says of itself.
     pub(in crate::cli) bundle: Option<Facts>,
-}
-
-/// What a bundle says of itself, and how many signatures stand under it.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(in crate::cli) struct Facts {
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) epoch: u64,
-    pub(in crate::cli) serial: u64,
-    pub(in crate::cli) digest: String,
-    pub(in crate::cli) signatures: usize,
-}
-
-impl Facts {
-    /// For people.
-    pub(in crate::cli) fn text(&self) -> String {
-        let digest = self.digest.get(..12).unwrap_or_default();
-        let signed = match self.signatures {
-            0 => "not signed".to_owned(),
-            1 => "1 signature, not verified here".to_owned(),
-            several => format!("{several} signatures, not verified here"),
-        };
-        format!(
-            "bundle {} epoch {} serial {} ({digest}), {signed}",
-            self.name, self.epoch, self.serial
-        )
-    }
 }
 
 impl Content {
@@ -69,18 +47,13 @@ impl Content {
             charter: &self.charter,
             self_tests: &self.self_tests,
             tier_max: self.tier.or(other.tier).unwrap_or_default(),
+            content_digest: self.digest,
         }
     }
 
-    /// For people: what it is.
-    pub(in crate::cli) fn text(&self) -> String {
-        match &self.bundle {
-            Some(facts) => facts.text(),
-            None => format!(
-                "content {}, no bundle",
-                self.policy_hash.get(..12).unwrap_or_default()
-            ),
-        }
+    /// The content digest as 64 hex digits.
+    pub(in crate::cli) fn policy_hash(&self) -> String {
+        hex::encode(self.digest)
     }
 }
 
@@ -89,14 +62,48 @@ impl Content {
 /// # Errors
 /// The exit code: 1, 65 where it is not what it claims to be, 78 for a configuration.
 pub(in crate::cli) fn read_or_tell(path: &Path) -> Result<Content, u8> {
-    let bytes = read(path)?;
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
-        return of_configuration(path);
+    match of_json(path, read(path)?) {
+        Some(content) => content,
+        None => of_configuration(path),
     }
-    if has_payload_type(&bytes) {
-        return of_bundle(path, &bytes);
+}
+
+/// Reads the contracts of a file of any kind or of a folder, or tells on stderr what is wrong.
+///
+/// # Errors
+/// As [`read_or_tell`].
+pub(in crate::cli) fn contracts_or_tell(path: &Path) -> Result<ContractSet, u8> {
+    // Of folders, and of what is not there, the reader of contract files knows more to say.
+    let bytes = if path.is_file() {
+        read(path)?
+    } else {
+        Vec::new()
+    };
+    if let Some(content) = of_json(path, bytes) {
+        return content.map(|content| ContractSet {
+            contracts: content.contracts,
+            charter: Some(content.charter),
+        });
     }
-    let said = canonical::read_content(&bytes).map_err(|error| {
+    load_contracts(path).map_err(|found| {
+        report_findings(&found);
+        INVALID
+    })
+}
+
+/// A bundle or a content file; `None` for what is neither, and may be YAML.
+fn of_json(path: &Path, bytes: Vec<u8>) -> Option<Result<Content, u8>> {
+    let is_json =
+        path.extension() == Some(OsStr::new("json")) || holds(&bytes, b"\"format_version\"");
+    if is_envelope(&bytes) {
+        return Some(of_bundle(path, &bytes));
+    }
+    let is_content = is_json && bytes.trim_ascii_start().first() == Some(&b'{');
+    is_content.then(|| of_content(path, bytes))
+}
+
+fn of_content(path: &Path, bytes: Vec<u8>) -> Result<Content, u8> {
+    let (content, said) = canonical::read_whole(bytes).map_err(|error| {
         let told = anyhow::anyhow!("{}: {error}; build it again from files", path.display());
         tell(&told, INTEGRITY)
     })?;
@@ -106,7 +113,7 @@ pub(in crate::cli) fn read_or_tell(path: &Path) -> Result<Content, u8> {
         charter: said.charter,
         self_tests: said.self_tests,
         tier: None,
-        policy_hash: crate::bundle::digest_hex(&bytes),
+        digest: *content.digest(),
         bundle: None,
     })
 }
@@ -134,8 +141,11 @@ fn read(path: &Path) -> Result<Vec<u8>, u8> {
 }
 
 /// Whether it looks like an envelope: JSON, but not the JSON of a content.
-fn has_payload_type(bytes: &[u8]) -> bool {
-    let word = b"\"payloadType\"";
+pub(in crate::cli) fn is_envelope(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{') && holds(bytes, b"\"payloadType\"")
+}
+
+fn holds(bytes: &[u8], word: &[u8]) -> bool {
     bytes.windows(word.len()).any(|part| part == word)
 }
 
@@ -150,17 +160,10 @@ fn of_bundle(path: &Path, unverified: &[u8]) -> Result<Content, u8> {
     };
     let envelope = Envelope::parse(unverified, BUNDLE_TYPE).map_err(refused)?;
     let payload = Payload::read(envelope.unverified_payload()).map_err(refused)?;
-    let manifest = payload.manifest();
     Ok(Content {
-        tier: Some(manifest.tier_max),
-        policy_hash: payload.content().digest_hex(),
-        bundle: Some(Facts {
-            name: manifest.name.clone(),
-            epoch: manifest.epoch,
-            serial: manifest.serial,
-            digest: payload.digest().to_owned(),
-            signatures: envelope.signatures().len(),
-        }),
+        tier: Some(payload.manifest().tier_max),
+        digest: *payload.content().digest(),
+        bundle: Some(Facts::of(&payload, envelope.signatures())),
         contracts: payload.contracts().to_vec(),
         rules: payload.rules().clone(),
         charter: *payload.charter(),
@@ -176,7 +179,7 @@ fn of_configuration(path: &Path) -> Result<Content, u8> {
         charter: loaded.charter,
         self_tests: loaded.self_tests,
         tier: Some(loaded.settings.tier),
-        policy_hash: loaded.content.digest_hex(),
+        digest: *loaded.content.digest(),
         bundle: None,
     })
 }

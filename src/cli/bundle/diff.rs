@@ -7,6 +7,7 @@
 mod markdown;
 mod needs;
 mod report;
+mod sides;
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ use crate::cli::replay::{Reading, Trial, cores, replay};
 use crate::cli::stdio::put;
 use crate::cli::today;
 use needs::Needs;
-use report::{Impact, Report, Sides};
+use report::{Impact, Report};
+use sides::{Side, emergency};
 
 /// Says what changes from one bundle to another, and which signatures that takes.
 #[derive(Debug, Args)]
@@ -102,13 +104,14 @@ fn compared(args: &DiffArgs) -> Result<Report, u8> {
     let (old, new) = (read_or_tell(&args.old)?, read_or_tell(&args.new)?);
     let root = args.root.as_deref().map(root_or_tell).transpose()?;
     let classified = classify(Some(old.side(&new)), new.side(&old), today());
-    let sides = Sides::of(&old, &new);
+    let (classified, too_wide) = emergency(&old, &new, classified);
+    let sides = [&old, &new].map(Side::of);
     let needs = root.map(|root| Needs::of(&root, &classified));
     let impact = match &args.ledger {
         Some(ledger) => Some(impact_or_tell(args, ledger, new, old.tier)?),
         None => None,
     };
-    Ok(Report::new(sides, classified, needs, impact))
+    Ok(Report::new(sides, classified, too_wide, needs, impact))
 }
 
 fn root_or_tell(path: &Path) -> Result<Root, u8> {

@@ -7,35 +7,31 @@
 mod report;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::callers::tell_gaps;
 use super::seen::Seen;
-use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, INVALID, OK, tell};
+use crate::cli::bundle::content::contracts_or_tell;
+use crate::cli::offline::{FAILED, FINDINGS, INTEGRITY, OK, tell};
 use crate::cli::period::period_us;
-use crate::cli::report_findings;
 use crate::cli::stdio::put;
-use crate::config::{ContractSet, load_contracts};
+use crate::config::ContractSet;
 use crate::contract::compare::{
     BumpFault, ContractChange, Effect, Member, Mode, bump_faults, compare, excuse_removals, offends,
 };
 use crate::contract::{Contract, ContractId};
 use crate::gateway::clock;
-use crate::policy::canonical::{self, CONTENT_BYTES_MAX};
 use crate::units::Date;
 use report::render;
 
 /// Lists every change between two sets of contracts.
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// What was agreed: tidegate.yaml, a folder, a contract file, or canonical content
-    /// (rulebooks/DIGEST.json of a ledger).
+    /// What was agreed: tidegate.yaml, a folder, a contract file, a bundle, or canonical content
+    /// (rulebooks/DIGEST.json of a ledger). Nothing is verified.
     old: PathBuf,
     /// What is to be agreed, in one of the same forms.
     new: PathBuf,
@@ -129,11 +125,15 @@ impl Comparison {
 
 /// Runs the verb; the result is the exit code: 0, 1 where a version rose too little or something
 /// cannot be read, 3 where the mode does not take the changes, 65 where records of the ledger cannot
-/// be read, 78 where files are not valid.
+/// be read or a bundle or content is not what it claims to be, 78 where files are not valid.
 pub(super) fn run(args: &DiffArgs) -> u8 {
-    let (old, new) = match (read(&args.old), read(&args.new)) {
-        (Ok(old), Ok(new)) => (old, new),
-        (Err(code), _) | (_, Err(code)) => return code,
+    let sides = contracts_or_tell(&args.old).and_then(|old| {
+        let new = contracts_or_tell(&args.new)?;
+        Ok((old, new))
+    });
+    let (old, new) = match sides {
+        Ok(sides) => sides,
+        Err(code) => return code,
     };
     let comparison = match judge(args, old, &new) {
         Ok(comparison) => comparison,
@@ -182,31 +182,4 @@ fn removed(changes: &[ContractChange]) -> BTreeSet<&str> {
 
 fn is_removal(change: &ContractChange) -> bool {
     change.member() == Member::Contract && change.effect() == Effect::Removed
-}
-
-/// One side; what is wrong with it is told on stderr, and the exit code given.
-fn read(path: &Path) -> Result<ContractSet, u8> {
-    if path.extension() == Some(OsStr::new("json")) {
-        return read_canonical(path).map_err(|error| tell(&error, INVALID));
-    }
-    load_contracts(path).map_err(|found| {
-        report_findings(&found);
-        INVALID
-    })
-}
-
-fn read_canonical(path: &Path) -> Result<ContractSet> {
-    let shown = path.display();
-    let mut bytes = Vec::new();
-    // One byte more than is read, so that what is too large is told as that.
-    let limit = CONTENT_BYTES_MAX as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
-        .with_context(|| format!("{shown} cannot be read"))?;
-    let content = canonical::read_content(&bytes);
-    let content = content.with_context(|| format!("{shown} is no canonical content"))?;
-    Ok(ContractSet {
-        contracts: content.contracts,
-        charter: Some(content.charter),
-    })
 }

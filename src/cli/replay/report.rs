@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::bundle::content::Facts;
+use crate::cli::bundle::facts::Facts;
 use crate::replay::{Assumed, Mismatch, Rerun};
 
 /// How many findings are shown; all are counted.
@@ -220,7 +220,7 @@ pub(super) fn pretty(counted: &Counted) -> String {
 fn rerun_text(counted: &Counted, rerun: &RerunReport) -> String {
     let mut text = counted.bundle.as_ref().map(Facts::text).unwrap_or_default();
     text += &format!(
-        "\nrun again with limits, windows and circuits of its own: {} requests, {} would fare \
+        " (not verified here)\nrun again with limits, windows and circuits of its own: {} requests, {} would fare \
          otherwise\n",
         rerun.requests, rerun.changed
     );

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::batches::{Place, write};
 use super::report::{CandidateReport, Change, Counted, RerunReport};
-use crate::cli::bundle::content::{Content, Facts};
+use crate::cli::bundle::content::Content;
+use crate::cli::bundle::facts::Facts;
 use crate::cli::offline::{DAMAGED, FAILED, tell, unwritten};
 use crate::contract::Catalogue;
 use crate::ledger::Record;
@@ -53,7 +54,7 @@ impl Trial {
         let rules = RuleSet::new(content.rules, content.contracts);
         Ok(Self {
             candidate: Candidate::new(rules, tier),
-            policy_hash: content.policy_hash,
+            policy_hash: hex::encode(content.digest),
             rulebook: Some(Rulebook::for_instances(0, parts, instances)),
             bundle: content.bundle,
         })

@@ -67,7 +67,8 @@ fn callers_keep_the_notice_that_they_were_promised() {
     let of = |stability| life_of(Active, stability);
     check(of(Stability::Stable), of(Stability::Beta), (Breaking, None));
     check(of(Stability::Beta), of(Stability::Stable), (None, None));
-    check(of_status(Active), of_status(Draft), (None, Breaking));
+    check(of_status(Active), of_status(Draft), (Breaking, Breaking));
+    check(until("2027-01-01"), of_status(Draft), (Breaking, Breaking));
     check(of_status(Draft), of_status(Active), (Breaking, None));
 }
 

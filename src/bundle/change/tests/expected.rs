@@ -16,6 +16,7 @@ pub(super) type Edits = &'static [(&'static str, &'static str)];
 
 /// What is written otherwise, each member once.
 pub(super) const EDITS: &[Edits] = &[
+    &[(r#","name":"said","#, r#","name":"told","#)],
     &[(r#""band":"medium","#, "")],
     &[(r#""contract":"a""#, r#""contract":"b""#)],
     &[(r#""deciding":"RATE_LIMIT_EXCEEDED","#, "")],
@@ -86,6 +87,10 @@ pub(super) fn self_tests(edits: Edits) -> SelfTests {
 
 /// Whether a change says of this member, such as `state.failed.of`, that it differs.
 pub(super) fn is_told(changes: &[Change], member: &str) -> bool {
+    if member == "name" {
+        let [gone, come] = [NAME, "told"].map(|name| changes.iter().find(|c| c.what == name));
+        return gone.is_some_and(|c| c.to.is_none()) && come.is_some_and(|c| c.from.is_none());
+    }
     let top = format!("\"{}\":", member.split('.').next().unwrap());
     let told = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(&top));
     let of_test = |change: &&Change| change.subject == "self_tests" && change.what == NAME;

@@ -8,9 +8,14 @@ use super::report::{Report, value};
 /// The whole report.
 pub(super) fn text(report: &Report) -> String {
     let mut text = format!(
-        "### Bundle diff\n\n- old: {}\n- new: {}\n- signatures are not verified here\n\n",
-        report.old, report.new
+        "### Bundle diff\n\n- old: {}\n- new: {}\n- signatures are not verified here\n",
+        report.old.text(),
+        report.new.text()
     );
+    for remark in report.remarks() {
+        text += &format!("- {}\n", code(&remark));
+    }
+    text.push('\n');
     if report.is_empty() {
         return text + "Nothing changes.\n";
     }

@@ -3,34 +3,27 @@
 use serde::Serialize;
 
 use super::needs::Needs;
+use super::sides::{self, Side};
 use crate::bundle::change::{self, Class, Classified};
-use crate::cli::bundle::content::Content;
 use crate::cli::replay::{Counted, RerunReport};
 
 /// Everything that is told.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) old: String,
-    pub(super) new: String,
+    pub(super) old: Side,
+    pub(super) new: Side,
+    /// Whether NEW names OLD as its parent; not said where one of them is no bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) follows: Option<bool>,
+    /// Why a gateway refuses NEW as the emergency measure that it says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) too_wide: Option<String>,
     pub(super) classes: Vec<&'static str>,
     pub(super) changes: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) needs: Option<Needs>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) impact: Option<Impact>,
-}
-
-/// What the two sides are.
-pub(super) struct Sides {
-    old: String,
-    new: String,
-}
-
-impl Sides {
-    pub(super) fn of(old: &Content, new: &Content) -> Self {
-        let [old, new] = [old, new].map(Content::text);
-        Self { old, new }
-    }
 }
 
 /// One change.
@@ -69,15 +62,18 @@ impl Impact {
 
 impl Report {
     pub(super) fn new(
-        sides: Sides,
+        [old, new]: [Side; 2],
         classified: Classified,
+        too_wide: Option<String>,
         needs: Option<Needs>,
         impact: Option<Impact>,
     ) -> Self {
         let is_empty = classified.changes.is_empty();
         Self {
-            old: sides.old,
-            new: sides.new,
+            follows: sides::follows(&old, &new),
+            old,
+            new,
+            too_wide,
             classes: names(classified.classes.iter().filter(|_| !is_empty)),
             changes: classified.changes.into_iter().map(Change::of).collect(),
             needs: needs.filter(|_| !is_empty),
@@ -90,9 +86,19 @@ impl Report {
         self.changes.is_empty()
     }
 
+    /// What people have to know besides the changes, one sentence each.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        sides::remarks(&self.old, &self.new, self.too_wide.as_deref())
+    }
+
     /// For people.
     pub(super) fn pretty(&self) -> String {
-        let mut text = format!("old: {}\nnew: {}\n", self.old, self.new);
+        let (old, new) = (self.old.text(), self.new.text());
+        let mut text = format!("old: {old}\nnew: {new}\nsignatures are not verified here\n");
+        for remark in self.remarks() {
+            text += &remark;
+            text.push('\n');
+        }
         for change in &self.changes {
             text += &format!(
                 "  {} {}: {} -> {}  [consumer {}, protection {}]\n",

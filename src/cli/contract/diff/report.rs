@@ -81,6 +81,8 @@ fn remark(comparison: &Comparison, change: &ContractChange) -> Option<String> {
         if !shown.is_empty() {
             let _ = write!(remark, ": {}", shown.join(", "));
         }
+    } else if old.lifecycle().is_over(comparison.today) {
+        remark += "; callers were not looked for: name a ledger with --ledger";
     }
     Some(remark)
 }
