@@ -149,8 +149,8 @@ pub struct Levers {
     pub reload: Box<dyn Fn() -> Later<Activation> + Send + Sync>,
     /// Puts a bundle in force.
     pub apply: Box<dyn Fn(Submission) -> Later<Attempt> + Send + Sync>,
-    /// Lowers the tier.
-    pub lower: Box<dyn Fn(Tier) -> Later<Lowering> + Send + Sync>,
+    /// Lowers the tier, for a reason that is written down; empty where none was given.
+    pub lower: Box<dyn Fn(Tier, String) -> Later<Lowering> + Send + Sync>,
     /// Tells what is in force.
     pub standing: Box<dyn Fn() -> Standing + Send + Sync>,
 }

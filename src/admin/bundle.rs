@@ -65,8 +65,37 @@ pub struct BundleStanding {
     pub last_attempt: Option<Attempt>,
     /// The newest attempt since the start that put a bundle in force.
     pub last_success: Option<Attempt>,
+    /// The emergency measure in force.
+    pub emergency: Option<Emergency>,
     /// What somebody should look at.
     pub troubles: Vec<String>,
+}
+
+/// An emergency measure in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emergency {
+    /// Why, as its author said.
+    pub reason: String,
+    /// Its end, microseconds since 1970.
+    pub until_us: u64,
+    /// The bundle that comes back then, by its digest.
+    pub returns: String,
+    /// Epoch and serial of that one; `None` where it is not here, and so cannot come back.
+    pub returns_place: Option<(u64, u64)>,
+}
+
+impl Emergency {
+    fn to_json(&self) -> Value {
+        json!({
+            "reason": self.reason,
+            "until_unix_ms": self.until_us / 1_000,
+            "returns": {
+                "digest": self.returns,
+                "epoch": self.returns_place.map(|(epoch, _)| epoch),
+                "serial": self.returns_place.map(|(_, serial)| serial),
+            },
+        })
+    }
 }
 
 impl Attempt {
@@ -127,6 +156,7 @@ pub(super) fn standing_json(
         }),
         "last_attempt": standing.last_attempt.as_ref().map(Attempt::to_json),
         "last_success": standing.last_success.as_ref().map(Attempt::to_json),
+        "emergency": standing.emergency.as_ref().map(Emergency::to_json),
         "troubles": standing.troubles,
     })
 }

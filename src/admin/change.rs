@@ -21,6 +21,9 @@ use crate::units::Tier;
 /// Bytes of a body here; the longest that makes sense has some thirty.
 pub(super) const BODY_BYTES_MAX: usize = 4_096;
 
+/// Characters of a reason.
+const REASON_CHARS_MAX: usize = 500;
+
 pub(super) async fn reload(
     State(state): State<Arc<AdminState>>,
     headers: HeaderMap,
@@ -47,8 +50,8 @@ pub(super) async fn tier(
 ) -> Result<Json<Value>, Problem> {
     check_content_type(&headers)?;
     let body = body.map_err(unreadable)?;
-    let wanted = wanted_tier(&parse(&body)?)?;
-    let lowering = (state.parts.levers.lower)(wanted).await;
+    let (wanted, reason) = wanted_tier(&parse(&body)?)?;
+    let lowering = (state.parts.levers.lower)(wanted, reason).await;
     match lowering.map_err(|_| gone())? {
         Lowering::Lowered(tier) => {
             let serial = state.parts.registry.active().load().serial();
@@ -74,12 +77,27 @@ pub(super) async fn tier(
     }
 }
 
-fn wanted_tier(body: &Value) -> Result<Tier, Problem> {
-    let only = body.as_object().filter(|map| map.len() == 1);
-    let tier = only.and_then(|map| map.get("tier")).and_then(Value::as_str);
-    tier.and_then(Tier::from_key).ok_or_else(|| {
-        bad("the body is {\"tier\": \"observe_only\"}, or another tier by its key in tidegate.yaml")
-    })
+/// The tier, and the reason where one is given.
+fn wanted_tier(body: &Value) -> Result<(Tier, String), Problem> {
+    let no_other = |key: &String| matches!(key.as_str(), "tier" | "reason");
+    let map = body.as_object().filter(|map| map.keys().all(no_other));
+    let tier = map.and_then(|map| map.get("tier")).and_then(Value::as_str);
+    let tier = tier.and_then(Tier::from_key).ok_or_else(|| {
+        bad("the body is {\"tier\": \"observe_only\"}, or another tier by its key in tidegate.yaml, \
+             and perhaps a \"reason\"")
+    })?;
+    let Some(reason) = map.and_then(|map| map.get("reason")) else {
+        return Ok((tier, String::new()));
+    };
+    let is_short = |text: &&str| text.chars().count() <= REASON_CHARS_MAX;
+    let is_line = |text: &&str| !text.contains(char::is_control);
+    let reason = reason.as_str().filter(is_short).filter(is_line);
+    let reason = reason.ok_or_else(|| {
+        bad(format!(
+            "the reason is one line of at most {REASON_CHARS_MAX} characters"
+        ))
+    })?;
+    Ok((tier, reason.to_owned()))
 }
 
 fn parse(body: &[u8]) -> Result<Value, Problem> {

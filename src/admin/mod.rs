@@ -25,6 +25,6 @@ mod tests;
 pub use activation::{
     Activation, Finding, KillSwitchState, Later, Levers, Lowering, Standing, Trigger,
 };
-pub use bundle::{Attempt, BundleStanding, NO_BUNDLE, Submission};
+pub use bundle::{Attempt, BundleStanding, Emergency, NO_BUNDLE, Submission};
 pub use server::{Admin, AdminError, AdminPort};
 pub use state::{AdminParts, AdminState};

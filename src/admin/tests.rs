@@ -100,7 +100,7 @@ fn levers() -> Levers {
     };
     Levers {
         reload: Box::new(move || now(refused())),
-        lower: Box::new(|tier| {
+        lower: Box::new(|tier, _| {
             now(match tier {
                 Tier::ObserveOnly => Lowering::Lowered(tier),
                 Tier::Control => Lowering::NotLower(Tier::ObserveOnly),
@@ -597,6 +597,24 @@ fn changes_are_answered_and_guarded() {
             403,
         ),
         ("/v1/tier", json, "{\"tier\":\"observe_only\"}", 200),
+        (
+            "/v1/tier",
+            json,
+            "{\"tier\":\"observe_only\",\"reason\":\"a flood\"}",
+            200,
+        ),
+        (
+            "/v1/tier",
+            json,
+            "{\"tier\":\"observe_only\",\"reason\":\"a\\nb\"}",
+            400,
+        ),
+        (
+            "/v1/tier",
+            json,
+            "{\"tier\":\"observe_only\",\"reason\":1}",
+            400,
+        ),
         ("/v1/tier", json, "{\"tier\":\"control\"}", 409),
         ("/v1/tier", json, "{\"tier\":\"autonomous\"}", 500),
         ("/v1/tier", json, "{\"tier\":\"OBSERVE_ONLY\"}", 400),

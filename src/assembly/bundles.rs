@@ -11,6 +11,7 @@
 mod activation;
 mod clockwork;
 mod doors;
+mod emergency;
 mod folder;
 mod ground;
 mod start;
@@ -24,8 +25,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use super::reload::{Ask, Shared, Watch};
 use crate::admin::{Activation, Attempt, Submission, Trigger};
+use crate::bundle::refusal::Refused;
 use crate::bundle::verify::{VerifiedBundle, VerifiedRoot};
-use crate::config::Settings;
+use crate::config::{Demands, Settings};
 use crate::contract::Catalogue;
 use crate::gateway::clock;
 use crate::ledger::{HighWater, Ledger, OpenBundle};
@@ -52,6 +54,8 @@ pub(super) struct BundleParts {
     pub(super) doors: Doors,
     /// `tidegate.yaml`.
     pub(super) main: Watch,
+    /// What is demanded beside it.
+    pub(super) demands: Demands,
 }
 
 /// Everything about bundles that changes while the gateway runs.
@@ -63,11 +67,14 @@ pub(super) struct Bundles {
     workers: usize,
     doors: Doors,
     main: Watch,
+    demands: Demands,
     folder: Folder,
     store: Store,
     ground: Ground,
     root: VerifiedRoot,
     in_force: Option<Arc<VerifiedBundle>>,
+    /// What comes back after the emergency measure in force.
+    behind: Option<Arc<VerifiedBundle>>,
     mark: Option<HighWater>,
     newest_record_us: u64,
     /// What `tidegate.yaml` allows.
@@ -79,6 +86,10 @@ pub(super) struct Bundles {
     reverted: Option<String>,
     /// Why an emergency measure cannot end by itself.
     stuck: Option<String>,
+    /// Before then its end is not tried again, microseconds since 1970.
+    back_at_us: u64,
+    /// In force is what came back after an emergency measure.
+    is_reverted: bool,
     told_ended: bool,
     last_attempt: Option<Attempt>,
     last_success: Option<Attempt>,
@@ -109,17 +120,21 @@ impl Bundles {
             workers: parts.workers,
             doors: parts.doors,
             main: parts.main,
+            demands: parts.demands,
             folder: Folder::new(dir, next),
             store,
             ground,
             root,
             in_force,
+            behind: None,
             mark,
             newest_record_us,
             needs_restart: Vec::new(),
             found: troubles,
+            is_reverted: reverted.is_some(),
             reverted,
             stuck: None,
+            back_at_us: 0,
             told_ended: false,
             last_attempt: None,
             last_success: None,
@@ -133,10 +148,23 @@ impl Bundles {
         {
             tracing::error!(event = "act_not_recorded", error);
         }
+        self.find_behind(clock::now().wall_us);
         self.take_folder(Trigger::Start);
         self.on_time(clock::now().wall_us);
         self.tell_tier();
         self.publish();
+    }
+
+    /// Whether what a start put in force is what is expected. What comes back after an emergency
+    /// measure is not held up.
+    ///
+    /// # Errors
+    /// What is in force instead.
+    pub(super) fn is_as_expected(&self) -> Result<(), Refused> {
+        match &self.in_force {
+            Some(bundle) if !self.is_reverted => self.expects(bundle),
+            _ => Ok(()),
+        }
     }
 
     /// The thread's life.
@@ -194,7 +222,9 @@ impl Bundles {
     fn reload(&mut self, trigger: Trigger) -> Activation {
         let before = self.shared.registry.active().load().serial();
         let mut found = self.take_main().err().unwrap_or_default();
+        let is_main_refused = !found.is_empty();
         self.folder.forget();
+        self.back_at_us = 0;
         let refused = self.take_folder(trigger);
         found.extend(refused);
         let after = self.shared.registry.active().load().serial();
@@ -205,7 +235,13 @@ impl Bundles {
         } else {
             Reload::Activated
         };
-        self.conclude(result, trigger, found)
+        let activation = self.conclude(result, trigger, found);
+        // What was wrong with a candidate was told where it was refused.
+        if is_main_refused || activation.result != Reload::Refused {
+            let active = self.shared.registry.active().load();
+            crate::assembly::reload::tell(&activation, active.catalogue().len());
+        }
+        activation
     }
 }
 

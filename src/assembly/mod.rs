@@ -94,6 +94,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// What is in force is not the policy that whoever started the gateway expects.
+    #[error("{0}")]
+    UnexpectedPolicy(String),
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(getrandom::Error),

@@ -101,7 +101,7 @@ impl Shared {
         }
     }
 
-    fn lower(&self, tier: Tier) -> Lowering {
+    fn lower(&self, tier: Tier, reason: String) -> Lowering {
         let before = self.registry.active().load().serial();
         let lowering = self.kill_switch.lower(tier, &self.registry);
         let active = self.registry.active().load_full();
@@ -119,14 +119,14 @@ impl Shared {
                 tracing::warn!(event = "tier_not_lowered", tier = now.name());
             }
         }
-        self.write_down(tier, &lowering);
+        self.write_down(tier, reason, &lowering);
         lowering
     }
 }
 
 impl Shared {
     /// Into the ledger, without waiting: a lever must work while the disk does not.
-    fn write_down(&self, asked: Tier, lowering: &Lowering) {
+    fn write_down(&self, asked: Tier, reason: String, lowering: &Lowering) {
         let result = match lowering {
             Lowering::Lowered(tier) => format!("lowered to {}", tier.name()),
             Lowering::NotKept(tier, error) => {
@@ -140,7 +140,7 @@ impl Shared {
             action: "tier_lower",
             actor: "admin".to_owned(),
             boot: self.ledger.boot(),
-            reason: String::new(),
+            reason,
             result,
             ts_us: clock::now().wall_us,
         };
@@ -178,8 +178,14 @@ impl Reloader {
                 begun,
                 doors,
                 main: watch,
+                demands: parts.demands,
             });
             bundles.begin();
+            if let Err(refused) = bundles.is_as_expected() {
+                // Its first records are whole, and the next start has nothing to mend.
+                shared.ledger.close()?;
+                return Err(StartError::UnexpectedPolicy(refused.to_string()));
+            }
             thread.spawn(move || bundles.run(&inbox))
         } else {
             let loader = Loader {
@@ -225,7 +231,7 @@ impl Reloader {
                 let _ = applied.send(Ask::Apply(submission, answer));
                 later
             }),
-            lower: Box::new(move |tier| lower_aside(Arc::clone(&lowered), tier)),
+            lower: Box::new(move |tier, reason| lower_aside(Arc::clone(&lowered), tier, reason)),
             standing: Box::new(move || told.standing()),
         }
     }
@@ -239,11 +245,11 @@ impl Drop for Reloader {
 }
 
 /// On a thread of its own: it writes a file, and must not wait behind a reload.
-fn lower_aside(shared: Arc<Shared>, tier: Tier) -> Later<Lowering> {
+fn lower_aside(shared: Arc<Shared>, tier: Tier, reason: String) -> Later<Lowering> {
     let (answer, later) = oneshot::channel();
     let spawned = std::thread::Builder::new()
         .name("tier".to_owned())
-        .spawn(move || answer.send(shared.lower(tier)));
+        .spawn(move || answer.send(shared.lower(tier, reason)));
     if let Err(error) = spawned {
         tracing::error!(event = "tier_not_lowered", %error);
     }

@@ -65,11 +65,13 @@ pub enum RefusalCode {
     RootExpired,
     /// A root is configured, and this is not signed; or the other way round.
     SignatureExpected,
+    /// Whoever started the gateway expects another policy.
+    PolicyUnexpected,
 }
 
 impl RefusalCode {
     /// All codes.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::TooLarge,
         Self::EnvelopeMalformed,
         Self::PayloadType,
@@ -100,6 +102,7 @@ impl RefusalCode {
         Self::RootThreshold,
         Self::RootExpired,
         Self::SignatureExpected,
+        Self::PolicyUnexpected,
     ];
 
     /// The name in messages, status, records and metrics.
@@ -136,6 +139,7 @@ impl RefusalCode {
             Self::RootThreshold => "ROOT_THRESHOLD",
             Self::RootExpired => "ROOT_EXPIRED",
             Self::SignatureExpected => "SIGNATURE_EXPECTED",
+            Self::PolicyUnexpected => "POLICY_UNEXPECTED",
         }
     }
 

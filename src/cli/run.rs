@@ -114,7 +114,10 @@ pub fn run(args: &RunArgs) -> u8 {
 const fn refused(error: &StartError) -> u8 {
     match error {
         StartError::Ledger(ledger) if ledger.is_about_evidence() => INTEGRITY,
-        StartError::LedgerKey(_) | StartError::Root { .. } | StartError::SelfTests(_) => INVALID,
+        StartError::LedgerKey(_)
+        | StartError::Root { .. }
+        | StartError::SelfTests(_)
+        | StartError::UnexpectedPolicy(_) => INVALID,
         _ => FAILED,
     }
 }

@@ -71,7 +71,10 @@ fn text(status: &Value, now_ms: u64) -> String {
             since(number("/active_since_unix_ms")),
         ),
     );
-    line("bundle", bundle(status));
+    line("bundle", bundle(status, now_ms));
+    if let Some(root) = root(status, now_ms) {
+        line("root", root);
+    }
     line("contracts", number("/contracts").to_string());
     line("last reload", last_reload(status, &since));
     let keys = status.pointer("/needs_restart").and_then(Value::as_array);
@@ -95,7 +98,7 @@ fn text(status: &Value, now_ms: u64) -> String {
 }
 
 /// The bundle in force, or that there is none, and what somebody should look at.
-fn bundle(status: &Value) -> String {
+fn bundle(status: &Value, now_ms: u64) -> String {
     let word = |path| status.pointer(path).and_then(Value::as_str);
     let number = |path| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let mut said = match word("/bundle/active/digest") {
@@ -114,14 +117,78 @@ fn bundle(status: &Value) -> String {
         None if status.pointer("/bundle/root").is_none() => "none: unsigned local files".to_owned(),
         None => "none yet".to_owned(),
     };
-    if let Some(code) = word("/bundle/last_attempt/code") {
-        let detail = word("/bundle/last_attempt/detail").unwrap_or_default();
-        said += &format!("\n  last attempt refused: {code}: {detail}");
+    if let Some(end_ms) = status
+        .pointer("/bundle/active/expires_unix_ms")
+        .and_then(Value::as_u64)
+    {
+        said += &format!("\n  {}", end(end_ms, now_ms));
+    }
+    if let Some(emergency) = status.pointer("/bundle/emergency") {
+        said += &emergency_of(emergency, now_ms);
+    }
+    if let Some(attempt) = status.pointer("/bundle/last_attempt") {
+        said += &refusal(attempt, now_ms);
     }
     let troubles = status.pointer("/bundle/troubles").and_then(Value::as_array);
     for trouble in troubles.into_iter().flatten().filter_map(Value::as_str) {
         said += "\n  ";
         said += trouble;
+    }
+    said
+}
+
+/// When something ends, or that it has.
+fn end(end_ms: u64, now_ms: u64) -> String {
+    match end_ms.checked_sub(now_ms) {
+        Some(left) if left > 0 => format!("ends in {}", age(left / 1_000)),
+        _ => format!("ended {} ago", age(now_ms.saturating_sub(end_ms) / 1_000)),
+    }
+}
+
+/// The root, on a gateway that has one.
+fn root(status: &Value, now_ms: u64) -> Option<String> {
+    let root = status.pointer("/bundle/root")?;
+    let version = root.get("version").and_then(Value::as_u64)?;
+    let end_ms = root.get("expires_unix_ms").and_then(Value::as_u64);
+    let end = end_ms.map_or(String::new(), |at| format!(", {}", end(at, now_ms)));
+    Some(format!("version {version}{end}"))
+}
+
+/// An emergency measure: why, until when, and what comes back.
+fn emergency_of(emergency: &Value, now_ms: u64) -> String {
+    let word = |path| emergency.pointer(path).and_then(Value::as_str);
+    let number = |path| emergency.pointer(path).and_then(Value::as_u64);
+    let (Some(reason), Some(until_ms)) = (word("/reason"), number("/until_unix_ms")) else {
+        return String::new();
+    };
+    let returns = word("/returns/digest").unwrap_or("?");
+    let place = match (number("/returns/epoch"), number("/returns/serial")) {
+        (Some(epoch), Some(serial)) => format!("epoch {epoch} serial {serial}, digest {returns}"),
+        _ => format!("digest {returns}, which is not here"),
+    };
+    format!(
+        "\n  emergency measure: {reason}; {}; then comes back {place}",
+        end(until_ms, now_ms)
+    )
+}
+
+/// The last attempt, where it was refused: when, what, why, and what to do.
+fn refusal(attempt: &Value, now_ms: u64) -> String {
+    let word = |key| attempt.get(key).and_then(Value::as_str);
+    let Some(code) = word("code") else {
+        return String::new();
+    };
+    let at_ms = attempt.get("at_unix_ms").and_then(Value::as_u64);
+    let ago = age(now_ms.saturating_sub(at_ms.unwrap_or(now_ms)) / 1_000);
+    let mut said = format!(
+        "\n  last attempt refused {ago} ago: {code}: {}",
+        word("detail").unwrap_or_default()
+    );
+    if let Some(digest) = word("digest") {
+        said += &format!("\n    digest: {digest}");
+    }
+    if let Some(remedy) = word("remedy").filter(|remedy| !remedy.is_empty()) {
+        said += &format!("\n    remedy: {remedy}");
     }
     said
 }
@@ -246,7 +313,7 @@ workers       2, up for 16 min 40 s, version 1
     #[test]
     fn a_bundle_is_told_with_its_signers_and_troubles() {
         let check = |bundle, want: &str| {
-            assert_eq!(super::bundle(&json!({ "bundle": bundle })), want);
+            assert_eq!(super::bundle(&json!({ "bundle": bundle }), 600_000), want);
         };
         check(
             json!({"signed": false, "active": null}),
@@ -256,12 +323,35 @@ workers       2, up for 16 min 40 s, version 1
         check(
             json!({"root": {"version": 1},
                 "active": {"digest": "d", "name": "edge", "epoch": 1, "serial": 7,
-                    "signers": ["alice", "bob"]},
-                "last_attempt": {"code": "ROLLBACK_REJECTED", "detail": "old"},
+                    "signers": ["alice", "bob"], "expires_unix_ms": 4_200_000},
+                "last_attempt": {"code": "ROLLBACK_REJECTED", "detail": "old", "digest": "e",
+                    "at_unix_ms": 540_000, "remedy": "build it again"},
                 "troubles": ["look"]}),
-            "edge, epoch 1 serial 7, digest d, signed by alice, bob\n  last attempt refused: \
-             ROLLBACK_REJECTED: old\n  look",
+            "edge, epoch 1 serial 7, digest d, signed by alice, bob\n  ends in 1 h 0 min\n  \
+             last attempt refused 1 min 0 s ago: ROLLBACK_REJECTED: old\n    digest: e\n    \
+             remedy: build it again\n  look",
         );
+        check(
+            json!({"root": {"version": 1},
+                "active": {"digest": "d", "name": "edge", "epoch": 1, "serial": 8,
+                    "signers": ["bob"], "expires_unix_ms": 590_000},
+                "emergency": {"reason": "a flood", "until_unix_ms": 660_000,
+                    "returns": {"digest": "c", "epoch": 1, "serial": 7}},
+                "last_attempt": {"code": null}}),
+            "edge, epoch 1 serial 8, digest d, signed by bob\n  ended 10 s ago\n  emergency \
+             measure: a flood; ends in 1 min 0 s; then comes back epoch 1 serial 7, digest c",
+        );
+    }
+
+    #[test]
+    fn the_root_is_told_where_there_is_one() {
+        let check = |bundle, want: Option<&str>| {
+            let told = super::root(&json!({ "bundle": bundle }), 600_000);
+            assert_eq!(told.as_deref(), want);
+        };
+        check(json!({"signed": false}), None);
+        let root = json!({"root": {"version": 3, "expires_unix_ms": 660_000}});
+        check(root, Some("version 3, ends in 1 min 0 s"));
     }
 
     #[test]

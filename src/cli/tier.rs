@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::assembly::reset_kill_switch;
 use crate::cli::admin::{AdminArgs, Request, problem};
@@ -27,6 +27,9 @@ enum TierVerb {
     Lower {
         /// The most that the gateway may do from now on.
         tier: Lowest,
+        /// Why, in one line of at most 500 characters; it goes into the ledger.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         admin: AdminArgs,
     },
@@ -53,17 +56,25 @@ enum Lowest {
 #[must_use]
 pub fn run(args: &TierArgs) -> u8 {
     match &args.verb {
-        TierVerb::Lower { tier, admin } => lower(*tier, admin).print(),
+        TierVerb::Lower {
+            tier,
+            reason,
+            admin,
+        } => lower(*tier, reason.as_deref(), admin).print(),
         TierVerb::Reset { admin } => reset(admin).print(),
     }
 }
 
-fn lower(tier: Lowest, admin: &AdminArgs) -> Outcome {
+fn lower(tier: Lowest, reason: Option<&str>, admin: &AdminArgs) -> Outcome {
     let tier = match tier {
         Lowest::ObserveOnly => Tier::ObserveOnly,
         Lowest::Control => Tier::Control,
     };
-    let body = json!({ "tier": tier.key() }).to_string();
+    let body = match reason {
+        Some(reason) => json!({ "tier": tier.key(), "reason": reason }),
+        None => json!({ "tier": tier.key() }),
+    };
+    let body = body.to_string();
     match admin.ask(Request::Post("/v1/tier", &body)) {
         Ok(answer) if answer.status == 200 => Outcome {
             stdout: format!("tier {} until 'tidegate tier reset'\n", tier.name()),
@@ -97,8 +108,26 @@ fn reset(admin: &AdminArgs) -> Outcome {
         "the kill switch was not used\n"
     };
     let outcome = reload(admin);
+    let is_free = || outcome.code == FAILED && no_longer_holds(admin);
+    let (note, code) = if is_free() {
+        let note = "note: the reload refused something else, and the kill switch holds no longer\n";
+        (note, OK)
+    } else {
+        ("", outcome.code)
+    };
     Outcome {
         stdout: reset.to_owned() + &outcome.stdout,
-        ..outcome
+        stderr: outcome.stderr + note,
+        code,
     }
+}
+
+/// Whether the running gateway has taken over that the switch was reset: a reload may have done so
+/// and still have refused a bundle.
+fn no_longer_holds(admin: &AdminArgs) -> bool {
+    let answer = admin.ask(Request::Get("/v1/status"));
+    answer.is_ok_and(|answer| {
+        let tier = answer.body.pointer("/kill_switch/tier");
+        answer.status == 200 && tier.is_some_and(Value::is_null)
+    })
 }

@@ -74,6 +74,11 @@ impl Demands {
         }
     }
 
+    /// The same for a gateway of bundles that runs: which policy is asked when a bundle comes.
+    pub fn hold_settings(&self, settings: &mut Settings) {
+        self.apply(settings);
+    }
+
     /// The same for a gateway that runs. Its files may have become stricter than the demand, and
     /// then they hold: lowering a tier must always work.
     ///
@@ -125,14 +130,13 @@ impl Demands {
     /// # Errors
     /// Another one is.
     pub fn expect(&self, path: &Path, digest: &str, version: &str) -> Result<(), Diagnostic> {
-        let Some(expected) = &self.policy else {
+        let Some(expected) = self
+            .policy
+            .as_ref()
+            .filter(|_| !self.expects(digest, version))
+        else {
             return Ok(());
         };
-        let digits = expected.to_ascii_lowercase();
-        let is_digest = digits.len() >= DIGEST_DIGITS_MIN && digest.starts_with(&digits);
-        if is_digest || expected == version {
-            return Ok(());
-        }
         let message = format!(
             "TIDEGATE_EXPECT_POLICY is '{expected}', and the files hold version '{version}', \
              digest {digest}"
@@ -142,6 +146,16 @@ impl Demands {
              at least {DIGEST_DIGITS_MIN} digits of it, or the policy version"
         );
         Err(fault(path, Code::UnexpectedPolicy, message, remedy))
+    }
+
+    /// Whether a policy of this digest (hex) and version may be in force.
+    #[must_use]
+    pub fn expects(&self, digest: &str, version: &str) -> bool {
+        self.policy.as_ref().is_none_or(|expected| {
+            let digits = expected.to_ascii_lowercase();
+            let is_digest = digits.len() >= DIGEST_DIGITS_MIN && digest.starts_with(&digits);
+            is_digest || expected == version
+        })
     }
 }
 

@@ -221,6 +221,65 @@ fn a_refusal_is_told_everywhere_and_changes_nothing() {
     process.stop();
 }
 
+// R122
+#[test]
+fn the_kill_switch_has_a_reason_and_is_reset_beside_a_refused_bundle() {
+    let upstream = Upstream::ok();
+    let installation = site(&upstream, "").and("watch: false");
+    installation.write();
+    put(&installation, &bundle(3, None, &["a"], ALL));
+    let process = Process::start_again(&installation);
+    let tier = |more: &[&str]| {
+        let mut command = program();
+        command.arg("tier").args(more).arg("-c");
+        command.arg(installation.path("tidegate.yaml"));
+        command.arg(format!("--admin={}", process.admin));
+        Ran::of(command.output().unwrap())
+    };
+    let long = "x".repeat(501);
+    for reason in [long.as_str(), "two\nlines"] {
+        let ran = tier(&["lower", "observe_only", "--reason", reason]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+    }
+    let ran = tier(&["lower", "observe_only", "--reason", "too many refusals"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(process.status()["tier"], "OBSERVE_ONLY");
+    put(&installation, b"{}");
+    let ran = tier(&["reset"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout.starts_with("the kill switch is reset\n"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("ENVELOPE_MALFORMED"), "{ran:?}");
+    assert!(ran.stderr.contains("note: "), "{ran:?}");
+    assert_eq!(process.status()["tier"], "CONTROL");
+    // A file that cannot be read decides nothing, and the switch holds.
+    assert_eq!(tier(&["lower", "observe_only"]).code, Some(0));
+    fs::write(
+        installation.path("tidegate.yaml"),
+        installation_broken(&installation),
+    )
+    .unwrap();
+    let ran = tier(&["reset"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    logged(&process, "reload_failed");
+    let log = process.log();
+    let events = log.iter().filter_map(|entry| entry["event"].as_str());
+    let failed = events.filter(|event| *event == "reload_failed").count();
+    assert_eq!(failed, 1, "a refused bundle is told once, as a bundle");
+    process.stop();
+    let acts = records(&installation, "governance");
+    assert_eq!(acts[0]["reason"], "too many refusals", "{acts:?}");
+    assert_eq!(acts[1]["reason"], "", "{acts:?}");
+}
+
+/// Its file, with a fault that leaves admin listener and state directory readable.
+fn installation_broken(installation: &Installation) -> String {
+    let main = fs::read_to_string(installation.path("tidegate.yaml")).unwrap();
+    main.replace("tier: control", "tier: whatever")
+}
+
 #[test]
 fn the_folder_is_watched_whatever_way_it_changes() {
     let upstream = Upstream::ok();

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use super::Bundles;
 use super::ground::{Now, mark_of};
-use super::start::before;
 use super::telling::Known;
 use crate::admin::{Attempt, NO_BUNDLE, Trigger};
-use crate::bundle::digest_hex;
-use crate::bundle::envelope::{BUNDLE_TYPE, ENVELOPE_BYTES_MAX, Envelope};
+use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::verify::{InForce, Surroundings, VerifiedBundle, verify, verify_again};
 use crate::gateway::clock;
@@ -47,11 +45,11 @@ impl Bundles {
         from: &From,
         now_us: u64,
     ) -> Attempt {
+        let mut known = unverified.map(Known::outside).unwrap_or_default();
         let ended = match unverified {
-            Some(bytes) => self.put_in_force(bytes, from, now_us),
+            Some(bytes) => self.put_in_force(bytes, from, now_us, &mut known),
             None => Err(too_large()),
         };
-        let known = unverified.map(Known::of).unwrap_or_default();
         self.concluded(ended, known, from, now_us)
     }
 
@@ -60,15 +58,17 @@ impl Bundles {
         unverified: &[u8],
         from: &From,
         now_us: u64,
+        known: &mut Known,
     ) -> Result<Reload, Refused> {
         self.is_as_believed(from)?;
-        let in_force = self.in_force.clone();
-        if in_force.is_some_and(|bundle| bundle.envelope() == unverified) {
+        if let Some(same) = self.known_already(unverified, from) {
+            *known = Known::of(same);
             return Ok(Reload::Unchanged);
         }
-        let Some(bundle) = self.verified(unverified, now_us)? else {
+        let Some(bundle) = self.verified(unverified, now_us, known)? else {
             return Ok(Reload::Unchanged);
         };
+        self.expects(&bundle)?;
         let digest = bundle.content().digest_hex();
         let bytes = bundle.content().bytes();
         if let Err(error) = self.ledger.persist_rulebook(&digest, bytes) {
@@ -88,6 +88,34 @@ impl Bundles {
         Ok(Reload::Activated)
     }
 
+    /// The bundle in force, byte for byte; in the folder also the one that comes back after the
+    /// emergency measure in force, for it lies there all the time.
+    fn known_already(&self, unverified: &[u8], from: &From) -> Option<&VerifiedBundle> {
+        let behind = self.behind.as_deref();
+        let behind = behind.filter(|_| from.source == "directory");
+        let mut known = self.in_force.as_deref().into_iter().chain(behind);
+        known.find(|bundle| bundle.envelope() == unverified)
+    }
+
+    /// Whether it holds the policy that whoever started the gateway expects.
+    pub(super) fn expects(&self, bundle: &VerifiedBundle) -> Result<(), Refused> {
+        let digest = bundle.content().digest_hex();
+        let version = &bundle.rules().version;
+        match &self.demands.policy {
+            Some(expected) if !self.demands.expects(&digest, version) => {
+                let detail = format!(
+                    "TIDEGATE_EXPECT_POLICY is '{expected}', and bundle {} holds version \
+                     '{version}', content digest {digest}",
+                    bundle.digest()
+                );
+                let remedy = "put the expected bundle in place, or restart the gateway with \
+                              TIDEGATE_EXPECT_POLICY naming what this one holds";
+                Err(Refused::new(RefusalCode::PolicyUnexpected, detail, remedy))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn is_as_believed(&self, from: &From) -> Result<(), Refused> {
         let active = self.in_force.as_deref().map(VerifiedBundle::digest);
         let active = active.unwrap_or(NO_BUNDLE);
@@ -103,10 +131,13 @@ impl Bundles {
     }
 
     /// The candidate, verified; `None` where it is the bundle in force, in another envelope.
-    fn verified(&self, unverified: &[u8], now_us: u64) -> Result<Option<VerifiedBundle>, Refused> {
-        let digest = Envelope::parse(unverified, BUNDLE_TYPE)
-            .map(|envelope| digest_hex(envelope.unverified_payload()));
-        let digest = digest.as_deref().unwrap_or_default();
+    fn verified(
+        &self,
+        unverified: &[u8],
+        now_us: u64,
+        known: &mut Known,
+    ) -> Result<Option<VerifiedBundle>, Refused> {
+        let digest = known.digest().unwrap_or_default();
         let in_force = self.in_force.as_deref();
         let own = in_force.map(mark_of).filter(|own| own.digest == digest);
         // Once activated, then lost from the state directory: the mark vouches for it.
@@ -122,9 +153,10 @@ impl Bundles {
             mark: own.as_ref().or(self.mark.as_ref()),
         };
         let again = own.is_some() || lost.is_some();
-        let earlier = self.before_measure(now);
+        // A candidate is compared with what was before an emergency measure as well.
+        let earlier = self.measure().and(self.behind.clone());
         let verified = self.ground.ask(now, |around| {
-            let before_measure = earlier.as_ref().map(VerifiedBundle::side);
+            let before_measure = earlier.as_ref().map(|bundle| bundle.side());
             let around = &Surroundings {
                 in_force: around.in_force.map(|in_force| InForce {
                     before_measure,
@@ -132,28 +164,24 @@ impl Bundles {
                 }),
                 ..*around
             };
-            // What brings a verifier down must not bring down those who verify the next one.
-            catch_unwind(AssertUnwindSafe(|| {
-                if again {
+            guarded(|| {
+                let verified = if again {
                     verify_again(unverified, around)
                 } else {
                     verify(unverified, around)
-                }
-            }))
+                };
+                let known = Known::inside(unverified, &verified);
+                (verified, known)
+            })
         });
-        let verified = verified.unwrap_or_else(|_| Err(panicked()));
+        let verified = verified.map_or_else(
+            || Err(panicked()),
+            |(verified, read)| {
+                *known = read.or(std::mem::take(known));
+                verified
+            },
+        );
         verified.map(|bundle| own.is_none().then_some(bundle))
-    }
-
-    /// What was in force before the emergency measure that is: a candidate is compared with both.
-    fn before_measure(&self, now: Now<'_>) -> Option<VerifiedBundle> {
-        let measure = now.in_force?;
-        measure.manifest().breakglass.as_ref()?;
-        let now = Now {
-            in_force: None,
-            ..now
-        };
-        before(&self.store, &self.ground, now, measure).ok()
     }
 
     /// The time of the newest record, as far as it is known.
@@ -210,9 +238,12 @@ impl Bundles {
     /// Kept and recorded: from here on nothing can fail.
     pub(super) fn swap(&mut self, bundle: VerifiedBundle, mark: HighWater, now_us: u64) {
         self.make_active(&bundle, now_us);
+        self.hold_behind(&bundle);
         self.mark = Some(mark);
         self.in_force = Some(Arc::new(bundle));
         self.stuck = None;
+        self.back_at_us = 0;
+        self.is_reverted = false;
         self.told_ended = false;
         self.tell_tier();
         self.doors.open(&self.shared.registry.active().load());
@@ -234,6 +265,11 @@ impl Bundles {
     pub(super) fn wanted(&self, bundle: &VerifiedBundle, now_us: u64) -> Tier {
         signed_tier(bundle, self.tier, now_us)
     }
+}
+
+/// What brings a reader down must not bring down those who read the next one.
+pub(super) fn guarded<T>(read: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(read)).ok()
 }
 
 pub(super) fn too_large() -> Refused {

@@ -1,27 +1,18 @@
 //! What happens without anybody asking: files of the folder, the end of a bundle, the end of an
 //! emergency measure.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::Bundles;
 use super::activation::{From, too_large};
 use super::folder::News;
-use super::ground::Now;
-use super::start::{before, cannot_come_back};
 use super::telling::{Known, finding};
 use crate::admin::{Attempt, Finding, Trigger};
 use crate::assembly::reload::finding as finding_of;
 use crate::assembly::restart;
 use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
 use crate::bundle::refusal::{RefusalCode, Refused};
-use crate::bundle::verify::{VerifiedBundle, verify_root};
+use crate::bundle::verify::verify_root;
 use crate::config::{Runnable, load_to_run};
 use crate::diagnostic::Diagnostic;
-use crate::telemetry::Reload;
-
-/// How long the end of an emergency measure waits for its record to be durable.
-const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Bundles {
     /// Takes what is new in the folder. Gives what was refused.
@@ -33,6 +24,7 @@ impl Bundles {
             if_match: None,
         };
         while let Some(news) = self.folder.news() {
+            let is_root = matches!(news, News::Root(_));
             let (attempt, file) = match news {
                 News::Root(read) => {
                     let version = self.root.root().parts().version + 1;
@@ -45,7 +37,11 @@ impl Bundles {
             };
             let refused = attempt.and_then(|attempt| Some((attempt.refused?, attempt.at_us)));
             if let Some((refused, at_us)) = refused {
-                self.folder.refused(refused.code, at_us);
+                if is_root {
+                    self.folder.root_refused(refused.code, at_us);
+                } else {
+                    self.folder.refused(refused.code, at_us);
+                }
                 found.push(finding(file, &refused));
             }
         }
@@ -117,13 +113,15 @@ impl Bundles {
                 self.main.refused(&found, &before);
                 Err(findings(&found))
             }
-            Ok(Runnable::Files(loaded)) => {
+            Ok(Runnable::Files(mut loaded)) => {
                 // Without `bundle`: a restart would run on plain files, and this process does not.
+                self.demands.hold_settings(&mut loaded.settings);
                 self.needs_restart = restart::needed(&self.settings, &loaded.settings);
                 self.main.loaded(self.main.sources().clone(), before);
                 Ok(())
             }
-            Ok(Runnable::Bundles(bundled)) => {
+            Ok(Runnable::Bundles(mut bundled)) => {
+                self.demands.hold_settings(&mut bundled.settings);
                 self.needs_restart = restart::needed(&self.settings, &bundled.settings);
                 self.main.loaded(bundled.sources, before);
                 self.tier = bundled.settings.tier;
@@ -160,57 +158,7 @@ impl Bundles {
             );
             self.weigh_tier(now_us);
         }
-        let glass = bundle.manifest().breakglass.as_ref();
-        if glass.is_some_and(|glass| glass.until_us <= now_us)
-            && let Err(stuck) = self.come_back(&bundle, now_us)
-            && self.stuck.as_ref() != Some(&stuck)
-        {
-            tracing::error!(event = "breakglass_not_reverted", error = stuck);
-            self.stuck = Some(stuck);
-        }
-    }
-
-    /// Puts the bundle before an emergency measure in force again. The files stay: what is at the
-    /// mark names the one before it, so a start comes to the same.
-    fn come_back(&mut self, measure: &VerifiedBundle, now_us: u64) -> Result<(), String> {
-        let now = Now {
-            root: &self.root,
-            now_us,
-            newest_record_us: self.newest_record_us,
-            in_force: None,
-            mark: None,
-        };
-        let bundle = before(&self.store, &self.ground, now, measure)
-            .map_err(|refused| cannot_come_back(&refused))?;
-        let content = bundle.content();
-        self.ledger
-            .persist_rulebook(&content.digest_hex(), content.bytes())
-            .map_err(|error| error.to_string())?;
-        self.tell_reverted(measure.digest(), &bundle)?;
-        self.make_active(&bundle, now_us);
-        self.in_force = Some(Arc::new(bundle));
-        self.stuck = None;
-        self.told_ended = false;
-        self.telemetry.note_attempt(Reload::Activated);
-        Ok(())
-    }
-
-    /// In the log, and in the ledger, durable on return.
-    pub(super) fn tell_reverted(
-        &self,
-        measure: &str,
-        bundle: &VerifiedBundle,
-    ) -> Result<(), String> {
-        let (digest, content) = (bundle.digest(), bundle.content().digest_hex());
-        let reason = format!("the time of the emergency measure {measure} is over");
-        let result = format!("bundle {digest} is in force again, content {content}");
-        let act = self.act("breakglass_reverted", "gateway", reason, result);
-        let recorded = self
-            .ledger
-            .record(move |entry| act.push(entry), RECORD_PATIENCE);
-        recorded.map_err(|error| error.to_string())?;
-        tracing::warn!(event = "breakglass_reverted", measure, digest);
-        Ok(())
+        self.end_measure(now_us);
     }
 }
 

@@ -36,6 +36,8 @@ struct Watched {
     /// What was taken last of each, by its hash.
     taken: [Option<String>; 2],
     retry_at_us: Option<u64>,
+    /// Why the candidate that was taken last was refused.
+    refused: Option<RefusalCode>,
 }
 
 /// A file that has news.
@@ -55,6 +57,7 @@ impl Folder {
             next_root,
             taken: [None, None],
             retry_at_us: None,
+            refused: None,
         }))
     }
 
@@ -83,16 +86,39 @@ impl Folder {
         }
     }
 
-    /// The next root is another one.
+    /// The next root is another one; under the one that came, a candidate may be right that was
+    /// wrong before.
     pub(super) fn awaits_root(&mut self, next: u64) {
         if let Some(watched) = &mut self.0 {
             watched.next_root = next;
-            watched.taken = [None, watched.taken[1].take()];
+            let is_refused = watched.refused.is_some();
+            let kept = watched.taken[1].take().filter(|_| !is_refused);
+            watched.taken = [None, kept];
         }
+    }
+
+    /// Another bundle is in force without a candidate: one that follows it may lie there already.
+    pub(super) fn parent_changed(&mut self) {
+        let waits = |watched: &&mut Watched| watched.refused == Some(RefusalCode::ParentUnknown);
+        if let Some(watched) = self.0.as_mut().filter(waits) {
+            watched.retry_at_us = Some(0);
+        }
+    }
+
+    /// A root was refused.
+    pub(super) fn root_refused(&mut self, code: RefusalCode, now_us: u64) {
+        self.retry(code, now_us);
     }
 
     /// A candidate was refused.
     pub(super) fn refused(&mut self, code: RefusalCode, now_us: u64) {
+        if let Some(watched) = &mut self.0 {
+            watched.refused = Some(code);
+        }
+        self.retry(code, now_us);
+    }
+
+    fn retry(&mut self, code: RefusalCode, now_us: u64) {
         let passes = matches!(
             code,
             RefusalCode::NotYetValid
@@ -116,7 +142,11 @@ impl Folder {
         let news = read_news(&root_path, root).map(News::Root);
         let news = news.or_else(|| {
             let path = watched.dir.join("bundle.json");
-            read_news(&path, bundle).map(News::Bundle)
+            let news = read_news(&path, bundle).map(News::Bundle);
+            if news.is_some() {
+                watched.refused = None;
+            }
+            news
         });
         if news.is_none() {
             watched.watch.loaded(sources, seen);
@@ -222,6 +252,18 @@ mod tests {
         folder.refused(RefusalCode::NotYetValid, 5);
         assert!(!folder.look(4 + RETRY_US));
         assert!(folder.look(5 + RETRY_US));
+        assert_eq!(news(&mut folder).len(), 1);
+        // What lacked the next root, or its parent, is tried when that comes.
+        folder.refused(RefusalCode::UnknownKey, 5);
+        folder.awaits_root(3);
+        assert_eq!(news(&mut folder).len(), 1);
+        folder.awaits_root(4);
+        assert!(news(&mut folder).is_empty(), "nothing was wrong with it");
+        folder.parent_changed();
+        assert!(!folder.look(5));
+        folder.refused(RefusalCode::ParentUnknown, 5);
+        folder.parent_changed();
+        assert!(folder.look(5));
         assert_eq!(news(&mut folder).len(), 1);
         let mut none = Folder::new(None, 2);
         assert!(!none.look(0) && none.news().is_none());

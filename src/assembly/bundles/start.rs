@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use super::ground::{Ground, Now, mark_of};
 use super::store::{Store, read_regular};
 use crate::assembly::StartError;
-use crate::bundle::refusal::Refused;
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::verify::{
     VerifiedBundle, VerifiedRoot, read_unverified, verify_again, verify_root,
 };
@@ -164,12 +164,17 @@ pub(super) fn before(
             ground.ask(now, |around| verify_again(&bytes, around))
         });
         match verified {
-            Ok(bundle) => return Ok(bundle),
+            Ok(bundle) if bundle.manifest().breakglass.is_none() => return Ok(bundle),
+            Ok(_) => {
+                let code = RefusalCode::ParentUnknown;
+                let detail = "it is an emergency measure as well, and those never come back";
+                last = Some(Refused::new(code, detail, "apply a later bundle"));
+            }
             Err(refused) => last = Some(refused),
         }
     }
     Err(last.unwrap_or_else(|| {
-        let code = crate::bundle::refusal::RefusalCode::ParentUnknown;
+        let code = RefusalCode::ParentUnknown;
         Refused::new(code, "previous.json is not there", "apply a later bundle")
     }))
 }

@@ -157,6 +157,17 @@ impl Store {
         }
     }
 
+    /// Puts the bundle before the one at the mark back where somebody took it away.
+    pub(super) fn keep_before(&self, bytes: &[u8]) -> io::Result<()> {
+        let kept = self.befores();
+        let is_here =
+            |(_, read): &(_, io::Result<Vec<u8>>)| read.as_ref().is_ok_and(|k| k == bytes);
+        if kept.iter().any(is_here) {
+            return Ok(());
+        }
+        self.write(PREVIOUS, bytes)
+    }
+
     /// Writes the mark alone: the ledger may know a higher one.
     pub(super) fn write_mark(&self, mark: &HighWater) -> io::Result<()> {
         let form = MarkForm {
@@ -177,7 +188,16 @@ impl Store {
         remove(&self.path(aside))?;
         match fs::hard_link(self.path(name), self.path(aside)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            linked => linked,
+            // Some file systems know one name for each file.
+            Err(_) => self.copy_aside(name, aside),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn copy_aside(&self, name: &str, aside: &str) -> io::Result<()> {
+        match self.read(name)? {
+            Some(bytes) => self.write(aside, &bytes),
+            None => Ok(()),
         }
     }
 
@@ -322,6 +342,26 @@ mod tests {
             assert_eq!(texts(store.candidates()), ["two", "one"], "{crashed}");
             assert_eq!(texts(store.befores()), ["one"], "{crashed}");
         }
+    }
+
+    #[test]
+    fn a_copy_serves_where_a_file_has_one_name() {
+        let (_folder, store) = open();
+        store.keep(None, b"one", &mark(1), None).unwrap();
+        store.settle();
+        store.copy_aside(CURRENT, CURRENT_BEFORE).unwrap();
+        store.copy_aside(PREVIOUS, PREVIOUS_BEFORE).unwrap();
+        store.replace(Some(b"one"), b"two", &mark(2)).unwrap();
+        assert_eq!(texts(store.candidates()), ["two", "one", "one"]);
+        store.undo(Some(&mark(1))).unwrap();
+        assert_eq!(texts(store.candidates()), ["one"]);
+        assert_eq!(store.mark().unwrap(), Some(mark(1)));
+        // No link can be made to a folder: whatever the reason, what follows is the copy.
+        fs::create_dir(store.path("folder")).unwrap();
+        assert!(store.set_aside("folder", "aside").is_err());
+        store.keep_before(b"zero").unwrap();
+        store.keep_before(b"zero").unwrap();
+        assert_eq!(texts(store.befores()), ["zero"]);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! What an attempt came to: in status, metrics, log and ledger.
 
 use super::Bundles;
-use super::activation::From;
+use super::activation::{From, guarded};
+use super::emergency::is_measure;
 use super::ground::mark_of;
 use crate::admin::{Activation, Attempt, BundleStanding, Finding, Trigger};
 use crate::bundle::digest_hex;
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope};
-use crate::bundle::refusal::Refused;
-use crate::bundle::verify::read_unverified;
+use crate::bundle::refusal::{RefusalCode, Refused};
+use crate::bundle::verify::{VerifiedBundle, read_unverified};
 use crate::gateway::clock;
 use crate::record::{BundleChange, BundleMembers, BundleResult, GovernanceAct};
 use crate::telemetry::Reload;
 
-/// What a candidate says of itself, true or not.
+/// What a candidate says of itself. Its place is read only after its signatures were found true: a
+/// record does not repeat what nobody signed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     digest: Option<String>,
@@ -20,19 +22,62 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(unverified: &[u8]) -> Self {
-        let envelope = Envelope::parse(unverified, BUNDLE_TYPE);
-        let payload = read_unverified(unverified);
+    /// By its bytes alone.
+    pub(super) fn outside(unverified: &[u8]) -> Self {
+        let digest = guarded(|| {
+            let envelope = Envelope::parse(unverified, BUNDLE_TYPE).ok()?;
+            Some(digest_hex(envelope.unverified_payload()))
+        });
         Self {
-            digest: envelope
-                .ok()
-                .map(|envelope| digest_hex(envelope.unverified_payload())),
-            place: payload.ok().map(|payload| {
-                let place = payload.manifest().position();
-                (place.epoch, place.serial)
-            }),
+            digest: digest.flatten(),
+            place: None,
         }
     }
+
+    pub(super) fn of(bundle: &VerifiedBundle) -> Self {
+        let place = bundle.position();
+        Self {
+            digest: Some(bundle.digest().to_owned()),
+            place: Some((place.epoch, place.serial)),
+        }
+    }
+
+    /// What there is to say after a verifier looked; nothing where nobody is known to have signed.
+    /// To be called where a panic is caught.
+    pub(super) fn inside(unverified: &[u8], verified: &Result<VerifiedBundle, Refused>) -> Self {
+        match verified {
+            Ok(bundle) => Self::of(bundle),
+            Err(refused) if is_signed(refused.code) => {
+                let payload = read_unverified(unverified);
+                payload.map_or_else(
+                    |_| Self::default(),
+                    |payload| {
+                        let place = payload.manifest().position();
+                        Self {
+                            digest: Some(payload.digest().to_owned()),
+                            place: Some((place.epoch, place.serial)),
+                        }
+                    },
+                )
+            }
+            Err(_) => Self::default(),
+        }
+    }
+
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
+    /// This, or the other where this says nothing.
+    pub(super) fn or(self, other: Self) -> Self {
+        if self.digest.is_some() { self } else { other }
+    }
+}
+
+/// Whether who is refused for this was found signed by enough people for any change.
+fn is_signed(code: RefusalCode) -> bool {
+    code > RefusalCode::ThresholdNotMet
+        && !matches!(code, RefusalCode::AuthorMissing | RefusalCode::RootExpired)
 }
 
 impl Bundles {
@@ -135,6 +180,7 @@ impl Bundles {
             high_water: mark.map(|mark| (mark.epoch, mark.serial, mark.digest.clone())),
             last_attempt: self.last_attempt.clone(),
             last_success: self.last_success.clone(),
+            emergency: self.emergency(),
             troubles: self.troubles(),
         };
         self.shared.last().bundle = Some(standing);
@@ -143,7 +189,9 @@ impl Bundles {
     pub(super) fn troubles(&self) -> Vec<String> {
         let in_force = self.in_force.as_deref();
         let tier = self.tier;
-        let above = in_force.filter(|bundle| tier > bundle.manifest().tier_max);
+        // An emergency measure lowers it for a while, and nobody has to do anything about that.
+        let above = in_force.filter(|bundle| !is_measure(bundle));
+        let above = above.filter(|bundle| tier > bundle.manifest().tier_max);
         let above = above.map(|bundle| {
             let most = bundle.manifest().tier_max.key();
             format!(
@@ -171,7 +219,8 @@ impl Bundles {
 
     /// A tier that nobody signed is told as an error, and does not hold.
     pub(super) fn tell_tier(&self) {
-        let Some(bundle) = &self.in_force else { return };
+        let in_force = self.in_force.as_ref().filter(|bundle| !is_measure(bundle));
+        let Some(bundle) = in_force else { return };
         let most = bundle.manifest().tier_max;
         if self.tier > most {
             tracing::error!(
@@ -182,7 +231,7 @@ impl Bundles {
         }
     }
 
-    /// What a reload came to.
+    /// What a reload came to; not yet in the log.
     pub(super) fn conclude(
         &self,
         result: Reload,
@@ -203,7 +252,6 @@ impl Bundles {
         };
         self.telemetry.note_loading(result, now);
         self.shared.last().reload = Some(activation.clone());
-        crate::assembly::reload::tell(&activation, active.catalogue().len());
         activation
     }
 }

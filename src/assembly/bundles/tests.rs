@@ -43,6 +43,10 @@ fn sign(kind: &str, payload: Vec<u8>, signers: &[&str]) -> Vec<u8> {
 }
 
 fn root(version: u64) -> Vec<u8> {
+    root_of(version, ALL)
+}
+
+fn root_of(version: u64, people: &[&str]) -> Vec<u8> {
     let principal = |name: &str| Principal {
         name: name.to_owned(),
         keys: vec![key(name).verifying_key()],
@@ -54,7 +58,7 @@ fn root(version: u64) -> Vec<u8> {
         epoch: 1,
         is_production: false,
         expires_at_us: NOW + 1_000 * HOUR,
-        principals: ALL.iter().map(|name| principal(name)).collect(),
+        principals: people.iter().map(|name| principal(name)).collect(),
         groups: BTreeMap::new(),
         thresholds: Thresholds::default(),
     };
@@ -82,6 +86,10 @@ fn manifest(serial: u64, parent: Option<&[u8]>) -> Manifest {
 }
 
 fn bundle(manifest: &Manifest, ids: &[&str]) -> Vec<u8> {
+    bundle_by(manifest, ids, ALL)
+}
+
+fn bundle_by(manifest: &Manifest, ids: &[&str], signers: &[&str]) -> Vec<u8> {
     let contract = |id: &&str| {
         let methods = MethodSet::EMPTY.with(Method::Get);
         let endpoint = format!("GET /{id}");
@@ -93,7 +101,7 @@ fn bundle(manifest: &Manifest, ids: &[&str]) -> Vec<u8> {
     sign(
         BUNDLE_TYPE,
         payload::write(manifest, &content).unwrap(),
-        ALL,
+        signers,
     )
 }
 
@@ -132,6 +140,7 @@ impl Site {
             bundle,
             sources,
             stamp,
+            demands,
             ..
         } = *bundled;
         let settings = Arc::new(settings);
@@ -163,6 +172,7 @@ impl Site {
             begun,
             doors,
             main: Watch::new(sources, stamp),
+            demands,
         })
     }
 
@@ -454,6 +464,183 @@ fn an_emergency_measure_ends_by_itself() {
     assert_eq!(*classes, [crate::bundle::change::Class::Loosen].into());
     bundles.on_time(until);
     assert_eq!(serial(&bundles), Some(5));
+}
+
+/// An emergency measure of two hours that only observes.
+fn measure(serial: u64, parent: &[u8]) -> Vec<u8> {
+    let manifest = Manifest {
+        tier_max: Tier::ObserveOnly,
+        breakglass: Some(Breakglass {
+            reason: "too many refusals".to_owned(),
+            until_us: NOW + 2 * HOUR,
+        }),
+        ..manifest(serial, Some(parent))
+    };
+    bundle(&manifest, &["a"])
+}
+
+/// A gateway with a measure in force, and the bundle before it.
+fn during_a_measure(site: &Site) -> (Bundles, Vec<u8>) {
+    let one = bundle(&manifest(1, None), &["a"]);
+    let mut bundles = site.start(NOW);
+    assert_eq!(apply(&mut bundles, &one, NOW), None);
+    assert_eq!(apply(&mut bundles, &measure(2, &one), NOW), None);
+    (bundles, one)
+}
+
+#[test]
+fn a_deleted_file_keeps_no_measure_in_force() {
+    let site = Site::new();
+    let until = NOW + 2 * HOUR;
+    let previous = site.path("state/bundle/previous.json");
+    let (mut bundles, _) = during_a_measure(&site);
+    std::fs::remove_file(&previous).unwrap();
+    bundles.on_time(until);
+    assert_eq!((serial(&bundles), &bundles.stuck), (Some(1), &None));
+    drop(bundles);
+    // A start comes to the same, for the file was written again.
+    assert_eq!(serial(&site.start(until)), Some(1));
+    // After a restart during the measure as well, where the file was there at the start.
+    let mut bundles = site.start(NOW);
+    assert_eq!(serial(&bundles), Some(2));
+    bundles.find_behind(NOW);
+    std::fs::remove_file(&previous).unwrap();
+    bundles.on_time(until);
+    assert_eq!(serial(&bundles), Some(1));
+}
+
+#[test]
+fn a_measure_that_cannot_end_is_told_and_tried_again_later() {
+    let site = Site::new();
+    let until = NOW + 2 * HOUR;
+    let previous = site.path("state/bundle/previous.json");
+    let (bundles, one) = during_a_measure(&site);
+    drop(bundles);
+    std::fs::remove_file(&previous).unwrap();
+    let mut bundles = site.start(NOW);
+    bundles.find_behind(NOW);
+    assert_eq!(bundles.emergency().unwrap().returns_place, None);
+    bundles.on_time(until);
+    let check = |bundles: &mut Bundles, at: u64, want: u64| {
+        bundles.on_time(at);
+        assert_eq!(serial(bundles), Some(want), "{at}");
+        let is_told = bundles
+            .troubles()
+            .iter()
+            .any(|told| told.contains("cannot come back"));
+        assert_eq!(is_told, want == 2, "{:?}", bundles.troubles());
+    };
+    std::fs::write(&previous, &one).unwrap();
+    check(&mut bundles, until + 1, 2);
+    check(&mut bundles, until + emergency::RETRY_US - 1, 2);
+    check(&mut bundles, until + emergency::RETRY_US, 1);
+}
+
+#[test]
+fn an_emergency_measure_is_told_while_it_lasts() {
+    let site = Site::new();
+    let (mut bundles, one) = during_a_measure(&site);
+    let want = crate::admin::Emergency {
+        reason: "too many refusals".to_owned(),
+        until_us: NOW + 2 * HOUR,
+        returns: digest(&one),
+        returns_place: Some((1, 1)),
+    };
+    bundles.publish();
+    let told = bundles.shared.last().bundle.clone().unwrap();
+    assert_eq!(told.emergency, Some(want));
+    assert_eq!(
+        told.troubles,
+        Vec::<String>::new(),
+        "the tier is above that of the measure"
+    );
+    // It lies in the folder all the time, and comes back.
+    std::fs::write(site.path("bundles/bundle.json"), &one).unwrap();
+    let found = bundles.take_folder(Trigger::Watch);
+    assert_eq!(found, [], "no rollback");
+    assert_eq!(
+        bundles.last_attempt.as_ref().unwrap().result,
+        Reload::Unchanged
+    );
+    assert_eq!(serial(&bundles), Some(2));
+    // Who asks for it by hand is told that it does not come now.
+    assert_eq!(
+        apply(&mut bundles, &one, NOW),
+        Some(RefusalCode::RollbackRejected)
+    );
+    // What lies there and follows the one that comes back is looked at again then.
+    bundles.folder.refused(RefusalCode::ParentUnknown, NOW);
+    bundles.on_time(NOW + 2 * HOUR);
+    assert!(bundles.folder.look(NOW + 2 * HOUR));
+    assert_eq!(bundles.emergency(), None);
+}
+
+// R120
+#[test]
+fn the_expected_policy_is_asked_of_bundles_and_not_of_what_comes_back() {
+    let site = Site::new();
+    let (mut bundles, one) = during_a_measure(&site);
+    let content = bundles.in_force.as_ref().unwrap().content().digest_hex();
+    let expect = |policy: &str| Demands {
+        policy: Some(policy.to_owned()),
+        ..Demands::default()
+    };
+    let two = bundle(&manifest(3, Some(&measure(2, &one))), &["a"]);
+    for other in ["9.9.9", &content[..11]] {
+        bundles.demands = expect(other);
+        assert_eq!(
+            bundles.is_as_expected().map_err(|refused| refused.code),
+            Err(RefusalCode::PolicyUnexpected)
+        );
+        let refused = apply(&mut bundles, &two, NOW);
+        assert_eq!(refused, Some(RefusalCode::PolicyUnexpected));
+    }
+    assert_eq!(serial(&bundles), Some(2));
+    bundles.on_time(NOW + 2 * HOUR);
+    assert_eq!(serial(&bundles), Some(1));
+    assert_eq!(bundles.is_as_expected(), Ok(()));
+    let three = bundle(&manifest(3, Some(&one)), &["a"]);
+    bundles.demands = expect(&content[..12]);
+    assert_eq!(apply(&mut bundles, &three, NOW), None);
+}
+
+#[test]
+fn a_record_says_of_a_stranger_only_what_its_bytes_are() {
+    let site = Site::new();
+    let mut bundles = site.start(NOW);
+    let mut check = |bytes: &[u8], code: RefusalCode, place: Option<(u64, u64)>| {
+        let attempt = bundles.attempt_at(Some(bytes), &by_hand(), NOW);
+        assert_eq!(attempt.refused.map(|refused| refused.code), Some(code));
+        assert_eq!(
+            (attempt.digest, attempt.place),
+            (Some(digest(bytes)), place)
+        );
+    };
+    let of = |signers: &[&str]| bundle_by(&manifest(7, None), &["a"], signers);
+    check(&of(&["alice", "erin"]), RefusalCode::UnknownKey, None);
+    check(&of(&["alice"]), RefusalCode::ThresholdNotMet, None);
+    check(
+        &of(&["alice", "bob", "carol"]),
+        RefusalCode::ApprovalsMissing,
+        Some((1, 7)),
+    );
+}
+
+#[test]
+fn a_bundle_is_tried_again_when_the_root_comes_that_knows_its_signers() {
+    let site = Site::new();
+    let mut bundles = site.start(NOW);
+    let people = [ALL, &["erin"]].concat();
+    let one = bundle_by(&manifest(1, None), &["a"], &people);
+    std::fs::write(site.path("bundles/bundle.json"), one).unwrap();
+    let codes = |found: Vec<crate::admin::Finding>| -> Vec<&str> {
+        found.iter().map(|finding| finding.code).collect()
+    };
+    assert_eq!(codes(bundles.take_folder(Trigger::Watch)), ["UNKNOWN_KEY"]);
+    assert!(bundles.take_folder(Trigger::Watch).is_empty());
+    std::fs::write(site.path("bundles/root.2.json"), root_of(2, &people)).unwrap();
+    // Its keys are known now; what is asked next is the clock, and that is not the test's.
+    assert_eq!(codes(bundles.take_folder(Trigger::Watch)), ["ROOT_EXPIRED"]);
 }
 
 #[test]
