@@ -13,6 +13,8 @@ mod clockwork;
 mod doors;
 mod folder;
 mod ground;
+mod memory;
+mod roots;
 mod start;
 mod store;
 mod telling;
@@ -24,6 +26,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use super::reload::{Ask, Shared, Watch};
 use crate::admin::{Activation, Attempt, Submission, Trigger};
+use crate::bundle::refusal::RefusalCode;
 use crate::bundle::verify::{VerifiedBundle, VerifiedRoot};
 use crate::config::Settings;
 use crate::contract::Catalogue;
@@ -36,6 +39,7 @@ use crate::telemetry::{Reload, Telemetry};
 use crate::units::Tier;
 use folder::Folder;
 use ground::Ground;
+use roots::RootStanding;
 use store::Store;
 
 pub(super) use doors::Doors;
@@ -68,7 +72,13 @@ pub(super) struct Bundles {
     ground: Ground,
     root: VerifiedRoot,
     in_force: Option<Arc<VerifiedBundle>>,
+    /// The highest bundle that a record names.
     mark: Option<HighWater>,
+    /// A higher place that something else names; nothing at it or below comes in.
+    held: Option<HighWater>,
+    standing: RootStanding,
+    /// What was kept and never recorded, until it is put in force or refused.
+    unrecorded: Option<Vec<u8>>,
     newest_record_us: u64,
     /// What `tidegate.yaml` allows.
     tier: Tier,
@@ -93,10 +103,16 @@ impl Bundles {
             root,
             in_force,
             mark,
+            held,
+            standing,
+            unrecorded,
             newest_record_us,
             troubles,
             reverted,
         } = parts.begun;
+        parts
+            .telemetry
+            .note_root(root.root().parts().expires_at_us);
         let bundle = parts.settings.bundle.as_ref();
         let dir = bundle.and_then(|bundle| bundle.dir.clone());
         let next = root.root().parts().version + 1;
@@ -115,6 +131,9 @@ impl Bundles {
             root,
             in_force,
             mark,
+            held,
+            standing,
+            unrecorded,
             newest_record_us,
             needs_restart: Vec::new(),
             found: troubles,
@@ -133,10 +152,27 @@ impl Bundles {
         {
             tracing::error!(event = "act_not_recorded", error);
         }
+        if self.standing.behind.is_some() {
+            self.telemetry.note_refusal(RefusalCode::RootSkipped);
+        }
+        self.take_kept(clock::now().wall_us);
         self.take_folder(Trigger::Start);
         self.on_time(clock::now().wall_us);
         self.tell_tier();
         self.publish();
+    }
+
+    /// Puts in force, by the whole path, what a crash left between its keeping and its record.
+    fn take_kept(&mut self, now_us: u64) {
+        let Some(bytes) = self.unrecorded.take() else {
+            return;
+        };
+        let from = activation::From {
+            trigger: Trigger::Start,
+            source: "state",
+            if_match: None,
+        };
+        self.attempt_at(Some(&bytes), &from, now_us);
     }
 
     /// The thread's life.
@@ -248,7 +284,9 @@ pub(super) fn first(
             .in_force
             .as_ref()
             .map(|bundle| bundle.digest().to_owned()),
+        // Only what records name: this record is one of them.
         high_water: begun.mark.clone(),
+        root: begun.standing.mark.clone(),
     };
     Some((parts, content, open))
 }
