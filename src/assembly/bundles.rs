@@ -110,9 +110,7 @@ impl Bundles {
             troubles,
             reverted,
         } = parts.begun;
-        parts
-            .telemetry
-            .note_root(root.root().parts().expires_at_us);
+        parts.telemetry.note_root(root.root().parts().expires_at_us);
         let bundle = parts.settings.bundle.as_ref();
         let dir = bundle.and_then(|bundle| bundle.dir.clone());
         let next = root.root().parts().version + 1;

@@ -137,8 +137,8 @@ impl Said {
 
     fn take_damaged(&mut self, line: &str) {
         self.damaged += 1;
-        let of_open = claimed_uint(line, "high_water_epoch")
-            .zip(claimed_uint(line, "high_water_serial"));
+        let of_open =
+            claimed_uint(line, "high_water_epoch").zip(claimed_uint(line, "high_water_serial"));
         // Of what was refused anybody could have made a place up.
         let is_refusal = line.contains("\"result\":\"rejected\"");
         let of_bundle = claimed_uint(line, "epoch").zip(claimed_uint(line, "serial"));

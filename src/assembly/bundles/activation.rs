@@ -111,7 +111,11 @@ impl Bundles {
         let own = in_force.map(mark_of).filter(|own| own.digest == digest);
         // Kept and never recorded: to be judged by what was recorded, at the place it has.
         let is_held = self.held.as_ref().is_some_and(|held| held.digest == digest);
-        let highest = if is_held { self.mark.as_ref() } else { self.highest() };
+        let highest = if is_held {
+            self.mark.as_ref()
+        } else {
+            self.highest()
+        };
         // Once activated, then lost from the state directory: its record vouches for it.
         let lost = self
             .mark

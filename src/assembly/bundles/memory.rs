@@ -191,11 +191,7 @@ fn behind_mark(
 }
 
 /// The time of the newest record; 0 where there is none yet.
-pub(super) fn newest_record(
-    ledger_dir: &Path,
-    memory: &Memory,
-    troubles: &mut Vec<String>,
-) -> u64 {
+pub(super) fn newest_record(ledger_dir: &Path, memory: &Memory, troubles: &mut Vec<String>) -> u64 {
     if !memory.is_begun {
         return 0;
     }

@@ -57,6 +57,16 @@ impl Begun {
         bundle: &BundleSettings,
         now_us: u64,
     ) -> Result<Self, StartError> {
+        Self::read_at(settings, bundle, now_us, None)
+    }
+
+    /// The same, with the time of the newest record where it is not to be the ledger's word.
+    pub(super) fn read_at(
+        settings: &Settings,
+        bundle: &BundleSettings,
+        now_us: u64,
+        newest_record_us: Option<u64>,
+    ) -> Result<Self, StartError> {
         let store = Store::open(&settings.state_dir).map_err(|error| StartError::State {
             path: settings.state_dir.clone(),
             error,
@@ -65,7 +75,8 @@ impl Begun {
         let memory = Memory::read(&store, &settings.ledger.dir, &mut troubles)?;
         let pinned = pinned_root(&bundle.root)?;
         let (root, behind) = newest_root(&store, pinned, memory.root.as_ref(), &mut troubles);
-        let newest_record_us = newest_record(&settings.ledger.dir, &memory, &mut troubles);
+        let newest_record_us = newest_record_us
+            .unwrap_or_else(|| newest_record(&settings.ledger.dir, &memory, &mut troubles));
         let mark_of_root = memory.root.clone().max(Some(mark_of_root(&root)));
         let mut begun = Self {
             store,
