@@ -14,6 +14,8 @@ mod doors;
 mod emergency;
 mod folder;
 mod ground;
+mod memory;
+mod roots;
 mod start;
 mod store;
 mod telling;
@@ -25,7 +27,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use super::reload::{Ask, Shared, Watch};
 use crate::admin::{Activation, Attempt, Submission, Trigger};
-use crate::bundle::refusal::Refused;
+use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::verify::{VerifiedBundle, VerifiedRoot};
 use crate::config::{Demands, Settings};
 use crate::contract::Catalogue;
@@ -38,6 +40,7 @@ use crate::telemetry::{Reload, Telemetry};
 use crate::units::Tier;
 use folder::Folder;
 use ground::Ground;
+use roots::RootStanding;
 use store::Store;
 
 pub(super) use doors::Doors;
@@ -75,7 +78,13 @@ pub(super) struct Bundles {
     in_force: Option<Arc<VerifiedBundle>>,
     /// What comes back after the emergency measure in force.
     behind: Option<Arc<VerifiedBundle>>,
+    /// The highest bundle that a record names.
     mark: Option<HighWater>,
+    /// A higher place that something else names; nothing at it or below comes in.
+    held: Option<HighWater>,
+    standing: RootStanding,
+    /// What was kept and never recorded, until it is put in force or refused.
+    unrecorded: Option<Vec<u8>>,
     newest_record_us: u64,
     /// What `tidegate.yaml` allows.
     tier: Tier,
@@ -104,10 +113,14 @@ impl Bundles {
             root,
             in_force,
             mark,
+            held,
+            standing,
+            unrecorded,
             newest_record_us,
             troubles,
             reverted,
         } = parts.begun;
+        parts.telemetry.note_root(root.root().parts().expires_at_us);
         let bundle = parts.settings.bundle.as_ref();
         let dir = bundle.and_then(|bundle| bundle.dir.clone());
         let next = root.root().parts().version + 1;
@@ -128,6 +141,9 @@ impl Bundles {
             in_force,
             behind: None,
             mark,
+            held,
+            standing,
+            unrecorded,
             newest_record_us,
             needs_restart: Vec::new(),
             found: troubles,
@@ -149,6 +165,10 @@ impl Bundles {
             tracing::error!(event = "act_not_recorded", error);
         }
         self.find_behind(clock::now().wall_us);
+        if self.standing.behind.is_some() {
+            self.telemetry.note_refusal(RefusalCode::RootSkipped);
+        }
+        self.take_kept(clock::now().wall_us);
         self.take_folder(Trigger::Start);
         self.on_time(clock::now().wall_us);
         self.tell_tier();
@@ -165,6 +185,19 @@ impl Bundles {
             Some(bundle) if !self.is_reverted => self.expects(bundle),
             _ => Ok(()),
         }
+    }
+
+    /// Puts in force, by the whole path, what a crash left between its keeping and its record.
+    fn take_kept(&mut self, now_us: u64) {
+        let Some(bytes) = self.unrecorded.take() else {
+            return;
+        };
+        let from = activation::From {
+            trigger: Trigger::Start,
+            source: "state",
+            if_match: None,
+        };
+        self.attempt_at(Some(&bytes), &from, now_us);
     }
 
     /// The thread's life.
@@ -284,7 +317,9 @@ pub(super) fn first(
             .in_force
             .as_ref()
             .map(|bundle| bundle.digest().to_owned()),
+        // Only what records name: this record is one of them.
         high_water: begun.mark.clone(),
+        root: begun.standing.mark.clone(),
     };
     Some((parts, content, open))
 }

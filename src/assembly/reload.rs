@@ -142,6 +142,7 @@ impl Shared {
             boot: self.ledger.boot(),
             reason,
             result,
+            root: None,
             ts_us: clock::now().wall_us,
         };
         if let Err(error) = self.ledger.note(move |entry| act.push(entry)) {

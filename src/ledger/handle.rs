@@ -18,7 +18,7 @@ use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
-use super::high_water::HighWater;
+use super::high_water::{HighWater, RootMark};
 use super::key::LedgerKey;
 use super::missing;
 use super::output::Output;
@@ -132,6 +132,8 @@ pub enum OpenBundle {
         in_force: Option<String>,
         /// The greatest place that one in force ever had here.
         high_water: Option<HighWater>,
+        /// The newest root that held here.
+        root: Option<RootMark>,
     },
 }
 

@@ -82,7 +82,7 @@ pub use entry::EntryBuilder;
 pub use error::LedgerError;
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
 pub use handle::{Ledger, OpenBundle, OpenFacts, Recovered, Settings, SyncMode};
-pub use high_water::{HighWater, high_water};
+pub use high_water::{HighWater, Remembered, RootMark, high_water};
 pub use keeper::{
     Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
     check_redactable, known_damage, newest_facts, plan_prune,

@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::handle::{OpenBundle, OpenFacts, Settings};
-use super::high_water::HighWater;
+use super::high_water::{HighWater, RootMark};
 use super::line::Record;
 use super::reader::Lines;
 use super::recovery::{Found, Genesis};
@@ -154,7 +154,7 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
         Opening::Resumed(found) => Some(*found),
     };
     entry.text("boot", &facts.boot.to_string());
-    let high_water = bundle_member(entry, facts.bundle.as_ref());
+    let (high_water, root) = bundle_member(entry, facts.bundle.as_ref());
     if let Some(id) = &facts.client_key_id {
         entry.text("client_key_id", id);
     }
@@ -186,26 +186,37 @@ fn open_members(entry: &mut EntryBuilder<'_>, facts: &OpenFacts, opening: Openin
     if let Some(found) = found {
         before(entry, found);
     }
+    if let Some(root) = root {
+        entry.text("root_digest", &root.digest);
+        entry.uint("root_version", root.version);
+    }
+    if let Some(torn) = found.and_then(|found| found.torn.as_ref()) {
+        entry.uint("torn_bytes", torn.bytes);
+        entry.text("torn_file", &torn.file);
+        entry.text("torn_sha256", &torn.sha256);
+    }
     entry.uint("ts_us", wall_us());
     entry.text("version", &facts.version);
 }
 
-/// Where the rulebook comes from; gives the mark to tell.
+/// Where the rulebook comes from; gives the mark and the root to tell.
 fn bundle_member<'f>(
     entry: &mut EntryBuilder<'_>,
     bundle: Option<&'f OpenBundle>,
-) -> Option<&'f HighWater> {
-    match bundle? {
-        OpenBundle::Unsigned => {
+) -> (Option<&'f HighWater>, Option<&'f RootMark>) {
+    match bundle {
+        None => (None, None),
+        Some(OpenBundle::Unsigned) => {
             entry.text("bundle", "unsigned");
-            None
+            (None, None)
         }
-        OpenBundle::Bundles {
+        Some(OpenBundle::Bundles {
             in_force,
             high_water,
-        } => {
+            root,
+        }) => {
             entry.text("bundle", in_force.as_deref().unwrap_or("none"));
-            high_water.as_ref()
+            (high_water.as_ref(), root.as_ref())
         }
     }
 }
@@ -223,10 +234,5 @@ fn before(entry: &mut EntryBuilder<'_>, found: &Found) {
             "previous_unaccounted",
             open.iter().map(|(w, n)| (w.as_str(), *n)),
         );
-    }
-    if let Some(torn) = &found.torn {
-        entry.uint("torn_bytes", torn.bytes);
-        entry.text("torn_file", &torn.file);
-        entry.text("torn_sha256", &torn.sha256);
     }
 }

@@ -4,7 +4,7 @@
 //! A decision names the rulebook it was made under; these records say when and why that became
 //! another one, so an auditor needs no log beside the ledger.
 
-use crate::ledger::{BootId, EntryBuilder};
+use crate::ledger::{BootId, EntryBuilder, RootMark};
 
 /// A longer text of an error is cut: a record stays readable.
 const ERROR_BYTES_MAX: usize = 512;
@@ -114,6 +114,8 @@ pub struct GovernanceAct {
     pub reason: String,
     /// What came of it.
     pub result: String,
+    /// The root that holds from here on, where that is what was done.
+    pub root: Option<RootMark>,
     /// When, microseconds since 1970.
     pub ts_us: u64,
 }
@@ -127,6 +129,10 @@ impl GovernanceAct {
         entry.text("kind", "governance");
         entry.text("reason", cut(&self.reason));
         entry.text("result", cut(&self.result));
+        if let Some(root) = &self.root {
+            entry.text("root_digest", &root.digest);
+            entry.uint("root_version", root.version);
+        }
         entry.uint("ts_us", self.ts_us);
     }
 }
@@ -204,6 +210,7 @@ mod tests {
             boot: BootId::from_u32(1),
             reason: String::new(),
             result: "OBSERVE_ONLY".to_owned(),
+            root: None,
             ts_us: 5,
         };
         let told = line(|entry| act.push(entry));

@@ -148,6 +148,8 @@ metrics! {
         "1 while a verified bundle is in force, 0 under plain files and while there is no bundle.";
     BUNDLE_EXPIRES = Gauge "tidegate_bundle_expires_timestamp_seconds" [] "seconds since 1970",
         "When the bundle in force ends; it stays in force beyond, with CONTROL at most. Absent without a bundle.";
+    BUNDLE_ROOT_EXPIRES = Gauge "tidegate_bundle_root_expires_timestamp_seconds" [] "seconds since 1970",
+        "When the root ends; from then on no bundle is put in force until the next root is here. Absent without a root.";
     BUNDLE_REFUSALS = Counter "tidegate_bundle_refusals_total" ["code"] "attempts",
         "Bundles and roots that were refused, by the code of the check that failed.";
     RELOAD_OK = Gauge "tidegate_config_last_reload_successful" [] "1 or 0",

@@ -43,6 +43,8 @@ pub struct Telemetry {
     started: Moment,
     reloads: Reloads,
     refused: [AtomicU64; RefusalCode::ALL.len()],
+    /// When the root ends, microseconds since 1970; 0 without one.
+    root_expires_us: AtomicU64,
     names: Mutex<RouteNames>,
     named: Mutex<Named>,
 }
@@ -111,6 +113,7 @@ impl Telemetry {
                 ..Reloads::default()
             },
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            root_expires_us: AtomicU64::new(0),
             names: Mutex::default(),
             named: Mutex::default(),
         }
@@ -157,6 +160,11 @@ impl Telemetry {
         if let Some(count) = place.and_then(|place| self.refused.get(place)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// That root holds from here on; when it ends, microseconds since 1970.
+    pub fn note_root(&self, expires_at_us: u64) {
+        self.root_expires_us.store(expires_at_us, Ordering::Relaxed);
     }
 
     /// A rulebook is about to be put in force: what is counted under it will have names.
@@ -231,6 +239,10 @@ impl Telemetry {
         if let Some(bundle) = bundle {
             let at_s = bundle.expires_at_us as f64 / 1e6;
             text.sample(&names::BUNDLE_EXPIRES, &[], at_s);
+        }
+        let root_us = self.root_expires_us.load(Ordering::Relaxed);
+        if root_us > 0 {
+            text.sample(&names::BUNDLE_ROOT_EXPIRES, &[], root_us as f64 / 1e6);
         }
         for (code, count) in RefusalCode::ALL.into_iter().zip(&self.refused) {
             let count = count.load(Ordering::Relaxed);

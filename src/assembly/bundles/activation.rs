@@ -65,6 +65,7 @@ impl Bundles {
             *known = Known::of(same);
             return Ok(Reload::Unchanged);
         }
+        self.root_is_newest()?;
         let Some(bundle) = self.verified(unverified, now_us, known)? else {
             return Ok(Reload::Unchanged);
         };
@@ -75,7 +76,7 @@ impl Bundles {
             let detail = format!("its content cannot be kept beside the ledger: {error}");
             return Err(not_kept(detail));
         }
-        let (mark, before) = (mark_of(&bundle), self.mark.clone());
+        let (mark, before) = (mark_of(&bundle), self.highest().cloned());
         let replaced = self.in_force.as_deref().map(VerifiedBundle::envelope);
         self.store
             .keep(replaced, unverified, &mark, before.as_ref())
@@ -140,17 +141,24 @@ impl Bundles {
         let digest = known.digest().unwrap_or_default();
         let in_force = self.in_force.as_deref();
         let own = in_force.map(mark_of).filter(|own| own.digest == digest);
-        // Once activated, then lost from the state directory: the mark vouches for it.
+        // Kept and never recorded: to be judged by what was recorded, at the place it has.
+        let is_held = self.held.as_ref().is_some_and(|held| held.digest == digest);
+        let highest = if is_held {
+            self.mark.as_ref()
+        } else {
+            self.highest()
+        };
+        // Once activated, then lost from the state directory: its record vouches for it.
         let lost = self
             .mark
             .clone()
-            .filter(|mark| in_force.is_none() && mark.digest == digest);
+            .filter(|mark| in_force.is_none() && mark.digest == digest && self.held.is_none());
         let now = Now {
             root: &self.root,
             now_us,
             newest_record_us: self.newest_record_us,
             in_force,
-            mark: own.as_ref().or(self.mark.as_ref()),
+            mark: own.as_ref().or(highest),
         };
         let again = own.is_some() || lost.is_some();
         // A candidate is compared with what was before an emergency measure as well.
@@ -239,8 +247,11 @@ impl Bundles {
     pub(super) fn swap(&mut self, bundle: VerifiedBundle, mark: HighWater, now_us: u64) {
         self.make_active(&bundle, now_us);
         self.hold_behind(&bundle);
+        // What was held to is passed, or was this very bundle.
+        self.held = None;
         self.mark = Some(mark);
         self.in_force = Some(Arc::new(bundle));
+        self.standing.outgrown = None;
         self.stuck = None;
         self.back_at_us = 0;
         self.is_reverted = false;

@@ -10,7 +10,6 @@ use crate::assembly::reload::finding as finding_of;
 use crate::assembly::restart;
 use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
 use crate::bundle::refusal::{RefusalCode, Refused};
-use crate::bundle::verify::verify_root;
 use crate::config::{Runnable, load_to_run};
 use crate::diagnostic::Diagnostic;
 
@@ -70,29 +69,9 @@ impl Bundles {
                 true => Ok(bytes),
                 false => Err(too_large()),
             })
-            .and_then(|bytes| {
-                let root = verify_root(&bytes, Some(&self.root))?;
-                self.store.keep_root(version, &bytes).map_err(|error| {
-                    let detail = format!("state_dir/bundle: {error}");
-                    let remedy = "see that the disk has space and the directory can be written";
-                    Refused::new(RefusalCode::NotPersisted, detail, remedy)
-                })?;
-                Ok(root)
-            });
+            .and_then(|bytes| self.follow_root(&bytes, from));
         match taken {
-            Ok(root) => {
-                let signers = root.signers().join(", ");
-                let act = self.act(
-                    "root_rotated",
-                    from.trigger.name(),
-                    format!("signed by {signers}"),
-                    format!("root version {version}, digest {}", root.root().digest()),
-                );
-                if let Err(error) = self.ledger.note(move |entry| act.push(entry)) {
-                    tracing::error!(event = "act_not_recorded", %error);
-                }
-                tracing::warn!(event = "root_rotated", version, signers);
-                self.root = root;
+            Ok(()) => {
                 self.folder.awaits_root(version + 1);
                 None
             }
@@ -143,8 +122,9 @@ impl Bundles {
         });
     }
 
-    /// What the clock ends: the bundle in force, and emergency measures.
+    /// What the clock ends: the root, the bundle in force, and emergency measures.
     pub(super) fn on_time(&mut self, now_us: u64) {
+        self.weigh_root(now_us);
         let Some(bundle) = self.in_force.clone() else {
             return;
         };

@@ -14,8 +14,8 @@ use crate::admin::Emergency;
 use crate::bundle::verify::VerifiedBundle;
 use crate::telemetry::Reload;
 
-/// How long the end of an emergency measure waits for its record to be durable.
-const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long what the thread does by itself waits for its record to be durable.
+pub(super) const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A measure that could not end is tried again after so long: a minute.
 pub(super) const RETRY_US: u64 = 60_000_000;

@@ -1,7 +1,8 @@
 //! What of bundles a start finds, and which of them is in force.
 //!
-//! The root is the pinned one, and after it each later root that was kept. The high-water mark is the
-//! larger one of file and ledger. In force is the bundle at the mark, verified again; for an emergency
+//! The root is the pinned one, and after it each later root that was kept. In force is the bundle at
+//! the mark of the ledger, verified again; what the file names beyond it was never in force, and goes
+//! the whole way once more ([`super::Bundles::begin`]). For an emergency
 //! measure whose time is over the one before it, which it names by its digest. Where neither is here
 //! none is in force, and what holds then the configuration says. Nothing is written but what a crash
 //! left undone.
@@ -12,14 +13,18 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use super::ground::{Ground, Now, mark_of};
+use super::memory::{Memory, newest_record, newest_root};
+use super::roots::{RootStanding, mark_of_root};
 use super::store::{Store, read_regular};
 use crate::assembly::StartError;
+use crate::bundle::digest_hex;
+use crate::bundle::envelope::{BUNDLE_TYPE, Envelope};
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::bundle::verify::{
-    VerifiedBundle, VerifiedRoot, read_unverified, verify_again, verify_root,
+    VerifiedBundle, VerifiedRoot, read_unverified, verify, verify_again, verify_root,
 };
 use crate::config::{BundleSettings, Settings};
-use crate::ledger::{HighWater, high_water, newest_facts};
+use crate::ledger::HighWater;
 
 /// What a start found.
 #[derive(Debug)]
@@ -28,7 +33,13 @@ pub(in crate::assembly) struct Begun {
     pub(super) ground: Ground,
     pub(super) root: VerifiedRoot,
     pub(in crate::assembly) in_force: Option<Arc<VerifiedBundle>>,
+    /// The highest bundle that a record names.
     pub(in crate::assembly) mark: Option<HighWater>,
+    /// A higher place that something else names.
+    pub(super) held: Option<HighWater>,
+    pub(super) standing: RootStanding,
+    /// What was kept, never recorded, and passes every check.
+    pub(super) unrecorded: Option<Vec<u8>>,
     pub(super) newest_record_us: u64,
     /// What somebody should look at.
     pub(super) troubles: Vec<String>,
@@ -46,30 +57,93 @@ impl Begun {
         bundle: &BundleSettings,
         now_us: u64,
     ) -> Result<Self, StartError> {
+        Self::read_at(settings, bundle, now_us, None)
+    }
+
+    /// The same, with the time of the newest record where it is not to be the ledger's word.
+    pub(super) fn read_at(
+        settings: &Settings,
+        bundle: &BundleSettings,
+        now_us: u64,
+        newest_record_us: Option<u64>,
+    ) -> Result<Self, StartError> {
         let store = Store::open(&settings.state_dir).map_err(|error| StartError::State {
             path: settings.state_dir.clone(),
             error,
         })?;
         let mut troubles = Vec::new();
-        let root = newest_root(&store, &bundle.root, &mut troubles)?;
-        let mark = mark_of_both(&store, &settings.ledger.dir, &mut troubles)?;
-        // No ledger yet is no record yet.
-        let newest = newest_facts(&settings.ledger.dir).map_or(0, |facts| facts.newest_us);
+        let memory = Memory::read(&store, &settings.ledger.dir, &mut troubles)?;
+        let pinned = pinned_root(&bundle.root)?;
+        let (root, behind) = newest_root(&store, pinned, memory.root.as_ref(), &mut troubles);
+        let newest_record_us = newest_record_us
+            .unwrap_or_else(|| newest_record(&settings.ledger.dir, &memory, &mut troubles));
+        let mark_of_root = memory.root.clone().max(Some(mark_of_root(&root)));
         let mut begun = Self {
             store,
             ground: Ground::of(settings),
             root,
             in_force: None,
-            mark,
-            newest_record_us: newest,
+            mark: memory.recorded.clone(),
+            held: memory.held.clone(),
+            standing: RootStanding {
+                mark: mark_of_root.clone(),
+                behind,
+                ..RootStanding::default()
+            },
+            unrecorded: None,
+            newest_record_us,
             troubles,
             reverted: None,
         };
-        begun.find_in_force(now_us);
+        if let Err(error) = begun.store.remember_root(mark_of_root, memory.highest()) {
+            begun.troubles.push(format!("high_water.json: {error}"));
+        }
+        let kept = memory.unrecorded.as_ref().map(|ahead| begun.kept(ahead));
+        begun.find_in_force(now_us, memory.highest());
+        if let Some(kept) = kept {
+            begun.weigh_unrecorded(kept, now_us);
+        }
+        if memory.is_doubtful && begun.unrecorded.is_none() && begun.in_force.take().is_some() {
+            begun.troubles.push(
+                "a damaged record seems to name a later bundle than the one that is here, so that \
+                 one is not put in force: hand over a bundle above the high-water mark"
+                    .to_owned(),
+            );
+        }
         Ok(begun)
     }
 
-    fn find_in_force(&mut self, now_us: u64) {
+    /// What the file names beyond the records, byte for byte.
+    fn kept(&self, ahead: &HighWater) -> Option<Vec<u8>> {
+        let is_it = |bytes: &Vec<u8>| {
+            let envelope = Envelope::parse(bytes, BUNDLE_TYPE);
+            envelope.is_ok_and(|it| digest_hex(it.unverified_payload()) == ahead.digest)
+        };
+        let all = self.store.candidates().into_iter();
+        all.filter_map(|(_, read)| read.ok()).find(is_it)
+    }
+
+    /// What was kept and never recorded was never in force: it has to pass every check as any
+    /// candidate, against the bundle that was.
+    fn weigh_unrecorded(&mut self, kept: Option<Vec<u8>>, now_us: u64) {
+        let Some(bytes) = kept else {
+            let gone = "no bundle in the state directory is the one that high_water.json names";
+            self.troubles.push(gone.to_owned());
+            return;
+        };
+        let now = Now {
+            in_force: self.in_force.as_deref(),
+            ..self.now(now_us)
+        };
+        match self.ground.ask(now, |around| verify(&bytes, around)) {
+            Ok(_) => self.unrecorded = Some(bytes),
+            Err(refused) => self.troubles.push(format!(
+                "the bundle that high_water.json names is not put in force: {refused}"
+            )),
+        }
+    }
+
+    fn find_in_force(&mut self, now_us: u64, highest: Option<&HighWater>) {
         if self.mark.is_none() {
             return;
         }
@@ -78,7 +152,7 @@ impl Begun {
                 .push("no bundle in the state directory is the one at the high-water mark".into());
             return;
         };
-        if let Err(error) = self.store.recover(name, self.mark.as_ref()) {
+        if let Err(error) = self.store.recover(name, highest) {
             self.troubles.push(format!("state_dir/bundle: {error}"));
         }
         let ended = bundle.manifest().breakglass.as_ref();
@@ -187,82 +261,20 @@ pub(super) fn cannot_come_back(refused: &Refused) -> String {
     )
 }
 
-/// The pinned root, or the newest one that follows it.
-fn newest_root(
-    store: &Store,
-    pinned: &Path,
-    troubles: &mut Vec<String>,
-) -> Result<VerifiedRoot, StartError> {
-    let unusable = |refused: String| StartError::Root {
-        path: pinned.to_owned(),
-        reason: refused,
+/// The root that the configuration names.
+fn pinned_root(path: &Path) -> Result<VerifiedRoot, StartError> {
+    let unusable = |reason: String| StartError::Root {
+        path: path.to_owned(),
+        reason,
     };
     // Operators may put a link there.
-    let bytes =
-        read_regular(pinned, OFlags::empty()).map_err(|error| unusable(error.to_string()))?;
-    let mut root = verify_root(&bytes, None).map_err(|refused| unusable(refused.to_string()))?;
-    loop {
-        let version = root.root().parts().version + 1;
-        match store.root(version) {
-            Ok(None) => return Ok(root),
-            Ok(Some(bytes)) => match verify_root(&bytes, Some(&root)) {
-                Ok(next) => root = next,
-                Err(refused) => {
-                    troubles.push(format!("root.{version}.json: {refused}"));
-                    return Ok(root);
-                }
-            },
-            Err(error) => {
-                troubles.push(format!("root.{version}.json: {error}"));
-                return Ok(root);
-            }
-        }
-    }
-}
-
-/// The larger one of file and ledger; a file that says less is told and made good.
-fn mark_of_both(
-    store: &Store,
-    ledger_dir: &Path,
-    troubles: &mut Vec<String>,
-) -> Result<Option<HighWater>, StartError> {
-    let recorded = high_water(ledger_dir).map_err(|error| StartError::State {
-        path: ledger_dir.to_owned(),
-        error,
-    })?;
-    let kept = match store.mark() {
-        Ok(kept) => kept,
-        Err(error) => {
-            troubles.push(format!("high_water.json: {error}"));
-            None
-        }
-    };
-    let Some(recorded) = recorded else {
-        return Ok(kept);
-    };
-    let place = |mark: &HighWater| (mark.epoch, mark.serial);
-    match kept {
-        Some(kept) if place(&kept) > place(&recorded) || kept == recorded => Ok(Some(kept)),
-        kept => {
-            let said = kept.map_or("nothing".to_owned(), |kept| {
-                format!("epoch {} serial {}", kept.epoch, kept.serial)
-            });
-            troubles.push(format!(
-                "high_water.json says {said} and the ledger epoch {} serial {}: the state directory \
-                 was deleted or put back",
-                recorded.epoch, recorded.serial
-            ));
-            if let Err(error) = store.write_mark(&recorded) {
-                troubles.push(format!("high_water.json: {error}"));
-            }
-            Ok(Some(recorded))
-        }
-    }
+    let bytes = read_regular(path, OFlags::empty()).map_err(|error| unusable(error.to_string()))?;
+    verify_root(&bytes, None).map_err(|refused| unusable(refused.to_string()))
 }
 
 /// Tells what a start found.
 pub(super) fn tell(begun: &Begun) {
-    for trouble in &begun.troubles {
+    for trouble in begun.troubles.iter().chain(&begun.standing.behind) {
         tracing::error!(event = "bundle_state", trouble);
     }
     if let Some(bundle) = &begun.in_force {

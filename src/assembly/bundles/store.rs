@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
-use crate::ledger::HighWater;
+use crate::ledger::{HighWater, RootMark};
 
 const CURRENT: &str = "current.json";
 const PREVIOUS: &str = "previous.json";
@@ -28,15 +28,31 @@ const PREVIOUS_BEFORE: &str = "previous.before.json";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MarkForm {
-    digest: String,
-    epoch: u64,
-    serial: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<u64>,
+}
+
+/// What `high_water.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Marks {
+    pub(super) bundle: Option<HighWater>,
+    pub(super) root: Option<RootMark>,
 }
 
 /// The files of one gateway.
 #[derive(Debug)]
 pub(super) struct Store {
     dir: PathBuf,
+    /// The newest root that held, which stands beside every mark.
+    root: Option<RootMark>,
 }
 
 impl Store {
@@ -51,7 +67,7 @@ impl Store {
             }
             made => made?,
         }
-        Ok(Self { dir })
+        Ok(Self { dir, root: None })
     }
 
     /// What may be the bundle at the mark, the likeliest first.
@@ -70,18 +86,44 @@ impl Store {
         there.collect()
     }
 
-    /// The mark; `None` where there is none.
-    pub(super) fn mark(&self) -> io::Result<Option<HighWater>> {
+    /// The marks; nothing where there are none.
+    pub(super) fn marks(&self) -> io::Result<Marks> {
         let Some(bytes) = self.read(MARK)? else {
-            return Ok(None);
+            return Ok(Marks::default());
         };
         let form: MarkForm = serde_json::from_slice(&bytes)
             .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        Ok(Some(HighWater {
-            epoch: form.epoch,
-            serial: form.serial,
-            digest: form.digest,
-        }))
+        let bundle = match (form.epoch, form.serial, form.digest) {
+            (None, None, None) => None,
+            (Some(epoch), Some(serial), Some(digest)) => Some(HighWater {
+                epoch,
+                serial,
+                digest,
+            }),
+            _ => return Err(incomplete()),
+        };
+        let root = match (form.root_version, form.root_digest) {
+            (None, None) => None,
+            (Some(version), Some(digest)) => Some(RootMark { version, digest }),
+            _ => return Err(incomplete()),
+        };
+        Ok(Marks { bundle, root })
+    }
+
+    /// Writes that root beside the mark, here and from here on.
+    pub(super) fn remember_root(
+        &mut self,
+        root: Option<RootMark>,
+        mark: Option<&HighWater>,
+    ) -> io::Result<()> {
+        self.root = root;
+        self.write_marks(mark)
+    }
+
+    /// Takes a root away that was kept and cannot hold.
+    pub(super) fn drop_root(&self, version: u64) -> io::Result<()> {
+        remove(&self.path(&root_name(version)))?;
+        self.sync()
     }
 
     /// The root of that version, where it came after the pinned one.
@@ -119,7 +161,7 @@ impl Store {
             self.write(PREVIOUS, in_force)?;
         }
         self.write(CURRENT, new)?;
-        self.write_mark(mark)
+        self.write_marks(Some(mark))
     }
 
     /// Puts in order what a crash within [`Store::keep`] left, once it is known which of the
@@ -134,16 +176,19 @@ impl Store {
         if is_between {
             self.bring_back(PREVIOUS_BEFORE, PREVIOUS)?;
         }
+        if at_mark == PREVIOUS
+            && let Some(bytes) = self.read(PREVIOUS)?
+        {
+            // What stands in its place is not the bundle at the mark.
+            self.write(CURRENT, &bytes)?;
+        }
         self.settle();
         Ok(())
     }
 
     /// All is as it was before a [`Store::keep`] that succeeded, with the mark as it was.
     pub(super) fn undo(&self, mark: Option<&HighWater>) -> io::Result<()> {
-        match mark {
-            Some(mark) => self.write_mark(mark)?,
-            None => remove(&self.path(MARK))?,
-        }
+        self.write_marks(mark)?;
         self.bring_back(CURRENT_BEFORE, CURRENT)?;
         self.bring_back(PREVIOUS_BEFORE, PREVIOUS)?;
         self.sync()
@@ -168,12 +213,18 @@ impl Store {
         self.write(PREVIOUS, bytes)
     }
 
-    /// Writes the mark alone: the ledger may know a higher one.
-    pub(super) fn write_mark(&self, mark: &HighWater) -> io::Result<()> {
+    /// Writes the marks alone: the ledger may know higher ones.
+    pub(super) fn write_marks(&self, mark: Option<&HighWater>) -> io::Result<()> {
+        if mark.is_none() && self.root.is_none() {
+            return remove(&self.path(MARK));
+        }
+        let root = self.root.as_ref();
         let form = MarkForm {
-            digest: mark.digest.clone(),
-            epoch: mark.epoch,
-            serial: mark.serial,
+            digest: mark.map(|mark| mark.digest.clone()),
+            epoch: mark.map(|mark| mark.epoch),
+            root_digest: root.map(|root| root.digest.clone()),
+            root_version: root.map(|root| root.version),
+            serial: mark.map(|mark| mark.serial),
         };
         let bytes = serde_json::to_vec(&form).map_err(io::Error::other)?;
         self.write(MARK, &bytes)
@@ -253,6 +304,10 @@ pub(super) fn read_regular(path: &Path, flags: OFlags) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+fn incomplete() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "a member is missing")
+}
+
 fn root_name(version: u64) -> String {
     format!("root.{version}.json")
 }
@@ -292,7 +347,7 @@ mod tests {
         let (_folder, store) = open();
         store.keep(None, b"one", &mark(1), None).unwrap();
         store.undo(None).unwrap();
-        assert!(store.candidates().is_empty() && store.mark().unwrap().is_none());
+        assert!(store.candidates().is_empty() && store.marks().unwrap() == Marks::default());
         store.keep(None, b"one", &mark(1), None).unwrap();
         store.settle();
         store.keep(Some(b"one"), b"two", &mark(2), None).unwrap();
@@ -302,7 +357,7 @@ mod tests {
             store.undo(Some(&mark(2))).unwrap();
             assert_eq!(texts(store.candidates()), ["two", "one"]);
             assert_eq!(texts(store.befores()), ["one"]);
-            assert_eq!(store.mark().unwrap(), Some(mark(2)));
+            assert_eq!(store.marks().unwrap().bundle, Some(mark(2)));
         }
         // The one in force came back: it is not what stands at the mark.
         store.keep(Some(b"one"), b"three", &mark(3), None).unwrap();
@@ -329,7 +384,7 @@ mod tests {
             for step in &steps[..crashed] {
                 step(&store).unwrap();
             }
-            assert_eq!(store.mark().unwrap(), Some(mark(2)));
+            assert_eq!(store.marks().unwrap().bundle, Some(mark(2)));
             let kept = texts(store.candidates());
             assert!(kept.contains(&"two".to_owned()), "{crashed}: {kept:?}");
             let befores = texts(store.befores());
@@ -355,7 +410,7 @@ mod tests {
         assert_eq!(texts(store.candidates()), ["two", "one", "one"]);
         store.undo(Some(&mark(1))).unwrap();
         assert_eq!(texts(store.candidates()), ["one"]);
-        assert_eq!(store.mark().unwrap(), Some(mark(1)));
+        assert_eq!(store.marks().unwrap().bundle, Some(mark(1)));
         // No link can be made to a folder: whatever the reason, what follows is the copy.
         fs::create_dir(store.path("folder")).unwrap();
         assert!(store.set_aside("folder", "aside").is_err());
@@ -380,9 +435,32 @@ mod tests {
             r#"{"digest":"a","epoch":1,"serial":1,"x":1}"#,
         )
         .unwrap();
-        assert!(store.mark().is_err());
+        assert!(store.marks().is_err());
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(folder.path(), elsewhere.path().join("bundle")).unwrap();
         assert!(Store::open(elsewhere.path()).is_err());
+    }
+
+    #[test]
+    fn the_newest_root_stands_beside_every_mark() {
+        let (_folder, mut store) = open();
+        let root = RootMark {
+            version: 2,
+            digest: "r".to_owned(),
+        };
+        let check = |store: &Store, bundle: Option<HighWater>| {
+            let root = Some(root.clone());
+            assert_eq!(store.marks().unwrap(), Marks { bundle, root });
+        };
+        store.remember_root(Some(root.clone()), None).unwrap();
+        check(&store, None);
+        store.keep(None, b"one", &mark(1), None).unwrap();
+        check(&store, Some(mark(1)));
+        store.undo(None).unwrap();
+        check(&store, None);
+        for half in [r#"{"epoch":1,"serial":1}"#, r#"{"root_version":1}"#] {
+            fs::write(store.path(MARK), half).unwrap();
+            assert!(store.marks().is_err(), "{half}");
+        }
     }
 }

@@ -165,6 +165,7 @@ impl Bundles {
             boot: self.ledger.boot(),
             reason,
             result,
+            root: None,
             ts_us: clock::now().wall_us,
         }
     }
@@ -172,7 +173,7 @@ impl Bundles {
     /// What the status says from here on.
     pub(super) fn publish(&self) {
         let root = self.root.root().parts();
-        let mark = self.mark.as_ref();
+        let mark = self.highest();
         let standing = BundleStanding {
             is_waiting: !self.doors.let_in(),
             root_version: root.version,
@@ -214,6 +215,7 @@ impl Bundles {
             .chain(above)
             .chain(ended)
             .chain(self.stuck.clone())
+            .chain(self.troubles_of_root())
             .collect()
     }
 

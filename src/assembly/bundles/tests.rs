@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ed25519_dalek::SigningKey;
 
 use super::activation::From;
+use super::memory::{Memory, newest_record};
 use super::*;
 use crate::assembly::kill_switch::KillSwitch;
 use crate::assembly::{convert, open_ledger, opening_facts};
@@ -130,6 +131,14 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// What a start at that time finds.
+    fn begun(&self, now_us: u64) -> Begun {
+        let Ok(Runnable::Bundles(bundled)) = load_to_run(&self.path("tidegate.yaml")) else {
+            panic!("no configuration of bundles");
+        };
+        Begun::read_at(&bundled.settings, &bundled.bundle, now_us, Some(NOW)).unwrap()
+    }
+
     /// A start at that time, ready for its first look.
     fn start(&self, now_us: u64) -> Bundles {
         let Ok(Runnable::Bundles(bundled)) = load_to_run(&self.path("tidegate.yaml")) else {
@@ -145,9 +154,8 @@ impl Site {
         } = *bundled;
         let settings = Arc::new(settings);
         let key = crate::assembly::open_state(&settings).unwrap();
-        let mut begun = Begun::read(&settings, &bundle, now_us).unwrap();
         // The clock of these tests stands before that of the ledger's own records.
-        begun.newest_record_us = NOW;
+        let begun = Begun::read_at(&settings, &bundle, now_us, Some(NOW)).unwrap();
         let (parts, content, open) = first(&begun, &settings, 1, now_us).unwrap();
         let kill_switch = KillSwitch::open(&settings.state_dir);
         let registry = Arc::new(Registry::new(parts));
@@ -174,6 +182,40 @@ impl Site {
             main: Watch::new(sources, stamp),
             demands,
         })
+    }
+
+    /// The digests that records tell as activated.
+    fn activated(&self) -> Vec<String> {
+        let records = self.records("bundle").into_iter();
+        let records = records.filter(|line| line.contains("\"result\":\"activated\""));
+        let digest = |line: String| {
+            let (_, rest) = line.split_once("\"bundle_digest\":\"").unwrap();
+            rest[..64].to_owned()
+        };
+        records.map(digest).collect()
+    }
+
+    /// What stands in the state directory.
+    fn put_state(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path("state/bundle").join(name), bytes).unwrap();
+    }
+
+    /// Somebody writes a mark.
+    fn put_mark(&self, bundle: &[u8], serial: u64) {
+        let digest = digest(bundle);
+        let mark = format!("{{\"digest\":\"{digest}\",\"epoch\":1,\"serial\":{serial}}}");
+        self.put_state("high_water.json", mark.as_bytes());
+    }
+
+    /// Exchanges bytes in the records.
+    fn forge_ledger(&self, from: &str, to: &str) {
+        let dir = std::fs::read_dir(self.path("state/ledger")).unwrap();
+        for path in dir.map(|entry| entry.unwrap().path()) {
+            if path.extension().is_some_and(|end| end == "jsonl") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(&path, text.replace(from, to)).unwrap();
+            }
+        }
     }
 
     /// The records of a kind.
@@ -389,10 +431,14 @@ fn a_crash_leaves_the_bundle_before_or_the_one_after() {
         bundles.store.keep(Some(&one), &two, &mark, None).unwrap();
         drop(bundles);
         let mut bundles = site.start(NOW);
+        bundles.take_kept(NOW);
         assert_eq!(serial(&bundles), Some(if is_marked { 2 } else { 1 }));
         let again = apply(&mut bundles, &two, NOW);
         assert_eq!((again, serial(&bundles)), (None, Some(2)));
         drop(bundles);
+        // Nothing was in force that no record names, and none is recorded twice.
+        let activated = site.activated();
+        assert_eq!(activated, [digest(&one), digest(&two)], "{is_marked}");
         assert_eq!(serial(&site.start(NOW)), Some(2));
     }
 }
@@ -734,4 +780,208 @@ fn the_lowest_of_file_bundle_clock_and_kill_switch_holds() {
     std::fs::write(site.path("state/tier_ceiling"), "observe_only").unwrap();
     bundles.reload(Trigger::Signal);
     assert_eq!(tier(&bundles), Tier::ObserveOnly);
+}
+
+// R122
+#[test]
+fn a_mark_that_no_record_names_puts_nothing_in_force() {
+    let site = Site::new();
+    let one = bundle(&manifest(1, None), &["a"]);
+    let mut bundles = site.start(NOW);
+    assert_eq!(apply(&mut bundles, &one, NOW), None);
+    drop(bundles);
+    // One approver, who is not the author, calls it an emergency and writes the files.
+    let evil = Manifest {
+        tier_max: Tier::Autonomous,
+        breakglass: Some(Breakglass {
+            reason: "so they say".to_owned(),
+            until_us: NOW + 4 * HOUR,
+        }),
+        ..manifest(2, Some(&one))
+    };
+    let evil = bundle_by(&evil, &["a", "b"], &["bob"]);
+    let authored = bundle_by(&manifest(2, Some(&one)), &["a", "b"], &["alice", "bob"]);
+    for forged in [&evil, &authored] {
+        site.put_state("previous.json", &one);
+        site.put_state("current.json", forged);
+        site.put_mark(forged, 2);
+        // Nor does the second start take the word of the first.
+        for _ in 0..2 {
+            let mut bundles = site.start(NOW);
+            bundles.take_kept(NOW);
+            assert_eq!(serial(&bundles), Some(1));
+            assert!(bundles.troubles().len() > 1, "{:?}", bundles.troubles());
+            assert_eq!(bundles.mark.as_ref().map(|mark| mark.serial), Some(1));
+        }
+    }
+    let mut bundles = site.start(NOW);
+    let two = bundle(&manifest(2, Some(&one)), &["a", "c"]);
+    let held = Some(RefusalCode::SerialReused);
+    assert_eq!(apply(&mut bundles, &two, NOW), held);
+    let three = bundle(&manifest(3, Some(&one)), &["a", "b"]);
+    assert_eq!(apply(&mut bundles, &three, NOW), None);
+    drop(bundles);
+    let bundles = site.start(NOW);
+    assert_eq!((serial(&bundles), bundles.found.len()), (Some(3), 0));
+    assert_eq!(site.activated(), [digest(&one), digest(&three)]);
+}
+
+#[test]
+fn a_mark_without_any_record_is_told_and_has_to_pass_every_check() {
+    let one = bundle(&manifest(5, None), &["a"]);
+    let alone = bundle_by(&manifest(5, None), &["a"], &["alice", "bob"]);
+    for (kept, want) in [(&one, Some(5)), (&alone, None)] {
+        let site = Site::new();
+        drop(site.start(NOW));
+        site.put_state("current.json", kept);
+        site.put_mark(kept, 5);
+        let mut bundles = site.start(NOW);
+        assert!(!bundles.found.is_empty());
+        assert_eq!(serial(&bundles), None);
+        bundles.take_kept(NOW);
+        assert_eq!(serial(&bundles), want);
+        assert_eq!(bundles.doors.are_closed(), want.is_none());
+        assert_eq!(site.activated().len(), usize::from(want.is_some()));
+        if want.is_none() {
+            let low = bundle(&manifest(4, None), &["a"]);
+            let held = Some(RefusalCode::RollbackRejected);
+            assert_eq!(apply(&mut bundles, &low, NOW), held);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_of_a_bundle_lets_nothing_older_back() {
+    let site = Site::new();
+    let one = bundle(&manifest(1, None), &["a"]);
+    let two = bundle(&manifest(2, Some(&one)), &["a", "b"]);
+    let mut bundles = site.start(NOW);
+    assert_eq!(apply(&mut bundles, &one, NOW), None);
+    assert_eq!(apply(&mut bundles, &two, NOW), None);
+    drop(bundles);
+    let mark = std::fs::read(site.path("state/bundle/high_water.json")).unwrap();
+    site.forge_ledger("\"serial\":2", "\"serial\":3");
+    let place = |mark: &HighWater| (mark.epoch, mark.serial);
+    // The files are as they were: the bundle has to pass every check again, and does.
+    let begun = site.begun(NOW);
+    assert_eq!(begun.mark.as_ref().map(place), Some((1, 1)));
+    assert_eq!(begun.held.as_ref().map(place), Some((1, 3)));
+    assert!(begun.unrecorded.is_some() && begun.in_force.is_some());
+    let told = begun.troubles.join("\n");
+    assert!(told.contains("not as they were written"), "{told}");
+    // The files were put back as well: the older bundle is not in force again.
+    let older = String::from_utf8(mark).unwrap();
+    let older = older.replace(&digest(&two), &digest(&one));
+    let older = older.replace("\"serial\":2", "\"serial\":1");
+    site.put_state("high_water.json", older.as_bytes());
+    site.put_state("current.json", &one);
+    for _ in 0..2 {
+        let begun = site.begun(NOW);
+        assert!(begun.in_force.is_none() && begun.unrecorded.is_none());
+        assert_eq!(begun.held.as_ref().map(place), Some((1, 3)));
+        let told = begun.troubles.join("\n");
+        assert!(told.contains("damaged record"), "{told}");
+    }
+}
+
+#[test]
+fn a_root_that_held_is_not_forgotten() {
+    let one = bundle(&manifest(1, None), &["a"]);
+    let two = bundle(&manifest(2, Some(&one)), &["a", "b"]);
+    let damages: [fn(&Site); 3] = [
+        |site| std::fs::remove_file(site.path("state/bundle/root.2.json")).unwrap(),
+        |site| site.put_state("root.2.json", b"{"),
+        // With all that the state directory knew.
+        |site| {
+            std::fs::remove_file(site.path("state/bundle/root.2.json")).unwrap();
+            std::fs::remove_file(site.path("state/bundle/high_water.json")).unwrap();
+        },
+    ];
+    for damage in damages {
+        let site = Site::new();
+        let path = site.path("bundles/root.2.json");
+        let mut bundles = site.start(NOW);
+        assert_eq!(apply(&mut bundles, &one, NOW), None);
+        std::fs::write(&path, root(2)).unwrap();
+        assert!(bundles.take_folder(Trigger::Watch).is_empty());
+        drop(bundles);
+        std::fs::remove_file(&path).unwrap();
+        damage(&site);
+        for _ in 0..2 {
+            let mut bundles = site.start(NOW);
+            assert_eq!(serial(&bundles), Some(1), "what is in force stays");
+            let troubles = bundles.troubles().join("\n");
+            assert!(troubles.contains("version 2"), "{troubles}");
+            let refused = apply(&mut bundles, &two, NOW);
+            assert_eq!(refused, Some(RefusalCode::RootSkipped));
+        }
+        let mut bundles = site.start(NOW);
+        // Another root of that version, which as many signed, is not the one that held.
+        std::fs::write(&path, root_of(2, &["alice", "bob", "carol"])).unwrap();
+        assert!(!bundles.take_folder(Trigger::Watch).is_empty());
+        std::fs::write(&path, root(2)).unwrap();
+        assert!(bundles.take_folder(Trigger::Watch).is_empty());
+        assert_eq!(apply(&mut bundles, &two, NOW), None);
+        assert_eq!(bundles.standing.behind, None);
+    }
+}
+
+#[test]
+fn what_the_next_start_would_refuse_is_told_now() {
+    let site = Site::new();
+    let one = bundle(&manifest(1, None), &["a"]);
+    let mut bundles = site.start(NOW);
+    assert_eq!(apply(&mut bundles, &one, NOW), None);
+    // The author left.
+    let path = site.path("bundles/root.2.json");
+    let left = ["bob", "carol", "dave"];
+    std::fs::write(path, root_of(2, &left)).unwrap();
+    assert!(bundles.take_folder(Trigger::Watch).is_empty());
+    let troubles = bundles.troubles().join("\n");
+    assert!(
+        troubles.contains("signed by people of root 2"),
+        "{troubles}"
+    );
+    assert_eq!(serial(&bundles), Some(1));
+    let by_bob = Manifest {
+        author: "bob".to_owned(),
+        ..manifest(2, Some(&one))
+    };
+    let two = bundle_by(&by_bob, &["a", "b"], &left);
+    assert_eq!(apply(&mut bundles, &two, NOW), None);
+    assert!(bundles.troubles().is_empty(), "{:?}", bundles.troubles());
+    drop(bundles);
+    assert_eq!(serial(&site.start(NOW)), Some(2));
+}
+
+#[test]
+fn the_end_of_the_root_is_told() {
+    let site = Site::new();
+    let mut bundles = site.start(NOW);
+    let end = NOW + 1_000 * HOUR;
+    bundles.on_time(end - 1);
+    assert!(bundles.troubles_of_root().is_empty());
+    bundles.on_time(end);
+    assert!(bundles.troubles_of_root()[0].contains("has ended"));
+    let active = bundles.shared.registry.active().load_full();
+    let text = bundles
+        .telemetry
+        .render(&active, &bundles.ledger.snapshot());
+    let line = format!(
+        "tidegate_bundle_root_expires_timestamp_seconds {}",
+        end / 1_000_000
+    );
+    assert!(text.contains(&line), "{text}");
+}
+
+#[test]
+fn a_ledger_whose_newest_time_is_not_known_is_told() {
+    let mut troubles = Vec::new();
+    let mut memory = Memory::default();
+    let nowhere = PathBuf::from("/nowhere/at/all");
+    assert_eq!(newest_record(&nowhere, &memory, &mut troubles), 0);
+    assert!(troubles.is_empty(), "no record is there yet");
+    memory.is_begun = true;
+    assert_eq!(newest_record(&nowhere, &memory, &mut troubles), 0);
+    assert!(troubles[0].contains("not known"), "{troubles:?}");
 }

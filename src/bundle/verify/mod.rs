@@ -254,14 +254,15 @@ fn classes_of(fitted: &Fitted, around: &Surroundings<'_>) -> Result<Classified, 
 /// Verifies once more, for a start, the bundle that was in force: the one at the high-water mark,
 /// byte for byte.
 ///
-/// What was asked when it was activated is not asked again: parent, clock, the beginning of its
-/// validity, and the classes of its change, for what it was compared with is no longer in force,
-/// and the root may ask for more by now. That is safe because the mark stands in the ledger: these
-/// bytes were activated here once, and an older or a newer bundle is none of them. An end of
-/// validity, of the bundle or of the root, is reported
+/// The mark has to be what a record of the ledger names, and nothing else: a file beside the bundle
+/// could name any, and with it a bundle that one approver alone signed. What was asked when it was
+/// activated is not asked again: parent, clock, the beginning of its validity, and the classes of its
+/// change, for what it was compared with is no longer in force, and the root may ask for more by now.
+/// That is safe because its activation was recorded: these bytes were in force here once, and an older
+/// or a newer bundle is none of them. An end of validity, of the bundle or of the root, is reported
 /// ([`VerifiedBundle::is_expired`]) and refuses nothing: no policy would be worse than an old one.
-/// A signature of a key that the root has dropped meanwhile does not count, and refuses nothing
-/// either; as many as the least class takes have to remain, the author's aside.
+/// A signature of a key that the root has dropped meanwhile does not count; the author's, and as many
+/// others as the least class takes, have to remain.
 ///
 /// # Errors
 /// The first check that fails. [`RefusalCode::RollbackRejected`], [`RefusalCode::SerialReused`] for
@@ -276,7 +277,9 @@ pub fn verify_again(
     let signed = Signed::check_known(&envelope, root)?;
     let bytes = envelope.unverified_payload();
     let unread = Unread::parse(bytes)?;
-    approval::least(root, &signed, &unread.claims(), around.is_production)?;
+    let claims = unread.claims();
+    signed.is_by_author(root, &claims.author)?;
+    approval::least(root, &signed, &claims, around.is_production)?;
     let (manifest, content) = form_of(&unread, around.engine.version)?;
     standing::is_of_audience(&manifest, root)?;
     let digest = digest_hex(bytes);

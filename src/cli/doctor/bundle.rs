@@ -30,9 +30,9 @@ const BEFORE: [&str; 2] = ["previous.json", "previous.before.json"];
 /// The form of `high_water.json`.
 #[derive(Deserialize)]
 struct MarkForm {
-    digest: String,
-    epoch: u64,
-    serial: u64,
+    digest: Option<String>,
+    epoch: Option<u64>,
+    serial: Option<u64>,
 }
 
 /// Nothing where plain files are in force.
@@ -42,7 +42,7 @@ pub(super) fn check(settings: &Settings, now_us: u64) -> Vec<Checked> {
     };
     let state = settings.state_dir.join("bundle");
     let kept = kept_mark(&state.join("high_water.json"));
-    let recorded = high_water(&settings.ledger.dir);
+    let recorded = high_water(&settings.ledger.dir).map(|remembered| remembered.mark);
     let known = kept.as_ref().ok().into_iter().chain(recorded.as_ref().ok());
     let newest = known.flatten().max().cloned();
     let mut checks = vec![
@@ -197,11 +197,15 @@ fn kept_mark(path: &Path) -> io::Result<Option<HighWater>> {
         bytes => bytes?,
     };
     let form: MarkForm = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    Ok(Some(HighWater {
-        epoch: form.epoch,
-        serial: form.serial,
-        digest: form.digest,
-    }))
+    let place = form.epoch.zip(form.serial);
+    // Before the first bundle it holds the root alone.
+    Ok(place
+        .zip(form.digest)
+        .map(|((epoch, serial), digest)| HighWater {
+            epoch,
+            serial,
+            digest,
+        }))
 }
 
 /// The file is written before the record, so a file that says more is no finding.

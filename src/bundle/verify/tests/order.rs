@@ -361,6 +361,10 @@ fn a_start_counts_only_keys_that_the_root_still_has() {
     let root = without(&["bob"]);
     let again = verify_again(before.envelope(), &after(&root, &before)).unwrap();
     assert_eq!(again.signers(), ["alice", "carol"]);
+    // The author's has to be there, whoever else signed.
+    let others = without(&["alice"]);
+    let refused = verify_again(before.envelope(), &after(&others, &before));
+    assert_eq!(code(refused), AuthorMissing);
     let production = Surroundings {
         is_production: true,
         ..after(&root, &before)
