@@ -39,7 +39,9 @@ fn a_bundle_of_a_thousand_contracts_is_built_in_less_than_two_seconds() {
     let build = || {
         let began = std::time::Instant::now();
         place.ok(BUILD);
-        began.elapsed()
+        let took = began.elapsed();
+        place.remove("b.json");
+        took
     };
     // The fastest of three: other tests run beside this one.
     let took = (0..3).map(|_| build()).min().unwrap();
