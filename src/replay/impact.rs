@@ -2,7 +2,7 @@
 //!
 //! Limits and tier are asked again, because a candidate may have others. What a record cannot tell
 //! is not guessed in silence: it is counted. Deliberately not here: how the candidate's own limits
-//! would have filled ([`rerun`](super::rerun)); each record is asked with the state that it carries.
+//! would have filled ([`rerun`](super::rerun())); each record is asked with the state that it carries.
 
 use std::collections::BTreeMap;
 
