@@ -89,7 +89,8 @@ fn the_port_is_closed_until_the_first_bundle() {
     eventually("the port to open", || TcpStream::connect(address).is_ok());
     logged(&process, "listening");
     assert_eq!(Client::connect(address).get("/a").status(), 200);
-    assert_eq!(process.ask("/readyz").status(), 200);
+    // Ready is said when the last worker lets clients in.
+    eventually("ready", || process.ask("/readyz").status() == 200);
     let status = process.status();
     let active = &status["bundle"]["active"];
     assert_eq!(active["digest"], digest(&one));
