@@ -91,7 +91,10 @@ fn verify(args: &VerifyArgs) -> Result<u8> {
         (Ok(payload), _) => Some(payload),
         // The verifier says it in its own order.
         (Err(_), Some(_)) => None,
-        (Err(refused), None) => return Err(refused.clone().into()),
+        (Err(refused), None) => {
+            let bundle = args.bundle.display();
+            return Err(refused.clone()).with_context(|| format!("bundle {bundle}"));
+        }
     };
     let digests =
         payload.map(|payload| [payload.digest().to_owned(), payload.content().digest_hex()]);
@@ -104,7 +107,7 @@ fn verify(args: &VerifyArgs) -> Result<u8> {
         is_expected,
         now_us,
     };
-    Ok(answer.put(args.format))
+    Ok(answer.put(args))
 }
 
 /// What a gateway of this root would say.
@@ -163,14 +166,15 @@ pub(super) fn look_at(
 }
 
 impl Answer<'_> {
-    fn put(&self, format: Format) -> u8 {
+    fn put(&self, args: &VerifyArgs) -> u8 {
         let code = self.code();
-        match format {
+        match args.format {
             Format::Json => put(&format!("{:#}\n", self.json()), code),
             Format::Pretty => {
                 let code = put(&self.text(), code);
                 if let Some(refused) = self.refused() {
-                    note(format_args!("error: {refused}"));
+                    let bundle = args.bundle.display();
+                    note(format_args!("error: bundle {bundle}: {refused}"));
                 }
                 if let Some(refused) = self.unexpected() {
                     let [detail, remedy] = refused;
