@@ -13,7 +13,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ accept-ledger: fast ## the acceptance list of the ledger; SCALE=small or full
 accept-bundles: fast ## the acceptance list of bundles; SCALE=small or full
 	$(FAST)/loadtest accept bundles --scale $(SCALE) --state $(ACCEPT_DIR)/bundles-$(SCALE)
 
+accept-hostile: fast ## the acceptance list of hostile input; SCALE=small or full
+	$(FAST)/loadtest accept hostile --scale $(SCALE) --state $(ACCEPT_DIR)/hostile-$(SCALE)
+
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.
 # The examples in `docs` are there for the same reason: clippy has checked the same crates.
@@ -76,4 +79,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc jq curl nginx valgrind promtool strace openssl
+	@.ci/tools cmake cc jq curl nginx valgrind promtool strace openssl haproxy h2load

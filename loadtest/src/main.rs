@@ -54,6 +54,8 @@ enum AcceptList {
     Ledger(AcceptRun),
     /// Verified bundles: signatures, approvals, swaps, changes
     Bundles(AcceptRun),
+    /// Protocols, hostile input, faults
+    Hostile(AcceptRun),
 }
 
 #[derive(Args)]
@@ -93,6 +95,7 @@ fn main() -> anyhow::Result<()> {
                 AcceptList::Control(asked) => (&accept::CONTROL, asked),
                 AcceptList::Ledger(asked) => (&accept::LEDGER, asked),
                 AcceptList::Bundles(asked) => (&accept::BUNDLES, asked),
+                AcceptList::Hostile(asked) => (&accept::HOSTILE, asked),
             };
             let pass = accept::run(list, asked.scale, &asked.state, asked.part.as_deref())?;
             std::process::exit(i32::from(!pass))

@@ -10,6 +10,7 @@ mod bind;
 mod books;
 mod clerk;
 pub mod clock;
+mod connection;
 pub mod desk;
 mod edge;
 mod failure;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::connection::Connection;
 use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
 use crate::units::Moment;
@@ -27,8 +28,8 @@ pub(crate) enum Progress {
 pub(crate) struct Passage {
     progress: Progress,
     governor: Arc<dyn Governor>,
-    /// Whether the forwarded-for fields of the client are believed.
-    pub(crate) peer_trusted: bool,
+    /// The connection that the request came on.
+    pub(crate) connection: Arc<Connection>,
     /// The server of the last attempt, by its number in the group.
     pub(crate) server: usize,
     /// Attempts to reach an upstream.
@@ -60,7 +61,7 @@ impl Passage {
         Self {
             progress: Progress::New,
             governor,
-            peer_trusted: false,
+            connection: Connection::current(),
             server: 0,
             attempts: 0,
             never_sent: 0,

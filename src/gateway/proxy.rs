@@ -23,7 +23,6 @@ use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
-use super::listener::Listeners;
 use super::passage::{Ending, Passage};
 use super::quota;
 use super::respond::{Answer, DECISION_ID};
@@ -42,7 +41,6 @@ pub(crate) struct Hooks {
     pub(crate) governor: Arc<dyn Governor>,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) settings: Arc<GatewaySettings>,
-    pub(crate) listeners: Listeners,
     pub(crate) in_flight: InFlight,
     pub(crate) worker: usize,
     pub(crate) turn: AtomicUsize,
@@ -119,7 +117,7 @@ impl ProxyHttp for Hooks {
             request.set_raw_path(path)?;
         }
         let strict = passage.forward().is_some_and(|forward| forward.strict);
-        fields::strip_request(request, passage.peer_trusted, strict);
+        fields::strip_request(request, passage.connection.peer_trusted, strict);
         if let Some(case) = passage
             .forward()
             .and_then(|forward| forward.case.as_deref())
@@ -304,17 +302,11 @@ impl ProxyHttp for Hooks {
 impl Hooks {
     fn admit(&self, session: &Session, passage: &mut Passage) {
         let request = session.req_header();
-        let peer = session
-            .client_addr()
-            .and_then(|addr| addr.as_inet())
-            .copied();
-        let local = session.server_addr().and_then(|addr| addr.as_inet());
-        passage.peer_trusted = peer.is_some_and(|peer| self.trusts(peer));
         let facts = HeadFacts {
-            listener: self.listeners.number(local),
+            listener: passage.connection.listener,
             worker: self.worker,
-            peer,
-            peer_trusted: passage.peer_trusted,
+            peer: passage.connection.peer,
+            peer_trusted: passage.connection.peer_trusted,
             method: request.method.as_str(),
             raw_target: behind_authority(request.raw_path()),
             origin_form: request.raw_path().starts_with(b"/"),
@@ -362,13 +354,6 @@ impl Hooks {
         let acts = passage.forward().is_some_and(|forward| forward.may_retry);
         let exchange = passage.exchange().filter(|_| acts);
         exchange.is_none_or(|exchange| self.governor.may_retry(exchange, clock::now()))
-    }
-
-    fn trusts(&self, peer: SocketAddr) -> bool {
-        // A listener of both families sees IPv4 addresses in their IPv6 form.
-        let address = peer.ip().to_canonical();
-        let trusted = &self.settings.trusted_proxies;
-        trusted.iter().any(|net| net.contains(&address))
     }
 
     fn peer(&self, address: SocketAddr, forward: &Forward) -> HttpPeer {

@@ -43,6 +43,15 @@ impl GatewaySettings {
             h2c: true,
         }
     }
+
+    /// Whether `peer` is one of the trusted proxies.
+    pub(crate) fn trusts(&self, peer: SocketAddr) -> bool {
+        // A listener of both families sees IPv4 addresses in their IPv6 form.
+        let address = peer.ip().to_canonical();
+        self.trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    }
 }
 
 /// One address to listen on.

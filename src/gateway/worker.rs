@@ -88,7 +88,6 @@ impl Parts {
             governor: Arc::clone(&governor),
             upstreams: Arc::clone(&self.upstreams),
             settings: Arc::clone(&self.settings),
-            listeners: self.listeners.clone(),
             in_flight,
             worker: number,
             // Workers begin with different servers of a group.

@@ -10,6 +10,7 @@ mod control;
 mod cost;
 mod crash;
 mod headers;
+mod hostile;
 mod identity;
 mod ledger;
 mod observe;
@@ -29,6 +30,7 @@ use clap::ValueEnum;
 
 pub use bundles::BUNDLES;
 pub use control::CONTROL;
+pub use hostile::HOSTILE;
 pub use ledger::LEDGER;
 pub use observe::OBSERVE;
 pub use state::Result as PartResult;
