@@ -9,6 +9,7 @@ pub mod cpu_ratio;
 pub mod crowd;
 pub mod drive;
 pub mod generate;
+pub mod instructions;
 pub mod process;
 pub mod random;
 pub mod site;

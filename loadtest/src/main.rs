@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
-use loadtest::{accept, cpu_ratio, drive, generate, upstream};
+use loadtest::{accept, cpu_ratio, drive, generate, instructions, upstream};
 
 #[derive(Parser)]
 #[command(version, about = "Load, comparison and acceptance runs for tidegate")]
@@ -39,6 +39,8 @@ enum Verb {
     },
     /// CPU per proxied request against a bare Pingora pass-through, in interleaved rounds
     CpuRatio(cpu_ratio::Options),
+    /// Instructions of user space per request, counted by valgrind
+    Instructions(instructions::Options),
     /// Acceptance lists, in parts that can be resumed
     #[command(subcommand)]
     Accept(AcceptList),
@@ -87,6 +89,11 @@ fn main() -> anyhow::Result<()> {
         Verb::CpuRatio(options) => {
             let figures = cpu_ratio::run(&options)?;
             println!("{}", serde_json::to_string_pretty(&figures.to_json())?);
+            Ok(())
+        }
+        Verb::Instructions(options) => {
+            let counted = instructions::run(&options)?;
+            println!("{}", serde_json::to_string_pretty(&counted)?);
             Ok(())
         }
         Verb::Accept(which) => {

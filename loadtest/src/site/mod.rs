@@ -109,6 +109,16 @@ impl Site {
         Ok(site)
     }
 
+    /// Runs another program than the one beside this one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn use_program(&mut self, program: &Path) -> anyhow::Result<()> {
+        let found = program.canonicalize();
+        self.program = found.with_context(|| format!("find {}", program.display()))?;
+        Ok(())
+    }
+
     /// Writes one of its files.
     ///
     /// # Errors
