@@ -178,6 +178,7 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     signals.tier = tier;
     signals.standing = standing;
     signals.ledger = arrival.ledger;
+    signals.undeclared = arrival.undeclared;
     observe(&site, &circuit, &mut signals);
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {

@@ -81,6 +81,7 @@ fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -
         declared_retries: 0,
         has_body: false,
         ledger: LedgerStanding::Available,
+        undeclared: false,
     }
 }
 

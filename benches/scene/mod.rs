@@ -169,6 +169,7 @@ fn arrival_at(at: Moment) -> Arrival {
         declared_retries: 0,
         has_body: false,
         ledger: tidegate::observation::LedgerStanding::Available,
+        undeclared: false,
     }
 }
 
@@ -281,6 +282,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
         host: b"api.example.com",
         headers,
         has_body: false,
+        caller: None,
         at: at(number),
     }
 }

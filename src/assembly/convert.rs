@@ -51,6 +51,10 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
         limits: limits(settings, connections_max),
         timeouts: timeouts(settings),
         trusted_proxies: settings.trusted_proxies.clone(),
+        caller_header: settings
+            .caller_header
+            .as_deref()
+            .and_then(|name| name.parse().ok()),
         runtime_dir: settings.state_dir.clone(),
         // The edge does not see the requests inside an HTTP/2 connection, so its bounds would not
         // hold there.

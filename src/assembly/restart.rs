@@ -17,6 +17,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
         upstreams,
         default_upstream,
         trusted_proxies,
+        caller_header,
         ledger,
         bundle,
         admin,
@@ -29,6 +30,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
     let table = [
         ("admin", *admin != running.admin),
         ("bundle", *bundle != running.bundle),
+        ("caller_header", *caller_header != running.caller_header),
         (
             "default_upstream",
             *default_upstream != running.default_upstream,

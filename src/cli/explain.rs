@@ -19,7 +19,7 @@ use crate::cli::offline::{
     ConfigArg, FAILED, INTEGRITY, OK, USAGE, load_or_tell, registry_of, tell,
 };
 use crate::cli::stdio::put;
-use crate::contract::{Contract, Method, canonicalise, split_query};
+use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
 use crate::gateway::{clock, refusal};
@@ -47,6 +47,9 @@ pub struct ExplainArgs {
     /// The ledger to look in; without it, the one of the configuration.
     #[arg(long, env = "TIDEGATE_LEDGER", value_name = "DIR")]
     pub ledger: Option<PathBuf>,
+    /// Of a request that is named by method and path: the name that its caller proved.
+    #[arg(long, env = "TIDEGATE_CALLER", value_name = "NAME")]
+    pub caller: Option<String>,
     /// Also tells the stages in their order.
     #[arg(long, env = "TIDEGATE_TRACE")]
     pub trace: bool,
@@ -151,18 +154,16 @@ fn of_quiet_request(args: &ExplainArgs, method: &str, target: &str) -> Explained
     Ok(Ok(quiet(
         &rulebook,
         &content.digest_hex(),
-        method,
-        target,
-        args.trace,
+        (method, target),
+        args,
     )))
 }
 
 fn quiet(
     rulebook: &Rulebook,
     policy_hash: &str,
-    method: &str,
-    target: &str,
-    trace: bool,
+    (method, target): (&str, &str),
+    args: &ExplainArgs,
 ) -> (String, u8) {
     let (raw_path, _) = split_query(target.as_bytes());
     let path = canonicalise(raw_path);
@@ -170,6 +171,16 @@ fn quiet(
     let pair = || {
         let path = path.as_ref().map_err(|fault| *fault);
         rulebook.catalogue().pair(token, path)
+    };
+    // Without a name nothing is asked about the caller.
+    let claims =
+        |contract: &Contract| args.caller.is_some() && contract.excludes(args.caller.as_deref());
+    let pairing = pair();
+    let claimed = match pairing {
+        Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
+            rulebook.contract_of(index.get())
+        }
+        Pairing::Unknown | Pairing::Ambiguous(_) => None,
     };
     let arrival = Arrival {
         method: token,
@@ -182,8 +193,9 @@ fn quiet(
         declared_retries: 0,
         has_body: false,
         ledger: crate::observation::LedgerStanding::Available,
+        undeclared: claimed.is_some_and(claims),
     };
-    let admission = admit(rulebook, 0, pair(), &arrival);
+    let admission = admit(rulebook, 0, pairing, &arrival);
     let forwarded = admission.is_forwarded();
     let account = Account {
         rules: rulebook.rules(),
@@ -199,7 +211,7 @@ fn quiet(
         },
     };
     let mut text = account.tell();
-    if trace {
+    if args.trace {
         text += &account.trace();
         text += &format!("took here: pairing {} ns, ", nanos_of(pair));
         text += &timings(&account);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod bundle;
+mod callers;
 mod ledger;
 mod listeners;
 pub(super) mod shape;
@@ -18,6 +19,7 @@ use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use bounds::{read_limits, read_series_max, read_timeouts};
 use bundle::read_bundle;
+use callers::read_caller_header;
 use ledger::read_ledger;
 use listeners::{read_admin, read_listeners, read_tier};
 use upstreams::{bounded, read_upstreams};
@@ -35,6 +37,7 @@ const FILE_KEYS: Keys = Keys {
         "upstreams",
         "default_upstream",
         "trusted_proxies",
+        "caller_header",
         "contracts",
         "policy",
         "self_tests",
@@ -175,6 +178,7 @@ fn read_settings(
     });
     let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin);
     let trusted_proxies = read_trusted(sheet, fields);
+    let caller_header = read_caller_header(sheet, fields);
     let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref(), environment);
     let bundle = read_bundle(sheet, fields, folder);
     let series_max = read_series_max(sheet, fields);
@@ -197,6 +201,7 @@ fn read_settings(
         upstreams,
         default_upstream: default_upstream?,
         trusted_proxies,
+        caller_header: caller_header?,
         ledger: ledger?,
         bundle: bundle?,
         admin: admin?,

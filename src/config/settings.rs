@@ -30,6 +30,8 @@ pub struct Settings {
     pub default_upstream: Box<str>,
     /// Peers whose forwarded-for headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The field by which a trusted proxy names the caller, lower case; `None` = none.
+    pub caller_header: Option<Box<str>>,
     /// The ledger.
     pub ledger: LedgerSettings,
     /// Where bundles come from; `None` where plain files are in force, unsigned.

@@ -8,6 +8,7 @@ mod answers;
 mod api_version;
 pub mod bounds;
 mod clients;
+mod consumers;
 mod contradictions;
 mod endpoint;
 mod lifecycle;
@@ -63,6 +64,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "rate_limit_rpm",
         "burst",
         "per_client",
+        "consumers",
         "max_in_flight",
         "stream",
         "tier",
@@ -227,6 +229,7 @@ fn assemble(
         upstream: upstream?,
         divert_upstream: promises.divert_upstream,
         client_header: promises.client_header,
+        consumers: promises.consumers,
         owner: stewards.owner,
         backup_owner: stewards.backup_owner,
         service: stewards.service,

@@ -20,6 +20,7 @@ pub struct Contract {
     lifecycle: Box<Lifecycle>,
     backup_owner: Option<Box<str>>,
     service: Option<Box<str>>,
+    consumers: Box<[Box<str>]>,
     terms: Terms,
 }
 
@@ -48,6 +49,8 @@ pub struct ContractParts {
     pub backup_owner: Option<Box<str>>,
     /// The service that it is part of, a valid name.
     pub service: Option<Box<str>>,
+    /// Who may call it, by the names that callers prove; empty = anybody.
+    pub consumers: Vec<Box<str>>,
     /// The numbers.
     pub terms: Terms,
 }
@@ -68,6 +71,7 @@ impl ContractParts {
             lifecycle: Lifecycle::default(),
             backup_owner: None,
             service: None,
+            consumers: Vec::new(),
             terms,
         }
     }
@@ -227,6 +231,13 @@ pub struct PathRules {
     pub merge_slashes: bool,
 }
 
+/// Once each, so that the order of a file means nothing.
+fn sorted(mut names: Vec<Box<str>>) -> Box<[Box<str>]> {
+    names.sort_unstable();
+    names.dedup();
+    names.into()
+}
+
 impl Contract {
     /// A contract of valid parts. The bursts get their default, or go where no limit uses them; a
     /// draft has the tier that only observes, whatever it says.
@@ -247,6 +258,7 @@ impl Contract {
             owner: parts.owner,
             backup_owner: parts.backup_owner,
             service: parts.service,
+            consumers: sorted(parts.consumers),
             version: parts.version,
             terms: parts.terms.written_out(parts.lifecycle.status()),
             lifecycle: Box::new(parts.lifecycle),
@@ -266,6 +278,7 @@ impl Contract {
             owner: self.owner.clone(),
             backup_owner: self.backup_owner.clone(),
             service: self.service.clone(),
+            consumers: self.consumers.to_vec(),
             version: self.version,
             lifecycle: (*self.lifecycle).clone(),
             terms: self.terms,
@@ -312,6 +325,24 @@ impl Contract {
     #[must_use]
     pub fn client_header(&self) -> Option<&str> {
         self.client_header.as_deref()
+    }
+
+    /// Who may call it, sorted; empty = anybody.
+    #[must_use]
+    pub fn consumers(&self) -> &[Box<str>] {
+        &self.consumers
+    }
+
+    /// Whether it says who may call it, and `caller` is none of them. Who proves no name is none.
+    #[must_use]
+    #[inline]
+    pub fn excludes(&self, caller: Option<&str>) -> bool {
+        !self.consumers.is_empty() && !caller.is_some_and(|caller| self.names(caller))
+    }
+
+    fn names(&self, caller: &str) -> bool {
+        let order = |name: &Box<str>| (**name).cmp(caller);
+        self.consumers.binary_search_by(order).is_ok()
     }
 
     /// Who answers for it.

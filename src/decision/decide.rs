@@ -110,6 +110,7 @@ fn nothing_is_wrong(assessment: &Assessment, signals: &Signals) -> bool {
         && signals.route_band == Band::Low
         && signals.slow_start_bp == 0
         && matches!(signals.take, Take::NotAsked | Take::Granted)
+        && !signals.undeclared
         && assessment.risk() == BasisPoints::ZERO
         && assessment.reading(Factor::RetryStorm) == BasisPoints::ZERO
 }
@@ -163,6 +164,9 @@ pub fn band_of(rules: &Rules, assessment: &Assessment, signals: &Signals) -> Ban
 fn floors(rules: &Rules, signals: &Signals, verdict: &mut Verdict) {
     if signals.circuit == CircuitState::Open {
         verdict.add(Severity::Drop, Reason::CircuitOpen);
+    }
+    if signals.undeclared {
+        verdict.add(rules.consumer_not_declared, Reason::ConsumerNotDeclared);
     }
     match signals.standing {
         Standing::Contracted => {}

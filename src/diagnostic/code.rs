@@ -117,6 +117,7 @@ codes! {
     TierAboveProcess "C309" "a tier above that of the process has no effect", "lower it, or raise the tier of the process";
     LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
     BundleRoot "C311" "a root of bundles cannot be used", "name the file that 'tidegate root init' made and its principals signed";
+    CallerHeader "C312" "a field cannot name callers", "name a request field that your trusted proxies set";
     UnexpectedPolicy "C319" "the policy is not the one that is expected", "put the expected files in place, or expect another policy";
 
     // Self-tests.

@@ -39,6 +39,7 @@ pub(super) fn of(
         declared_retries: declared.retries,
         has_body: facts.has_body,
         ledger: LedgerStanding::Available,
+        undeclared: false,
     }
 }
 
@@ -241,6 +242,7 @@ mod tests {
             host: b"",
             headers,
             has_body: false,
+            caller: None,
             at: Moment::default(),
         }
     }

@@ -39,6 +39,9 @@ pub struct HeadFacts<'a> {
     pub headers: &'a http::HeaderMap,
     /// Whether a body follows.
     pub has_body: bool,
+    /// The name that the caller proved: by its certificate, or through a trusted proxy by the
+    /// field that the settings name.
+    pub caller: Option<&'a str>,
     /// When the head was complete.
     pub at: Moment,
 }

@@ -18,6 +18,7 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::clock;
+use super::connection::Connection;
 use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
@@ -118,6 +119,11 @@ impl ProxyHttp for Hooks {
         }
         let strict = passage.forward().is_some_and(|forward| forward.strict);
         fields::strip_request(request, passage.connection.peer_trusted, strict);
+        if let Some(field) = self.settings.caller_header.as_ref()
+            && !passage.connection.peer_trusted
+        {
+            request.remove_header(field);
+        }
         if let Some(case) = passage
             .forward()
             .and_then(|forward| forward.case.as_deref())
@@ -313,9 +319,18 @@ impl Hooks {
             host: host_of(request),
             headers: &request.headers,
             has_body: passage.has_body,
+            caller: self.caller(&request.headers, &passage.connection),
             at: clock::now(),
         };
         passage.admit(self.governor.admit(&facts));
+    }
+
+    /// The name that the caller proved.
+    fn caller<'a>(&self, headers: &'a http::HeaderMap, connection: &Connection) -> Option<&'a str> {
+        let field = self.settings.caller_header.as_ref();
+        let field = field.filter(|_| connection.peer_trusted)?;
+        let name = headers.get(field)?.to_str().ok()?;
+        (!name.is_empty()).then_some(name)
     }
 
     /// Waits until the request's turn has come. A client that leaves meanwhile is noticed, unless

@@ -23,6 +23,8 @@ pub struct GatewaySettings {
     pub timeouts: Timeouts,
     /// Networks whose forwarded-for headers are believed, whole.
     pub trusted_proxies: Vec<IpNet>,
+    /// The field by which a trusted proxy names the caller, lower case.
+    pub caller_header: Option<http::HeaderName>,
     /// Where the process may leave its runtime files.
     pub runtime_dir: PathBuf,
     /// Whether HTTP/2 without TLS is accepted on a connection that begins with its preface.
@@ -39,6 +41,7 @@ impl GatewaySettings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
+            caller_header: None,
             runtime_dir: PathBuf::from("."),
             h2c: true,
         }

@@ -31,6 +31,8 @@ pub struct Arrival {
     pub has_body: bool,
     /// Whether the ledger can keep its record.
     pub ledger: LedgerStanding,
+    /// Its contract says who may call it, and the caller is none of them.
+    pub undeclared: bool,
 }
 
 /// How an exchange ended.

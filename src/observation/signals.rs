@@ -195,10 +195,12 @@ pub struct Signals {
     pub contract_tat_ns: i64,
     /// Whether the ledger can keep the record.
     pub ledger: LedgerStanding,
+    /// Whether the contract says who may call it, and the caller is none of them.
+    pub undeclared: bool,
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 46;
+pub const INPUT_COUNT: usize = 47;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -267,6 +269,7 @@ impl Signals {
             i64::from(self.draw_number),
             signed(self.hold_ns),
             self.ledger as i64,
+            i64::from(self.undeclared),
         ]
     }
 
@@ -325,6 +328,7 @@ impl Signals {
             draw_number: read.number()?,
             hold_ns: read.number()?,
             ledger: read.one_of(&LEDGER_STANDINGS)?,
+            undeclared: read.one_of(&[false, true])?,
         };
         Ok(signals)
     }
@@ -463,6 +467,7 @@ mod tests {
             draw_number: 134,
             hold_ns: 135,
             ledger: LedgerStanding::FailClosed,
+            undeclared: true,
         }
     }
 
@@ -472,7 +477,7 @@ mod tests {
         let inputs = [
             4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
             2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
-            128, 129, 130, 131, 132, 133, 134, 135, 3,
+            128, 129, 130, 131, 132, 133, 134, 135, 3, 1,
         ];
         assert_eq!(distinct().to_inputs(), inputs);
         assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
@@ -481,7 +486,7 @@ mod tests {
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[0; 47]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 48]), Err(InputsError::TooMany));
         assert_eq!(
             Signals::from_inputs(&[1, 0]),
             Err(InputsError::TrailingZero)

@@ -3,7 +3,7 @@
 //! Both readers ask here, so that neither accepts what the other refuses.
 
 use crate::contract::file::bounds::field_fault;
-use crate::policy::rules::{Bands, CircuitRules, RetryRules};
+use crate::policy::rules::{Bands, CircuitRules, RetryRules, Severity};
 use crate::units::{Action, BasisPoints, Tier};
 
 /// The most characters of a policy's name.
@@ -18,6 +18,11 @@ pub(super) const OPEN_MILLIS_MIN: u32 = 10;
 pub(super) const CIRCUIT_MILLIS_MAX: u32 = 600_000;
 /// The most fields that declare retries: each is looked for in every request.
 pub(super) const RETRY_FIELDS_MAX: usize = 8;
+
+/// What may follow for a caller that a contract does not name. To come again later would not help, so
+/// it is never throttled.
+pub(super) const CONSUMER_ACTIONS: [Severity; 3] =
+    [Severity::Allow, Severity::Quarantine, Severity::Drop];
 
 /// `Some` where the bounds rise and begin above 0: a band from 0 on would watch everything.
 pub(super) fn bands(

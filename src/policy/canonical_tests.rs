@@ -97,6 +97,7 @@ fn contract(number: usize, terms: Terms, methods: &[Method], owner: Option<Strin
         upstream,
         divert_upstream: is_divert.then(|| "u2".into()),
         client_header: by_field.then(|| "x-api-key".into()),
+        consumers: ["b", "a"].map(Into::into)[..number % 3].to_vec(),
         owner: owner.map(Into::into),
         ..ContractParts::new(id, &endpoint, set, terms)
     })
@@ -134,6 +135,7 @@ fn rules() -> impl Strategy<Value = Rules> {
                 None => Stage::Shadow,
             }),
             method_disallowed: Severity::Allow,
+            consumer_not_declared: Severity::Drop,
             ..Rules::default()
         }
     })

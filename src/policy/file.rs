@@ -12,7 +12,9 @@ mod stages;
 mod unknown;
 
 use crate::diagnostic::Code;
-use crate::policy::bounds::{self, NAME_CHARS_MAX, VERSION_CHARS_MAX, is_version, may_have};
+use crate::policy::bounds::{
+    self, CONSUMER_ACTIONS, NAME_CHARS_MAX, VERSION_CHARS_MAX, is_version, may_have,
+};
 use crate::policy::rules::{Bands, PerFactor, Rules, Severity};
 use crate::units::{Action, ActionSet, BasisPoints, Date, Factor, Tier};
 use crate::yaml::{Fields, Keys, Node, Sheet};
@@ -35,6 +37,7 @@ const POLICY_KEYS: Keys = Keys {
         "stages",
         "unknown_endpoint",
         "method_disallowed",
+        "consumer_not_declared",
         "tiers",
         "circuit",
         "retry",
@@ -46,6 +49,7 @@ const POLICY_KEYS: Keys = Keys {
 const BAND_KEYS: Keys = Keys::plain("'bands'", &["low", "medium", "high", "critical"]);
 
 const METHOD_KEYS: Keys = Keys::plain("'method_disallowed'", &["action"]);
+const CONSUMER_KEYS: Keys = Keys::plain("'consumer_not_declared'", &["action"]);
 
 const FACTOR_NAMES: [&str; Factor::ALL.len()] = [
     Factor::Latency.name(),
@@ -96,13 +100,20 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node, today: Option<Date>) -> Ru
         read_per_factor(sheet, node, &STAGE_KEYS, &mut rules.stages, read);
     }
     read_unknown_endpoint(sheet, fields, &mut rules.unknown_endpoint);
-    if let Some(node) = fields.get("method_disallowed")
-        && let Some(fields) = sheet.fields(node, &METHOD_KEYS)
-        && let Some(node) = fields.get("action")
-        && let Some(action) = read_severity(sheet, node)
-    {
-        rules.method_disallowed = action;
-    }
+    let method = read_floor(
+        sheet,
+        fields,
+        ("method_disallowed", &METHOD_KEYS),
+        &Severity::ALL,
+    );
+    rules.method_disallowed = method.unwrap_or(rules.method_disallowed);
+    let consumer = read_floor(
+        sheet,
+        fields,
+        ("consumer_not_declared", &CONSUMER_KEYS),
+        &CONSUMER_ACTIONS,
+    );
+    rules.consumer_not_declared = consumer.unwrap_or(rules.consumer_not_declared);
     if let Some(node) = fields.get("tiers") {
         read_tiers(sheet, node, &mut rules.tiers);
     }
@@ -117,6 +128,17 @@ pub fn read_rules(sheet: &mut Sheet<'_>, root: &Node, today: Option<Date>) -> Ru
         warn_of_actions_without_effect(sheet, fields, &rules);
     }
     rules
+}
+
+/// The action below `key`; `None` where it is not said, or not well.
+fn read_floor(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    (key, keys): (&str, &Keys),
+    actions: &[Severity],
+) -> Option<Severity> {
+    let fields = sheet.fields(fields.get(key)?, keys)?;
+    read_severity(sheet, fields.get("action")?, actions)
 }
 
 fn read_version(sheet: &mut Sheet<'_>, node: &Node) -> Option<Box<str>> {
@@ -189,12 +211,10 @@ fn read_weight(sheet: &mut Sheet<'_>, node: &Node, factor: Factor) -> Option<Bas
     BasisPoints::new(value)
 }
 
-fn read_severity(sheet: &mut Sheet<'_>, node: &Node) -> Option<Severity> {
-    let choices = Severity::ALL.map(Severity::key);
+fn read_severity(sheet: &mut Sheet<'_>, node: &Node, actions: &[Severity]) -> Option<Severity> {
+    let choices: Vec<&str> = actions.iter().map(|action| action.key()).collect();
     sheet.choice(node, "'action'", &choices, |text| {
-        Severity::ALL
-            .into_iter()
-            .find(|action| action.key() == text)
+        actions.iter().copied().find(|action| action.key() == text)
     })
 }
 

@@ -22,6 +22,8 @@ pub struct Rules {
     pub unknown_endpoint: UnknownEndpoint,
     /// What a known path with a wrong method deserves.
     pub method_disallowed: Severity,
+    /// What a caller deserves that the contract does not name.
+    pub consumer_not_declared: Severity,
     /// What each tier may do, weakest tier first.
     pub tiers: [ActionSet; 3],
     /// When circuits open, and for how long.
@@ -63,6 +65,7 @@ impl Default for Rules {
             stages: PerFactor::from_fn(|_| Stage::Enforced),
             unknown_endpoint: UnknownEndpoint::default(),
             method_disallowed: Severity::Drop,
+            consumer_not_declared: Severity::Allow,
             tiers: [
                 observing,
                 controlling,

@@ -53,6 +53,7 @@ fn event(registry: &Registry, pairing: Pairing) -> DecisionEvent {
         declared_retries: 0,
         has_body: false,
         ledger: crate::observation::LedgerStanding::Available,
+        undeclared: false,
     };
     let admission = admit(&rulebook, 0, pairing, &arrival);
     let completion = Completion {

@@ -58,6 +58,7 @@ pub(super) struct Recorded {
     pub(super) retry: RetryKind,
     pub(super) declared_retries: u8,
     pub(super) ledger: LedgerStanding,
+    pub(super) undeclared: bool,
     /// What became of it.
     pub(super) course: &'static str,
     /// What its upstream did; `None` where it was not asked, or the end is not recorded.
@@ -110,6 +111,7 @@ impl Arrivals {
             retry: signals.retry,
             declared_retries: u8::try_from(retries).unwrap_or(u8::MAX),
             ledger: signals.ledger,
+            undeclared: signals.undeclared,
             course: recorded_course(line, contract.map(|contract| contract.terms().quarantine)),
             fate: fate_of(line),
         });
@@ -234,12 +236,14 @@ fn is_spelling_refused(contract: Option<&Contract>, candidate: &Candidate) -> bo
     })
 }
 
-/// Whether clients with a limit of their own go by another key than before.
+/// Whether clients with a limit of their own go by another key than before, or other callers are
+/// named: no record has the name.
 fn is_key_changed(contract: Option<&Contract>, candidate: &Candidate) -> bool {
     let new = contract.and_then(|old| candidate.rules().contract(old.id().as_str()));
     contract.zip(new).is_some_and(|(old, new)| {
         let is_limited = new.terms().client_rate_limit.is_some();
-        is_limited && old.client_header() != new.client_header()
+        let is_other_list = !new.consumers().is_empty() && old.consumers() != new.consumers();
+        is_other_list || is_limited && old.client_header() != new.client_header()
     })
 }
 

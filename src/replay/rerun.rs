@@ -136,7 +136,9 @@ impl<'a> Run<'a> {
             }
             Pairing::Unknown | Pairing::Ambiguous(_) => None,
         };
-        let arrival = self.arrival(recorded);
+        let mut arrival = self.arrival(recorded);
+        // Where the list is another one, the record does not say whether it has the caller.
+        arrival.undeclared &= contract.is_some_and(|contract| !contract.consumers().is_empty());
         let fate = recorded
             .fate
             .unwrap_or_else(|| self.assumed(recorded, contract));
@@ -224,6 +226,7 @@ impl<'a> Run<'a> {
             declared_retries: recorded.declared_retries,
             has_body: false,
             ledger: recorded.ledger,
+            undeclared: recorded.undeclared,
         }
     }
 

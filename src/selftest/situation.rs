@@ -36,6 +36,8 @@ impl<'a> Situation<'a> {
             standing,
             tier: effective_tier(state.tier, terms, state.ledger),
             ledger: state.ledger,
+            undeclared: contract
+                .is_some_and(|contract| contract.excludes(test.request().caller.as_deref())),
             shed_hash: state.draw_bp.unwrap_or(DRAWS.0),
             ..at_rest()
         };

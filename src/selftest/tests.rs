@@ -65,6 +65,7 @@ fn arrival() -> Arrival {
         declared_retries: 0,
         has_body: false,
         ledger: LedgerStanding::Available,
+        undeclared: false,
     }
 }
 

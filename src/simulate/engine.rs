@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::contract::{Method, Pairing, canonicalise, split_query};
+use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::observation::{
     Arrival, ClientKey, Completion, Ending, Lateness, OpenRequest, OpenRequests, OpenToken,
     RequestKey, TICK_NS, Ticker, UpstreamError,
@@ -126,6 +126,7 @@ impl<'a> Engine<'a> {
             declared_retries: line.declared_retries(&self.rulebook.rules().retry.headers),
             has_body: false,
             ledger: crate::observation::LedgerStanding::Available,
+            undeclared: self.excludes(line, pairing),
         };
         let mut told = Told {
             other_method: InlineText::new(&line.method),
@@ -187,15 +188,28 @@ impl<'a> Engine<'a> {
         Some(event)
     }
 
+    /// The contract that claims the path, whatever the method.
+    fn contract_of(&self, pairing: Pairing) -> Option<&Contract> {
+        match pairing {
+            Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
+                self.rulebook.contract_of(index.get())
+            }
+            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+        }
+    }
+
+    /// Whether the contract names callers, and the one of the line is none of them.
+    fn excludes(&self, line: &TrafficLine, pairing: Pairing) -> bool {
+        let contract = self.contract_of(pairing);
+        contract.is_some_and(|contract| contract.excludes(line.caller.as_deref()))
+    }
+
     /// Who asks: the client of the line, or what the field says that its contract names.
     fn identity(&self, line: &TrafficLine, pairing: Pairing) -> (ClientKey, Option<ClientKey>) {
         let address = line.client_key();
-        let index = match pairing {
-            Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => Some(index),
-            Pairing::Unknown | Pairing::Ambiguous(_) => None,
-        };
-        let contract = index.and_then(|index| self.rulebook.contract_of(index.get()));
-        let field = contract.and_then(|contract| contract.client_header());
+        let field = self
+            .contract_of(pairing)
+            .and_then(|contract| contract.client_header());
         match field.and_then(|field| line.named_client(field)) {
             Some(client) => (client, Some(address)),
             None => (address, None),

@@ -27,6 +27,9 @@ pub struct TrafficLine {
     /// The client's address or name.
     #[serde(default = "default_client")]
     pub client: String,
+    /// The name that the caller proved; nobody without it.
+    #[serde(default)]
+    pub caller: Option<String>,
     /// Header fields; no name twice.
     #[serde(default, deserialize_with = "headers::once_each")]
     pub headers: BTreeMap<String, String>,

@@ -107,6 +107,7 @@ pub(crate) fn arrival() -> Arrival {
         declared_retries: 0,
         has_body: false,
         ledger: crate::observation::LedgerStanding::Available,
+        undeclared: false,
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Reason {
     CircuitRecovering,
     /// The contract's requests in flight are used up.
     ConcurrencyExceeded,
+    /// The contract says who may call it, and the caller is none of them.
+    ConsumerNotDeclared,
     /// The path is in a contract, the method is not.
     ContractMethodDisallowed,
     /// The score is in the critical band.
@@ -38,11 +40,12 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, alphabetically.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AmbiguousTarget,
         Self::CircuitOpen,
         Self::CircuitRecovering,
         Self::ConcurrencyExceeded,
+        Self::ConsumerNotDeclared,
         Self::ContractMethodDisallowed,
         Self::CriticalRiskScore,
         Self::HighRiskScore,
@@ -64,6 +67,7 @@ impl Reason {
             Self::CircuitOpen => "CIRCUIT_OPEN",
             Self::CircuitRecovering => "CIRCUIT_RECOVERING",
             Self::ConcurrencyExceeded => "CONCURRENCY_EXCEEDED",
+            Self::ConsumerNotDeclared => "CONSUMER_NOT_DECLARED",
             Self::ContractMethodDisallowed => "CONTRACT_METHOD_DISALLOWED",
             Self::CriticalRiskScore => "CRITICAL_RISK_SCORE",
             Self::HighRiskScore => "HIGH_RISK_SCORE",
@@ -86,6 +90,7 @@ impl Reason {
             Self::CircuitOpen => "the route's circuit is open, or no probe was left",
             Self::CircuitRecovering => "the route's circuit closed a moment ago",
             Self::ConcurrencyExceeded => "the contract's requests in flight are used up",
+            Self::ConsumerNotDeclared => "the contract does not name the caller",
             Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
             Self::CriticalRiskScore => "the score is in the critical band",
             Self::HighRiskScore => "the score is in the high band",
@@ -110,6 +115,9 @@ impl Reason {
             Self::CircuitOpen => "contract: circuit_threshold; policy: circuit",
             Self::CircuitRecovering => "policy: circuit.slow_start_ms",
             Self::ConcurrencyExceeded => "contract: max_in_flight",
+            Self::ConsumerNotDeclared => {
+                "contract: consumers; policy: consumer_not_declared; configuration: caller_header"
+            }
             Self::ContractMethodDisallowed => "contract: allowed_methods",
             Self::CriticalRiskScore => "policy: bands.critical, weights",
             Self::HighRiskScore => "policy: bands.high, weights",
@@ -129,7 +137,7 @@ impl Reason {
 
 /// A set of reasons, one bit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct ReasonSet(u16);
+pub struct ReasonSet(u32);
 
 impl ReasonSet {
     /// No reason.

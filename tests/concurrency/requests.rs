@@ -63,6 +63,7 @@ fn arrive(rulebook: &Rulebook, worker: usize, client: u64, ns: u64) -> Admission
         declared_retries: 0,
         has_body: false,
         ledger: tidegate::observation::LedgerStanding::Available,
+        undeclared: false,
     };
     let pairing = Pairing::Contracted(ContractIndex(0));
     admit(rulebook, worker, pairing, &arrival)

@@ -88,6 +88,7 @@ prop_compose! {
                 method: method.to_owned(),
                 url: url.to_owned(),
                 client: format!("10.0.0.{client}"),
+                caller: None,
                 headers: retries.into_iter().collect(),
             }
         }).collect()

@@ -11,6 +11,7 @@
 mod answering;
 mod bundles;
 mod clients;
+mod consuming;
 mod controlling;
 mod demanding;
 mod deprecating;

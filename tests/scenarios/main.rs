@@ -80,6 +80,8 @@ macro_rules! scenarios {
 // What each accepts is written in its file.
 scenarios! {
     calm_traffic,              // R001, R004, R049
+    undeclared_consumer,       // R028
+    undeclared_consumer_noted, // R028
     unknown_path,              // R042
     wrong_method,              // R054
     ambiguous_path,            // R020

@@ -46,7 +46,7 @@ pub(crate) fn with_decisions(text: &str, found: &str) -> String {
 }
 
 /// Rows `at | request | client | answer | note`; the first line is the head of the table. A note is
-/// `retry N` or a field such as `x-api-key: a`.
+/// `retry N`, `by CALLER`, or a field such as `x-api-key: a`.
 fn traffic(table: &str) -> Result<Vec<TrafficLine>, String> {
     let mut lines = Vec::new();
     for row in table.lines().skip(1).filter(|row| !row.trim().is_empty()) {
@@ -63,12 +63,14 @@ fn traffic(table: &str) -> Result<Vec<TrafficLine>, String> {
             status.parse().map_err(|_| wrong("status"))?
         };
         let retry = note.first().and_then(|note| note.strip_prefix("retry "));
+        let caller = note.first().and_then(|note| note.strip_prefix("by "));
         for (number, at_ms) in times(at)?.into_iter().enumerate() {
             lines.push(TrafficLine {
                 at_ms,
                 method: method.to_owned(),
                 url: url.to_owned(),
                 client: one_of(client, number),
+                caller: caller.map(str::to_owned),
                 headers: retry
                     .map(|count| ("x-retry-count".to_owned(), count.to_owned()))
                     .or_else(|| {

@@ -143,6 +143,7 @@ impl Gateway {
             declared_retries: ask.declared_retries,
             has_body: false,
             ledger: tidegate::observation::LedgerStanding::Available,
+            undeclared: false,
         };
         let path = canonicalise(ask.path.as_bytes());
         let path = path.as_ref().map_err(|fault| *fault);

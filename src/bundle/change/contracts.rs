@@ -82,11 +82,13 @@ fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
         owner,
         backup_owner,
         service,
+        consumers: callers,
         version,
         lifecycle,
         terms: new_terms,
     } = to.parts();
     endpoints(from, to, rows);
+    consumers(from.consumers(), &callers, rows);
     methods(from.methods(), allowed, rows);
     let texts = [
         (
@@ -158,6 +160,31 @@ fn endpoints(from: &Contract, to: &Contract, rows: &mut Rows<'_>) {
         Some(from.endpoint_key()),
         Some(to.endpoint_key()),
     );
+}
+
+/// A list that begins or ends concerns everybody.
+fn consumers(from: &[Box<str>], to: &[Box<str>], rows: &mut Rows<'_>) {
+    const ANYBODY: &str = "anybody";
+    let what = "consumers";
+    match (from, to) {
+        ([], []) => {}
+        ([], to) => {
+            let old = Some(ANYBODY.to_owned());
+            rows.push(table::CALLER_EXCLUDED, what, old, Some(to.join(", ")));
+        }
+        (from, []) => {
+            let new = Some(ANYBODY.to_owned());
+            rows.push(table::CALLER_ADMITTED, what, Some(from.join(", ")), new);
+        }
+        (from, to) => {
+            for name in from.iter().filter(|name| !to.contains(*name)) {
+                rows.push(table::CALLER_EXCLUDED, what, Some(name.to_string()), None);
+            }
+            for name in to.iter().filter(|name| !from.contains(*name)) {
+                rows.push(table::CALLER_ADMITTED, what, None, Some(name.to_string()));
+            }
+        }
+    }
 }
 
 fn methods(from: MethodSet, to: MethodSet, rows: &mut Rows<'_>) {

@@ -24,6 +24,7 @@ pub(super) fn compare(from: &Rules, to: &Rules, found: &mut Vec<Change>) {
         stages,
         unknown_endpoint,
         method_disallowed,
+        consumer_not_declared,
         tiers,
         circuit,
         retry,
@@ -50,6 +51,13 @@ pub(super) fn compare(from: &Rules, to: &Rules, found: &mut Vec<Change>) {
         "method_disallowed.action",
         from.method_disallowed,
         *method_disallowed,
+    );
+    severity(
+        rows,
+        Ordered::SEVERITY,
+        "consumer_not_declared.action",
+        from.consumer_not_declared,
+        *consumer_not_declared,
     );
     for ((tier, from), to) in Tier::ALL.into_iter().zip(from.tiers).zip(*tiers) {
         compare_rights(rows, tier, from, to);

@@ -43,6 +43,8 @@ rows! {
     RATE_HIGHER "rate limit higher" None Warn;
     RATE_REMOVED "rate limit removed" None Breaking;
     CLIENT_KEY_CHANGED "key of the client limit changed" Breaking Warn;
+    CALLER_EXCLUDED "a caller may call no more, or only named ones may" Breaking None;
+    CALLER_ADMITTED "a caller may call, or anybody may" None Warn;
     LATENCY_LOWER "max latency lower" Warn None;
     LATENCY_HIGHER "max latency higher" None Warn;
     TIMEOUT_LOWER "timeout lower" Breaking None;

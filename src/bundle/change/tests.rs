@@ -80,6 +80,7 @@ fn parts() -> ContractParts {
         owner: Some("team".into()),
         backup_owner: Some("others".into()),
         service: Some("shop".into()),
+        consumers: vec!["cart".into(), "web".into()],
         version: Version::parse("1.2.0").unwrap(),
         lifecycle: life(|_| ()),
         ..ContractParts::new(id, "GET /a/{id}", methods, terms)
@@ -99,6 +100,8 @@ const CONTRACT_EDITS: &[(&str, Edit<ContractParts>, bool)] = &[
     ("upstream", |p| p.upstream = None, false),
     ("divert", |p| p.divert_upstream = Some("b".into()), false),
     ("client key", |p| p.client_header = None, false),
+    ("a caller less", |p| p.consumers = vec!["web".into()], false),
+    ("anybody", |p| p.consumers = Vec::new(), false),
     ("owner", |p| p.owner = Some("other".into()), false),
     ("latency", |p| p.terms.max_latency = Millis::new(1), false),
     ("timeout", |p| p.terms.timeout = Millis::new(1), false),
@@ -291,6 +294,11 @@ const POLICY_EDITS: &[(&str, Edit<Rules>, bool)] = &[
         "method",
         |r| r.method_disallowed = Severity::Quarantine,
         false,
+    ),
+    (
+        "consumer",
+        |r| r.consumer_not_declared = Severity::Quarantine,
+        true,
     ),
     (
         "rights",

@@ -11,7 +11,7 @@ use super::upstreams::{LIST_ITEMS_MAX, UPSTREAM_KEYS};
 use super::{FILE_KEYS, INSTANCES_MAX, PATH_CHARS_MAX, THREADS_MAX};
 use crate::config::settings::{Environment, OnNone, OnUnavailable};
 use crate::contract::ContractId;
-use crate::contract::file::bounds::is_usable_tier;
+use crate::contract::file::bounds::{FIELD_CHARS_MAX, is_usable_tier};
 use crate::contract::file::shape::NAME;
 use crate::units::Tier;
 use crate::yaml::{Kind, Line, Shape};
@@ -79,6 +79,11 @@ pub const SHAPE: Shape = Shape {
             "trusted_proxies",
             list_of(&Kind::Form("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"), 0),
             "peers whose forwarded-for headers are believed",
+        ),
+        Line::new(
+            "caller_header",
+            Kind::Text(FIELD_CHARS_MAX),
+            "the field by which a trusted proxy names the caller",
         ),
         // Needed where there is no `bundle`: a rule between keys, so the reader's.
         Line::new("contracts", PATH, "the folder of the contracts"),

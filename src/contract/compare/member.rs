@@ -34,6 +34,7 @@ members! {
     ClientKey "per_client.key" "Who is one client.";
     ClientRateLimit "per_client.rate_limit_rpm" "Requests per minute of each client.";
     ClientBurst "per_client.burst" "Requests of that limit at once.";
+    Consumer "consumers" "One caller that may call.";
     MaxInFlight "max_in_flight" "Requests in flight at once.";
     Stream "stream" "Whether latency ends at the response head.";
     Tier "tier" "The most that may be done about its requests.";

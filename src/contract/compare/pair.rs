@@ -89,11 +89,13 @@ pub(super) fn compare_pair(old: &Contract, new: &Contract) -> Vec<ContractChange
         owner,
         backup_owner,
         service,
+        consumers,
         version,
         lifecycle,
         terms,
     } = new;
     compare_methods(&mut changes, old.methods, methods);
+    compare_consumers(&mut changes, &old.consumers, &consumers);
     compare_endpoints(&mut changes, &old.endpoint_key, &endpoint_key);
     changes.plain(Member::Upstream, [old.upstream, upstream]);
     changes.plain(
@@ -139,6 +141,30 @@ fn compare_methods(changes: &mut Changes, old: MethodSet, new: MethodSet) {
             values,
             Class::BackwardCompatible,
         );
+    }
+}
+
+/// A list where there was none excludes all others; the end of one admits them.
+fn compare_consumers(changes: &mut Changes, old: &[Box<str>], new: &[Box<str>]) {
+    let mut push = |values, is_excluded| {
+        let (effect, class) = match is_excluded {
+            true => (Effect::Tightened, Class::BreakingChange),
+            false => (Effect::Loosened, Class::BackwardCompatible),
+        };
+        changes.push(Member::Consumer, effect, values, class);
+    };
+    match (old, new) {
+        ([], []) => {}
+        ([], new) => push([None, Some(new.join(", ").into())], true),
+        (old, []) => push([Some(old.join(", ").into()), None], false),
+        (old, new) => {
+            for name in old.iter().filter(|name| !new.contains(name)) {
+                push([Some(name.clone()), None], true);
+            }
+            for name in new.iter().filter(|name| !old.contains(name)) {
+                push([None, Some(name.clone())], false);
+            }
+        }
     }
 }
 

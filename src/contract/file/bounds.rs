@@ -19,6 +19,10 @@ pub const FIELD_CHARS_MAX: usize = 64;
 pub const ENDPOINT_CHARS_MAX: usize = 2_048;
 /// The one thing that `ledger` can say.
 pub const LEDGER_REQUIRED: &str = "required";
+/// The most callers that one contract names.
+pub const CONSUMERS_MAX: usize = 256;
+/// The most characters of the name of a caller.
+pub const CALLER_CHARS_MAX: usize = 256;
 /// The most characters of an owner.
 pub const OWNER_CHARS_MAX: usize = 128;
 

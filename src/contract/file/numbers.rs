@@ -6,6 +6,7 @@ use super::Surroundings;
 use super::answers::{read_quarantine, read_refusal, read_throttle};
 use super::bounds::{COUNT_MAX, LEDGER_REQUIRED, MILLIS_MAX, is_usable_tier};
 use super::clients::read_per_client;
+use super::consumers::read_consumers;
 use super::contradictions::{limits_agree, warn_of_early_deadline};
 use super::stage::read_stage;
 use crate::contract::{PathRules, Terms};
@@ -34,6 +35,7 @@ pub(super) fn flag(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str) -> Opti
 pub(super) struct Promises {
     pub(super) terms: Terms,
     pub(super) client_header: Option<Box<str>>,
+    pub(super) consumers: Vec<Box<str>>,
     pub(super) divert_upstream: Option<Box<str>>,
 }
 
@@ -67,6 +69,7 @@ pub(super) fn read_terms(
         sheet.error(node.place, Code::BurstWithoutLimit, message);
         return None;
     }
+    let consumers = read_consumers(sheet, fields)?;
     let client = client?;
     let (quarantine, divert_upstream) = quarantine?;
     let terms = Terms {
@@ -91,6 +94,7 @@ pub(super) fn read_terms(
     limits_agree(sheet, fields, &terms, client.as_ref(), around).then(|| Promises {
         terms,
         client_header: client.and_then(|client| client.header),
+        consumers,
         divert_upstream,
     })
 }

@@ -2,8 +2,8 @@
 
 use super::answers::{DROP_KEYS, QUARANTINE_KEYS, THROTTLE_KEYS};
 use super::bounds::{
-    COUNT_MAX, HELD_MAX, LEDGER_REQUIRED, MILLIS_MAX, OWNER_CHARS_MAX, WAIT_MILLIS_MAX,
-    is_usable_tier, usable_method,
+    CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, HELD_MAX, LEDGER_REQUIRED, MILLIS_MAX,
+    OWNER_CHARS_MAX, WAIT_MILLIS_MAX, is_usable_tier, usable_method,
 };
 use super::clients::CLIENT_KEYS;
 use super::lifecycle::LIFECYCLE_KEYS;
@@ -145,6 +145,15 @@ const CONTRACT: Shape = Shape {
             "per_client",
             Kind::Map(&PER_CLIENT),
             "the limit of each single client",
+        ),
+        Line::new(
+            "consumers",
+            Kind::List {
+                of: &Kind::Text(CALLER_CHARS_MAX),
+                min: 1,
+                max: CONSUMERS_MAX,
+            },
+            "who may call it, by the names that callers prove; without it anybody",
         ),
         Line::new(
             "max_in_flight",

@@ -78,6 +78,7 @@ fn facts(headers: &HeaderMap) -> HeadFacts<'_> {
         host: b"test",
         headers,
         has_body: false,
+        caller: None,
         at: clock::now(),
     }
 }

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::{
-    COUNT_MAX, ENDPOINT_CHARS_MAX, LEDGER_REQUIRED, MILLIS_MAX, OWNER_CHARS_MAX, client_key,
-    is_client_above_all, is_delay_without_limit, is_usable_tier, usable_method,
+    CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, ENDPOINT_CHARS_MAX, LEDGER_REQUIRED, MILLIS_MAX,
+    OWNER_CHARS_MAX, client_key, is_client_above_all, is_delay_without_limit, is_usable_tier,
+    usable_method,
 };
 use crate::contract::{
     Contract, ContractId, ContractParts, MethodSet, PathRules, Stage, Template, Terms,
@@ -33,6 +34,8 @@ pub(super) struct ContractForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     burst: Option<u32>,
     circuit_threshold_bp: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    consumers: Vec<String>,
     drop: DropForm,
     endpoint: String,
     error_budget_ppm: u64,
@@ -100,6 +103,11 @@ impl From<&Contract> for ContractForm {
             backup_owner: contract.backup_owner().map(str::to_owned),
             burst: terms.burst.map(NonZeroU32::get),
             circuit_threshold_bp: terms.circuit_threshold.wide(),
+            consumers: contract
+                .consumers()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             drop: DropForm::from(terms.refusal),
             endpoint: contract.endpoint_key().to_owned(),
             error_budget_ppm: u64::from(terms.error_budget.get()),
@@ -149,6 +157,9 @@ impl TryFrom<ContractForm> for Contract {
         if form.service.as_deref().map(ContractId::new) == Some(None) {
             return Err(bad("the service is not valid"));
         }
+        if !are_consumers(&form.consumers) {
+            return Err(bad("the consumers are not valid"));
+        }
         let divert_upstream = form.quarantine.upstream();
         if divert_upstream.is_some_and(|name| ContractId::new(name).is_none()) {
             return Err(bad("the upstream of quarantine is not valid"));
@@ -191,9 +202,19 @@ impl TryFrom<ContractForm> for Contract {
             lifecycle,
             backup_owner: form.backup_owner.map(String::into_boxed_str),
             service: form.service.map(String::into_boxed_str),
+            consumers: form.consumers.into_iter().map(Into::into).collect(),
             ..ContractParts::new(id, &form.endpoint, methods, terms)
         }))
     }
+}
+
+/// Names as the file takes them, sorted, each once: a content has one spelling.
+fn are_consumers(names: &[String]) -> bool {
+    names.len() <= CONSUMERS_MAX
+        && names
+            .iter()
+            .all(|name| is_printable(name, CALLER_CHARS_MAX))
+        && names.is_sorted_by(|one, next| one < next)
 }
 
 /// A method that a contract may promise, one space, a template that some request can match.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::COUNT_MAX;
-use crate::policy::bounds::{self, NAME_CHARS_MAX, is_version, may_have};
+use crate::policy::bounds::{self, CONSUMER_ACTIONS, NAME_CHARS_MAX, is_version, may_have};
 use crate::policy::rules::{Bands, PerFactor, Rules, Severity, Stage, UnknownEndpoint};
 use crate::units::{Action, ActionSet, BasisPoints, Factor, PerMinute, Tier};
 use crate::yaml::is_printable;
@@ -20,6 +20,8 @@ use circuit::{CircuitForm, RetryForm};
 pub(super) struct PolicyForm {
     bands_bp: BandsForm,
     circuit: CircuitForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consumer_not_declared: Option<ActionForm>,
     method_disallowed: ActionForm,
     name: String,
     retry: RetryForm,
@@ -87,6 +89,11 @@ impl From<&Rules> for PolicyForm {
             method_disallowed: ActionForm {
                 action: rules.method_disallowed.key().to_owned(),
             },
+            consumer_not_declared: (rules.consumer_not_declared != Severity::Allow).then(|| {
+                ActionForm {
+                    action: rules.consumer_not_declared.key().to_owned(),
+                }
+            }),
             name: rules.name.to_string(),
             retry: RetryForm::from(&rules.retry),
             stages: factors().map(|f| (name(f), stage(f))).collect(),
@@ -128,6 +135,7 @@ impl TryFrom<PolicyForm> for Rules {
         }
         let unknown = unknown_endpoint(&form.unknown_endpoint);
         let method = severity(&form.method_disallowed.action);
+        let consumer = consumer(form.consumer_not_declared.as_ref());
         Ok(Self {
             version: form.version.into(),
             name: form.name.into(),
@@ -136,6 +144,8 @@ impl TryFrom<PolicyForm> for Rules {
             stages,
             unknown_endpoint: unknown.ok_or_else(|| bad("unknown_endpoint is not valid"))?,
             method_disallowed: method.ok_or_else(|| bad("method_disallowed is not valid"))?,
+            consumer_not_declared: consumer
+                .ok_or_else(|| bad("consumer_not_declared is not valid"))?,
             tiers: tiers(&form.tiers).ok_or_else(|| bad("the tiers are not valid"))?,
             circuit: form
                 .circuit
@@ -181,6 +191,15 @@ fn stage(form: &StageForm) -> Option<Stage> {
 
 fn severity(key: &str) -> Option<Severity> {
     Severity::ALL.into_iter().find(|action| action.key() == key)
+}
+
+/// What is left out is what the file has without it, and is not written.
+fn consumer(form: Option<&ActionForm>) -> Option<Severity> {
+    match form {
+        None => Some(Severity::Allow),
+        Some(form) => severity(&form.action)
+            .filter(|action| *action != Severity::Allow && CONSUMER_ACTIONS.contains(action)),
+    }
 }
 
 fn unknown_endpoint(form: &UnknownForm) -> Option<UnknownEndpoint> {

@@ -4,11 +4,14 @@ use super::circuit::CIRCUIT_KEYS;
 use super::retry::RETRY_KEYS;
 use super::stages::FACTOR_STAGE_KEYS;
 use super::unknown::UNKNOWN_KEYS;
-use super::{BAND_KEYS, METHOD_KEYS, POLICY_KEYS, STAGE_KEYS, TIER_KEYS, WEIGHT_KEYS};
+use super::{
+    BAND_KEYS, CONSUMER_KEYS, METHOD_KEYS, POLICY_KEYS, STAGE_KEYS, TIER_KEYS, WEIGHT_KEYS,
+};
 use crate::contract::file::bounds::{COUNT_MAX, OWNER_CHARS_MAX};
 use crate::contract::file::shape::DAY;
 use crate::policy::bounds::{
-    CIRCUIT_MILLIS_MAX, NAME_CHARS_MAX, OPEN_MILLIS_MIN, RETRY_FIELDS_MAX, SAMPLES_MAX, may_have,
+    CIRCUIT_MILLIS_MAX, CONSUMER_ACTIONS, NAME_CHARS_MAX, OPEN_MILLIS_MIN, RETRY_FIELDS_MAX,
+    SAMPLES_MAX, may_have,
 };
 use crate::policy::rules::Severity;
 use crate::units::{Action, Factor, Tier};
@@ -30,6 +33,7 @@ const OPEN_MILLIS: Kind = Kind::Integer {
     min: OPEN_MILLIS_MIN as u64,
     max: CIRCUIT_MILLIS_MAX as u64,
 };
+const CONSUMER_SEVERITY: Kind = Kind::Choice(|| CONSUMER_ACTIONS.map(Severity::key).to_vec());
 const SEVERITY: Kind = Kind::Choice(|| Severity::ALL.map(Severity::key).to_vec());
 
 /// A policy file.
@@ -76,6 +80,14 @@ pub const SHAPE: Shape = Shape {
                 lines: &[Line::new("action", SEVERITY, "at least this")],
             }),
             "what a known path with a foreign method deserves",
+        ),
+        Line::new(
+            "consumer_not_declared",
+            Kind::Map(&Shape {
+                keys: CONSUMER_KEYS,
+                lines: &[Line::new("action", CONSUMER_SEVERITY, "at least this")],
+            }),
+            "what a caller deserves that the contract does not name",
         ),
         Line::new("tiers", Kind::Map(&TIERS), "what each tier may do"),
         Line::new(

@@ -32,7 +32,7 @@ pub(super) fn read_unknown_endpoint(
     };
     let action = fields
         .get("action")
-        .map(|node| read_severity(sheet, node).ok_or(()));
+        .map(|node| read_severity(sheet, node, &Severity::ALL).ok_or(()));
     if let Some(Ok(action)) = action {
         value.action = action;
     }

@@ -12,6 +12,7 @@ use super::{
     HeaderFields, METHOD_CHARS_MAX, NAME_CHARS_MAX, SelfTest, TestRequest, URL_CHARS_MAX,
     VALUE_CHARS_MAX, is_header, is_token,
 };
+use crate::contract::file::bounds::CALLER_CHARS_MAX;
 use crate::diagnostic::{Code, Place};
 use crate::yaml::{Fields, Keys, Node, Sheet};
 use expect::read_expect;
@@ -21,7 +22,10 @@ const FILE_KEYS: Keys = Keys::plain("a file of self-tests", &["version", "tests"
 
 const TEST_KEYS: Keys = Keys::plain("a self-test", &["name", "request", "state", "expect"]);
 
-const REQUEST_KEYS: Keys = Keys::plain("'request'", &["method", "url", "headers", "trusted"]);
+const REQUEST_KEYS: Keys = Keys::plain(
+    "'request'",
+    &["method", "url", "headers", "trusted", "caller"],
+);
 
 /// A self-test as it stands in a file; `test` is missing where it has a fault.
 #[derive(Debug)]
@@ -90,11 +94,18 @@ fn read_request(sheet: &mut Sheet<'_>, node: &Node) -> Option<TestRequest> {
         None => Some(Box::default()),
     };
     let trusted = switch(sheet, fields, "trusted");
+    let caller = match fields.get("caller") {
+        Some(node) => sheet
+            .text(node, "'caller'", CALLER_CHARS_MAX)
+            .map(|name| Some(name.into())),
+        None => Some(None),
+    };
     Some(TestRequest {
         method: method?,
         url: url?,
         headers: headers?,
         trusted: trusted?,
+        caller: caller?,
     })
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct SelfTestForm {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    caller: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     method: String,
@@ -53,6 +55,7 @@ impl From<&SelfTest> for SelfTestForm {
             expect: ExpectForm::from(test.expect()),
             name: test.name.to_string(),
             request: RequestForm {
+                caller: test.request.caller.as_deref().map(str::to_owned),
                 headers: headers
                     .map(|(name, value)| (name.to_string(), value.to_string()))
                     .collect(),
@@ -78,6 +81,7 @@ impl TryFrom<SelfTestForm> for SelfTest {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             trusted: form.request.trusted,
+            caller: form.request.caller.map(Into::into),
         };
         let parts = form
             .state

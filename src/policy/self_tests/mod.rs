@@ -11,7 +11,7 @@ mod form;
 mod share;
 mod state;
 
-use crate::contract::file::bounds::FIELD_CHARS_MAX;
+use crate::contract::file::bounds::{CALLER_CHARS_MAX, FIELD_CHARS_MAX};
 use crate::yaml::is_printable;
 
 pub use expectation::{Claimed, Course, Expectation};
@@ -54,6 +54,8 @@ pub struct TestRequest {
     pub headers: HeaderFields,
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
+    /// The name that the caller proved.
+    pub caller: Option<Box<str>>,
 }
 
 impl SelfTest {
@@ -116,6 +118,10 @@ impl TestRequest {
         }
         if self.headers.len() > HEADERS_MAX {
             return Some("a request has at most 16 headers");
+        }
+        let caller = self.caller.as_deref();
+        if caller.is_some_and(|caller| !is_printable(caller, CALLER_CHARS_MAX)) {
+            return Some("the caller has 1 to 256 printable characters");
         }
         let is_valid = |(name, value): &(Box<str>, Box<str>)| is_header(name, value);
         if !self.headers.iter().all(is_valid) {

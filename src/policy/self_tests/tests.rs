@@ -120,6 +120,7 @@ fn request() -> impl Strategy<Value = TestRequest> {
         any::<bool>(),
     );
     parts.prop_map(|(method, url, headers, trusted)| TestRequest {
+        caller: None,
         method: method.into(),
         url: url.into(),
         headers: headers

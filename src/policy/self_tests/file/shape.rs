@@ -5,6 +5,7 @@ mod state;
 
 use super::expect::EXPECT_KEYS;
 use super::{FILE_KEYS, REQUEST_KEYS, TEST_KEYS};
+use crate::contract::file::bounds::CALLER_CHARS_MAX;
 use crate::contract::file::shape::NAME;
 use crate::policy::rules::Severity;
 use crate::policy::self_tests::{Course, NAME_CHARS_MAX, URL_CHARS_MAX, VALUE_CHARS_MAX};
@@ -66,6 +67,11 @@ const REQUEST: Shape = Shape {
             "trusted",
             Kind::Boolean,
             "whether it comes from a trusted proxy",
+        ),
+        Line::new(
+            "caller",
+            Kind::Text(CALLER_CHARS_MAX),
+            "the name that the caller proved",
         ),
     ],
 };
