@@ -298,7 +298,7 @@ const POLICY_EDITS: &[(&str, Edit<Rules>, bool)] = &[
     (
         "consumer",
         |r| r.consumer_not_declared = Severity::Quarantine,
-        true,
+        false,
     ),
     (
         "rights",
@@ -363,7 +363,10 @@ impl Content {
     fn of(parts: ContractParts) -> Self {
         Self {
             contracts: vec![Contract::new(parts), successor()],
-            rules: Rules::default(),
+            rules: Rules {
+                consumer_not_declared: Severity::Drop,
+                ..Rules::default()
+            },
             charter: charter(),
             self_tests: expected::self_tests(&[]),
         }
