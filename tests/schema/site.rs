@@ -79,6 +79,7 @@ fn configuration() -> Value {
                        "other": { "servers": ["127.0.0.1:9001"] } },
         "default_upstream": "main",
         "trusted_proxies": ["10.0.0.0/8"],
+        "caller_header": "x-caller",
         "contracts": "contracts",
         "policy": "policy.yaml",
         "self_tests": "self-tests.yaml",
@@ -157,6 +158,7 @@ fn contract() -> Value {
             "rate_limit_rpm": 6000,
             "burst": 600,
             "per_client": { "key": "peer", "rate_limit_rpm": 600, "burst": 60 },
+            "consumers": ["checkout"],
             "max_in_flight": 100,
             "stream": false,
             "tier": "control",
@@ -204,7 +206,7 @@ fn self_tests() -> Value {
         "tests": [{
             "name": "one",
             "request": { "method": "GET", "url": "/a/1", "headers": { "x-a": "1" },
-                         "trusted": false },
+                         "trusted": false, "caller": "checkout" },
             "state": {
                 "tier": "control", "circuit": "half_open", "probes": "spent", "band": "low",
                 "failed": "3 of 100", "slow": "30% of 200", "retries": "1 of 10", "in_flight": 1,
@@ -264,6 +266,7 @@ fn policy() -> Value {
         "unknown_endpoint": { "action": "quarantine", "answer": 404, "rate_limit_rpm": 600,
                               "burst": 60 },
         "method_disallowed": { "action": "drop" },
+        "consumer_not_declared": { "action": "quarantine" },
         "tiers": { "observe_only": ["log"], "control": ["log"], "autonomous": ["log"] },
         "circuit": { "broken_in_a_row": 5, "samples_min": 20, "slow_share": 0.8, "open_ms": 1000,
                      "open_ms_max": 60_000, "slow_start_ms": 5000 },
