@@ -9,6 +9,7 @@ pub mod cpu_ratio;
 pub mod crowd;
 pub mod drive;
 pub mod generate;
+pub mod probes;
 pub mod process;
 pub mod random;
 pub mod site;

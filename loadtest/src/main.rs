@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
-use loadtest::{accept, cpu_ratio, drive, generate, upstream};
+use loadtest::{accept, cpu_ratio, drive, generate, probes, upstream};
 
 #[derive(Parser)]
 #[command(version, about = "Load, comparison and acceptance runs for tidegate")]
@@ -39,6 +39,8 @@ enum Verb {
     },
     /// CPU per proxied request against a bare Pingora pass-through, in interleaved rounds
     CpuRatio(cpu_ratio::Options),
+    /// Malformed and smuggling messages through proxies; prints what becomes of each
+    Probes(probes::Options),
     /// Acceptance lists, in parts that can be resumed
     #[command(subcommand)]
     Accept(AcceptList),
@@ -89,6 +91,7 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&figures.to_json())?);
             Ok(())
         }
+        Verb::Probes(options) => probes::print(&options),
         Verb::Accept(which) => {
             let (list, asked) = match which {
                 AcceptList::Observe(asked) => (&accept::OBSERVE, asked),
