@@ -21,6 +21,7 @@ use super::clock;
 use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
+use super::framing;
 use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
@@ -59,6 +60,10 @@ impl ProxyHttp for Hooks {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         passage.has_body = !session.as_downstream_mut().is_body_empty();
+        if session.req_header().version == http::Version::HTTP_10 {
+            // HTTP/1.0 knows one head per answer.
+            session.as_downstream_mut().set_ignore_info_resp(true);
+        }
         self.admit(session, passage);
         let Some(exchange) = passage.exchange() else {
             return Ok(false);
@@ -106,7 +111,7 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> Result<()> {
@@ -118,6 +123,11 @@ impl ProxyHttp for Hooks {
         }
         let strict = passage.forward().is_some_and(|forward| forward.strict);
         fields::strip_request(request, passage.connection.peer_trusted, strict);
+        fields::one_hop_less(request)?;
+        if session.req_header().version == http::Version::HTTP_10 {
+            // Its client knows no 100, whatever it says.
+            request.remove_header(&http::header::EXPECT);
+        }
         if let Some(case) = passage
             .forward()
             .and_then(|forward| forward.case.as_deref())
@@ -136,13 +146,15 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        framing::mend(response, may_switch(session, passage))?;
         let status = response.status;
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
+            fields::strip_response(response);
+            return passage.one_more_interim();
         }
         passage.upstream_status = status.as_u16();
         fields::strip_response(response);
@@ -391,6 +403,14 @@ fn keep_for_next_request(session: &mut Session, close: bool) {
     } else {
         session.set_close_on_response_before_downstream_finish(false);
     }
+}
+
+/// Whether the request asked its upstream for another protocol.
+fn may_switch(session: &Session, passage: &Passage) -> bool {
+    let request = session.req_header();
+    request.version == http::Version::HTTP_11
+        && request.headers.contains_key(http::header::UPGRADE)
+        && passage.forward().is_some_and(|forward| forward.may_upgrade)
 }
 
 fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {

@@ -140,7 +140,11 @@ fn chunks(bytes: &[u8]) -> Option<usize> {
         }
         at = at.checked_add(size)?;
         let behind = bytes.get(at..)?;
-        at += behind.iter().take_while(|byte| b"\r\n".contains(byte)).count().min(2);
+        at += behind
+            .iter()
+            .take_while(|byte| b"\r\n".contains(byte))
+            .count()
+            .min(2);
     }
 }
 
@@ -165,10 +169,16 @@ mod tests {
             let counts = TASTES.map(|taste| targets(bytes.as_bytes(), taste).len());
             assert_eq!(counts, expected, "{bytes:?}");
         };
-        check("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n", [2, 2, 2, 2]);
+        check(
+            "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+            [2, 2, 2, 2],
+        );
         let both = "Content-Length: 28\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nX: y\r\n\r\n";
         check(&format!("POST /a HTTP/1.1\r\n{both}"), [1, 2, 2, 1]);
         check("GET /a HTTP/1.1\n\nGET /b HTTP/1.1\n\n", [0, 0, 2, 2]);
-        check("PUT /a HTTP/1.1\r\nContent_Length: 20\r\n\r\nGET /b HTTP/1.1\r\n\r\nx", [2, 2, 2, 1]);
+        check(
+            "PUT /a HTTP/1.1\r\nContent_Length: 20\r\n\r\nGET /b HTTP/1.1\r\n\r\nx",
+            [2, 2, 2, 1],
+        );
     }
 }

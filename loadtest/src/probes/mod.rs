@@ -18,4 +18,4 @@ pub use file::{Accept, Probe, all, identity};
 pub use outcome::Outcome;
 pub use score::{Score, run_all};
 pub use subject::Kind;
-pub use verb::{Options, print};
+pub use verb::{Options, print, table};

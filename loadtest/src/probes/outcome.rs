@@ -14,6 +14,8 @@ pub enum Outcome {
     Passed,
     /// Passed on malformed.
     Malformed(String),
+    /// Passed on with a field that may not arrive there.
+    Leaked(String),
     /// Somebody counts more messages than were sent, or got an answer that is not his.
     Doubled(String),
 }
@@ -26,6 +28,7 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Passed => "passed",
             Self::Malformed(_) => "MALFORMED",
+            Self::Leaked(_) => "LEAKED",
             Self::Doubled(_) => "DOUBLED",
         }
     }
@@ -36,7 +39,7 @@ impl Outcome {
         match self {
             Self::Refused => probe.accept.refuse,
             Self::Passed => probe.accept.normalise || probe.accept.forward,
-            Self::Malformed(_) | Self::Doubled(_) => false,
+            Self::Malformed(_) | Self::Leaked(_) | Self::Doubled(_) => false,
         }
     }
 }
@@ -74,12 +77,16 @@ pub(super) fn judge(probe: &Probe, seen: &Seen) -> Outcome {
     }
     for (name, _) in requests.iter().flat_map(|request| &request.fields) {
         if probe.absent.contains(name) {
-            return Outcome::Malformed(format!("{name} reached the upstream"));
+            return Outcome::Leaked(format!("{name} to the upstream"));
         }
     }
     let passed = requests.len();
+    // What a proxy says by itself may be of HTTP/0.9; then nothing was passed on.
     let statuses = answers(&seen.client, seen.ended, is_head(probe)).unwrap_or_default();
-    let finals = statuses.iter().filter(|answer| answer.status >= 200).count();
+    let finals = statuses
+        .iter()
+        .filter(|answer| answer.status >= 200)
+        .count();
     if passed > probe.before && finals >= passed {
         Outcome::Passed
     } else {
@@ -92,14 +99,17 @@ fn of_answer(probe: &Probe, seen: &Seen) -> Outcome {
         Ok(answers) => answers,
         Err(why) => return Outcome::Malformed(format!("to the client: {why}")),
     };
-    let finals: Vec<_> = answers.iter().filter(|answer| answer.status >= 200).collect();
+    let finals: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status >= 200)
+        .collect();
     match finals.as_slice() {
         [] => Outcome::Refused,
         [one] if one.status >= 500 => Outcome::Refused,
         [one] => {
             let mut names = one.fields.iter().map(|(name, _)| name);
             match names.find(|name| probe.absent.contains(name)) {
-                Some(name) => Outcome::Malformed(format!("{name} reached the client")),
+                Some(name) => Outcome::Leaked(format!("{name} to the client")),
                 None => Outcome::Passed,
             }
         }
@@ -107,8 +117,11 @@ fn of_answer(probe: &Probe, seen: &Seen) -> Outcome {
     }
 }
 
-fn is_head(probe: &Probe) -> bool {
-    probe.sends.first().is_some_and(|sent| sent.starts_with(b"HEAD "))
+pub(super) fn is_head(probe: &Probe) -> bool {
+    probe
+        .sends
+        .first()
+        .is_some_and(|sent| sent.starts_with(b"HEAD "))
 }
 
 fn requests(connections: &[Vec<u8>]) -> Result<Vec<strict::Request>, &'static str> {

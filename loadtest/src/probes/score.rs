@@ -23,13 +23,18 @@ impl Score {
     #[must_use]
     pub fn accepted(&self, probes: &[Probe]) -> usize {
         let pairs = self.outcomes.iter().zip(probes);
-        pairs.filter(|(outcome, probe)| outcome.is_accepted(probe)).count()
+        pairs
+            .filter(|(outcome, probe)| outcome.is_accepted(probe))
+            .count()
     }
 
     /// How many probes came to this kind of an end.
     #[must_use]
     pub fn count(&self, word: &str) -> usize {
-        self.outcomes.iter().filter(|outcome| outcome.word() == word).count()
+        self.outcomes
+            .iter()
+            .filter(|outcome| outcome.word() == word)
+            .count()
     }
 
     /// Legal probes that were not passed on.
@@ -57,7 +62,9 @@ pub fn run_all(folder: &Path, kinds: &[Kind], probes: &[Probe]) -> anyhow::Resul
             })
             .collect();
         let scores = runs.into_iter().map(|run| {
-            let score = run.join().map_err(|_| anyhow::anyhow!("a runner panicked"))?;
+            let score = run
+                .join()
+                .map_err(|_| anyhow::anyhow!("a runner panicked"))?;
             score
         });
         scores.collect()

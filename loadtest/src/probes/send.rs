@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::file::Probe;
-use super::outcome::{Seen, answers};
+use super::outcome::{Seen, answers, is_head};
 use super::recorder::{PAUSE, Recorder, SECOND};
 
 /// How long a legal message may take to be answered.
@@ -65,7 +65,7 @@ async fn exchange(
     let mut got = Vec::new();
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let answered = finals(&got) >= probe.count;
+        let answered = finals(&got, probe) >= probe.count;
         let wait = match (answered, got.is_empty()) {
             (true, _) => SILENCE,
             (false, false) if doubtful => DOUBT / 2,
@@ -80,8 +80,8 @@ async fn exchange(
     }
 }
 
-fn finals(got: &[u8]) -> usize {
-    let all = answers(got, false, false).unwrap_or_default();
+fn finals(got: &[u8], probe: &Probe) -> usize {
+    let all = answers(got, false, is_head(probe)).unwrap_or_default();
     all.iter().filter(|answer| answer.status >= 200).count()
 }
 

@@ -104,9 +104,11 @@ pub(super) fn response(bytes: &[u8], ended: bool, to_head: bool) -> Reading<Resp
         return Ok(None);
     };
     let legal = line.len() >= 13 && line.starts_with(b"HTTP/1.") && line.get(12) == Some(&b' ');
-    let code = line.get(9..12).and_then(|code| std::str::from_utf8(code).ok());
+    let code = line
+        .get(9..12)
+        .and_then(|code| std::str::from_utf8(code).ok());
     let status: u16 = match code.and_then(|code| code.parse().ok()) {
-        Some(status) if legal && (100..600).contains(&status) => status,
+        Some(status) if legal && (100..1000).contains(&status) => status,
         _ => return Err("status line"),
     };
     let framing = framing(&fields)?;
@@ -155,7 +157,9 @@ fn framing(fields: &[Field]) -> Result<Framing, &'static str> {
         ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
         ([], _) => Err("Transfer-Encoding"),
         ([digits], []) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-            let number = std::str::from_utf8(digits).ok().and_then(|n| n.parse().ok());
+            let number = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|n| n.parse().ok());
             number.map(Framing::Length).ok_or("Content-Length")
         }
         (_, []) => Err("Content-Length"),
@@ -207,7 +211,10 @@ fn lines(bytes: &[u8]) -> Reading<(Vec<&[u8]>, usize)> {
 }
 
 fn field(line: &[u8]) -> Result<Field, &'static str> {
-    let colon = line.iter().position(|byte| *byte == b':').ok_or("a field without colon")?;
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or("a field without colon")?;
     let (name, value) = line.split_at(colon);
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return Err("name of a field");
@@ -231,7 +238,9 @@ fn chunks(bytes: &[u8]) -> Reading<(usize, Vec<u8>)> {
             return Ok(None);
         };
         let line = rest.get(..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").ok_or("bare LF behind a chunk size")?;
+        let line = line
+            .strip_suffix(b"\r")
+            .ok_or("bare LF behind a chunk size")?;
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
         if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err("chunk size");
@@ -266,7 +275,10 @@ fn trailers(bytes: &[u8], at: usize) -> Reading<usize> {
     };
     for line in lines {
         let (name, _) = field(line)?;
-        if matches!(name.as_str(), "content-length" | "transfer-encoding" | "host") {
+        if matches!(
+            name.as_str(),
+            "content-length" | "transfer-encoding" | "host"
+        ) {
             return Err("a trailer that frames");
         }
     }
@@ -288,23 +300,44 @@ mod tests {
         check("GET / HTTP/1.1\nHost: a\r\n\r\n", Err("bare LF"));
         check("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Err("request line"));
         check("GET / HTTP/1.1\r\n\r\n", Err("no Host"));
-        check("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", Err("Content-Length"));
+        check(
+            "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n",
+            Err("Content-Length"),
+        );
         let chunked = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         check(&format!("{chunked}1\r\nx\r\n0\r\n\r\n"), Ok(Some(65)));
-        check(&format!("{chunked}1\nx\r\n0\r\n\r\n"), Err("bare LF behind a chunk size"));
-        check(&format!("{chunked}0\r\nHost: b\r\n\r\n"), Err("a trailer that frames"));
+        check(
+            &format!("{chunked}1\nx\r\n0\r\n\r\n"),
+            Err("bare LF behind a chunk size"),
+        );
+        check(
+            &format!("{chunked}0\r\nHost: b\r\n\r\n"),
+            Err("a trailer that frames"),
+        );
     }
 
     #[test]
     fn an_answer_is_read_or_broken() {
         let check = |bytes: &str, ended, expected| {
             let got = response(bytes.as_bytes(), ended, false);
-            assert_eq!(got.map(|read| read.map(|read| read.len)), expected, "{bytes:?}");
+            assert_eq!(
+                got.map(|read| read.map(|read| read.len)),
+                expected,
+                "{bytes:?}"
+            );
         };
-        check("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy", false, Ok(Some(39)));
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy",
+            false,
+            Ok(Some(39)),
+        );
         check("HTTP/1.1 200 OK\r\n\r\nxy", false, Ok(None));
         check("HTTP/1.1 200 OK\r\n\r\nxy", true, Ok(Some(21)));
-        check("HTTP/1.1 204 No\r\nContent-Length: 1\r\n\r\n", true, Err("framing of an answer that has no body"));
+        check(
+            "HTTP/1.1 204 No\r\nContent-Length: 1\r\n\r\n",
+            true,
+            Err("framing of an answer that has no body"),
+        );
         check("HTTP/1.1 2000 OK\r\n\r\n", true, Err("status line"));
     }
 }

@@ -35,7 +35,11 @@ pub fn print(options: &Options) -> anyhow::Result<()> {
     let mut probes = all()?;
     probes.extend(identity()?);
     probes.retain(|probe| probe.name.contains(&options.probe));
-    anyhow::ensure!(!probes.is_empty(), "no probe has '{}' in its name", options.probe);
+    anyhow::ensure!(
+        !probes.is_empty(),
+        "no probe has '{}' in its name",
+        options.probe
+    );
     let scores = run_all(&options.state, &kinds, &probes)?;
     println!("{}", table(&probes, &scores));
     Ok(())
@@ -52,13 +56,14 @@ pub fn table(probes: &[Probe], scores: &[Score]) -> String {
     }
     for score in scores {
         lines.push(format!(
-            "{:<18} {} of {} as accepted; refused {}, passed {}, malformed {}, doubled {}",
+            "{:<18} {} of {} as accepted; refused {}, passed {}, malformed {}, leaked {}, doubled {}",
             score.kind.name(),
             score.accepted(probes),
             probes.len(),
             score.count("refused"),
             score.count("passed"),
             score.count("MALFORMED"),
+            score.count("LEAKED"),
             score.count("DOUBLED"),
         ));
     }
@@ -68,7 +73,9 @@ pub fn table(probes: &[Probe], scores: &[Score]) -> String {
 fn cell(outcome: &Outcome, probe: &Probe) -> String {
     let mark = if outcome.is_accepted(probe) { ' ' } else { '!' };
     let why = match outcome {
-        Outcome::Malformed(why) | Outcome::Doubled(why) => format!(" ({why})"),
+        Outcome::Malformed(why) | Outcome::Leaked(why) | Outcome::Doubled(why) => {
+            format!(" ({why})")
+        }
         Outcome::Refused | Outcome::Passed => String::new(),
     };
     format!("{mark}{:<10}", format!("{}{why}", outcome.word()))
