@@ -26,6 +26,8 @@ struct Script {
 #[derive(Default)]
 struct State {
     connections: Vec<Vec<u8>>,
+    /// Second handles, to ask the system what waits there; none once a connection has ended.
+    streams: Vec<Option<TcpStream>>,
     marks: Vec<usize>,
     script: Option<Script>,
 }
@@ -46,7 +48,7 @@ impl Recorder {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, &shared));
+                std::thread::spawn(move || attend(stream, &shared));
             }
         });
         Ok(Self { address, state })
@@ -54,6 +56,7 @@ impl Recorder {
 
     /// Begins a probe: what arrived before does not count any more.
     pub(super) fn begin(&self, answers: &[Vec<u8>], closes: bool) {
+        self.settle();
         let mut state = locked(&self.state);
         state.marks = state.connections.iter().map(Vec::len).collect();
         state.script = (!answers.is_empty()).then(|| Script {
@@ -62,8 +65,22 @@ impl Recorder {
         });
     }
 
+    /// Waits until its threads have read all that proxies have written.
+    fn settle(&self) {
+        for _ in 0..1_000 {
+            let waiting = |stream: &TcpStream| rustix::io::ioctl_fionread(stream).unwrap_or(0) > 0;
+            let busy = locked(&self.state).streams.iter().any(waiting);
+            // One moment more for what is read and not yet kept.
+            std::thread::sleep(Duration::from_millis(1));
+            if !busy {
+                return;
+            }
+        }
+    }
+
     /// What has arrived since, by connection.
     pub(super) fn arrived(&self) -> Vec<Vec<u8>> {
+        self.settle();
         let state = locked(&self.state);
         let marks = state.marks.iter().copied().chain(std::iter::repeat(0));
         let fresh = state.connections.iter().zip(marks);
@@ -78,12 +95,20 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+fn attend(mut stream: TcpStream, state: &Mutex<State>) {
     let number = {
         let mut state = locked(state);
         state.connections.push(Vec::new());
+        state.streams.push(stream.try_clone().ok());
         state.connections.len() - 1
     };
+    serve(&mut stream, number, state);
+    if let Some(second) = locked(state).streams.get_mut(number) {
+        *second = None;
+    }
+}
+
+fn serve(stream: &mut TcpStream, number: usize, state: &Mutex<State>) {
     let mut buffer = vec![0; 64 * 1024];
     let mut unread = Vec::new();
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -96,7 +121,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
             match strict::request(&unread) {
                 Ok(Some(request)) => {
                     unread.drain(..request.len);
-                    if answer(&mut stream, &request, state).is_none() {
+                    if answer(stream, &request, state).is_none() {
                         return;
                     }
                 }

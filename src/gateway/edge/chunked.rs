@@ -205,7 +205,7 @@ mod tests {
             "A;name=v\r\n0123456789\r\n0\r\nX: y\r\n\r\nrest",
             Ok((33, true)),
         );
-        check("0\r\nA:\r\nB-c: d e\r\n\r\nrest", Ok((20, true)));
+        check("0\r\nA:\r\nB-c: d e\r\n\r\nrest", Ok((19, true)));
         check("5\r\nhel", Ok((6, false)));
         check("", Ok((0, false)));
     }

@@ -38,6 +38,9 @@ pub(super) struct Head {
     pub(super) may_switch: bool,
 }
 
+/// Twice the longest registered method.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Reads the head at the front of `bytes`; `None` while it is not complete.
 pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseRefusal> {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_CEILING];
@@ -57,6 +60,9 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseR
     let method = request.method.unwrap_or_default();
     let target = request.path.unwrap_or_default().as_bytes();
     let http_11 = request.version == Some(1);
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(ParseRefusal::RequestLine);
+    }
     if method == "CONNECT" {
         return Err(ParseRefusal::Connect);
     }
