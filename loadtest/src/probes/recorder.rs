@@ -69,7 +69,7 @@ impl Recorder {
     fn settle(&self) {
         for _ in 0..1_000 {
             let waiting = |stream: &TcpStream| rustix::io::ioctl_fionread(stream).unwrap_or(0) > 0;
-            let busy = locked(&self.state).streams.iter().any(waiting);
+            let busy = locked(&self.state).streams.iter().flatten().any(waiting);
             // One moment more for what is read and not yet kept.
             std::thread::sleep(Duration::from_millis(1));
             if !busy {
