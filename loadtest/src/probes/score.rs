@@ -62,10 +62,8 @@ pub fn run_all(folder: &Path, kinds: &[Kind], probes: &[Probe]) -> anyhow::Resul
             })
             .collect();
         let scores = runs.into_iter().map(|run| {
-            let score = run
-                .join()
-                .map_err(|_| anyhow::anyhow!("a runner panicked"))?;
-            score
+            run.join()
+                .map_err(|_| anyhow::anyhow!("a runner panicked"))?
         });
         scores.collect()
     })

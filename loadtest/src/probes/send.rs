@@ -14,9 +14,9 @@ use super::recorder::{PAUSE, Recorder, SECOND};
 /// How long a legal message may take to be answered.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a message that may be refused may stay without a byte of an answer.
-const DOUBT: Duration = Duration::from_millis(400);
+const DOUBT: Duration = Duration::from_millis(300);
 /// After this silence behind an answer nothing more is expected.
-const SILENCE: Duration = Duration::from_millis(60);
+const SILENCE: Duration = Duration::from_millis(40);
 
 /// Sends a probe through `proxy`, asks once more as somebody else, and says what was seen.
 pub(super) async fn one(
