@@ -305,7 +305,7 @@ mod tests {
             Err("Content-Length"),
         );
         let chunked = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        check(&format!("{chunked}1\r\nx\r\n0\r\n\r\n"), Ok(Some(65)));
+        check(&format!("{chunked}1\r\nx\r\n0\r\n\r\n"), Ok(Some(66)));
         check(
             &format!("{chunked}1\nx\r\n0\r\n\r\n"),
             Err("bare LF behind a chunk size"),
