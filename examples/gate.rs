@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use scene::Office;
 use tidegate::contract::{CanonicalPath, Method, canonicalise};
+use tidegate::gateway::head_len;
+use tidegate::gateway::settings::Limits;
 use tidegate::ledger::{BootId, Chain, EntryBuilder, Lane, Producer, Source, ring};
 use tidegate::observation::{Completion, Lateness};
 use tidegate::pipeline::{self, Admission};
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
             ring_push(&mut producer, &event);
         }
         "line_members" => lines(),
+        "edge_head" => edge_head(BROWSER_HEAD, &Limits::default()),
         _ => {
             eprintln!("gate: no function {name:?}; the names stand in benches/gate.tsv");
             return ExitCode::from(2);
@@ -63,6 +66,20 @@ fn main() -> ExitCode {
     }
     ExitCode::SUCCESS
 }
+
+/// An ordinary head of a browser: eleven fields, 500 bytes.
+const BROWSER_HEAD: &[u8] = b"GET /api/v1/orders/12345?fields=id,state HTTP/1.1\r\n\
+    Host: shop.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: application/json, text/plain, */*\r\n\
+    Accept-Language: en-GB,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Referer: https://shop.example.com/orders\r\n\
+    Connection: keep-alive\r\n\
+    Cookie: session=0123456789abcdef0123456789abcdef\r\n\
+    Sec-Fetch-Dest: empty\r\n\
+    Sec-Fetch-Mode: cors\r\n\
+    Priority: u=4\r\n\r\n";
 
 fn with_rulebook(tier: Tier, run: impl FnOnce(&Rulebook, &[String])) {
     let mut paths = scene::paths();
@@ -134,6 +151,13 @@ fn desk_observe(office: &mut Office, from: u64) {
 fn desk_control(office: &mut Office, from: u64) {
     for number in from..from + CALLS {
         black_box(&mut *office).serve(number);
+    }
+}
+
+#[inline(never)]
+fn edge_head(head: &[u8], limits: &Limits) {
+    for _ in 0..CALLS {
+        black_box(head_len(black_box(head), limits)).expect("an ordinary head");
     }
 }
 

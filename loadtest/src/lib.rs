@@ -10,6 +10,7 @@ pub mod crowd;
 pub mod drive;
 pub mod generate;
 pub mod instructions;
+pub mod probes;
 pub mod process;
 pub mod random;
 pub mod site;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
-use loadtest::{accept, cpu_ratio, drive, generate, instructions, upstream};
+use loadtest::{accept, cpu_ratio, drive, generate, instructions, probes, upstream};
 
 #[derive(Parser)]
 #[command(version, about = "Load, comparison and acceptance runs for tidegate")]
@@ -41,6 +41,8 @@ enum Verb {
     CpuRatio(cpu_ratio::Options),
     /// Instructions of user space per request, counted by valgrind
     Instructions(instructions::Options),
+    /// Malformed and smuggling messages through proxies; prints what becomes of each
+    Probes(probes::Options),
     /// Acceptance lists, in parts that can be resumed
     #[command(subcommand)]
     Accept(AcceptList),
@@ -96,6 +98,7 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&counted)?);
             Ok(())
         }
+        Verb::Probes(options) => probes::print(&options),
         Verb::Accept(which) => {
             let (list, asked) = match which {
                 AcceptList::Observe(asked) => (&accept::OBSERVE, asked),

@@ -1,10 +1,12 @@
 //! Header fields that do not pass the gateway.
 //!
 //! Invariant: the upstream sees `Tidegate-*` only from the gateway and forwarded-for fields only
-//! from trusted proxies; the client sees no field that was meant for one connection.
+//! from trusted proxies, also where it takes `_` in a name for `-`; the client sees no field that
+//! was meant for one connection.
 //! Deliberately not here: hop-by-hop fields of requests; Pingora removes those.
 
-use http::header::{CONNECTION, HeaderName};
+use http::Method;
+use http::header::{CONNECTION, HeaderName, MAX_FORWARDS};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -17,10 +19,12 @@ use crate::rulebook::DeprecationNotice;
 /// important that the next gateway would believe because this one passed it on.
 pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: bool) {
     let stripped = |name: &HeaderName| {
+        let name = name.as_str();
         is_ours(name)
             || (!trusted && is_forwarded_for(name))
             || (strict && is_override(name))
-            || (strict && !trusted && name.as_str() == PRIORITY)
+            || (strict && !trusted && name == PRIORITY)
+            || is_disguised(name)
     };
     // Almost no request has such a field, so the list almost never allocates.
     let names: Vec<HeaderName> = request
@@ -34,24 +38,52 @@ pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: 
     }
 }
 
-fn is_ours(name: &HeaderName) -> bool {
-    name.as_str().starts_with("tidegate-")
+/// Counts this hop for a method that may be told how many there are.
+pub(crate) fn one_hop_less(request: &mut RequestHeader) -> Result<()> {
+    if !matches!(request.method, Method::OPTIONS | Method::TRACE) {
+        return Ok(());
+    }
+    let hops = request.headers.get(MAX_FORWARDS);
+    let hops = hops.and_then(|hops| hops.to_str().ok()?.parse::<u32>().ok());
+    match hops {
+        Some(hops) => request.insert_header(MAX_FORWARDS, hops.saturating_sub(1).to_string()),
+        None => Ok(()),
+    }
 }
 
-fn is_forwarded_for(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
+fn is_ours(name: &str) -> bool {
+    name.starts_with("tidegate-")
+}
+
+fn is_forwarded_for(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
 }
 
 /// Fields by which some servers replace the method or the path of a request.
-fn is_override(name: &HeaderName) -> bool {
+fn is_override(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "x-http-method-override"
             | "x-http-method"
             | "x-method-override"
             | "x-original-url"
             | "x-rewrite-url"
     )
+}
+
+/// Whether a name, read as servers in the tradition of CGI read it, is one that only the gateway
+/// or a proxy may say, or one that frames. Nobody sends these in good faith, so they never pass.
+fn is_disguised(name: &str) -> bool {
+    if !name.contains('_') {
+        return false;
+    }
+    let plain = name.replace('_', "-");
+    let frames = matches!(plain.as_str(), "content-length" | "transfer-encoding");
+    frames
+        || is_ours(&plain)
+        || is_forwarded_for(&plain)
+        || is_override(&plain)
+        || plain == PRIORITY
 }
 
 /// Tells the client what was decided, where the operator wants that.
@@ -95,7 +127,10 @@ pub(crate) fn deprecate(
 pub(crate) fn strip_response(response: &mut ResponseHeader) {
     remove_all(response, |response| {
         let names = response.headers.keys();
-        names.filter(|name| is_ours(name)).cloned().collect()
+        names
+            .filter(|name| is_ours(name.as_str()))
+            .cloned()
+            .collect()
     });
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
@@ -148,15 +183,45 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_speak_of_clients() {
-        for (trusted, expected) in [(true, "forwarded,x-a,x-forwarded-for"), (false, "x-a")] {
+        for (trusted, expected) in [
+            (true, "forwarded,x-a,x-forwarded-for,x-real-ip"),
+            (false, "x-a"),
+        ] {
             let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-            for name in ["X-Forwarded-For", "Forwarded", "Tidegate-Risk", "X-A"] {
+            for name in [
+                "X-Forwarded-For",
+                "Forwarded",
+                "X-Real-IP",
+                "Tidegate-Risk",
+                "X-A",
+            ] {
                 request.append_header(name, "1").unwrap();
             }
             strip_request(&mut request, trusted, false);
             let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
             left.sort_unstable();
             assert_eq!(left.join(","), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_in_disguise_never_passes() {
+        for name in [
+            "X_Forwarded_For",
+            "X-Forwarded_Proto",
+            "X_Real_IP",
+            "Tidegate_Risk",
+            "Content_Length",
+            "Transfer_Encoding",
+            "X_HTTP_Method_Override",
+            "X_Tidegate_Priority",
+        ] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            request.append_header(name, "1").unwrap();
+            request.append_header("X_Own", "1").unwrap();
+            strip_request(&mut request, true, false);
+            let left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();
+            assert_eq!(left, ["x_own"], "{name}");
         }
     }
 

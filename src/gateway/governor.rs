@@ -139,6 +139,14 @@ pub enum ParseRefusal {
     TargetForm,
     /// CONNECT: the gateway is no tunnel.
     Connect,
+    /// `Connection` names a field that says where the message ends, whom it is for or who sent it.
+    Nomination,
+    /// An expectation other than `100-continue`.
+    Expectation,
+    /// Content in a request whose method has none.
+    BodyNotAllowed,
+    /// `Max-Forwards: 0`: the client wants no other hop, and the gateway has no answer.
+    MaxForwards,
 }
 
 impl ParseRefusal {
@@ -159,6 +167,10 @@ impl ParseRefusal {
         Self::TargetBytes.name(),
         Self::TargetForm.name(),
         Self::Connect.name(),
+        Self::Nomination.name(),
+        Self::Expectation.name(),
+        Self::BodyNotAllowed.name(),
+        Self::MaxForwards.name(),
     ];
 
     /// The name in metrics and records.
@@ -180,6 +192,10 @@ impl ParseRefusal {
             Self::TargetBytes => "target_bytes",
             Self::TargetForm => "target_form",
             Self::Connect => "connect",
+            Self::Nomination => "nomination",
+            Self::Expectation => "expectation",
+            Self::BodyNotAllowed => "body_not_allowed",
+            Self::MaxForwards => "max_forwards",
         }
     }
 }

@@ -5,10 +5,15 @@
 
 use std::sync::Arc;
 
+use pingora::{Error, ErrorType, Result};
+
 use super::connection::Connection;
 use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
 use crate::units::Moment;
+
+/// Interim answers to one request, over all its attempts.
+const INTERIMS_MAX: u8 = 32;
 
 /// How far a request has come.
 #[allow(
@@ -38,6 +43,8 @@ pub(crate) struct Passage {
     pub(crate) never_sent: u8,
     /// Attempts on a kept connection that closed before a byte came back.
     pub(crate) unanswered: u8,
+    /// Interim answers of the upstream.
+    interims: u8,
     /// The last final status received.
     pub(crate) upstream_status: u16,
     /// When the upstream's answer had arrived in full.
@@ -66,6 +73,7 @@ impl Passage {
             attempts: 0,
             never_sent: 0,
             unanswered: 0,
+            interims: 0,
             upstream_status: 0,
             upstream_ended_at: None,
             has_body: false,
@@ -93,6 +101,21 @@ impl Passage {
             },
             Progress::New | Progress::Closed => None,
         }
+    }
+
+    /// Counts an interim answer (1xx): an upstream may send a few, not one after the other without
+    /// end, for each of them would start the time of the next.
+    ///
+    /// # Errors
+    ///
+    /// When there have been too many.
+    pub(crate) fn one_more_interim(&mut self) -> Result<()> {
+        self.interims = self.interims.saturating_add(1);
+        if self.interims > INTERIMS_MAX {
+            let too_many = "too many interim answers";
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, too_many).into_up());
+        }
+        Ok(())
     }
 
     /// Closes the exchange, once.

@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::edge::LINGER_MAX;
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
+use super::framing;
 use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
@@ -60,6 +61,10 @@ impl ProxyHttp for Hooks {
 
     async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
         passage.has_body = !session.as_downstream_mut().is_body_empty();
+        if session.req_header().version == http::Version::HTTP_10 {
+            // HTTP/1.0 knows one head per answer.
+            session.as_downstream_mut().set_ignore_info_resp(true);
+        }
         self.admit(session, passage);
         let Some(exchange) = passage.exchange() else {
             return Ok(false);
@@ -107,7 +112,7 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         passage: &mut Passage,
     ) -> Result<()> {
@@ -123,6 +128,11 @@ impl ProxyHttp for Hooks {
             && !passage.connection.peer_trusted
         {
             request.remove_header(field);
+        }
+        fields::one_hop_less(request)?;
+        if session.req_header().version == http::Version::HTTP_10 {
+            // Its client knows no 100, whatever it says.
+            request.remove_header(&http::header::EXPECT);
         }
         if let Some(case) = passage
             .forward()
@@ -142,13 +152,15 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        framing::mend(response, may_switch(session, passage))?;
         let status = response.status;
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
+            fields::strip_response(response);
+            return passage.one_more_interim();
         }
         passage.upstream_status = status.as_u16();
         fields::strip_response(response);
@@ -406,6 +418,14 @@ fn keep_for_next_request(session: &mut Session, close: bool) {
     } else {
         session.set_close_on_response_before_downstream_finish(false);
     }
+}
+
+/// Whether the request asked its upstream for another protocol.
+fn may_switch(session: &Session, passage: &Passage) -> bool {
+    let request = session.req_header();
+    request.version == http::Version::HTTP_11
+        && request.headers.contains_key(http::header::UPGRADE)
+        && passage.forward().is_some_and(|forward| forward.may_upgrade)
 }
 
 fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {

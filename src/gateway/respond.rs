@@ -382,6 +382,16 @@ const fn in_words(refusal: ParseRefusal) -> (u16, &'static str, &'static str) {
             "The request target has too many bytes.",
         ),
         ParseRefusal::Connect => (405, "Method not allowed", "This is no tunnel."),
+        ParseRefusal::MaxForwards => (
+            405,
+            "Method not allowed",
+            "The request may go no further, and the gateway has no answer to its method.",
+        ),
+        ParseRefusal::Expectation => (
+            417,
+            "Expectation failed",
+            "The only expectation that is known is 100-continue.",
+        ),
         ParseRefusal::Version
         | ParseRefusal::RequestLine
         | ParseRefusal::Field
@@ -391,7 +401,9 @@ const fn in_words(refusal: ParseRefusal) -> (u16, &'static str, &'static str) {
         | ParseRefusal::TransferEncoding
         | ParseRefusal::LengthAndEncoding
         | ParseRefusal::TargetBytes
-        | ParseRefusal::TargetForm => (400, "Malformed request", malformed(refusal)),
+        | ParseRefusal::TargetForm
+        | ParseRefusal::Nomination
+        | ParseRefusal::BodyNotAllowed => (400, "Malformed request", malformed(refusal)),
     }
 }
 
@@ -416,10 +428,14 @@ const fn malformed(refusal: ParseRefusal) -> &'static str {
         ParseRefusal::TargetForm => {
             "The request target is neither a path nor an address that agrees with Host."
         }
+        ParseRefusal::Nomination => "Connection names a field that is not its own to take away.",
+        ParseRefusal::BodyNotAllowed => "A request of this method has no content.",
         ParseRefusal::HeadTimeout
         | ParseRefusal::HeadTooLarge
         | ParseRefusal::TooManyFields
         | ParseRefusal::TargetTooLong
+        | ParseRefusal::Expectation
+        | ParseRefusal::MaxForwards
         | ParseRefusal::Connect => "The request head is not acceptable.",
     }
 }

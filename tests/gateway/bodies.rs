@@ -152,6 +152,66 @@ fn an_expectation_is_the_upstreams_to_meet() {
 }
 
 #[test]
+fn a_client_is_told_one_end_of_an_answer() {
+    for (answer, fields) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+            "content-length: 2",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+            "content-length: 2",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "transfer-encoding: chunked",
+        ),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", ""),
+        (
+            "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "",
+        ),
+    ] {
+        let upstream = Upstream::answering(answer);
+        let gateway = Running::forwarding_to(upstream.address);
+        let mut client = gateway.connect();
+        // Twice, because what stands behind an answer must not become the next one.
+        for _ in 0..2 {
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            let head = client.head().unwrap().to_ascii_lowercase();
+            let framing = head.split("\r\n").filter(|line| {
+                line.starts_with("content-length") || line.starts_with("transfer-encoding")
+            });
+            assert_eq!(framing.collect::<Vec<_>>().join(";"), fields, "{answer}");
+            let body = match fields {
+                "" => "",
+                "content-length: 2" => "ok",
+                _ => "2\r\nok\r\n0\r\n\r\n",
+            };
+            assert_eq!(client.exactly(body.len()), body.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn an_old_client_expects_nothing() {
+    let upstream = Upstream::start(|mut conn, _| {
+        let head = conn.head().unwrap().to_ascii_lowercase();
+        assert!(!head.contains("expect"), "{head}");
+        // HTTP/1.0 knows one head per answer, so this one stays behind.
+        conn.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+        assert_eq!(conn.exactly(4), b"body");
+        conn.send(crate::harness::OK);
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send(
+        "PUT / HTTP/1.0\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    assert_eq!(client.response().status(), 200);
+}
+
+#[test]
 fn a_websocket_becomes_a_tunnel() {
     let upstream = Upstream::start(|mut conn, _| {
         let head = conn.head().unwrap().to_ascii_lowercase();

@@ -84,6 +84,10 @@ fn an_upstream_that_answers_nonsense_is_502() {
         "SSH-2.0-server\r\n\r\n",
         "HTTP/1.1 2x0 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
     ] {
         let upstream = Upstream::start(move |mut conn, _| {
             conn.request();
@@ -97,6 +101,25 @@ fn an_upstream_that_answers_nonsense_is_502() {
             "http_protocol_error",
         );
     }
+}
+
+#[test]
+fn interim_answers_without_end_are_nonsense() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.request();
+        conn.send("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(1_000));
+        conn.rest();
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    let mut answer = client.get("/");
+    let mut interims = 0;
+    while answer.status() == 103 {
+        interims += 1;
+        answer = client.response();
+    }
+    assert_eq!((interims, answer.status()), (32, 502));
+    assert_eq!(gateway.completions(1)[0].failure, Some(Failure::Garbage));
 }
 
 #[test]

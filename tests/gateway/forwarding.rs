@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::script::Script;
-use tidegate::gateway::governor::{Course, Failure, Forward};
+use tidegate::gateway::governor::{Course, Failure, Forward, ParseRefusal};
 use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::ListenerSettings;
 use tidegate::gateway::worker;
@@ -111,9 +111,46 @@ fn nobody_takes_a_host_away() {
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.1\r\nHost: mine\r\nConnection: Host\r\n\r\n");
     assert_eq!(client.response().status(), 400);
+    let refusals = gateway.governor.refusals();
+    assert_eq!(refusals[0].reason, ParseRefusal::Nomination);
+    // Too many names are the proxy engine's to refuse.
+    let mut client = gateway.connect();
+    let names = "x, ".repeat(20);
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: mine\r\nConnection: {names}\r\n\r\n"
+    ));
+    assert_eq!(client.response().status(), 400);
     let completion = gateway.completions(1)[0];
     assert_eq!(completion.failure, Some(Failure::NotForwardable));
     assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn a_name_in_disguise_stays_behind() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    let mut client = gateway.connect();
+    client.send(concat!(
+        "GET / HTTP/1.1\r\nHost: test\r\nX_Forwarded_For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\n",
+        "Content_Length: 9\r\nTidegate_Risk: 0\r\nX_Own: 1\r\n\r\n",
+    ));
+    assert_eq!(client.response().status(), 200);
+    assert_eq!(upstream.seen()[0].fields(), ["Host: test", "X_Own: 1"]);
+}
+
+#[test]
+fn each_hop_is_counted_where_a_method_asks() {
+    let upstream = Upstream::ok();
+    let gateway = Running::forwarding_to(upstream.address);
+    for (method, left) in [("OPTIONS", "2"), ("TRACE", "2"), ("GET", "3")] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: test\r\nMax-Forwards: 3\r\n\r\n"
+        ));
+        assert_eq!(client.response().status(), 200);
+        let seen = upstream.seen();
+        assert_eq!(seen.last().unwrap().field("max-forwards"), Some(left));
+    }
 }
 
 #[test]

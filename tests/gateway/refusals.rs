@@ -83,6 +83,26 @@ fn every_refusal_is_answered_and_counted() {
             405,
             ParseRefusal::Connect,
         ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Authorization\r\n\r\n",
+            400,
+            ParseRefusal::Nomination,
+        ),
+        (
+            "PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
+            417,
+            ParseRefusal::Expectation,
+        ),
+        (
+            "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+            400,
+            ParseRefusal::BodyNotAllowed,
+        ),
+        (
+            "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+            405,
+            ParseRefusal::MaxForwards,
+        ),
         ("\u{16}\u{3}\u{1}\u{2}", 400, ParseRefusal::RequestLine),
         (&long_target, 414, ParseRefusal::TargetTooLong),
         (&endless_target, 414, ParseRefusal::TargetTooLong),

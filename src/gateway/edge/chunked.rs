@@ -17,14 +17,34 @@ pub(super) struct Malformed;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
-    Size { value: u64, digits: u8 },
-    Extension { value: u64, seen: u16 },
-    SizeLf { value: u64 },
-    Data { left: u64 },
+    Size {
+        value: u64,
+        digits: u8,
+    },
+    Extension {
+        value: u64,
+        seen: u16,
+    },
+    SizeLf {
+        value: u64,
+    },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
-    Trailer { seen: u16, line: u16 },
-    TrailerLf { seen: u16, line: u16 },
+    /// At the start of a line of the trailer section, or in the name of its field.
+    TrailerName {
+        seen: u16,
+        name: u16,
+    },
+    TrailerValue {
+        seen: u16,
+    },
+    TrailerLf {
+        seen: u16,
+    },
+    LastLf,
     Nothing,
 }
 
@@ -92,27 +112,65 @@ impl Scanner {
                     seen: seen + 1,
                 })
             }
-            (Expect::SizeLf { value: 0 }, b'\n') => Some(Expect::Trailer { seen: 0, line: 0 }),
+            (Expect::SizeLf { value: 0 }, b'\n') => Some(Expect::TrailerName { seen: 0, name: 0 }),
             (Expect::SizeLf { value }, b'\n') => Some(Expect::Data { left: value }),
             (Expect::DataCr, b'\r') => Some(Expect::DataLf),
             (Expect::DataLf, b'\n') => Some(Expect::Size {
                 value: 0,
                 digits: 0,
             }),
-            (Expect::Trailer { seen, line }, b'\r') => Some(Expect::TrailerLf { seen, line }),
-            (Expect::TrailerLf { line: 0, .. }, b'\n') => Some(Expect::Nothing),
-            (Expect::TrailerLf { seen, .. }, b'\n') => Some(Expect::Trailer { seen, line: 0 }),
-            (Expect::Trailer { seen, line }, b'\t' | b' '..=b'~' | 0x80..)
+            (at, byte) => at.in_trailers(byte),
+        }
+    }
+}
+
+impl Expect {
+    /// Behind the last chunk: fields as a head has them, and the empty line.
+    fn in_trailers(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::TrailerName { name: 0, .. }, b'\r') => Some(Self::LastLf),
+            (Self::LastLf, b'\n') => Some(Self::Nothing),
+            (Self::TrailerName { seen, name: 1.. }, b':') => Some(Self::TrailerValue { seen }),
+            (Self::TrailerName { seen, name }, byte)
+                if seen < TRAILER_BYTES_MAX && is_token_byte(byte) =>
+            {
+                Some(Self::TrailerName {
+                    seen: seen + 1,
+                    name: name + 1,
+                })
+            }
+            (Self::TrailerValue { seen }, b'\r') => Some(Self::TrailerLf { seen }),
+            (Self::TrailerLf { seen }, b'\n') => Some(Self::TrailerName { seen, name: 0 }),
+            (Self::TrailerValue { seen }, b'\t' | b' '..=b'~' | 0x80..)
                 if seen < TRAILER_BYTES_MAX =>
             {
-                Some(Expect::Trailer {
-                    seen: seen + 1,
-                    line: line + 1,
-                })
+                Some(Self::TrailerValue { seen: seen + 1 })
             }
             _ => None,
         }
     }
+}
+
+/// What may stand in the name of a field.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 #[cfg(test)]
@@ -147,6 +205,7 @@ mod tests {
             "A;name=v\r\n0123456789\r\n0\r\nX: y\r\n\r\nrest",
             Ok((33, true)),
         );
+        check("0\r\nA:\r\nB-c: d e\r\n\r\nrest", Ok((19, true)));
         check("5\r\nhel", Ok((6, false)));
         check("", Ok((0, false)));
     }
@@ -164,6 +223,12 @@ mod tests {
             "5\r\nhello0\r\n\r\n",
             "5\r\nhello\n0\r\n\r\n",
             "0\r\nA: b\n\r\n",
+            "0\r\nA\r\n\r\n",
+            "0\r\nA : b\r\n\r\n",
+            "0\r\n: b\r\n\r\n",
+            "0\r\nA: b\r\n c\r\n\r\n",
+            "0\r\nA: b\0\r\n\r\n",
+            "0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             check(body, Err(Malformed));
         }

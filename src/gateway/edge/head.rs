@@ -8,8 +8,13 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, Request, Status};
 
+use self::fields::Fields;
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::settings::{FIELDS_CEILING, Limits};
+
+mod fields;
+mod nomination;
+mod target;
 
 /// How the body behind a head ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,9 @@ pub(super) struct Head {
     pub(super) may_switch: bool,
 }
 
+/// Twice the longest registered method.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Reads the head at the front of `bytes`; `None` while it is not complete.
 pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseRefusal> {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_CEILING];
@@ -52,6 +60,9 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseR
     let method = request.method.unwrap_or_default();
     let target = request.path.unwrap_or_default().as_bytes();
     let http_11 = request.version == Some(1);
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(ParseRefusal::RequestLine);
+    }
     if method == "CONNECT" {
         return Err(ParseRefusal::Connect);
     }
@@ -60,8 +71,9 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseR
     }
     let fields = Fields::collect(request.headers)?;
     let host = fields.host(http_11)?;
-    check_target(method, target, host)?;
+    target::check(method, target, host)?;
     let framing = fields.framing(http_11)?;
+    fields.check_method(method, framing)?;
     Ok(Some(Head {
         len,
         framing,
@@ -81,171 +93,23 @@ fn refusal_of(error: httparse::Error) -> ParseRefusal {
 }
 
 /// Each line ends with CRLF and holds no other CR or LF; so there is no folded line either.
+///
+/// httparse lets no CR pass without its LF, and takes a bare LF for the end of a line. So one look
+/// at the byte before each LF, and at their number, tells the rest.
 fn lines_end_with_crlf(head: &[u8], fields: usize) -> Result<(), ParseRefusal> {
-    let cr = head.iter().filter(|byte| **byte == b'\r').count();
-    let lf = head.iter().filter(|byte| **byte == b'\n').count();
-    let rest = head.get(1..).unwrap_or_default();
-    let crlf = head
-        .iter()
-        .zip(rest)
-        .filter(|(first, second)| **first == b'\r' && **second == b'\n')
-        .count();
+    let mut lines = 0;
+    for at in memchr::memchr_iter(b'\n', head) {
+        if at == 0 || head.get(at - 1) != Some(&b'\r') {
+            return Err(ParseRefusal::LineEnd);
+        }
+        lines += 1;
+    }
     // The request line, one line per field, the empty line.
-    if cr == crlf && lf == crlf && crlf == fields + 2 {
+    if lines == fields + 2 {
         Ok(())
     } else {
         Err(ParseRefusal::LineEnd)
     }
-}
-
-/// The fields that decide where a message ends and whom it is for.
-#[derive(Default)]
-struct Fields<'a> {
-    host: Option<&'a [u8]>,
-    length: Option<&'a [u8]>,
-    encoding: Option<&'a [u8]>,
-    upgrade: bool,
-}
-
-impl<'a> Fields<'a> {
-    fn collect(headers: &[Header<'a>]) -> Result<Self, ParseRefusal> {
-        let mut fields = Self::default();
-        for header in headers {
-            let (slot, doubled) = match header.name.len() {
-                4 if header.name.eq_ignore_ascii_case("host") => {
-                    (&mut fields.host, ParseRefusal::Host)
-                }
-                14 if header.name.eq_ignore_ascii_case("content-length") => {
-                    (&mut fields.length, ParseRefusal::ContentLength)
-                }
-                17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                    (&mut fields.encoding, ParseRefusal::TransferEncoding)
-                }
-                7 if header.name.eq_ignore_ascii_case("upgrade") => {
-                    fields.upgrade = true;
-                    continue;
-                }
-                _ => continue,
-            };
-            if slot.replace(header.value).is_some() {
-                return Err(doubled);
-            }
-        }
-        Ok(fields)
-    }
-
-    /// The host the request is for; HTTP/1.0 may leave it out.
-    fn host(&self, http_11: bool) -> Result<Option<&'a [u8]>, ParseRefusal> {
-        match self.host {
-            Some(host) if !host.is_empty() && host.iter().all(|byte| is_host_byte(*byte)) => {
-                Ok(Some(host))
-            }
-            None if !http_11 => Ok(None),
-            _ => Err(ParseRefusal::Host),
-        }
-    }
-
-    fn framing(&self, http_11: bool) -> Result<Framing, ParseRefusal> {
-        let length = match (self.encoding, self.length) {
-            (Some(_), Some(_)) => return Err(ParseRefusal::LengthAndEncoding),
-            (Some(encoding), None) if http_11 && encoding.eq_ignore_ascii_case(b"chunked") => None,
-            (Some(_), None) => return Err(ParseRefusal::TransferEncoding),
-            (None, Some(length)) => Some(decimal(length).ok_or(ParseRefusal::ContentLength)?),
-            (None, None) => Some(0),
-        };
-        Ok(match length {
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunked,
-        })
-    }
-}
-
-/// Digits only, at most 18 of them, so the number cannot overflow.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 18 {
-        return None;
-    }
-    value.iter().try_fold(0u64, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + u64::from(byte - b'0'))
-    })
-}
-
-/// What may stand in a host and port, names and addresses alike; no user, no path.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b':'
-                | b'['
-                | b']'
-                | b'%'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b';'
-                | b'='
-        )
-}
-
-fn check_target(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<(), ParseRefusal> {
-    if target == b"*" {
-        return match method {
-            "OPTIONS" => Ok(()),
-            _ => Err(ParseRefusal::TargetForm),
-        };
-    }
-    if target.first() != Some(&b'/') {
-        absolute_form_agrees(target, host)?;
-    }
-    let query = target.iter().position(|byte| *byte == b'?');
-    let (path, query) = target.split_at(query.unwrap_or(target.len()));
-    if path.iter().all(|byte| is_path_byte(*byte)) && query.iter().all(|byte| is_query_byte(*byte))
-    {
-        Ok(())
-    } else {
-        Err(ParseRefusal::TargetBytes)
-    }
-}
-
-/// `http://host/path` is accepted when its host is the one in the Host field.
-fn absolute_form_agrees(target: &[u8], host: Option<&[u8]>) -> Result<(), ParseRefusal> {
-    let rest = ["http://", "https://"].iter().find_map(|scheme| {
-        let (front, rest) = target.split_at_checked(scheme.len())?;
-        front
-            .eq_ignore_ascii_case(scheme.as_bytes())
-            .then_some(rest)
-    });
-    let rest = rest.ok_or(ParseRefusal::TargetForm)?;
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
-    let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-    // Names of hosts mean the same in any case.
-    let agrees = host.is_some_and(|host| host.eq_ignore_ascii_case(authority));
-    if agrees && http::uri::Authority::try_from(authority).is_ok() {
-        Ok(())
-    } else {
-        Err(ParseRefusal::TargetForm)
-    }
-}
-
-/// What Pingora carries in a path without changing it. A fragment is not part of a target.
-fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !matches!(byte, b'#' | b'<' | b'>' | b'`')
-}
-
-/// What Pingora carries in a query without changing it.
-fn is_query_byte(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'#' | b'<' | b'>')
 }
 
 #[cfg(test)]

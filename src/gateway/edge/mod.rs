@@ -34,11 +34,21 @@ use super::governor::{Governor, ParseRefusal, RefusedHead};
 use super::listener::Listeners;
 use super::proxy::Hooks;
 use super::respond::Answer;
-use super::settings::GatewaySettings;
+use super::settings::{GatewaySettings, Limits};
 
 /// What is still read from a client whose request was refused, so that it sees the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const LINGER_MAX: Duration = Duration::from_secs(1);
+
+/// Reads the request head at the front of `bytes` as the edge does: its length, or `None` while it
+/// is not complete. For measuring, and for tests that make up heads.
+///
+/// # Errors
+///
+/// Why the head would be refused.
+pub fn head_len(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, ParseRefusal> {
+    Ok(head::read(bytes, limits)?.map(|head| head.len))
+}
 
 /// The edge of one worker.
 pub(crate) struct Edge {

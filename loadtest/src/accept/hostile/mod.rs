@@ -1,14 +1,23 @@
 //! The list of hostile input: protocols, one view of every request, abuse, faults.
 
-use super::{List, full_part, tested};
+mod probes;
+
+use super::{List, full_part, part, tested};
 
 /// Safe in front of anything.
 pub static HOSTILE: List = List {
     name: "hostile",
     title: "Acceptance: protocols, hostile input, faults",
-    parts: &[full_part(
-        "rows",
-        "each row of docs/requirements.md names tests that exist",
-        tested::rows,
-    )],
+    parts: &[
+        part(
+            "probes",
+            "150 malformed and smuggling messages: refused or normalised at least as often as by the best of nginx, HAProxy and a bare Pingora; none passed on malformed, none counted twice, nothing legal refused",
+            probes::through_all,
+        ),
+        full_part(
+            "rows",
+            "each row of docs/requirements.md names tests that exist",
+            tested::rows,
+        ),
+    ],
 };

@@ -73,6 +73,15 @@ fn a_host_is_one_and_plain() {
         "Host: u@a\r\n",
         "Host: a/b\r\n",
         "Host: a,b\r\n",
+        "Host: a:b\r\n",
+        "Host: a:80:81\r\n",
+        "Host: a:123456\r\n",
+        "Host: :80\r\n",
+        "Host: [::1\r\n",
+        "Host: ::1\r\n",
+        "Host: []a\r\n",
+        "Host: [::1]80\r\n",
+        "Host: http://a\r\n",
     ] {
         check(
             &format!("GET / HTTP/1.1\r\n{host}\r\n"),
@@ -80,6 +89,86 @@ fn a_host_is_one_and_plain() {
         );
     }
     check("GET / HTTP/1.0\r\nHost:\r\n\r\n", Err(ParseRefusal::Host));
+    for host in [
+        "a.b-c_d",
+        "A:80",
+        "a:",
+        "[::1]",
+        "[fe80::1%25eth0]:8080",
+        "10.0.0.1:1",
+        "%41",
+    ] {
+        check(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), NO_BODY);
+    }
+}
+
+#[test]
+fn nobody_takes_away_what_frames_or_names() {
+    for (value, protected) in [
+        ("keep-alive", false),
+        ("Close", false),
+        ("Upgrade, HTTP2-Settings", false),
+        ("X-Mine, TE", false),
+        ("Hosts, Cookies, X-Forwarded", false),
+        ("", false),
+        ("host", true),
+        ("close, Content-Length", true),
+        ("keep-alive ,\ttransfer-encoding", true),
+        ("Authorization", true),
+        ("Cookie", true),
+        ("Forwarded", true),
+        ("x-a,X-Real-IP", true),
+        ("X-Forwarded-Proto", true),
+        ("Tidegate-Quarantine", true),
+        ("X-Tidegate-Priority", true),
+    ] {
+        let expected = match protected {
+            true => Err(ParseRefusal::Nomination),
+            false => NO_BODY,
+        };
+        check(
+            &format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {value}\r\n\r\n"),
+            expected,
+        );
+    }
+}
+
+#[test]
+fn some_methods_and_fields_ask_for_more_than_there_is() {
+    for (method, field, expected) in [
+        ("POST", "Expect: 100-Continue", NO_BODY),
+        (
+            "POST",
+            "Expect: 100-continue, x",
+            Err(ParseRefusal::Expectation),
+        ),
+        ("POST", "Expect:", Err(ParseRefusal::Expectation)),
+        ("TRACE", "Content-Length: 0", NO_BODY),
+        (
+            "TRACE",
+            "Content-Length: 1",
+            Err(ParseRefusal::BodyNotAllowed),
+        ),
+        (
+            "TRACE",
+            "Transfer-Encoding: chunked",
+            Err(ParseRefusal::BodyNotAllowed),
+        ),
+        ("TRACE", "Max-Forwards: 0", Err(ParseRefusal::MaxForwards)),
+        (
+            "OPTIONS",
+            "Max-Forwards: 00",
+            Err(ParseRefusal::MaxForwards),
+        ),
+        ("OPTIONS", "Max-Forwards: 1", NO_BODY),
+        ("OPTIONS", "Max-Forwards: x", NO_BODY),
+        ("GET", "Max-Forwards: 0", NO_BODY),
+    ] {
+        check(
+            &format!("{method} / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"),
+            expected,
+        );
+    }
 }
 
 #[test]
@@ -148,6 +237,10 @@ fn a_target_has_one_reading() {
         ("GET http://b/ HTTP/1.1", ParseRefusal::TargetForm),
         ("GET http://u@a/ HTTP/1.1", ParseRefusal::TargetForm),
         ("CONNECT a:80 HTTP/1.1", ParseRefusal::Connect),
+        (
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1",
+            ParseRefusal::RequestLine,
+        ),
         ("GET / HTTP/1.2", ParseRefusal::Version),
         ("GET / HTTP/3.0", ParseRefusal::Version),
         ("G\u{e9}T / HTTP/1.1", ParseRefusal::RequestLine),

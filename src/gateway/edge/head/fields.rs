@@ -1,0 +1,155 @@
+//! The fields that decide where a message ends, whom it is for, and what may happen to it.
+//!
+//! Invariant: of each such field there is one, and it has one reading. Deliberately not here:
+//! which fields pass on; `gateway::fields` says that.
+
+use httparse::Header;
+
+use super::Framing;
+use super::nomination::is_protected_by;
+use crate::gateway::governor::ParseRefusal;
+
+/// What a head says about itself.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    host: Option<&'a [u8]>,
+    length: Option<&'a [u8]>,
+    encoding: Option<&'a [u8]>,
+    pub(super) upgrade: bool,
+    /// `Max-Forwards: 0`.
+    last_hop: bool,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn collect(headers: &[Header<'a>]) -> Result<Self, ParseRefusal> {
+        let mut fields = Self::default();
+        for header in headers {
+            // Nearly every field is passed over by the length of its name alone.
+            if matches!(header.name.len(), 4 | 6 | 7 | 10 | 12 | 14 | 17) {
+                fields.note(header)?;
+            }
+        }
+        Ok(fields)
+    }
+
+    fn note(&mut self, header: &Header<'a>) -> Result<(), ParseRefusal> {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        let (slot, doubled) = match header.name.len() {
+            4 if is("host") => (&mut self.host, ParseRefusal::Host),
+            14 if is("content-length") => (&mut self.length, ParseRefusal::ContentLength),
+            17 if is("transfer-encoding") => (&mut self.encoding, ParseRefusal::TransferEncoding),
+            7 if is("upgrade") => {
+                self.upgrade = true;
+                return Ok(());
+            }
+            10 if is("connection") && is_protected_by(header.value) => {
+                return Err(ParseRefusal::Nomination);
+            }
+            6 if is("expect") && !header.value.eq_ignore_ascii_case(b"100-continue") => {
+                return Err(ParseRefusal::Expectation);
+            }
+            12 if is("max-forwards") => {
+                self.last_hop = decimal(header.value) == Some(0);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        match slot.replace(header.value) {
+            Some(_) => Err(doubled),
+            None => Ok(()),
+        }
+    }
+
+    /// The host the request is for; HTTP/1.0 may leave it out.
+    pub(super) fn host(&self, http_11: bool) -> Result<Option<&'a [u8]>, ParseRefusal> {
+        match self.host {
+            Some(host) if is_host(host) => Ok(Some(host)),
+            None if !http_11 => Ok(None),
+            _ => Err(ParseRefusal::Host),
+        }
+    }
+
+    pub(super) fn framing(&self, http_11: bool) -> Result<Framing, ParseRefusal> {
+        let length = match (self.encoding, self.length) {
+            (Some(_), Some(_)) => return Err(ParseRefusal::LengthAndEncoding),
+            (Some(encoding), None) if http_11 && encoding.eq_ignore_ascii_case(b"chunked") => None,
+            (Some(_), None) => return Err(ParseRefusal::TransferEncoding),
+            (None, Some(length)) => Some(decimal(length).ok_or(ParseRefusal::ContentLength)?),
+            (None, None) => Some(0),
+        };
+        Ok(match length {
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        })
+    }
+
+    /// What the method itself does not allow: content in TRACE, and another hop where the client
+    /// wants none. The gateway has no answer of its own to either method.
+    pub(super) fn check_method(&self, method: &str, framing: Framing) -> Result<(), ParseRefusal> {
+        match method {
+            "TRACE" if framing != Framing::Length(0) => Err(ParseRefusal::BodyNotAllowed),
+            "TRACE" | "OPTIONS" if self.last_hop => Err(ParseRefusal::MaxForwards),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Digits only, at most 18 of them, so the number cannot overflow.
+fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 18 {
+        return None;
+    }
+    value.iter().try_fold(0u64, |sum, byte| {
+        byte.is_ascii_digit()
+            .then(|| sum * 10 + u64::from(byte - b'0'))
+    })
+}
+
+/// A name or an address, with a port or without; no user, no path.
+fn is_host(value: &[u8]) -> bool {
+    let (host, rest) = match value.iter().position(|byte| *byte == b']') {
+        Some(end) if value.first() == Some(&b'[') => value.split_at(end + 1),
+        _ => {
+            let colon = value.iter().position(|byte| *byte == b':');
+            value.split_at(colon.unwrap_or(value.len()))
+        }
+    };
+    let plain = match host {
+        [] => false,
+        [b'[', inner @ .., b']'] => inner.iter().all(|byte| is_address_byte(*byte)),
+        name => name.iter().all(|byte| is_name_byte(*byte)),
+    };
+    let port = match rest {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    plain && port
+}
+
+/// What may stand in the name of a host.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'%'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'='
+        )
+}
+
+/// What may stand between brackets: an address, perhaps with its zone.
+fn is_address_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'.' | b'%' | b'-' | b'_' | b'~')
+}
