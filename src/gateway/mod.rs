@@ -36,5 +36,6 @@ pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
 pub use edge::Connections;
-pub use server::Gateway;
+pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
+pub use upstreams::{ServerState, ServerView, TlsFileError, UpstreamView};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::connection::Connection;
 use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
+use super::upstreams::Target;
 use crate::units::Moment;
 
 /// How far a request has come.
@@ -30,8 +31,8 @@ pub(crate) struct Passage {
     governor: Arc<dyn Governor>,
     /// The connection that the request came on.
     pub(crate) connection: Arc<Connection>,
-    /// The server of the last attempt, by its number in the group.
-    pub(crate) server: usize,
+    /// The server of the last attempt.
+    pub(crate) target: Option<Target>,
     /// Attempts to reach an upstream.
     pub(crate) attempts: u8,
     /// Attempts without a connection.
@@ -62,7 +63,7 @@ impl Passage {
             progress: Progress::New,
             governor,
             connection: Connection::current(),
-            server: 0,
+            target: None,
             attempts: 0,
             never_sent: 0,
             unanswered: 0,
