@@ -8,7 +8,7 @@ use crate::gateway::Control;
 use crate::gateway::settings::{
     GatewaySettings, Limits, ListenerSettings, ServerSettings, Timeouts, UpstreamGroup,
 };
-use crate::telemetry::{ConnectionCounts, ConnectionReader};
+use crate::telemetry::{ConnectionCounts, ConnectionReader, UpstreamReader};
 use crate::units::{Millis, Tier};
 
 /// Worker threads: what the file says, else one per core.
@@ -98,6 +98,12 @@ fn timeouts(settings: &Settings) -> Timeouts {
 
 const fn duration(millis: Millis) -> Duration {
     Duration::from_millis(millis.get() as u64)
+}
+
+/// Reads the upstreams at scrape.
+pub(super) fn upstream_reader(control: &Control) -> UpstreamReader {
+    let control = control.clone();
+    Box::new(move || control.upstreams())
 }
 
 /// Reads the connection counts at scrape.

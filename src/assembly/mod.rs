@@ -483,7 +483,8 @@ fn open_telemetry(
         ParseRefusal::NAMES,
         convert::connection_reader(control),
         clock::now(),
-    );
+    )
+    .with_upstreams(convert::upstream_reader(control));
     // It may be replaced before the first scrape.
     telemetry.announce(&registry.active().load());
     Arc::new(telemetry)

@@ -38,4 +38,4 @@ pub use clerk::Clerk;
 pub use edge::Connections;
 pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
-pub use upstreams::{ServerState, ServerView, TlsFileError, UpstreamView};
+pub use upstreams::TlsFileError;

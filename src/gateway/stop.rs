@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::edge::Connections;
 use super::in_flight::InFlight;
-use super::upstreams::{UpstreamView, Upstreams};
+use super::upstreams::Upstreams;
+use crate::telemetry::UpstreamView;
 
 /// How often the drain looks whether the last request has finished.
 const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -15,9 +15,9 @@ use super::peer::PeerSettings;
 use super::seat::Seat;
 use super::table::{Entry, Table};
 use super::tls::{TlsFileError, TlsFiles};
-use super::view::{ServerState, ServerView};
 use crate::config::{Balance, Ejection, HealthCheck};
 use crate::gateway::settings::{ServerSettings, UpstreamGroup};
+use crate::telemetry::{ServerState, ServerView};
 
 /// Addresses of one name that are used; further ones are not.
 const ADDRESSES_PER_NAME_MAX: usize = 32;

@@ -30,7 +30,6 @@ use picker::Flights;
 
 pub(crate) use picker::{Picker, Target};
 pub use tls::TlsFileError;
-pub use view::{ServerState, ServerView, UpstreamView};
 
 /// All upstream groups, in the order of the settings.
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 
-use super::view::ServerState;
 use crate::config::Ejection;
+use crate::telemetry::ServerState;
 
 /// An ejection never lasts longer than so many times its base.
 const REPEATS_MAX: u32 = 10;
