@@ -105,10 +105,12 @@ fn only_a_certificate_that_can_be_believed_is() {
 
 #[test]
 fn without_tls_on_the_other_side_the_handshake_fails() {
-    let backend = crate::wire::Upstream::ok();
+    let backend = crate::wire::Upstream::start(|mut conn, _| {
+        conn.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        conn.rest();
+    });
     let mut settings = settings(&[backend.address]);
     settings.upstreams[0].tls = Some(tls());
-    settings.timeouts.connect = Duration::from_secs(5);
     let gateway = run(settings);
     assert_eq!(gateway.connect().get("/a").status(), 502);
     assert_eq!(gateway.completions(1)[0].failure, Some(Failure::Tls));

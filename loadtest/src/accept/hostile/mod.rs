@@ -1,14 +1,28 @@
 //! The list of hostile input: protocols, one view of every request, abuse, faults.
 
-use super::{List, full_part, tested};
+mod upstreams;
+
+use super::{List, full_part, part, tested};
 
 /// Safe in front of anything.
 pub static HOSTILE: List = List {
     name: "hostile",
     title: "Acceptance: protocols, hostile input, faults",
-    parts: &[full_part(
-        "rows",
-        "each row of docs/requirements.md names tests that exist",
-        tested::rows,
-    )],
+    parts: &[
+        part(
+            "upstreams-flapping",
+            "of three servers one flaps at 1 Hz and one is a black hole: at least 99 % good after 2 s, all back within 5 s, counts balance",
+            upstreams::flapping,
+        ),
+        part(
+            "upstreams-certificates",
+            "a certificate of a server is believed or refused as it should, 8 of 8",
+            upstreams::certificates,
+        ),
+        full_part(
+            "rows",
+            "each row of docs/requirements.md names tests that exist",
+            tested::rows,
+        ),
+    ],
 };
