@@ -1,6 +1,6 @@
 //! Servers that flap, hang and show certificates that cannot be believed.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,7 +79,7 @@ impl Told {
 fn ask(listen: SocketAddr, lasts: Duration) -> anyhow::Result<Told> {
     let told = Told::default();
     let end = Instant::now() + lasts;
-    std::thread::scope(|scope| {
+    std::thread::scope(|scope| -> anyhow::Result<()> {
         let one = || -> anyhow::Result<()> {
             let mut client = Client::new(listen)?;
             for number in 0_u64.. {
@@ -101,8 +101,9 @@ fn ask(listen: SocketAddr, lasts: Duration) -> anyhow::Result<Told> {
             one.join()
                 .map_err(|_| anyhow::anyhow!("a client panicked"))??;
         }
-        Ok(told)
-    })
+        Ok(())
+    })?;
+    Ok(told)
 }
 
 pub(super) fn flapping(context: &Context) -> anyhow::Result<Verdict> {
