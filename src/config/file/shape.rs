@@ -213,7 +213,7 @@ const UPSTREAM_TLS: Shape = Shape {
     lines: &[
         Line::new(
             "server_name",
-            Kind::Text(253),
+            Kind::Form("^[A-Za-z0-9._:-]{1,253}$"),
             "the name in certificates and in the handshake, else the host of each server",
         ),
         Line::new("ca", PATH, "the authorities that are believed, as PEM"),
