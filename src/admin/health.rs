@@ -12,7 +12,7 @@ use crate::admin::activation::Activation;
 use crate::admin::bundle::standing_json;
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::telemetry::CONTENT_TYPE;
+use crate::telemetry::{CONTENT_TYPE, UpstreamView};
 use crate::units::Tier;
 
 /// The process answers; nothing more is claimed.
@@ -76,6 +76,7 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "open": connections.open,
             "requests_in_flight": connections.in_flight,
         },
+        "upstreams": parts.telemetry.upstreams().iter().map(upstream_json).collect::<Vec<_>>(),
         "ledger": {
             "ok": ledger.is_ok(),
             "state": ledger.pressure.name(),
@@ -92,4 +93,23 @@ pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> 
             "damaged_file": damage.map(|damage| damage.file.display().to_string()),
         },
     }))
+}
+
+fn upstream_json(upstream: &UpstreamView) -> Value {
+    let servers = upstream.servers.iter().map(|server| {
+        json!({
+            "server": server.server,
+            "address": server.address.to_string(),
+            "state": server.state.name(),
+            "weight": server.weight,
+            "requests_in_flight": server.in_flight,
+        })
+    });
+    json!({
+        "name": upstream.name,
+        "panic": upstream.in_panic,
+        "ejections": upstream.ejections,
+        "checks_failed": upstream.checks_failed,
+        "servers": servers.collect::<Vec<_>>(),
+    })
 }

@@ -3,12 +3,12 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::config::{Server, Settings};
+use crate::config::{Server, Settings, WeightedServer};
 use crate::gateway::Control;
 use crate::gateway::settings::{
-    GatewaySettings, Limits, ListenerSettings, Timeouts, UpstreamGroup,
+    GatewaySettings, Limits, ListenerSettings, ServerSettings, Timeouts, UpstreamGroup,
 };
-use crate::telemetry::{ConnectionCounts, ConnectionReader};
+use crate::telemetry::{ConnectionCounts, ConnectionReader, UpstreamReader};
 use crate::units::{Millis, Tier};
 
 /// Worker threads: what the file says, else one per core.
@@ -38,6 +38,11 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
     let group = |upstream: &crate::config::Upstream| UpstreamGroup {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
+        balance: upstream.balance,
+        protocol: upstream.protocol,
+        tls: upstream.tls.clone(),
+        eject: upstream.eject,
+        health: upstream.health.clone(),
     };
     GatewaySettings {
         listeners: settings
@@ -62,10 +67,13 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
     }
 }
 
-fn server(server: &Server) -> String {
-    match server {
-        Server::Address(address) => address.to_string(),
-        Server::Name { host, port } => format!("{host}:{port}"),
+fn server(server: &WeightedServer) -> ServerSettings {
+    ServerSettings {
+        address: match &server.server {
+            Server::Address(address) => address.to_string(),
+            Server::Name { host, port } => format!("{host}:{port}"),
+        },
+        weight: server.weight,
     }
 }
 
@@ -94,6 +102,12 @@ fn timeouts(settings: &Settings) -> Timeouts {
 
 const fn duration(millis: Millis) -> Duration {
     Duration::from_millis(millis.get() as u64)
+}
+
+/// Reads the upstreams at scrape.
+pub(super) fn upstream_reader(control: &Control) -> UpstreamReader {
+    let control = control.clone();
+    Box::new(move || control.upstreams())
 }
 
 /// Reads the connection counts at scrape.

@@ -32,7 +32,7 @@ use crate::diagnostic::Diagnostic;
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
-use crate::gateway::{BindError, Clerk, Control, Ended, Gateway};
+use crate::gateway::{Clerk, Control, Ended, Gateway, OpenError};
 use crate::ledger::{
     self, BootId, Consumer, Keeper, KeyError, Ledger, LedgerError, OpenBundle, OpenFacts, Source,
     SyncMode, ring,
@@ -100,9 +100,9 @@ pub enum StartError {
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(getrandom::Error),
-    /// A port cannot be opened.
+    /// A port cannot be opened, or a certificate cannot be used.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    Open(#[from] OpenError),
     /// The admin listener cannot be opened.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -483,7 +483,8 @@ fn open_telemetry(
         ParseRefusal::NAMES,
         convert::connection_reader(control),
         clock::now(),
-    );
+    )
+    .with_upstreams(convert::upstream_reader(control));
     // It may be replaced before the first scrape.
     telemetry.announce(&registry.active().load());
     Arc::new(telemetry)

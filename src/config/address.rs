@@ -48,7 +48,7 @@ fn parse_server(text: &str) -> Option<Server> {
 }
 
 /// A host name of RFC 1123; all digits and dots would be a mistyped address.
-fn is_host_name(host: &str) -> bool {
+pub(super) fn is_host_name(host: &str) -> bool {
     let is_label = |label: &str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         (1..=63).contains(&label.len())

@@ -6,6 +6,7 @@ mod callers;
 mod ledger;
 mod listeners;
 pub(super) mod shape;
+mod upstream_tls;
 mod upstreams;
 
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use bundle::read_bundle;
 use callers::read_caller_header;
 use ledger::read_ledger;
 use listeners::{read_admin, read_listeners, read_tier};
-use upstreams::{bounded, read_upstreams};
+use upstreams::{UpstreamPlace, bounded, read_upstreams};
 
 const FILE_KEYS: Keys = Keys {
     what: "the configuration",
@@ -88,7 +89,15 @@ pub(super) struct Main {
 pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Option<Main> {
     let fields = sheet.fields(root, &FILE_KEYS)?;
     sheet.format_version(fields);
-    let (upstreams, default_upstream) = read_upstreams(sheet, fields);
+    let environment = match fields.get("environment") {
+        Some(node) => read_environment(sheet, node),
+        None => Some(Environment::default()),
+    };
+    let place = UpstreamPlace {
+        folder,
+        environment,
+    };
+    let (upstreams, default_upstream) = read_upstreams(sheet, fields, place);
     let names = upstreams.iter().map(|u| u.name.clone()).collect();
     let has_default_upstream = default_upstream.is_some();
     // With bundles this folder is only what `bundle build` reads.
@@ -114,6 +123,7 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
     };
     let known = Known {
         tier,
+        environment,
         admin,
         state_dir: state_dir.clone(),
         upstreams,
@@ -137,6 +147,7 @@ pub(super) fn read_main(sheet: &mut Sheet<'_>, root: &Node, folder: &Path) -> Op
 /// What is read before the rest, because others ask for it too.
 struct Known {
     tier: Option<Tier>,
+    environment: Option<Environment>,
     admin: Option<SocketAddr>,
     state_dir: Option<PathBuf>,
     upstreams: Vec<Upstream>,
@@ -152,6 +163,7 @@ fn read_settings(
 ) -> Option<Settings> {
     let Known {
         tier,
+        environment,
         admin,
         state_dir,
         upstreams,
@@ -167,10 +179,6 @@ fn read_settings(
     let watch = match fields.get("watch") {
         Some(node) => sheet.boolean(node, "'watch'"),
         None => Some(true),
-    };
-    let environment = match fields.get("environment") {
-        Some(node) => read_environment(sheet, node),
-        None => Some(Environment::default()),
     };
     let threads = fields.get("threads").map(|node| {
         let count = sheet.integer(node, "'threads'", 1, THREADS_MAX);

@@ -45,8 +45,9 @@ pub use exemptions::shape::SHAPE as EXEMPTIONS_SHAPE;
 pub use file::shape::SHAPE;
 pub use self_tests::read_self_test_files;
 pub use settings::{
-    BundleSettings, Environment, LedgerSettings, LedgerSync, Limits, Listener, OnNone,
-    OnUnavailable, Server, Settings, Timeouts, Upstream,
+    Balance, BundleSettings, ClientCertificate, Ejection, Environment, HealthCheck, LedgerSettings,
+    LedgerSync, Limits, Listener, OnNone, OnUnavailable, Protocol, Server, Settings, Timeouts,
+    Upstream, UpstreamTls, WeightedServer,
 };
 pub use stamp::{Sources, Stamp};
 

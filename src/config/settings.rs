@@ -1,5 +1,7 @@
 //! What one gateway needs to know besides contracts and rules: valid values, no file types.
 
+mod upstreams;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -8,6 +10,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::units::{Millis, Tier};
+
+pub use upstreams::{
+    Balance, ClientCertificate, Ejection, HealthCheck, Protocol, Server, Upstream, UpstreamTls,
+    WeightedServer,
+};
 
 /// The settings of one gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,29 +91,6 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// The most this listener may do; `None` = whatever the process may.
     pub tier: Option<Tier>,
-}
-
-/// A group of servers that answer alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// The name that contracts use.
-    pub name: Box<str>,
-    /// Its servers; at least one.
-    pub servers: Vec<Server>,
-}
-
-/// One server of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Server {
-    /// An address.
-    Address(SocketAddr),
-    /// A name, resolved in the background.
-    Name {
-        /// The host name, lower case.
-        host: Box<str>,
-        /// The port, above 0.
-        port: u16,
-    },
 }
 
 /// Where the ledger lies, how safely and how long it is kept.

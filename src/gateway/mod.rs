@@ -37,5 +37,6 @@ pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
 pub use edge::{Connections, head_len};
-pub use server::Gateway;
+pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
+pub use upstreams::TlsFileError;

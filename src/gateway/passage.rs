@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::connection::Connection;
 use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
+use super::upstreams::Target;
 use crate::units::Moment;
 
 /// Interim answers to one request, over all its attempts.
@@ -35,8 +36,8 @@ pub(crate) struct Passage {
     governor: Arc<dyn Governor>,
     /// The connection that the request came on.
     pub(crate) connection: Arc<Connection>,
-    /// The server of the last attempt, by its number in the group.
-    pub(crate) server: usize,
+    /// The server of the last attempt.
+    pub(crate) target: Option<Target>,
     /// Attempts to reach an upstream.
     pub(crate) attempts: u8,
     /// Attempts without a connection.
@@ -69,7 +70,7 @@ impl Passage {
             progress: Progress::New,
             governor,
             connection: Connection::current(),
-            server: 0,
+            target: None,
             attempts: 0,
             never_sent: 0,
             unanswered: 0,

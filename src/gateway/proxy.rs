@@ -4,9 +4,7 @@
 //! whatever ends the request, the exchange is closed exactly once. Deliberately not here:
 //! statuses, bodies and the reading of heads.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,7 +28,7 @@ use super::quota;
 use super::respond::{Answer, DECISION_ID};
 use super::retry_budget::push_back;
 use super::settings::GatewaySettings;
-use super::upstreams::Upstreams;
+use super::upstreams::{Picker, Target};
 
 /// The field that tells an upstream of the case a request goes on under.
 const QUARANTINE: &str = "Tidegate-Quarantine";
@@ -41,11 +39,10 @@ const ATTEMPTS_MAX: u8 = 2;
 /// The hooks of one worker.
 pub(crate) struct Hooks {
     pub(crate) governor: Arc<dyn Governor>,
-    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) picker: Picker,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) in_flight: InFlight,
     pub(crate) worker: usize,
-    pub(crate) turn: AtomicUsize,
 }
 
 #[async_trait]
@@ -98,15 +95,18 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
         passage.attempts += 1;
+        // Whoever did not take the first attempt is not asked again while there is another one.
+        let last = passage.target.take().map(|target| target.socket());
         let forward = passage
             .forward()
             .ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
-        let Some(address) = self.upstreams.pick(forward.upstream, &self.turn) else {
+        let chosen = self.picker.pick(forward.upstream, last);
+        let chosen = chosen.and_then(|target| Some((self.peer(&target, forward)?, target)));
+        let Some((peer, target)) = chosen else {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
-        let peer = self.peer(address.socket, forward);
-        passage.server = address.server;
+        passage.target = Some(target);
         Ok(Box::new(peer))
     }
 
@@ -142,8 +142,8 @@ impl ProxyHttp for Hooks {
         }
         // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
         if !request.headers.contains_key(http::header::HOST)
-            && let Some(forward) = passage.forward()
-            && let Some(authority) = self.upstreams.authority(forward.upstream, passage.server)
+            && let Some(target) = &passage.target
+            && let Some(authority) = self.picker.authority(target)
         {
             request.insert_header(http::header::HOST, authority)?;
         }
@@ -163,6 +163,9 @@ impl ProxyHttp for Hooks {
             return passage.one_more_interim();
         }
         passage.upstream_status = status.as_u16();
+        if is_of_a_gateway(status) {
+            self.judge(passage, true);
+        }
         fields::strip_response(response);
         if let Some(exchange) = passage.exchange() {
             let at = clock::now();
@@ -234,6 +237,7 @@ impl ProxyHttp for Hooks {
         mut error: Box<Error>,
     ) -> Box<Error> {
         passage.never_sent += 1;
+        self.judge(passage, true);
         let may_retry = passage.forward().is_some_and(|forward| forward.may_retry)
             && is_first_try_of_idempotent(session, passage);
         error.set_retry(may_retry && self.has_budget(passage));
@@ -250,6 +254,9 @@ impl ProxyHttp for Hooks {
     ) -> Box<Error> {
         let unserved = reused && closed_before_a_byte(&error, session);
         passage.unanswered += u8::from(unserved);
+        if !unserved && *error.esource() == ErrorSource::Upstream {
+            self.judge(passage, true);
+        }
         let may_retry = unserved && is_first_try_of_idempotent(session, passage);
         error.set_retry(may_retry && self.has_budget(passage));
         error
@@ -298,6 +305,10 @@ impl ProxyHttp for Hooks {
             response_body_bytes: session.body_bytes_sent() as u64,
         };
         passage.close(&ending);
+        if passage.upstream_status != 0 {
+            // What failed has been judged before.
+            self.judge(passage, false);
+        }
     }
 
     /// Each failure stands in the ledger and in the metrics; a line per failure in the log
@@ -383,9 +394,17 @@ impl Hooks {
         exchange.is_none_or(|exchange| self.governor.may_retry(exchange, clock::now()))
     }
 
-    fn peer(&self, address: SocketAddr, forward: &Forward) -> HttpPeer {
+    /// The last server that was chosen failed, or did not.
+    fn judge(&self, passage: &mut Passage, failed: bool) {
+        if let Some(target) = &mut passage.target {
+            let now_ns = || clock::now().monotonic_ns;
+            self.picker.judge(target, failed, now_ns);
+        }
+    }
+
+    fn peer(&self, target: &Target, forward: &Forward) -> Option<HttpPeer> {
         let timeouts = &self.settings.timeouts;
-        let mut peer = HttpPeer::new(address, false, String::new());
+        let mut peer = self.picker.peer(target)?;
         peer.options.connection_timeout = Some(timeouts.connect);
         peer.options.total_connection_timeout = Some(timeouts.connect);
         peer.options.read_timeout = Some(forward.timeout);
@@ -394,7 +413,7 @@ impl Hooks {
         if !forward.may_upgrade {
             peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }
-        peer
+        Some(peer)
     }
 }
 
@@ -432,6 +451,12 @@ fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {
     passage.attempts < ATTEMPTS_MAX
         && session.req_header().method.is_idempotent()
         && !session.retry_buffer_truncated()
+}
+
+/// Whether an answer says that nobody served the request, in the words of proxies: that is about
+/// the server. 500 is about the request.
+fn is_of_a_gateway(status: http::StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
 }
 
 /// Whether an upstream closed a kept connection instead of taking the request.

@@ -19,11 +19,22 @@ use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::settings::GatewaySettings;
 use super::stop::{Control, Ended, OnReload, Signals, Stopper};
-use super::upstreams::Upstreams;
+use super::upstreams::{TlsFileError, Upstreams};
 use super::worker::{Parts, Worker};
 
 /// Pingora counts attempts, not retries: two attempts are one retry.
 const ATTEMPTS: usize = 2;
+
+/// Why a gateway cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A listener cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A file of certificates for upstreams cannot be used.
+    #[error(transparent)]
+    UpstreamTls(#[from] TlsFileError),
+}
 
 /// A gateway whose ports are open and which does not serve yet.
 pub struct Gateway {
@@ -40,11 +51,11 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// When a listener cannot be opened; nothing stays open then.
+    /// When a listener cannot be opened or a certificate cannot be used; nothing stays open then.
     pub fn bind(
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, OpenError> {
         Self::bind_with(settings, governors, false)
     }
 
@@ -56,7 +67,7 @@ impl Gateway {
     pub fn bind_closed(
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, OpenError> {
         Self::bind_with(settings, governors, true)
     }
 
@@ -64,7 +75,7 @@ impl Gateway {
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
         is_closed: bool,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, OpenError> {
         let threads = governors.len();
         let bound = bind::bind(&settings.listeners, threads, is_closed)?;
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
@@ -73,8 +84,9 @@ impl Gateway {
         let connections =
             Connections::new(limits.connections_max, limits.connections_per_address_max);
         let in_flight: Vec<InFlight> = (0..threads).map(|_| InFlight::default()).collect();
+        let upstreams = Upstreams::new(&settings.upstreams, threads)?;
         let parts = Parts {
-            upstreams: Upstreams::new(&settings.upstreams),
+            upstreams: Arc::clone(&upstreams),
             settings: Arc::clone(&settings),
             connections: Arc::clone(&connections),
             listeners: Listeners::new(addresses.clone()),
@@ -91,7 +103,7 @@ impl Gateway {
             });
         Ok(Self {
             workers: workers.collect(),
-            control: Control::new(in_flight, connections, is_closed),
+            control: Control::new(in_flight, connections, upstreams, is_closed),
             settings,
             addresses,
             close_listeners: watch::Sender::new(false),

@@ -3,11 +3,15 @@
 //! Invariant: no file format here; every bound has a name and a default. Deliberately not here:
 //! contracts and policy, which change while the gateway runs.
 
+mod upstreams;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use upstreams::{ServerSettings, UpstreamGroup};
 
 /// Everything the gateway needs to open its listeners.
 #[derive(Debug, Clone)]
@@ -62,15 +66,6 @@ impl GatewaySettings {
 pub struct ListenerSettings {
     /// The address and port.
     pub bind: SocketAddr,
-}
-
-/// Servers that answer for one another.
-#[derive(Debug, Clone)]
-pub struct UpstreamGroup {
-    /// The name in contracts and metrics.
-    pub name: String,
-    /// `address:port` or `name:port`, at least one.
-    pub servers: Vec<String>,
 }
 
 /// Bounds on what a client may send and hold.

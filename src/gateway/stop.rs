@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use super::edge::Connections;
 use super::in_flight::InFlight;
+use super::upstreams::Upstreams;
+use crate::telemetry::UpstreamView;
 
 /// How often the drain looks whether the last request has finished.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -31,6 +33,7 @@ pub struct Control {
 pub(crate) struct Shared {
     pub(crate) in_flight: Vec<InFlight>,
     pub(crate) connections: Arc<Connections>,
+    upstreams: Arc<Upstreams>,
     asked: watch::Sender<bool>,
     opened: watch::Sender<bool>,
     /// Workers whose ports are not open yet.
@@ -42,6 +45,7 @@ impl Control {
     pub(crate) fn new(
         in_flight: Vec<InFlight>,
         connections: Arc<Connections>,
+        upstreams: Arc<Upstreams>,
         is_closed: bool,
     ) -> Self {
         let not_listening = if is_closed { in_flight.len() } else { 0 };
@@ -49,6 +53,7 @@ impl Control {
             shared: Arc::new(Shared {
                 in_flight,
                 connections,
+                upstreams,
                 asked: watch::Sender::new(false),
                 opened: watch::Sender::new(!is_closed),
                 not_listening: AtomicUsize::new(not_listening),
@@ -104,6 +109,12 @@ impl Control {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight.iter().map(InFlight::count).sum()
+    }
+
+    /// The upstreams, in the order of the settings.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamView> {
+        self.shared.upstreams.views()
     }
 
     /// The client connections.

@@ -11,7 +11,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -86,12 +85,10 @@ impl Parts {
     fn edge(&self, number: usize, governor: Arc<dyn Governor>, in_flight: InFlight) -> Edge {
         let hooks = Hooks {
             governor: Arc::clone(&governor),
-            upstreams: Arc::clone(&self.upstreams),
+            picker: self.upstreams.picker(number),
             settings: Arc::clone(&self.settings),
             in_flight,
             worker: number,
-            // Workers begin with different servers of a group.
-            turn: AtomicUsize::new(number),
         };
         let mut proxy = http_proxy(&self.conf, hooks);
         proxy.server_options = Some(h2c_options(self.settings.timeouts.idle));

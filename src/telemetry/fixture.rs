@@ -12,7 +12,9 @@ use crate::pipeline::{Admission, admit, complete};
 use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
-use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
+use crate::telemetry::{
+    ConnectionCounts, ServerState, ServerView, Tally, Telemetry, UpstreamView, WorkerTally,
+};
 use crate::units::{Date, Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
@@ -86,6 +88,29 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         wall_us: 1_767_225_600_000_000,
     };
     Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
+        .with_upstreams(Box::new(|| vec![upstream()]))
+}
+
+/// One of three servers is left out.
+fn upstream() -> UpstreamView {
+    let server = |number: u16, state| ServerView {
+        server: "orders.internal:80".to_owned(),
+        address: ([10, 0, 0, number as u8], 80).into(),
+        state,
+        weight: 1,
+        in_flight: 2,
+    };
+    UpstreamView {
+        name: "orders".to_owned(),
+        servers: vec![
+            server(1, ServerState::Healthy),
+            server(2, ServerState::Ejected),
+            server(3, ServerState::Healthy),
+        ],
+        in_panic: false,
+        ejections: 4,
+        checks_failed: 5,
+    }
 }
 
 pub(crate) fn known(index: u32) -> Pairing {

@@ -80,6 +80,14 @@ metrics! {
         "Attempts on a kept connection that closed before a byte came back; the upstream may have got the request or not.";
     PUSHBACKS = Counter "tidegate_upstream_pushback_total" ["contract"] "responses",
         "Answers by which an upstream asked for fewer requests: 429, or 503 with Retry-After.";
+    UPSTREAM_SERVERS = Gauge "tidegate_upstream_servers" ["upstream", "state"] "servers",
+        "Addresses of an upstream's servers: healthy ones get requests, ejected ones failed several times in a row, the checks of unhealthy ones fail.";
+    UPSTREAM_PANIC = Gauge "tidegate_upstream_panic" ["upstream"] "1 or 0",
+        "1 while no server of an upstream is healthy, so that all get requests.";
+    UPSTREAM_EJECTIONS = Counter "tidegate_upstream_ejections_total" ["upstream"] "ejections",
+        "How often a server was left out for a while because it failed several times in a row.";
+    UPSTREAM_CHECKS_FAILED = Counter "tidegate_upstream_checks_failed_total" ["upstream"] "checks",
+        "Health checks of servers that failed.";
     DECISION_DURATION = Histogram "tidegate_decision_duration_seconds" [] "seconds",
         "Time to make a decision, measured for one of 64 decisions.";
     REQUEST_DURATION = Histogram "http_server_request_duration_seconds" ["http_route", "http_request_method", "http_response_status_code"] "seconds",

@@ -16,7 +16,8 @@ use crate::telemetry::route_names::RouteNames;
 use crate::telemetry::routes::Named;
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
-use crate::telemetry::{names, process, routes};
+use crate::telemetry::upstreams::{UpstreamReader, UpstreamView};
+use crate::telemetry::{names, process, routes, upstreams};
 use crate::units::{Moment, Tier};
 
 /// The client connections of the gateway.
@@ -40,6 +41,7 @@ pub struct Telemetry {
     tallies: Vec<Arc<Tally>>,
     refusals: &'static [&'static str],
     connections: ConnectionReader,
+    upstreams: UpstreamReader,
     started: Moment,
     reloads: Reloads,
     refused: [AtomicU64; RefusalCode::ALL.len()],
@@ -107,6 +109,7 @@ impl Telemetry {
             tallies,
             refusals,
             connections,
+            upstreams: Box::new(Vec::new),
             started,
             reloads: Reloads {
                 succeeded_us: AtomicU64::new(started.wall_us),
@@ -117,6 +120,19 @@ impl Telemetry {
             names: Mutex::default(),
             named: Mutex::default(),
         }
+    }
+
+    /// The same with what tells the upstreams.
+    #[must_use]
+    pub fn with_upstreams(mut self, upstreams: UpstreamReader) -> Self {
+        self.upstreams = upstreams;
+        self
+    }
+
+    /// The upstreams now.
+    #[must_use]
+    pub fn upstreams(&self) -> Vec<UpstreamView> {
+        (self.upstreams)()
     }
 
     /// When counting began.
@@ -191,6 +207,7 @@ impl Telemetry {
         self.write_routes(&mut text, rulebook);
         write_ledger(&mut text, ledger);
         self.write_state(&mut text, rulebook);
+        upstreams::write(&mut text, &self.upstreams());
         write_log(&mut text);
         process::write(&mut text);
         text.finish()

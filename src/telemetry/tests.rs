@@ -108,6 +108,27 @@ fn observing_forwards_and_says_what_it_withheld() {
         ),
         ("tidegate_forwarded_total{contract=\"_unmatched\"}", 40.0),
         (
+            "tidegate_upstream_servers{upstream=\"orders\",state=\"healthy\"}",
+            2.0,
+        ),
+        (
+            "tidegate_upstream_servers{upstream=\"orders\",state=\"ejected\"}",
+            1.0,
+        ),
+        (
+            "tidegate_upstream_servers{upstream=\"orders\",state=\"unhealthy\"}",
+            0.0,
+        ),
+        ("tidegate_upstream_panic{upstream=\"orders\"}", 0.0),
+        (
+            "tidegate_upstream_ejections_total{upstream=\"orders\"}",
+            4.0,
+        ),
+        (
+            "tidegate_upstream_checks_failed_total{upstream=\"orders\"}",
+            5.0,
+        ),
+        (
             "tidegate_actions_suppressed_total{action=\"quarantine\",tier=\"OBSERVE_ONLY\"}",
             40.0,
         ),

@@ -38,7 +38,7 @@ fn an_upstream_that_is_down_is_502() {
 #[test]
 fn an_upstream_without_an_address_is_502() {
     let mut settings = settings(&[nobody()]);
-    settings.upstreams[0].servers = vec!["no-such-host.invalid:80".to_owned()];
+    settings.upstreams[0].servers = vec!["no-such-host.invalid:80".into()];
     let gateway = Running::start(settings, Script::forwarding());
     check(&gateway, 502, Failure::NoAddress, "dns_error");
 }

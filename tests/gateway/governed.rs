@@ -142,9 +142,8 @@ impl Governed {
         let (producer, consumer) = ring::<Event>(source, 4_096);
         let (tally, _) = WorkerTally::new(1_000);
         let desk = Desk::new(0, BOOT, Arc::new(desk_settings), &registry, producer, tally);
-        let groups = plan.upstreams.iter().map(|(name, servers)| UpstreamGroup {
-            name: (*name).to_owned(),
-            servers: servers.iter().map(ToString::to_string).collect(),
+        let groups = plan.upstreams.iter().map(|(name, servers)| {
+            UpstreamGroup::new(*name, servers.iter().map(ToString::to_string))
         });
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let groups: Vec<UpstreamGroup> = groups.collect();

@@ -91,10 +91,7 @@ impl Drop for Running {
 
 /// Settings with default bounds in front of `servers`.
 pub(crate) fn settings(servers: &[SocketAddr]) -> GatewaySettings {
-    let upstream = UpstreamGroup {
-        name: "test".to_owned(),
-        servers: servers.iter().map(ToString::to_string).collect(),
-    };
+    let upstream = UpstreamGroup::new("test", servers.iter().map(ToString::to_string));
     GatewaySettings::new("127.0.0.1:0".parse().unwrap(), upstream)
 }
 

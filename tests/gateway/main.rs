@@ -10,6 +10,8 @@
 
 mod answers;
 mod apart;
+#[path = "../support/backend.rs"]
+mod backend;
 mod bodies;
 mod connections;
 mod failures;
@@ -23,6 +25,8 @@ mod refusals;
 mod retries;
 mod script;
 mod stopping;
+mod upstream_tls;
+mod upstreams;
 mod waiting;
 #[path = "../support/wire.rs"]
 mod wire;

@@ -9,6 +9,8 @@
 )]
 
 mod answering;
+#[path = "../support/backend.rs"]
+mod backend;
 mod bundles;
 mod clients;
 mod consuming;

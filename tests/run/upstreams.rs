@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::backend::{Backend, Secure, pem};
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{Message, Upstream, nobody, reset};
+use crate::wire::{Message, Upstream, eventually, nobody, reset};
 
 /// The answer to one request and its record.
 fn fail(installation: &Installation) -> (Message, Value) {
@@ -117,4 +118,100 @@ fn an_answer_that_breaks_off_is_recorded_as_an_error() {
         &record["error_count"],
     ];
     assert_eq!(seen, [&json!(200), &json!(200), &json!(1)]);
+}
+
+/// `tidegate.yaml` with these upstreams in place of the one.
+fn with_upstreams(installation: Installation, main: &Upstream, upstreams: &str) -> Installation {
+    let one = format!("upstreams: {{main: {{servers: [\"{}\"]}}}}", main.address);
+    let upstreams = format!("upstreams: {{{upstreams}}}\ndefault_upstream: main");
+    installation.with(&one, &upstreams)
+}
+
+#[test]
+fn who_is_set_apart_goes_to_the_other_upstream_over_tls() {
+    let main = Upstream::ok();
+    let sandbox = Backend::secure(Secure {
+        certificate: "good",
+        asks_for_client: true,
+        alpn: &["h2"],
+    });
+    let own = r#"{id: mine_v1, owner: me, endpoint: "GET /mine", quarantine: {mode: divert, upstream: sandbox}, per_client: {rate_limit_rpm: 1, burst: 1}}"#;
+    let installation = Installation::in_front_of(main.address)
+        .controlling()
+        .policy("bands: {low: 0.2, medium: 0.4, high: 0.45, critical: 0.9}")
+        .policy("weights: {rate_limit: 1.0}")
+        .contract(own);
+    let file = |name: &str| pem(name).display().to_string();
+    let upstreams = format!(
+        "main: {{servers: [\"{}\"]}}, sandbox: {{servers: [\"{}\"], protocol: auto, tls: {{server_name: orders.test, ca: \"{}\", cert: \"{}\", key: \"{}\"}}}}",
+        main.address,
+        sandbox.address,
+        file("ca.pem"),
+        file("client.pem"),
+        file("client.key"),
+    );
+    let process = Process::start(&with_upstreams(installation, &main, &upstreams));
+    let statuses: Vec<u16> = (0..3).map(|_| process.get("/mine").status()).collect();
+    process.stop();
+    assert_eq!(statuses, [200, 200, 200]);
+    let seen = sandbox.seen();
+    assert_eq!((main.seen().len(), seen.len()), (1, 2));
+    assert!(seen.iter().all(|seen| seen.is_h2 && seen.path == "/mine"));
+}
+
+#[test]
+fn status_and_metrics_say_how_each_server_fares() {
+    let main = Upstream::ok();
+    let down = nobody();
+    let installation = Installation::in_front_of(main.address).controlling();
+    let upstreams = format!(
+        "main: {{servers: [\"{}\", {{address: \"{down}\", weight: 2}}], health: {{interval_ms: 100, timeout_ms: 100}}}}",
+        main.address
+    );
+    let process = Process::start(&with_upstreams(installation, &main, &upstreams));
+    let server = |number: usize| process.status()["upstreams"][0]["servers"][number].clone();
+    eventually("the checks", || server(1)["state"] == "unhealthy");
+    let expected = json!({
+        "server": main.address.to_string(),
+        "address": main.address.to_string(),
+        "state": "healthy",
+        "weight": 1,
+        "requests_in_flight": 0,
+    });
+    assert_eq!(server(0), expected);
+    assert_eq!(server(1)["weight"], 2);
+    let status = process.status();
+    assert_eq!(status["upstreams"][0]["name"], "main");
+    assert_eq!(status["upstreams"][0]["panic"], false);
+    let text = process.ask("/metrics").text().to_owned();
+    for line in [
+        "tidegate_upstream_servers{upstream=\"main\",state=\"healthy\"} 1\n",
+        "tidegate_upstream_servers{upstream=\"main\",state=\"unhealthy\"} 1\n",
+        "tidegate_upstream_panic{upstream=\"main\"} 0\n",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
+    for _ in 0..6 {
+        assert_eq!(process.get("/api/v1/status").status(), 200);
+    }
+    process.stop();
+}
+
+#[test]
+fn certificates_that_cannot_be_used_stop_the_start_with_a_remedy() {
+    let main = Upstream::ok();
+    let installation = Installation::in_front_of(main.address);
+    let upstreams = format!(
+        "main: {{servers: [\"{}\"], tls: {{ca: none.pem}}}}",
+        main.address
+    );
+    let ran = with_upstreams(installation, &main, &upstreams);
+    ran.write();
+    let ran = ran.run_in_vain();
+    assert_ne!(ran.code, Some(0));
+    assert!(
+        ran.stderr.contains("none.pem") && ran.stderr.contains("name a PEM file"),
+        "{}",
+        ran.stderr
+    );
 }

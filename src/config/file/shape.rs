@@ -7,9 +7,13 @@ use super::ledger::{
     RETENTION_KEYS, SEGMENT_HOURS_MAX, SEGMENT_MIB_MAX, SYNC_INTERVAL_MS_MAX, SYNCS,
 };
 use super::listeners::{ADMIN_KEYS, LISTENER_KEYS};
-use super::upstreams::{LIST_ITEMS_MAX, UPSTREAM_KEYS};
+use super::upstream_tls::TLS_KEYS;
+use super::upstreams::{
+    EJECT_KEYS, HEALTH_KEYS, LIST_ITEMS_MAX, MILLIS_MIN, ROW_MAX, SERVER_KEYS, UPSTREAM_KEYS,
+    WEIGHT_MAX,
+};
 use super::{FILE_KEYS, INSTANCES_MAX, PATH_CHARS_MAX, THREADS_MAX};
-use crate::config::settings::{Environment, OnNone, OnUnavailable};
+use crate::config::settings::{Balance, Environment, OnNone, OnUnavailable, Protocol};
 use crate::contract::ContractId;
 use crate::contract::file::bounds::{FIELD_CHARS_MAX, is_usable_tier};
 use crate::contract::file::shape::NAME;
@@ -156,14 +160,133 @@ const LISTENER: Shape = Shape {
     ],
 };
 
+const fn from_to(min: u64, max: u64) -> Kind {
+    Kind::Integer { min, max }
+}
+
 const UPSTREAM: Shape = Shape {
     keys: UPSTREAM_KEYS,
-    lines: &[Line::new(
-        "servers",
-        list_of(&SOCKET, 1),
-        "host:port, an address or a name, without scheme",
-    )
-    .needed()],
+    lines: &[
+        Line::new(
+            "servers",
+            list_of(&Kind::Either(&[SOCKET, Kind::Map(&SERVER)]), 1),
+            "host:port, an address or a name, without scheme; or the same with a weight",
+        )
+        .needed(),
+        Line::new(
+            "balance",
+            Kind::Choice(|| Balance::ALL.map(Balance::key).to_vec()),
+            "how requests are spread over the servers",
+        ),
+        Line::new(
+            "protocol",
+            Kind::Choice(|| Protocol::ALL.map(Protocol::key).to_vec()),
+            "what the servers speak; auto takes tls",
+        ),
+        Line::new(
+            "tls",
+            Kind::Map(&UPSTREAM_TLS),
+            "secures connections, also where it is empty",
+        ),
+        Line::new(
+            "eject",
+            Kind::Map(&EJECT),
+            "when a server that fails is left out",
+        ),
+        Line::new(
+            "health",
+            Kind::Map(&HEALTH),
+            "how servers are asked whether they are well",
+        ),
+    ],
+};
+
+const SERVER: Shape = Shape {
+    keys: SERVER_KEYS,
+    lines: &[
+        Line::new("address", SOCKET, "host:port, an address or a name").needed(),
+        Line::new(
+            "weight",
+            from_to(1, WEIGHT_MAX),
+            "its share in relation to the others'",
+        ),
+    ],
+};
+
+const UPSTREAM_TLS: Shape = Shape {
+    keys: TLS_KEYS,
+    lines: &[
+        Line::new(
+            "server_name",
+            Kind::Form("^[A-Za-z0-9._:-]{1,253}$"),
+            "the name in certificates and in the handshake, else the host of each server",
+        ),
+        Line::new("ca", PATH, "the authorities that are believed, as PEM"),
+        Line::new("cert", PATH, "the gateway's own certificate, as PEM"),
+        Line::new("key", PATH, "its private key, as PEM"),
+        Line::new(
+            "verify",
+            Kind::Boolean,
+            "whether certificates are verified; false is refused in production",
+        ),
+    ],
+};
+
+const EJECT: Shape = Shape {
+    keys: EJECT_KEYS,
+    lines: &[
+        Line::new(
+            "failures",
+            from_to(0, ROW_MAX),
+            "failures in a row; 0 leaves nobody out",
+        ),
+        Line::new(
+            "base_ms",
+            from_to(MILLIS_MIN, MILLIS_MAX),
+            "how long the first time",
+        ),
+        Line::new(
+            "max_percent",
+            from_to(0, 100),
+            "the share of the servers that may be out at once",
+        ),
+    ],
+};
+
+const HEALTH: Shape = Shape {
+    keys: HEALTH_KEYS,
+    lines: &[
+        Line::new(
+            "path",
+            Kind::Form("^/[!-\"$-~]*$"),
+            "what is asked for; without it a connection is made",
+        ),
+        Line::new(
+            "interval_ms",
+            from_to(MILLIS_MIN, MILLIS_MAX),
+            "how often each server is asked",
+        ),
+        Line::new(
+            "timeout_ms",
+            from_to(MILLIS_MIN, MILLIS_MAX),
+            "how long it has to answer; at most interval_ms",
+        ),
+        Line::new(
+            "healthy",
+            up_to(ROW_MAX),
+            "good answers in a row after which it is well",
+        ),
+        Line::new(
+            "unhealthy",
+            up_to(ROW_MAX),
+            "bad answers in a row after which it is not",
+        ),
+        Line::new(
+            "expect",
+            Kind::Form("^[2-5][0-9]{2}\\.\\.[2-5][0-9]{2}$"),
+            "the statuses of a good answer",
+        ),
+    ],
 };
 
 const TIMEOUTS: Shape = Shape {

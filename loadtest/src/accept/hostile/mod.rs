@@ -1,6 +1,7 @@
 //! The list of hostile input: protocols, one view of every request, abuse, faults.
 
 mod probes;
+mod upstreams;
 
 use super::{List, full_part, part, tested};
 
@@ -13,6 +14,16 @@ pub static HOSTILE: List = List {
             "probes",
             "150 malformed and smuggling messages: refused or normalised at least as often as by the best of nginx, HAProxy and a bare Pingora; none passed on malformed, none counted twice, nothing legal refused",
             probes::through_all,
+        ),
+        part(
+            "upstreams-flapping",
+            "of three servers one flaps at 1 Hz and one is a black hole: at least 99 % good after 2 s, all back within 5 s, counts balance",
+            upstreams::flapping,
+        ),
+        part(
+            "upstreams-certificates",
+            "a certificate of a server is believed or refused as it should, 8 of 8",
+            upstreams::certificates,
         ),
         full_part(
             "rows",
