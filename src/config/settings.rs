@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tls::TlsFiles;
 use crate::units::{Millis, Tier};
 
 /// The settings of one gateway.
@@ -76,12 +77,20 @@ impl Environment {
 }
 
 /// A socket that takes requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its address; port 0 takes a free port.
     pub bind: SocketAddr,
     /// The most this listener may do; `None` = whatever the process may.
     pub tier: Option<Tier>,
+    /// What it shows and asks for; `None` without TLS.
+    pub tls: Option<TlsFiles>,
+    /// Whether HTTP/2 is offered; only with TLS.
+    pub http2: bool,
+    /// Whether HTTP/2 without TLS is taken; only without TLS.
+    pub h2c: bool,
+    /// Whether every connection begins with a PROXY header of a trusted proxy.
+    pub proxy_protocol: bool,
 }
 
 /// A group of servers that answer alike.
@@ -255,6 +264,8 @@ impl OnUnavailable {
 pub struct Timeouts {
     /// To connect to a server.
     pub connect: Millis,
+    /// For a PROXY header and TLS, together.
+    pub handshake: Millis,
     /// For a client to send a whole request head, also on a reused connection.
     pub header: Millis,
     /// For a client between two requests.
@@ -267,6 +278,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Millis::new(3_000),
+            handshake: Millis::new(10_000),
             header: Millis::new(10_000),
             idle: Millis::new(60_000),
             upstream_idle: Millis::new(30_000),
@@ -281,6 +293,8 @@ pub struct Limits {
     pub connections: u32,
     /// Client connections at once from one address.
     pub connections_per_address: u32,
+    /// Handshakes (PROXY headers, TLS) at once.
+    pub handshakes: u32,
     /// Requests on one client connection.
     pub requests_per_connection: u32,
 }
@@ -290,6 +304,8 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_address: 1_024,
+            // Four times as many as one address may have connections.
+            handshakes: 4_096,
             requests_per_connection: 1_000,
         }
     }

@@ -71,7 +71,7 @@ codes! {
     NoOwner "C114" "a contract has no owner", "add 'owner' so that someone can be asked";
     TimeoutBelowLatency "C115" "the deadline is below the promised latency", "raise 'timeout_ms' or lower 'max_latency_ms'";
     NoContracts "C116" "there is no contract", "add a file with contracts; until then all traffic is unknown";
-    ClientKey "C117" "a client key is not valid", "write 'peer', or 'header:' and a field that names the client";
+    ClientKey "C117" "a client key is not valid", "write 'peer', 'certificate', or 'header:' and a field that names the client";
     ClientAboveAll "C118" "a client may send more than all together", "lower 'per_client.rate_limit_rpm' or raise 'rate_limit_rpm'";
     DelayWithoutLimit "C119" "a delay has no rate limit", "add 'rate_limit_rpm' or 'per_client', or remove 'throttle'";
     DivertUpstream "C120" "diverted requests have no upstream", "add 'upstream' to 'quarantine', the name of an upstream";
@@ -118,6 +118,9 @@ codes! {
     LedgerKey "C310" "a key cannot be used", "give it to its owner alone (chmod 600); the ledger's is made with 'tidegate ledger keygen'";
     BundleRoot "C311" "a root of bundles cannot be used", "name the file that 'tidegate root init' made and its principals signed";
     UnexpectedPolicy "C319" "the policy is not the one that is expected", "put the expected files in place, or expect another policy";
+
+    Certificate "C320" "a certificate or its key cannot be used", "put a certificate and its key in place, both as PEM, that belong together and are valid today";
+    ListenerKeys "C321" "keys of a listener do not go together", "remove one of them";
 
     // Self-tests.
     SameTest "C401" "two self-tests have one name", "give each self-test its own name";

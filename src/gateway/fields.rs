@@ -39,7 +39,9 @@ fn is_ours(name: &HeaderName) -> bool {
 }
 
 fn is_forwarded_for(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
+    let name = name.as_str();
+    name.starts_with("x-forwarded-")
+        || matches!(name, "forwarded" | "client-cert" | "client-cert-chain")
 }
 
 /// Fields by which some servers replace the method or the path of a request.
@@ -152,6 +154,16 @@ mod tests {
             let mut request = RequestHeader::build("GET", b"/", None).unwrap();
             for name in ["X-Forwarded-For", "Forwarded", "Tidegate-Risk", "X-A"] {
                 request.append_header(name, "1").unwrap();
+            }
+            if !trusted {
+                // Who a certificate proves is never a client's word.
+                for name in [
+                    "X-Forwarded-Client-Cert",
+                    "Client-Cert",
+                    "Client-Cert-Chain",
+                ] {
+                    request.append_header(name, "1").unwrap();
+                }
             }
             strip_request(&mut request, trusted, false);
             let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();

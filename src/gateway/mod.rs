@@ -32,9 +32,15 @@ mod stop;
 mod upstreams;
 pub mod worker;
 
+/// What fuzz targets call.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::gateway::edge::proxy_protocol;
+}
+
 pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
-pub use edge::Connections;
+pub use edge::{Connections, Handshakes, ProxyRefusal, TlsEnd};
 pub use server::Gateway;
 pub use stop::{Control, Ended};

@@ -307,6 +307,7 @@ impl Hooks {
             worker: self.worker,
             peer: passage.connection.peer,
             peer_trusted: passage.connection.peer_trusted,
+            identity: passage.connection.identity.as_deref(),
             method: request.method.as_str(),
             raw_target: behind_authority(request.raw_path()),
             origin_form: request.raw_path().starts_with(b"/"),

@@ -12,7 +12,7 @@ use crate::pipeline::{Admission, admit, complete};
 use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
-use crate::telemetry::{ConnectionCounts, Tally, Telemetry, WorkerTally};
+use crate::telemetry::{CertificateExpiry, ConnectionCounts, Tally, Telemetry, WorkerTally};
 use crate::units::{Date, Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
 pub(crate) const REFUSALS: &[&str] = &["head_timeout", "request_line"];
@@ -80,12 +80,23 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         in_flight: 3,
         refused_all: 2,
         refused_address: 1,
+        handshakes: 1,
+        refused_handshakes: 1,
+        tls: ["completed", "failed", "not_tls", "timeout", "gone"].map(|end| (end, 1)),
+        proxy: ["untrusted", "version_1", "malformed", "timeout", "gone"].map(|end| (end, 1)),
     };
     let started = Moment {
         monotonic_ns: 0,
         wall_us: 1_767_225_600_000_000,
     };
-    Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
+    let telemetry = Telemetry::new(tallies, REFUSALS, Box::new(connections), started);
+    let expiry = CertificateExpiry {
+        listener: "127.0.0.1:8443".to_owned(),
+        file: "tls/shop.pem".to_owned(),
+        not_after_s: 1_800_000_000,
+    };
+    telemetry.note_certificates(vec![expiry], true);
+    telemetry
 }
 
 pub(crate) fn known(index: u32) -> Pairing {

@@ -19,10 +19,13 @@ mod harness;
 mod http2;
 mod permits;
 mod probing;
+mod proxied;
 mod refusals;
 mod retries;
 mod script;
+mod secure;
 mod stopping;
+mod tls;
 mod waiting;
 #[path = "../support/wire.rs"]
 mod wire;
