@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod admin;
 pub mod gateway;
 pub mod telemetry;
+pub mod tls;
 
 pub mod config;
 pub mod diagnostic;

@@ -53,6 +53,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Signals carry the shed hash, the class mix and the results of the takes.
     ("decision", &["units", "observation", "risk", "policy"]),
     ("enforcement", &["units", "decision"]),
+    // Certificates of listeners: files, and what a handshake is made with.
+    ("tls", &[]),
     // Files of private keys: whoever signs says in what words its errors speak.
     ("key_file", &[]),
     ("ledger", &["units", "key_file"]),
@@ -154,6 +156,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "policy",
             "yaml",
             "diagnostic",
+            // Settings name the files of listeners.
+            "tls",
             // Contracts say where they are described.
             "openapi",
             // A root is checked where it is named.
@@ -209,6 +213,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "telemetry",
             "ledger",
+            // Shakes hands with what the assembly has read.
+            "tls",
         ],
     ),
     (
@@ -251,6 +257,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "ledger",
             "gateway",
             "admin",
+            // Reads certificates at the start and again.
+            "tls",
             // Nothing comes into force that fails its own self-tests.
             "selftest",
             // Verifies what is put in force; before the first bundle there is no contract.

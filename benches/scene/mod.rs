@@ -276,6 +276,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
         worker: 0,
         peer: Some(SocketAddr::from(([192, 0, 2, 9], 40_000))),
         peer_trusted: false,
+        identity: None,
         method: "GET",
         raw_target: path.as_bytes(),
         origin_form: true,

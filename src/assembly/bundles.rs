@@ -268,6 +268,8 @@ impl Bundles {
         } else {
             Reload::Activated
         };
+        let certificates = self.shared.reread_certificates(trigger, &self.telemetry);
+        found.extend(certificates.iter().map(crate::assembly::reload::finding));
         let activation = self.conclude(result, trigger, found);
         // What was wrong with a candidate was told where it was refused.
         if is_main_refused || activation.result != Reload::Refused {

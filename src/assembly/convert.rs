@@ -3,11 +3,12 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use crate::config::{Server, Settings, WeightedServer};
-use crate::gateway::Control;
 use crate::gateway::settings::{
     GatewaySettings, Limits, ListenerSettings, ServerSettings, Timeouts, UpstreamGroup,
 };
+use crate::gateway::{Control, ProxyRefusal, TlsEnd};
 use crate::telemetry::{ConnectionCounts, ConnectionReader, UpstreamReader};
 use crate::units::{Millis, Tier};
 
@@ -34,7 +35,11 @@ pub(super) fn upstream_names(settings: &Settings) -> Vec<String> {
 }
 
 /// What the gateway's shell needs; `connections_max` is what there are descriptors for.
-pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> GatewaySettings {
+pub(super) fn gateway_settings(
+    settings: &Settings,
+    certificates: &Certificates,
+    connections_max: usize,
+) -> GatewaySettings {
     let group = |upstream: &crate::config::Upstream| UpstreamGroup {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
@@ -48,8 +53,12 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
         listeners: settings
             .listeners
             .iter()
-            .map(|listener| ListenerSettings {
+            .enumerate()
+            .map(|(number, listener)| ListenerSettings {
                 bind: listener.bind,
+                tls: certificates.of(number),
+                h2c: listener.h2c,
+                proxy_protocol: listener.proxy_protocol,
             })
             .collect(),
         upstreams: settings.upstreams.iter().map(group).collect(),
@@ -61,9 +70,6 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
             .as_deref()
             .and_then(|name| name.parse().ok()),
         runtime_dir: settings.state_dir.clone(),
-        // The edge does not see the requests inside an HTTP/2 connection, so its bounds would not
-        // hold there.
-        h2c: false,
     }
 }
 
@@ -82,6 +88,7 @@ fn limits(settings: &Settings, connections_max: usize) -> Limits {
     Limits {
         connections_max,
         connections_per_address_max: configured.connections_per_address as usize,
+        handshakes_max: configured.handshakes as usize,
         requests_per_connection_max: configured.requests_per_connection,
         // Never smaller than what can be in flight: else a new connection per request.
         upstream_pool_per_worker: connections_max,
@@ -93,6 +100,7 @@ fn timeouts(settings: &Settings) -> Timeouts {
     let configured = &settings.timeouts;
     Timeouts {
         connect: duration(configured.connect),
+        handshake: duration(configured.handshake),
         head: duration(configured.header),
         idle: duration(configured.idle),
         upstream_idle: duration(configured.upstream_idle),
@@ -115,11 +123,16 @@ pub(super) fn connection_reader(control: &Control) -> ConnectionReader {
     let control = control.clone();
     Box::new(move || {
         let connections = control.connections();
+        let handshakes = connections.handshakes();
         ConnectionCounts {
             open: connections.open() as u64,
             in_flight: control.in_flight() as u64,
             refused_all: connections.refused_all(),
             refused_address: connections.refused_address(),
+            handshakes: handshakes.under_way() as u64,
+            refused_handshakes: handshakes.refused(),
+            tls: TlsEnd::ALL.map(|end| (end.name(), handshakes.tls(end))),
+            proxy: ProxyRefusal::ALL.map(|refusal| (refusal.name(), handshakes.proxy(refusal))),
         }
     })
 }

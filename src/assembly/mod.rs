@@ -5,6 +5,7 @@
 //! ledger because they are what most often fails, and a start that came to nothing is no record.
 
 mod bundles;
+mod certificates;
 mod circuit_log;
 mod client_key;
 mod convert;
@@ -43,10 +44,12 @@ use crate::record::{Encoder, Event};
 use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::telemetry::{Tally, Telemetry, WorkerTally};
 use bundles::{Begun, Doors};
+use certificates::{CertificateWatch, Certificates};
 use client_key::ClientKeyFile;
 use kill_switch::KillSwitch;
 use reload::{ReloadParts, Reloader};
 
+pub use certificates::certificate_findings;
 pub use client_key::ClientKeyError;
 pub use kill_switch::reset_kill_switch;
 pub use ticking::{Ticking, Views};
@@ -97,6 +100,9 @@ pub enum StartError {
     /// What is in force is not the policy that whoever started the gateway expects.
     #[error("{0}")]
     UnexpectedPolicy(String),
+    /// A certificate or its key cannot be used.
+    #[error("{0}")]
+    Tls(String),
     /// No random numbers.
     #[error("the kernel gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -125,6 +131,7 @@ pub struct Assembly {
     doors: Doors,
     ticking: Ticking,
     reloader: Reloader,
+    certificate_watch: CertificateWatch,
     keeper: Keeper,
 }
 
@@ -190,6 +197,7 @@ impl Assembly {
         descriptors::make_room(&settings);
         let key = open_state(&settings)?;
         let ledger_key = ledger_key::open(&settings.ledger)?;
+        let certificates = Certificates::read(&settings)?;
         let boot = BootId::random().map_err(StartError::Random)?;
         let kill_switch = KillSwitch::open(&settings.state_dir);
         let Opening {
@@ -207,7 +215,7 @@ impl Assembly {
             kill_switch.ceiling(),
         ));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let mut gateway = bind(&settings, desks.clerks, begun.as_ref())?;
+        let mut gateway = bind(&settings, &certificates, desks.clerks, begun.as_ref())?;
         let admin_port = AdminPort::open(settings.admin)?;
         let facts = opening_facts(boot, content.digest_hex(), &key, open);
         let ledger = open_ledger(
@@ -220,6 +228,8 @@ impl Assembly {
 
         let control = gateway.control();
         let telemetry = open_telemetry(desks.tallies, &control, &registry);
+        certificates.begin(gateway.addresses(), &telemetry);
+        let certificate_watch = CertificateWatch::start(&certificates, &telemetry, settings.watch)?;
         let ticking = Ticking::start(
             Arc::clone(&registry),
             Arc::clone(&ledger),
@@ -241,6 +251,7 @@ impl Assembly {
             telemetry: Arc::clone(&parts.telemetry),
             settings: Arc::clone(&parts.settings),
             kill_switch,
+            certificates,
             workers,
             sources,
             stamp,
@@ -259,6 +270,7 @@ impl Assembly {
             doors,
             ticking,
             reloader,
+            certificate_watch,
             keeper,
         })
     }
@@ -298,6 +310,7 @@ impl Assembly {
         self.state.set_ready(false);
         self.admin.stop(ADMIN_PATIENCE);
         drop(self.reloader);
+        drop(self.certificate_watch);
         drop(self.ticking);
         // Before the ledger: it may be waiting for a record of its own.
         drop(self.keeper);
@@ -375,11 +388,12 @@ impl Opening {
 /// Binds the listeners; closed ones where there is no bundle and nothing is served without.
 fn bind(
     settings: &Settings,
+    certificates: &Certificates,
     clerks: Vec<Arc<dyn Governor>>,
     begun: Option<&Begun>,
 ) -> Result<Gateway, StartError> {
     let connections_max = descriptors::connections_max(settings);
-    let gateway_settings = convert::gateway_settings(settings, connections_max);
+    let gateway_settings = convert::gateway_settings(settings, certificates, connections_max);
     let on_none = settings.bundle.as_ref().map(|bundle| bundle.on_none);
     let is_none = begun.is_some_and(|begun| begun.in_force.is_none());
     let gateway = if is_none && on_none == Some(OnNone::Refuse) {

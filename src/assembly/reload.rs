@@ -19,8 +19,10 @@ use crate::admin::{
 };
 use crate::assembly::StartError;
 use crate::assembly::bundles::{Begun, BundleParts, Bundles, Doors};
+use crate::assembly::certificates::Certificates;
 use crate::assembly::kill_switch::KillSwitch;
 use crate::config::{Demands, Settings, Sources, Stamp};
+use crate::diagnostic::Diagnostic;
 use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::GovernanceAct;
@@ -39,6 +41,7 @@ pub(super) struct ReloadParts {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) settings: Arc<Settings>,
     pub(super) kill_switch: KillSwitch,
+    pub(super) certificates: Arc<Certificates>,
     pub(super) workers: usize,
     pub(super) sources: Sources,
     pub(super) stamp: Stamp,
@@ -60,6 +63,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     ledger: Arc<Ledger>,
     pub(super) kill_switch: KillSwitch,
+    certificates: Arc<Certificates>,
     last: Mutex<Last>,
 }
 
@@ -74,11 +78,13 @@ impl Shared {
         registry: Arc<Registry>,
         ledger: Arc<Ledger>,
         kill_switch: KillSwitch,
+        certificates: Arc<Certificates>,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
             ledger,
             kill_switch,
+            certificates,
             last: Mutex::new(Last {
                 active_since_us: clock::now().wall_us,
                 reload: None,
@@ -89,6 +95,19 @@ impl Shared {
 
     pub(super) fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the certificates again, where somebody asks; those that change by themselves are
+    /// watched apart.
+    pub(super) fn reread_certificates(
+        &self,
+        trigger: Trigger,
+        telemetry: &Telemetry,
+    ) -> Vec<Diagnostic> {
+        match trigger {
+            Trigger::Admin | Trigger::Signal => self.certificates.reread(telemetry),
+            _ => Vec::new(),
+        }
     }
 
     fn standing(&self) -> Standing {
@@ -166,7 +185,12 @@ impl Reloader {
         let (asks, inbox) = channel();
         let kill_switch = parts.kill_switch;
         tell_kill_switch(&kill_switch);
-        let shared = Shared::new(parts.registry, Arc::clone(&parts.ledger), kill_switch);
+        let shared = Shared::new(
+            parts.registry,
+            Arc::clone(&parts.ledger),
+            kill_switch,
+            parts.certificates,
+        );
         let watch = Watch::new(parts.sources, parts.stamp);
         let thread = std::thread::Builder::new().name("reloader".to_owned());
         let spawned = if let Some((begun, doors)) = parts.bundles {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::assembly::check_client_key;
+use crate::assembly::{certificate_findings, check_client_key};
 use crate::cli::count::count;
 use crate::cli::exit::{INVALID, OK, Outcome};
 use crate::cli::today;
@@ -64,6 +64,8 @@ pub fn check(args: &CheckArgs) -> Outcome {
     match load_on(&args.config, today()) {
         Ok(mut loaded) => {
             let found = keys(args, &loaded);
+            loaded.warnings.extend(found);
+            let found = certificate_findings(&loaded.settings);
             loaded.warnings.extend(found);
             let code = match (args.deny_warnings, loaded.warnings.is_empty()) {
                 (true, false) => INVALID,

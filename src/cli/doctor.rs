@@ -5,6 +5,7 @@
 //! stays. Not here: the records themselves (`ledger verify`) and the files (`check`).
 
 mod bundle;
+mod certificates;
 mod disk;
 mod head;
 mod keys;
@@ -128,6 +129,7 @@ fn examine(settings: &Settings, now_us: u64) -> Vec<Checked> {
     let mut checks = disk::check(settings);
     checks.extend(ledger::check(settings, &facts, running, now_us));
     checks.extend(keys::check(settings, now_us));
+    checks.extend(certificates::check(settings, now_us));
     checks.push(head::check(&settings.ledger.dir, &facts, now_us));
     checks.extend(process::check(settings, running));
     checks.extend(bundle::check(settings, now_us));

@@ -4,6 +4,7 @@ mod bounds;
 mod bundle;
 mod callers;
 mod ledger;
+mod listener_tls;
 mod listeners;
 pub(super) mod shape;
 mod upstream_tls;
@@ -184,7 +185,7 @@ fn read_settings(
         let count = sheet.integer(node, "'threads'", 1, THREADS_MAX);
         count.and_then(|count| usize::try_from(count).ok())
     });
-    let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin);
+    let listeners = read_listeners(sheet, fields, tier.unwrap_or_default(), admin, folder);
     let trusted_proxies = read_trusted(sheet, fields);
     let caller_header = read_caller_header(sheet, fields);
     let ledger = read_ledger(sheet, fields, folder, state_dir.as_deref(), environment);

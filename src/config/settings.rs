@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tls::TlsFiles;
 use crate::units::{Millis, Tier};
 
 pub use upstreams::{
@@ -85,12 +86,20 @@ impl Environment {
 }
 
 /// A socket that takes requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
     /// Its address; port 0 takes a free port.
     pub bind: SocketAddr,
     /// The most this listener may do; `None` = whatever the process may.
     pub tier: Option<Tier>,
+    /// What it shows and asks for; `None` without TLS.
+    pub tls: Option<TlsFiles>,
+    /// Whether HTTP/2 is offered; only with TLS.
+    pub http2: bool,
+    /// Whether HTTP/2 without TLS is taken; only without TLS.
+    pub h2c: bool,
+    /// Whether every connection begins with a PROXY header of a trusted proxy.
+    pub proxy_protocol: bool,
 }
 
 /// Where the ledger lies, how safely and how long it is kept.
@@ -241,6 +250,8 @@ impl OnUnavailable {
 pub struct Timeouts {
     /// To connect to a server.
     pub connect: Millis,
+    /// For a PROXY header and TLS, together.
+    pub handshake: Millis,
     /// For a client to send a whole request head, also on a reused connection.
     pub header: Millis,
     /// For a client between two requests.
@@ -253,6 +264,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Millis::new(3_000),
+            handshake: Millis::new(10_000),
             header: Millis::new(10_000),
             idle: Millis::new(60_000),
             upstream_idle: Millis::new(30_000),
@@ -267,6 +279,8 @@ pub struct Limits {
     pub connections: u32,
     /// Client connections at once from one address.
     pub connections_per_address: u32,
+    /// Handshakes (PROXY headers, TLS) at once.
+    pub handshakes: u32,
     /// Requests on one client connection.
     pub requests_per_connection: u32,
 }
@@ -276,6 +290,8 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             connections_per_address: 1_024,
+            // Four times as many as one address may have connections.
+            handshakes: 4_096,
             requests_per_connection: 1_000,
         }
     }

@@ -58,6 +58,11 @@ fn facts(file: &Metadata) -> [i64; 6] {
 }
 
 impl Stamp {
+    /// Of these files, in their order.
+    pub fn of_files<'a>(paths: impl Iterator<Item = &'a Path>) -> Self {
+        Self(paths.map(Seen::of).collect())
+    }
+
     /// Of one file alone.
     pub(super) fn of_file(path: &Path) -> Self {
         Self(vec![Seen::of(path)])

@@ -5,6 +5,7 @@
 //! It knows nothing of traffic, risk or files other than its own format.
 
 mod catalogue;
+mod client_name;
 mod collision;
 pub mod compare;
 pub mod file;
@@ -22,6 +23,7 @@ mod terms;
 mod version;
 
 pub use catalogue::Catalogue;
+pub use client_name::{BY_CERTIFICATE, client_key_text};
 pub use collision::Collision;
 pub use id::{ContractId, ContractIndex};
 pub use lifecycle::{Lifecycle, LifecycleFault, LifecycleParts, Stability, Status};

@@ -321,7 +321,8 @@ impl Contract {
         self.divert_upstream.as_deref()
     }
 
-    /// The field that names the client, lower case; `None` = the peer's address.
+    /// The field that names the client, lower case; [`BY_CERTIFICATE`](super::BY_CERTIFICATE) for its
+    /// certificate; `None` = the peer's address.
     #[must_use]
     pub fn client_header(&self) -> Option<&str> {
         self.client_header.as_deref()

@@ -71,7 +71,7 @@ codes! {
     NoOwner "C114" "a contract has no owner", "add 'owner' so that someone can be asked";
     TimeoutBelowLatency "C115" "the deadline is below the promised latency", "raise 'timeout_ms' or lower 'max_latency_ms'";
     NoContracts "C116" "there is no contract", "add a file with contracts; until then all traffic is unknown";
-    ClientKey "C117" "a client key is not valid", "write 'peer', or 'header:' and a field that names the client";
+    ClientKey "C117" "a client key is not valid", "write 'peer', 'certificate', or 'header:' and a field that names the client";
     ClientAboveAll "C118" "a client may send more than all together", "lower 'per_client.rate_limit_rpm' or raise 'rate_limit_rpm'";
     DelayWithoutLimit "C119" "a delay has no rate limit", "add 'rate_limit_rpm' or 'per_client', or remove 'throttle'";
     DivertUpstream "C120" "diverted requests have no upstream", "add 'upstream' to 'quarantine', the name of an upstream";
@@ -123,6 +123,9 @@ codes! {
     UpstreamVerify "C332" "certificates of an upstream are not verified", "remove 'verify: false' and name the authority in 'ca', or say in which other environment this runs";
     UpstreamProtocol "C333" "the protocol of an upstream cannot be agreed on", "add 'tls', or write http1 or http2";
     UpstreamHealth "C334" "the health check of an upstream is not valid", "write 'path: /healthz', 'expect: 200..299' and a 'timeout_ms' of at most 'interval_ms'";
+
+    Certificate "C320" "a certificate or its key cannot be used", "put a certificate and its key in place, both as PEM, that belong together and are valid today";
+    ListenerKeys "C321" "keys of a listener do not go together", "remove one of them";
 
     // Self-tests.
     SameTest "C401" "two self-tests have one name", "give each self-test its own name";

@@ -6,15 +6,19 @@ use http::{HeaderMap, HeaderName};
 
 use super::desk::DeskSettings;
 use super::governor::HeadFacts;
-use crate::contract::{Contract, Method};
+use crate::contract::{BY_CERTIFICATE, Contract, Method};
 use crate::observation::{
     Arrival, ClientHasher, ClientKey, LedgerStanding, RequestKey, declared_retries,
 };
+use crate::tls::IDENTITY_BYTES_MAX;
 use crate::units::{Millis, Tier};
 
 /// How long an upstream may be silent where the gateway only observes: long enough to change
 /// nothing for a client, short enough that a dead upstream cannot hold memory for ever.
 pub(super) const OBSERVED_TIMEOUT: Millis = Millis::new(300_000);
+
+/// `uri:`, `dns:`, `cn:`.
+const KIND_BYTES_MAX: usize = 4;
 
 /// The arrival that a head describes.
 pub(super) fn of(
@@ -43,17 +47,17 @@ pub(super) fn of(
     }
 }
 
-/// Goes by the field that the contract names, where the request has it: then the address stays
-/// known beside it, because a field alone could be changed with every request.
+/// Goes by what the contract names, a field or the certificate, where the request has it: then the
+/// address stays known beside it, because a field alone could be changed with every request.
 #[inline]
 pub(super) fn name_client(
     arrival: &mut Arrival,
     contract: Option<&Contract>,
-    headers: &HeaderMap,
+    facts: &HeadFacts<'_>,
     clients: &ClientHasher,
 ) {
     if let Some(field) = contract.and_then(Contract::client_header)
-        && let Some(name) = named_by(headers, field, clients)
+        && let Some(name) = named_by(facts, field, clients)
     {
         arrival.address = Some(behind_names(arrival.client));
         arrival.client = name;
@@ -66,9 +70,23 @@ const fn behind_names(address: ClientKey) -> ClientKey {
     ClientKey(!address.0)
 }
 
-fn named_by(headers: &HeaderMap, field: &str, clients: &ClientHasher) -> Option<ClientKey> {
-    let value = headers.get(field)?.as_bytes();
+fn named_by(facts: &HeadFacts<'_>, field: &str, clients: &ClientHasher) -> Option<ClientKey> {
+    if field == BY_CERTIFICATE {
+        return facts.identity.map(|name| certified(name, clients));
+    }
+    let value = facts.headers.get(field)?.as_bytes();
     (!value.is_empty()).then(|| clients.of_name(value))
+}
+
+/// The key of a name that a certificate proves. No field of a request can hold the byte before it,
+/// so nobody has this key who only says the name.
+fn certified(name: &str, clients: &ClientHasher) -> ClientKey {
+    let mut bytes = [0; 1 + IDENTITY_BYTES_MAX + KIND_BYTES_MAX];
+    let length = name.len().min(bytes.len() - 1);
+    if let (Some(to), Some(from)) = (bytes.get_mut(1..=length), name.as_bytes().get(..length)) {
+        to.copy_from_slice(from);
+    }
+    clients.of_name(bytes.get(..=length).unwrap_or_default())
 }
 
 /// The peer, or behind trusted proxies the rightmost address that is none of theirs.
@@ -195,7 +213,7 @@ const HEX_VALUES: [u8; 256] = {
 mod tests {
     use http::HeaderMap;
 
-    use super::{Declared, client_address, name_client, named_by};
+    use super::{BY_CERTIFICATE, Declared, client_address, name_client, named_by};
     use crate::contract::{Contract, ContractId, ContractParts, Method, MethodSet, Terms};
     use crate::gateway::desk::DeskSettings;
     use crate::gateway::governor::HeadFacts;
@@ -236,6 +254,7 @@ mod tests {
                 .trusted_proxies
                 .iter()
                 .any(|net| net.contains(&peer.ip())),
+            identity: None,
             method: "GET",
             raw_target: b"/",
             origin_form: true,
@@ -347,8 +366,8 @@ mod tests {
             let facts = facts("192.0.2.9:1", &settings, &headers);
             let mut arrival = super::of(&facts, Method::Get, &declared(&headers), &settings);
             let peer = arrival.client;
-            name_client(&mut arrival, contract, &headers, &settings.clients);
-            let named = named_by(&headers, "x-api-key", &settings.clients);
+            name_client(&mut arrival, contract, &facts, &settings.clients);
+            let named = named_by(&facts, "x-api-key", &settings.clients);
             match arrival.address {
                 Some(address) => {
                     assert_eq!(address, super::behind_names(peer));
@@ -366,13 +385,32 @@ mod tests {
         assert!(!check(Some(&by_peer), &[("x-api-key", "k1")]));
         assert!(!check(None, &[("x-api-key", "k1")]));
         let of = |value| {
-            named_by(
-                &headers(&[("x-api-key", value)]),
-                "x-api-key",
-                &settings.clients,
-            )
+            let headers = headers(&[("x-api-key", value)]);
+            let facts = facts("192.0.2.9:1", &settings, &headers);
+            named_by(&facts, "x-api-key", &settings.clients)
         };
         assert_ne!(of("k1"), of("k2"));
         assert_eq!(of("k1"), of("k1"));
+    }
+
+    #[test]
+    fn a_certificate_names_a_client_that_no_field_can_name() {
+        let settings = settings();
+        let of = |identity: Option<&'static str>, field: &str, fields: &[(&'static str, &str)]| {
+            let headers = headers(fields);
+            let facts = HeadFacts {
+                identity,
+                ..facts("192.0.2.9:1", &settings, &headers)
+            };
+            named_by(&facts, field, &settings.clients)
+        };
+        let proved = of(Some("cn:a"), BY_CERTIFICATE, &[]);
+        assert!(proved.is_some());
+        assert_eq!(proved, of(Some("cn:a"), BY_CERTIFICATE, &[("x-a", "cn:b")]));
+        assert_ne!(proved, of(Some("cn:b"), BY_CERTIFICATE, &[]));
+        assert_ne!(proved, of(None, "x-a", &[("x-a", "cn:a")]));
+        assert_eq!(of(None, BY_CERTIFICATE, &[("x-a", "cn:a")]), None);
+        let longest = Box::leak("x".repeat(600).into_boxed_str());
+        assert!(of(Some(longest), BY_CERTIFICATE, &[]).is_some());
     }
 }

@@ -154,7 +154,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         for workers in [1, 2] {
-            let error = bind(&[ListenerSettings { bind: address }], workers, false).unwrap_err();
+            let error = bind(&[ListenerSettings::plain(address)], workers, false).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(&address.to_string()), "{text}");
             assert!(
@@ -172,7 +172,7 @@ mod tests {
             .build()
             .unwrap();
         for workers in [1, 2] {
-            let mut bound = bind(&[ListenerSettings { bind: any }], workers, true).unwrap();
+            let mut bound = bind(&[ListenerSettings::plain(any)], workers, true).unwrap();
             let bound = bound.pop().unwrap();
             let connected = || std::net::TcpStream::connect(bound.address).is_ok();
             assert!(!connected());
@@ -185,19 +185,10 @@ mod tests {
     #[test]
     fn workers_share_a_port_that_nobody_else_can_have() {
         let any = "127.0.0.1:0".parse().unwrap();
-        let bound = bind(&[ListenerSettings { bind: any }], 3, false).unwrap();
+        let bound = bind(&[ListenerSettings::plain(any)], 3, false).unwrap();
         let bound = bound.first().unwrap();
         assert_eq!(bound.sockets.len(), 3);
         assert_ne!(bound.address.port(), 0);
-        assert!(
-            bind(
-                &[ListenerSettings {
-                    bind: bound.address
-                }],
-                3,
-                false
-            )
-            .is_err()
-        );
+        assert!(bind(&[ListenerSettings::plain(bound.address)], 3, false).is_err());
     }
 }

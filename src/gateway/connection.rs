@@ -17,10 +17,13 @@ tokio::task_local! {
 pub(crate) struct Connection {
     /// The number of the listener that it came through.
     pub(crate) listener: u16,
-    /// The client's end; that of the nearest proxy where none of them is believed.
+    /// The client's end, as a trusted proxy tells it in a PROXY header where the listener asks for
+    /// one; else that of the nearest proxy.
     pub(crate) peer: Option<SocketAddr>,
     /// Whether `peer` is one of the trusted proxies, so that its forwarded-for fields are true.
     pub(crate) peer_trusted: bool,
+    /// Who the client is by its certificate, which was verified; see [`crate::tls::identity`].
+    pub(crate) identity: Option<Box<str>>,
 }
 
 impl Connection {

@@ -56,7 +56,11 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn is_forwarded_for(name: &str) -> bool {
-    name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "x-real-ip")
+    name.starts_with("x-forwarded-")
+        || matches!(
+            name,
+            "forwarded" | "x-real-ip" | "client-cert" | "client-cert-chain"
+        )
 }
 
 /// Fields by which some servers replace the method or the path of a request.
@@ -196,6 +200,16 @@ mod tests {
                 "X-A",
             ] {
                 request.append_header(name, "1").unwrap();
+            }
+            if !trusted {
+                // Who a certificate proves is never a client's word.
+                for name in [
+                    "X-Forwarded-Client-Cert",
+                    "Client-Cert",
+                    "Client-Cert-Chain",
+                ] {
+                    request.append_header(name, "1").unwrap();
+                }
             }
             strip_request(&mut request, trusted, false);
             let mut left: Vec<&str> = request.headers.keys().map(|name| name.as_str()).collect();

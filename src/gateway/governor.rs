@@ -27,6 +27,8 @@ pub struct HeadFacts<'a> {
     pub peer: Option<SocketAddr>,
     /// Whether `peer` is one of the trusted proxies, so that its forwarded-for fields are true.
     pub peer_trusted: bool,
+    /// Who the client is by its certificate, which was verified; `None` without one.
+    pub identity: Option<&'a str>,
     /// The method as received.
     pub method: &'a str,
     /// Path and query as received; of an absolute-form target the part behind the authority.

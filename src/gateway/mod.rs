@@ -33,10 +33,16 @@ mod stop;
 mod upstreams;
 pub mod worker;
 
+/// What fuzz targets call.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::gateway::edge::proxy_protocol;
+}
+
 pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
-pub use edge::{Connections, head_len};
+pub use edge::{Connections, Handshakes, ProxyRefusal, TlsEnd, head_len};
 pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
 pub use upstreams::TlsFileError;

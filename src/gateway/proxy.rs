@@ -336,6 +336,7 @@ impl Hooks {
             worker: self.worker,
             peer: passage.connection.peer,
             peer_trusted: passage.connection.peer_trusted,
+            identity: passage.connection.identity.as_deref(),
             method: request.method.as_str(),
             raw_target: behind_authority(request.raw_path()),
             origin_form: request.raw_path().starts_with(b"/"),
@@ -349,7 +350,14 @@ impl Hooks {
     }
 
     /// The name that the caller proved.
-    fn caller<'a>(&self, headers: &'a http::HeaderMap, connection: &Connection) -> Option<&'a str> {
+    fn caller<'a>(
+        &self,
+        headers: &'a http::HeaderMap,
+        connection: &'a Connection,
+    ) -> Option<&'a str> {
+        if let Some(proved) = connection.identity.as_deref() {
+            return Some(proved);
+        }
         let field = self.settings.caller_header.as_ref();
         let field = field.filter(|_| connection.peer_trusted)?;
         let name = headers.get(field)?.to_str().ok()?;

@@ -81,8 +81,11 @@ impl Gateway {
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let settings = Arc::new(settings);
         let limits = &settings.limits;
-        let connections =
-            Connections::new(limits.connections_max, limits.connections_per_address_max);
+        let connections = Connections::new(
+            limits.connections_max,
+            limits.connections_per_address_max,
+            limits.handshakes_max,
+        );
         let in_flight: Vec<InFlight> = (0..threads).map(|_| InFlight::default()).collect();
         let upstreams = Upstreams::new(&settings.upstreams, threads)?;
         let parts = Parts {

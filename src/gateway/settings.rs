@@ -7,10 +7,12 @@ mod upstreams;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tls::ListenerTls;
 pub use upstreams::{ServerSettings, UpstreamGroup};
 
 /// Everything the gateway needs to open its listeners.
@@ -31,8 +33,6 @@ pub struct GatewaySettings {
     pub caller_header: Option<http::HeaderName>,
     /// Where the process may leave its runtime files.
     pub runtime_dir: PathBuf,
-    /// Whether HTTP/2 without TLS is accepted on a connection that begins with its preface.
-    pub h2c: bool,
 }
 
 impl GatewaySettings {
@@ -40,15 +40,24 @@ impl GatewaySettings {
     #[must_use]
     pub fn new(bind: SocketAddr, upstream: UpstreamGroup) -> Self {
         Self {
-            listeners: vec![ListenerSettings { bind }],
+            listeners: vec![ListenerSettings::plain(bind)],
             upstreams: vec![upstream],
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
             caller_header: None,
             runtime_dir: PathBuf::from("."),
-            h2c: true,
         }
+    }
+
+    /// The listener of this number.
+    pub(crate) fn listener(&self, number: u16) -> Option<&ListenerSettings> {
+        self.listeners.get(usize::from(number))
+    }
+
+    /// Whether the listener of this number takes HTTP/2 without TLS.
+    pub(crate) fn takes_h2c(&self, number: u16) -> bool {
+        self.listener(number).is_some_and(|listener| listener.h2c)
     }
 
     /// Whether `peer` is one of the trusted proxies.
@@ -62,10 +71,34 @@ impl GatewaySettings {
 }
 
 /// One address to listen on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ListenerSettings {
     /// The address and port.
     pub bind: SocketAddr,
+    /// What its handshakes are made with; `None` without TLS.
+    pub tls: Option<Arc<ListenerTls>>,
+    /// Whether HTTP/2 without TLS is accepted on a connection that begins with its preface.
+    pub h2c: bool,
+    /// Whether connections begin with a PROXY header, version 2, of a trusted proxy.
+    pub proxy_protocol: bool,
+}
+
+impl ListenerSettings {
+    /// A listener of HTTP/1 without TLS, whose clients may begin HTTP/2 by its preface.
+    #[must_use]
+    pub const fn plain(bind: SocketAddr) -> Self {
+        Self {
+            bind,
+            tls: None,
+            h2c: true,
+            proxy_protocol: false,
+        }
+    }
+
+    /// Whether anything comes before HTTP on its connections.
+    pub(crate) const fn has_handshake(&self) -> bool {
+        self.tls.is_some() || self.proxy_protocol
+    }
 }
 
 /// Bounds on what a client may send and hold.
@@ -83,6 +116,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Open connections of one client address; one more is closed at once.
     pub connections_per_address_max: usize,
+    /// Handshakes (TLS, PROXY headers) under way; one more is closed at once.
+    pub handshakes_max: usize,
     /// Idle connections kept open to upstreams, per worker. Keep it above the requests in
     /// flight: a smaller pool means a new connection per request.
     pub upstream_pool_per_worker: usize,
@@ -102,6 +137,7 @@ impl Default for Limits {
             requests_per_connection_max: 1_000,
             connections_max: 10_000,
             connections_per_address_max: 1_024,
+            handshakes_max: 4_096,
             upstream_pool_per_worker: 1_024,
             h2_streams_max: 100,
         }
@@ -111,7 +147,10 @@ impl Default for Limits {
 /// How long the gateway waits for whom.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
-    /// From the first byte of a request head (or from the accept) to its end; then 408.
+    /// From the accept to the first byte of HTTP: a PROXY header, TLS, or both; then a silent close.
+    pub handshake: Duration,
+    /// From the first byte of a request head (or from the accept, or the end of the handshake) to
+    /// its end; then 408.
     pub head: Duration,
     /// From the end of a response to the first byte of the next request; then a silent close.
     pub idle: Duration,
@@ -135,6 +174,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             body_read: Duration::from_secs(60),

@@ -13,7 +13,8 @@ use crate::policy::canonical::{self, CanonicalContent};
 use crate::policy::rules::Rules;
 use crate::rulebook::{LocalParts, Registry, Rulebook, RulebookParts};
 use crate::telemetry::{
-    ConnectionCounts, ServerState, ServerView, Tally, Telemetry, UpstreamView, WorkerTally,
+    CertificateExpiry, ConnectionCounts, ServerState, ServerView, Tally, Telemetry, UpstreamView,
+    WorkerTally,
 };
 use crate::units::{Date, Millis, Moment, PartsPerMillion, PerMinute, Tier};
 
@@ -82,13 +83,24 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         in_flight: 3,
         refused_all: 2,
         refused_address: 1,
+        handshakes: 1,
+        refused_handshakes: 1,
+        tls: ["completed", "failed", "not_tls", "timeout", "gone"].map(|end| (end, 1)),
+        proxy: ["untrusted", "version_1", "malformed", "timeout", "gone"].map(|end| (end, 1)),
     };
     let started = Moment {
         monotonic_ns: 0,
         wall_us: 1_767_225_600_000_000,
     };
-    Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
-        .with_upstreams(Box::new(|| vec![upstream()]))
+    let telemetry = Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
+        .with_upstreams(Box::new(|| vec![upstream()]));
+    let expiry = CertificateExpiry {
+        listener: "127.0.0.1:8443".to_owned(),
+        file: "tls/shop.pem".to_owned(),
+        not_after_s: 1_800_000_000,
+    };
+    telemetry.note_certificates(vec![expiry], true);
+    telemetry
 }
 
 /// One of three servers is left out.

@@ -17,6 +17,7 @@ mod process;
 mod render;
 mod route_names;
 mod routes;
+mod secured;
 mod series;
 mod tally;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use callers::CLIENTS_MAX;
 pub use exposition::CONTENT_TYPE;
 pub use key::{Family, Key, OTHER_ROUTE};
 pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};
+pub use secured::CertificateExpiry;
 pub use series::OTHER;
 pub use tally::{Fill, Tally, TallyWriter};
 pub use upstreams::{ServerState, ServerView, UpstreamReader, UpstreamView};

@@ -173,7 +173,19 @@ metrics! {
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
         "Open client connections, with a request in flight (active) or without (idle).";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
-        "Connections closed at once because too many were open, in all or from one address.";
+        "Connections closed at once because too many were open, in all or from one address, or because too many handshakes were under way.";
+    HANDSHAKES = Gauge "tidegate_handshakes" [] "handshakes",
+        "Connections that have not come to HTTP yet: a PROXY header or TLS is under way.";
+    TLS_HANDSHAKES = Counter "tidegate_tls_handshakes_total" ["result"] "handshakes",
+        "Handshakes of TLS by their end: completed, failed, not_tls (most often plain HTTP), timeout, or gone where the client left first.";
+    PROXY_REFUSED = Counter "tidegate_proxy_protocol_refused_total" ["reason"] "connections",
+        "Connections closed for their PROXY header: untrusted (not from a trusted proxy), version_1, malformed, timeout, or gone where the peer left first.";
+    CERTIFICATE_EXPIRES = Gauge "tidegate_tls_certificate_expires_timestamp_seconds" ["listener", "certificate"] "seconds since 1970",
+        "When a certificate in force ends, by the address of its listener and its file.";
+    CERTIFICATES_OK = Gauge "tidegate_tls_last_reload_successful" [] "1 or 0",
+        "1 while the files of all listeners could be used when they were last read; at 0 an older certificate is in force. Absent without TLS.";
+    CERTIFICATE_RELOADS = Counter "tidegate_tls_reloads_total" ["result"] "attempts",
+        "Times that the certificates of a listener were read again: activated, unchanged, or refused because the files cannot be used.";
     SERIES = Gauge "tidegate_metrics_series" [] "series",
         "Series that the workers count, summed over workers.";
     SERIES_MAX = Gauge "tidegate_metrics_series_max" [] "series",

@@ -14,6 +14,7 @@ use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::route_names::RouteNames;
 use crate::telemetry::routes::Named;
+use crate::telemetry::secured::{self, CertificateExpiry, Certificates};
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
 use crate::telemetry::upstreams::{UpstreamReader, UpstreamView};
@@ -31,6 +32,14 @@ pub struct ConnectionCounts {
     pub refused_all: u64,
     /// Closed at once, because their address had too many open.
     pub refused_address: u64,
+    /// Handshakes under way.
+    pub handshakes: u64,
+    /// Closed, because too many handshakes were under way.
+    pub refused_handshakes: u64,
+    /// How handshakes of TLS ended: each way and how often.
+    pub tls: [(&'static str, u64); 5],
+    /// Why connections were closed for their PROXY header: each reason and how often.
+    pub proxy: [(&'static str, u64); 5],
 }
 
 /// Tells the connections when it is asked.
@@ -47,6 +56,7 @@ pub struct Telemetry {
     refused: [AtomicU64; RefusalCode::ALL.len()],
     /// When the root ends, microseconds since 1970; 0 without one.
     root_expires_us: AtomicU64,
+    certificates: Certificates,
     names: Mutex<RouteNames>,
     named: Mutex<Named>,
 }
@@ -71,7 +81,7 @@ pub enum Reload {
 }
 
 impl Reload {
-    const ALL: [Self; 3] = [Self::Activated, Self::Unchanged, Self::Refused];
+    pub(super) const ALL: [Self; 3] = [Self::Activated, Self::Unchanged, Self::Refused];
 
     /// The name in metrics, the log and status.
     #[must_use]
@@ -117,6 +127,7 @@ impl Telemetry {
             },
             refused: std::array::from_fn(|_| AtomicU64::new(0)),
             root_expires_us: AtomicU64::new(0),
+            certificates: Certificates::default(),
             names: Mutex::default(),
             named: Mutex::default(),
         }
@@ -183,6 +194,16 @@ impl Telemetry {
         self.root_expires_us.store(expires_at_us, Ordering::Relaxed);
     }
 
+    /// These certificates are in force; `is_good` says that none of their files was refused.
+    pub fn note_certificates(&self, expiries: Vec<CertificateExpiry>, is_good: bool) {
+        self.certificates.replace(expiries, is_good);
+    }
+
+    /// The certificates of a listener were read again.
+    pub fn note_certificates_read(&self, ended: Reload) {
+        self.certificates.note(ended);
+    }
+
     /// A rulebook is about to be put in force: what is counted under it will have names.
     pub fn announce(&self, rulebook: &Rulebook) {
         self.names().learn(rulebook, &self.tallies);
@@ -239,10 +260,12 @@ impl Telemetry {
         let refused = [
             ("all", counts.refused_all),
             ("address", counts.refused_address),
+            ("handshakes", counts.refused_handshakes),
         ];
         for (limit, number) in refused {
             text.sample(&names::CONNECTIONS_REFUSED, &[limit], number as f64);
         }
+        secured::write(text, &counts, &self.certificates);
     }
 }
 

@@ -307,9 +307,8 @@ fn a_panic_in_the_pipeline_ends_one_connection_only() {
 fn listeners_are_told_apart() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
-    settings.listeners.push(ListenerSettings {
-        bind: "127.0.0.1:0".parse().unwrap(),
-    });
+    let bind = "127.0.0.1:0".parse().unwrap();
+    settings.listeners.push(ListenerSettings::plain(bind));
     let numbers = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&numbers);
     let gateway = Running::start(

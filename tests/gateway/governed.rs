@@ -148,7 +148,7 @@ impl Governed {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let groups: Vec<UpstreamGroup> = groups.collect();
         let mut settings = GatewaySettings::new(any, groups[0].clone());
-        let listener = settings.listeners[0];
+        let listener = settings.listeners[0].clone();
         settings.listeners = vec![listener; plan.listener_tiers.len()];
         settings.upstreams = groups;
         settings.trusted_proxies = networks();

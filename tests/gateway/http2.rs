@@ -52,7 +52,7 @@ fn a_request_in_http2_is_governed_and_forwarded() {
 fn http2_can_be_switched_off() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
-    settings.h2c = false;
+    settings.listeners[0].h2c = false;
     let gateway = Running::start(settings, Script::forwarding());
     let mut client = gateway.connect();
     client.send(PREFACE);

@@ -29,6 +29,7 @@ mod recording;
 mod reloading;
 mod reloading_limits;
 mod restarting;
+mod secure;
 mod signing;
 mod starting;
 mod stopping;

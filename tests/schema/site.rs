@@ -74,7 +74,13 @@ fn configuration() -> Value {
         "instances": 1,
         "watch": true,
         "threads": 1,
-        "listeners": [{ "bind": "127.0.0.1:0", "tier": "control" }],
+        // HTTP/2 with TLS and without exclude each other.
+        "listeners": [
+            { "bind": "127.0.0.1:0", "tier": "control", "http2": true, "proxy_protocol": false,
+              "tls": { "certificates": [{ "cert": "a.pem", "key": "a.key" }],
+                       "client_ca": "ca.pem", "client_auth": "required" } },
+            { "bind": "127.0.0.1:0", "h2c": false },
+        ],
         "upstreams": { "main": {
                            "servers": [{ "address": "127.0.0.1:9000", "weight": 1 }],
                            "balance": "round_robin",
@@ -102,10 +108,10 @@ fn configuration() -> Value {
         "state_dir": "state",
         "metrics": { "series_max": 50_000 },
         "expose_headers": false,
-        "timeouts": { "connect_ms": 3000, "header_ms": 10_000, "idle_ms": 60_000,
+        "timeouts": { "connect_ms": 3000, "handshake_ms": 10_000, "header_ms": 10_000, "idle_ms": 60_000,
                       "upstream_idle_ms": 30_000 },
         "limits": { "connections": 16_384, "connections_per_address": 1024,
-                    "requests_per_connection": 1000 },
+                    "handshakes": 4096, "requests_per_connection": 1000 },
     })
 }
 

@@ -8,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use super::activation::From;
 use super::memory::{Memory, newest_record};
 use super::*;
+use crate::assembly::certificates::Certificates;
 use crate::assembly::kill_switch::KillSwitch;
 use crate::assembly::{convert, open_ledger, opening_facts};
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope, ROOT_TYPE};
@@ -164,7 +165,7 @@ impl Site {
         let ledger = open_ledger(&ledger, &facts, content.bytes(), Vec::new(), &registry).unwrap();
         let connections = Box::new(ConnectionCounts::default);
         let telemetry = Telemetry::new(Vec::new(), &[], connections, clock::now());
-        let gateway = convert::gateway_settings(&settings, 100);
+        let gateway = convert::gateway_settings(&settings, &Certificates::default(), 100);
         let gateway = Gateway::bind_closed(gateway, Vec::new()).unwrap();
         let doors = Doors::new(
             gateway.control(),
@@ -172,7 +173,7 @@ impl Site {
             Arc::clone(&settings),
         );
         Bundles::new(BundleParts {
-            shared: Shared::new(registry, Arc::clone(&ledger), kill_switch),
+            shared: Shared::new(registry, Arc::clone(&ledger), kill_switch, Arc::default()),
             ledger,
             telemetry: Arc::new(telemetry),
             settings,

@@ -75,13 +75,14 @@ impl Loader {
         let tested = |loaded| self_testing::passed(loaded).map_err(|found| vec![*found]);
         let loaded = self.load().and_then(tested);
         let ended = loaded.and_then(|loaded| self.activate(loaded));
-        let (result, found) = match ended {
+        let (result, mut found) = match ended {
             Ok(ended) => ended,
             Err(found) => {
                 self.watch.refused(&found, &before);
                 (Reload::Refused, found)
             }
         };
+        found.extend(self.shared.reread_certificates(trigger, &self.telemetry));
         let activation = self.conclude(result, trigger, &found);
         self.write_down(&activation, in_force);
         activation

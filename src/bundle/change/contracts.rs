@@ -12,7 +12,7 @@ use super::rows::Rows;
 use super::table::{self, Ordered};
 use crate::contract::{
     Contract, ContractParts, MethodSet, PathRules, Quarantine, Refusal, Stage, Status, Terms,
-    Throttle,
+    Throttle, client_key_text,
 };
 use crate::units::{Date, PerMinute, Tier};
 
@@ -119,7 +119,7 @@ fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
     rows.text(table::RENAMED, "version", Some(&old), Some(&new));
     // Where there was or is no such limit, its key says nothing.
     if from.terms().client_rate_limit.is_some() && new_terms.client_rate_limit.is_some() {
-        let [old, new] = [from.client_header(), client_header.as_deref()].map(client_key);
+        let [old, new] = [from.client_header(), client_header.as_deref()].map(client_key_text);
         rows.text(
             table::CLIENT_KEY_CHANGED,
             "per_client.key",
@@ -138,10 +138,6 @@ fn pair(from: &Contract, to: &Contract, today: Date, rows: &mut Rows<'_>) {
 fn owner_row(from: &Contract) -> table::Row {
     from.owner()
         .map_or(table::OWNER_NAMED, |_| table::OWNER_CHANGED)
-}
-
-fn client_key(header: Option<&str>) -> String {
-    header.map_or_else(|| "peer".to_owned(), |name| format!("header:{name}"))
 }
 
 /// Only what a path can be decides: the names of parameters are for people.

@@ -93,6 +93,27 @@ impl Scene {
         fs::write(self.file("ledger/checkpoint"), note).unwrap();
     }
 
+    /// A listener with a certificate that is good until the first day of that year.
+    fn put_certificate(&mut self, year: i32, key_mode: u32) {
+        let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(1_990, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (cert_file, key_file) = (self.file("a.pem"), self.file("a.key"));
+        fs::write(&cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(&key_file, key.serialize_pem()).unwrap();
+        mode(&key_file, key_mode);
+        let files = crate::tls::CertificateFiles {
+            cert: cert_file,
+            key: key_file,
+        };
+        self.settings.listeners[0].tls = Some(crate::tls::TlsFiles {
+            certificates: vec![files],
+            client_ca: None,
+            client_auth: crate::tls::ClientAuth::None,
+        });
+    }
+
     fn codes(&self) -> Vec<&'static str> {
         let code = |check: &Checked| match check.state {
             State::Finding(code, _) => Some(code),
@@ -156,6 +177,25 @@ fn each_fault_has_its_code() {
         ("DOCTOR_CLIENT_KEY", |s| mode(&s.file("client.key"), 0o640)),
         ("DOCTOR_CLIENT_KEY", |s| {
             fs::write(s.file("client.key"), "short").unwrap()
+        }),
+        ("DOCTOR_CERTIFICATE", |s| {
+            s.put_certificate(2_100, 0o600);
+            fs::write(s.file("a.key"), "x").unwrap();
+        }),
+        ("DOCTOR_CERTIFICATE_EXPIRES", |s| {
+            s.put_certificate(2_000, 0o600)
+        }),
+        ("DOCTOR_CERTIFICATE_EXPIRES", |s| {
+            s.put_certificate(2_100, 0o600);
+            // Ten days before it ends.
+            s.now_us = (4_102_444_800 - 10 * 86_400) * 1_000_000;
+            s.settings.ledger.dir = s.file("no ledger yet");
+            for key in ["ledger.key", "client.key"] {
+                fs::remove_file(s.file(key)).unwrap();
+            }
+        }),
+        ("DOCTOR_CERTIFICATE_KEY", |s| {
+            s.put_certificate(2_100, 0o640)
         }),
         ("DOCTOR_HEAD_MISSING", |s| {
             fs::remove_file(s.file("ledger/checkpoint")).unwrap()

@@ -7,13 +7,20 @@ use crate::yaml::{Fields, Keys, Sheet};
 pub(super) const METRICS_KEYS: Keys = Keys::plain("'metrics'", &["series_max"]);
 pub(super) const TIMEOUT_KEYS: Keys = Keys::plain(
     "'timeouts'",
-    &["connect_ms", "header_ms", "idle_ms", "upstream_idle_ms"],
+    &[
+        "connect_ms",
+        "handshake_ms",
+        "header_ms",
+        "idle_ms",
+        "upstream_idle_ms",
+    ],
 );
 pub(super) const LIMIT_KEYS: Keys = Keys::plain(
     "'limits'",
     &[
         "connections",
         "connections_per_address",
+        "handshakes",
         "requests_per_connection",
     ],
 );
@@ -41,6 +48,7 @@ pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeou
         |key, default: Millis| Millis::new(number(sheet, fields, key, default.get(), MILLIS_MAX));
     Timeouts {
         connect: millis("connect_ms", default.connect),
+        handshake: millis("handshake_ms", default.handshake),
         header: millis("header_ms", default.header),
         idle: millis("idle_ms", default.idle),
         upstream_idle: millis("upstream_idle_ms", default.upstream_idle),
@@ -57,6 +65,7 @@ pub(super) fn read_limits(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Limits {
     Limits {
         connections: count("connections", default.connections),
         connections_per_address: count("connections_per_address", default.connections_per_address),
+        handshakes: count("handshakes", default.handshakes),
         requests_per_connection: count("requests_per_connection", default.requests_per_connection),
     }
 }

@@ -1,7 +1,9 @@
 //! Where requests and operators come in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
+use super::listener_tls::{Protocols, judge_proxy_protocol};
 use super::upstreams::bounded;
 use crate::config::address::read_socket;
 use crate::config::settings::Listener;
@@ -9,7 +11,10 @@ use crate::diagnostic::Code;
 use crate::units::Tier;
 use crate::yaml::{Fields, Keys, Node, Sheet};
 
-pub(super) const LISTENER_KEYS: Keys = Keys::plain("a listener", &["bind", "tier"]);
+pub(super) const LISTENER_KEYS: Keys = Keys::plain(
+    "a listener",
+    &["bind", "tier", "tls", "http2", "h2c", "proxy_protocol"],
+);
 pub(super) const ADMIN_KEYS: Keys = Keys::plain("'admin'", &["bind"]);
 
 pub(super) fn read_listeners(
@@ -17,13 +22,14 @@ pub(super) fn read_listeners(
     fields: Fields<'_>,
     process: Tier,
     admin: Option<SocketAddr>,
+    folder: &Path,
 ) -> Option<Vec<Listener>> {
     let node = sheet.required(fields, "listeners")?;
     let items = bounded(sheet, node, "'listeners'")?;
     let mut listeners: Vec<Listener> = Vec::new();
     let mut is_whole = true;
     for item in items {
-        let Some(listener) = read_listener(sheet, item, process) else {
+        let Some(listener) = read_listener(sheet, item, process, folder) else {
             is_whole = false;
             continue;
         };
@@ -45,6 +51,7 @@ pub(super) fn read_listeners(
         sheet.error(node.place, Code::MissingKey, message);
         is_whole = false;
     }
+    judge_proxy_protocol(sheet, fields, &listeners);
     is_whole.then_some(listeners)
 }
 
@@ -59,10 +66,16 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
-fn read_listener(sheet: &mut Sheet<'_>, node: &Node, process: Tier) -> Option<Listener> {
+fn read_listener(
+    sheet: &mut Sheet<'_>,
+    node: &Node,
+    process: Tier,
+    folder: &Path,
+) -> Option<Listener> {
     let fields = sheet.fields(node, &LISTENER_KEYS)?;
     let bind = sheet.required(fields, "bind");
     let bind = bind.and_then(|node| read_socket(sheet, node, "'bind'"));
+    let protocols = Protocols::read(sheet, fields, folder);
     let tier = match fields.get("tier") {
         Some(node) => Some(read_tier(sheet, node, "'tier'")?),
         None => None,
@@ -74,7 +87,15 @@ fn read_listener(sheet: &mut Sheet<'_>, node: &Node, process: Tier) -> Option<Li
         let message = format!("'{own}' has no effect below a process in '{process}'");
         sheet.warning(node.place, Code::TierAboveProcess, message);
     }
-    Some(Listener { bind: bind?, tier })
+    let protocols = protocols?;
+    Some(Listener {
+        bind: bind?,
+        tier,
+        tls: protocols.tls,
+        http2: protocols.http2,
+        h2c: protocols.h2c,
+        proxy_protocol: protocols.proxy_protocol,
+    })
 }
 
 /// R280: the admin listener has no authentication, so nothing but loopback may reach it.

@@ -6,8 +6,9 @@ use super::ledger::{
     DISK_MIB_MAX, DISK_MIB_MIN, HEADS_SECS_MAX, KEYS as LEDGER_KEYS, RETENTION_DAYS_MAX,
     RETENTION_KEYS, SEGMENT_HOURS_MAX, SEGMENT_MIB_MAX, SYNC_INTERVAL_MS_MAX, SYNCS,
 };
+use super::listener_tls::{CERTIFICATE_KEYS, TLS_KEYS};
 use super::listeners::{ADMIN_KEYS, LISTENER_KEYS};
-use super::upstream_tls::TLS_KEYS;
+use super::upstream_tls::TLS_KEYS as UPSTREAM_TLS_KEYS;
 use super::upstreams::{
     EJECT_KEYS, HEALTH_KEYS, LIST_ITEMS_MAX, MILLIS_MIN, ROW_MAX, SERVER_KEYS, UPSTREAM_KEYS,
     WEIGHT_MAX,
@@ -17,6 +18,7 @@ use crate::config::settings::{Balance, Environment, OnNone, OnUnavailable, Proto
 use crate::contract::ContractId;
 use crate::contract::file::bounds::{FIELD_CHARS_MAX, is_usable_tier};
 use crate::contract::file::shape::NAME;
+use crate::tls::ClientAuth;
 use crate::units::Tier;
 use crate::yaml::{Kind, Line, Shape};
 
@@ -157,6 +159,52 @@ const LISTENER: Shape = Shape {
     lines: &[
         Line::new("bind", SOCKET, "address:port; port 0 takes a free one").needed(),
         Line::new("tier", TIER, "lowers the tier for this listener"),
+        Line::new("tls", Kind::Map(&TLS), "TLS, versions 1.2 and 1.3"),
+        Line::new(
+            "http2",
+            Kind::Boolean,
+            "whether HTTP/2 is offered with TLS; on where there is 'tls'",
+        ),
+        Line::new(
+            "h2c",
+            Kind::Boolean,
+            "whether HTTP/2 without TLS is taken from clients that begin with it",
+        ),
+        Line::new(
+            "proxy_protocol",
+            Kind::Boolean,
+            "whether every connection begins with a PROXY header, version 2, of a trusted proxy",
+        ),
+    ],
+};
+
+const TLS: Shape = Shape {
+    keys: TLS_KEYS,
+    lines: &[
+        Line::new(
+            "certificates",
+            list_of(&Kind::Map(&CERTIFICATE), 1),
+            "chosen by the name that a client asks for; the first is the default",
+        )
+        .needed(),
+        Line::new(
+            "client_ca",
+            PATH,
+            "the authorities that sign certificates of clients, as PEM",
+        ),
+        Line::new(
+            "client_auth",
+            Kind::Choice(|| ClientAuth::ALL.map(ClientAuth::key).to_vec()),
+            "whether clients are asked for a certificate; 'required' with 'client_ca', else 'none'",
+        ),
+    ],
+};
+
+const CERTIFICATE: Shape = Shape {
+    keys: CERTIFICATE_KEYS,
+    lines: &[
+        Line::new("cert", PATH, "the chain as PEM, its own certificate first").needed(),
+        Line::new("key", PATH, "its private key as PEM").needed(),
     ],
 };
 
@@ -214,7 +262,7 @@ const SERVER: Shape = Shape {
 };
 
 const UPSTREAM_TLS: Shape = Shape {
-    keys: TLS_KEYS,
+    keys: UPSTREAM_TLS_KEYS,
     lines: &[
         Line::new(
             "server_name",
@@ -299,6 +347,11 @@ const TIMEOUTS: Shape = Shape {
             "for a client to send a whole request head",
         ),
         Line::new(
+            "handshake_ms",
+            up_to(MILLIS_MAX),
+            "for a PROXY header and TLS, together",
+        ),
+        Line::new(
             "idle_ms",
             up_to(MILLIS_MAX),
             "for a client between two requests",
@@ -323,6 +376,11 @@ const LIMITS: Shape = Shape {
             "connections_per_address",
             up_to(COUNT_MAX),
             "client connections at once from one address",
+        ),
+        Line::new(
+            "handshakes",
+            up_to(COUNT_MAX),
+            "handshakes (PROXY headers, TLS) at once",
         ),
         Line::new(
             "requests_per_connection",

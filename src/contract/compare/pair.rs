@@ -7,7 +7,7 @@ use super::lifetimes::compare_lifecycles;
 use super::{Class, ContractChange, Effect, Member};
 use crate::contract::{
     Contract, ContractId, ContractParts, MethodSet, PathRules, Quarantine, Refusal, Segment, Stage,
-    Template, Terms, Throttle,
+    Template, Terms, Throttle, client_key_text,
 };
 use crate::units::{BasisPoints, Millis, PerMinute, Tier};
 
@@ -109,10 +109,8 @@ pub(super) fn compare_pair(old: &Contract, new: &Contract) -> Vec<ContractChange
     changes.plain(Member::Version, versions);
     // Where only one side limits its clients, the limit itself says so.
     if old.terms.client_rate_limit.is_some() && terms.client_rate_limit.is_some() {
-        let keys = [old.client_header, client_header].map(|header| {
-            let key = header.map(|name| format!("header:{name}").into());
-            key.or_else(|| Some("peer".into()))
-        });
+        let keys = [old.client_header, client_header];
+        let keys = keys.map(|header| Some(client_key_text(header.as_deref()).into()));
         changes.noticed(Member::ClientKey, keys);
     }
     compare_terms(&mut changes, &old.terms, terms);

@@ -2,7 +2,7 @@
 //!
 //! Both readers ask here, so that neither accepts what the other refuses.
 
-use crate::contract::{Method, Terms, Throttle};
+use crate::contract::{BY_CERTIFICATE, Method, Terms, Throttle};
 use crate::units::Tier;
 
 /// The longest promised latency and deadline in milliseconds: one hour.
@@ -49,7 +49,8 @@ pub const fn is_usable_tier(tier: Tier) -> bool {
     matches!(tier, Tier::ObserveOnly | Tier::Control)
 }
 
-/// The field that a client key names, lower case; `None` for `peer`.
+/// The field that a client key names, lower case; `None` for `peer`, and [`BY_CERTIFICATE`] for
+/// `certificate`.
 ///
 /// # Errors
 /// What is wrong with the text, as the end of a sentence about it.
@@ -57,7 +58,8 @@ pub fn client_key(text: &str) -> Result<Option<String>, &'static str> {
     let Some(name) = text.strip_prefix("header:") else {
         return match text {
             "peer" => Ok(None),
-            _ => Err("is neither 'peer' nor 'header:' and the name of a field"),
+            "certificate" => Ok(Some(BY_CERTIFICATE.to_owned())),
+            _ => Err("is neither 'peer' nor 'certificate' nor 'header:' and the name of a field"),
         };
     };
     let name = name.to_ascii_lowercase();
@@ -131,6 +133,8 @@ mod tests {
             }
         };
         check("peer", Ok(None));
+        check("certificate", Ok(Some(":certificate")));
+        check("header::certificate", Err("not the name"));
         check("header:X-Api-Key", Ok(Some("x-api-key")));
         check("header:authorization", Ok(Some("authorization")));
         check("Peer", Err("neither"));

@@ -16,7 +16,7 @@ const KEY_CHARS_MAX: usize = 256;
 
 /// What a contract says of single clients.
 pub(super) struct PerClient {
-    /// The field that names the client; `None` = its address.
+    /// The field that names the client, or what stands for its certificate; `None` = its address.
     pub(super) header: Option<Box<str>>,
     pub(super) rate_limit: PerMinute,
     pub(super) burst: Option<NonZeroU32>,

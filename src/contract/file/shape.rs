@@ -227,8 +227,8 @@ const PER_CLIENT: Shape = Shape {
     lines: &[
         Line::new(
             "key",
-            Kind::Form("^(peer|header:[!-~]+)$"),
-            "who is one client: peer, or header: and the name of a field",
+            Kind::Form("^(peer|certificate|header:[!-~]+)$"),
+            "who is one client: peer, certificate, or header: and the name of a field",
         ),
         Line::new(
             "rate_limit_rpm",

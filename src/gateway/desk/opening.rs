@@ -88,7 +88,7 @@ impl Desk {
         let declared = arrival::declared(facts.headers, &rulebook.rules().retry.headers);
         let mut arrival = arrival::of(facts, target.method, &declared, settings);
         let contract = contract_of(rulebook, target.pairing);
-        arrival::name_client(&mut arrival, contract, facts.headers, &settings.clients);
+        arrival::name_client(&mut arrival, contract, facts, &settings.clients);
         arrival.undeclared = contract.is_some_and(|contract| contract.excludes(facts.caller));
         arrival.request = target.request_of(&arrival);
         if self.producer.is_ledger_unavailable() {

@@ -72,6 +72,7 @@ fn facts(headers: &HeaderMap) -> HeadFacts<'_> {
         worker: 0,
         peer: None,
         peer_trusted: false,
+        identity: None,
         method: "GET",
         raw_target: b"/api",
         origin_form: true,

@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::handshakes::Handshakes;
+
 /// Why a connection was closed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
@@ -25,6 +27,7 @@ pub struct Connections {
     table: Mutex<Table>,
     refused_all: AtomicU64,
     refused_address: AtomicU64,
+    handshakes: Arc<Handshakes>,
 }
 
 #[derive(Debug, Default)]
@@ -34,14 +37,21 @@ struct Table {
 }
 
 impl Connections {
-    pub(crate) fn new(all_max: usize, per_address_max: usize) -> Arc<Self> {
+    pub(crate) fn new(all_max: usize, per_address_max: usize, handshakes_max: usize) -> Arc<Self> {
         Arc::new(Self {
             all_max,
             per_address_max,
             table: Mutex::default(),
             refused_all: AtomicU64::new(0),
             refused_address: AtomicU64::new(0),
+            handshakes: Arc::new(Handshakes::new(handshakes_max)),
         })
+    }
+
+    /// What comes before HTTP on them.
+    #[must_use]
+    pub const fn handshakes(&self) -> &Arc<Handshakes> {
+        &self.handshakes
     }
 
     /// Connections open now.
@@ -65,15 +75,20 @@ impl Connections {
     pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Full> {
         let address = address.map(client_of);
         let added = self.table().add(self, address);
+        self.note(added)?;
+        Ok(Permit {
+            connections: Arc::clone(self),
+            address,
+        })
+    }
+
+    fn note(&self, added: Result<(), Full>) -> Result<(), Full> {
         match added {
             Ok(()) => {}
             Err(Full::All) => _ = self.refused_all.fetch_add(1, Ordering::Relaxed),
             Err(Full::Address) => _ = self.refused_address.fetch_add(1, Ordering::Relaxed),
         }
-        added.map(|()| Permit {
-            connections: Arc::clone(self),
-            address,
-        })
+        added
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -87,6 +102,12 @@ impl Table {
         if self.open >= limits.all_max {
             return Err(Full::All);
         }
+        self.add_address(limits, address)?;
+        self.open += 1;
+        Ok(())
+    }
+
+    fn add_address(&mut self, limits: &Connections, address: Option<IpAddr>) -> Result<(), Full> {
         if let Some(address) = address {
             let open = self.per_address.entry(address).or_default();
             if *open >= limits.per_address_max {
@@ -94,7 +115,6 @@ impl Table {
             }
             *open += 1;
         }
-        self.open += 1;
         Ok(())
     }
 
@@ -126,6 +146,18 @@ pub(super) struct Permit {
     address: Option<IpAddr>,
 }
 
+impl Permit {
+    /// Counts the connection for an address that became known after it was admitted without one.
+    pub(super) fn claim(&mut self, address: Option<IpAddr>) -> Result<(), Full> {
+        let address = address.map(client_of);
+        let connections = &*self.connections;
+        let added = connections.table().add_address(connections, address);
+        connections.note(added)?;
+        self.address = address;
+        Ok(())
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.connections.table().remove(self.address);
@@ -138,7 +170,7 @@ mod tests {
 
     #[test]
     fn both_limits_hold_and_places_come_back() {
-        let connections = Connections::new(3, 2);
+        let connections = Connections::new(3, 2, 1);
         let here = Some("10.0.0.1".parse().unwrap());
         let there = Some("10.0.0.2".parse().unwrap());
         let first = connections.admit(here).unwrap();
@@ -157,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_becomes_known_later_counts_from_then_on() {
+        let connections = Connections::new(10, 1, 1);
+        let here = Some("10.0.0.1".parse().unwrap());
+        let mut first = connections.admit(None).unwrap();
+        let mut second = connections.admit(None).unwrap();
+        assert_eq!(first.claim(here), Ok(()));
+        assert_eq!(second.claim(here), Err(Full::Address));
+        drop(second);
+        assert_eq!((connections.open(), connections.refused_address()), (1, 1));
+        drop(first);
+        assert!(connections.table().per_address.is_empty());
+    }
+
+    #[test]
     fn a_client_is_an_address_or_a_network_of_64_bits() {
         for (first, second, same) in [
             ("10.0.0.1", "10.0.0.1", true),
@@ -166,7 +212,7 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:0:0:1", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
-            let connections = Connections::new(10, 1);
+            let connections = Connections::new(10, 1, 1);
             let _first = connections.admit(Some(first.parse().unwrap())).unwrap();
             let second_refused = connections.admit(Some(second.parse().unwrap())).err();
             assert_eq!(
@@ -179,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_table_forgets_addresses_without_connections() {
-        let connections = Connections::new(10, 1);
+        let connections = Connections::new(10, 1, 1);
         for last in 0..=255u8 {
             drop(connections.admit(Some([10, 0, 0, last].into())).unwrap());
         }

@@ -46,7 +46,7 @@ impl Edge {
                     conn = back;
                     served += 1;
                 }
-                Next::Http2 if self.settings.h2c => {
+                Next::Http2 if self.settings.takes_h2c(connection.listener) => {
                     conn.begin(Framing::Unframed, false);
                     return self.serve_http2(conn, connection, shutdown).await;
                 }

@@ -1,20 +1,37 @@
 //! What happens on a connection before its first request: who it is, and which protocol it speaks.
 //!
-//! Invariant: a connection is counted before anything is read from it. Deliberately not here:
-//! requests.
+//! Invariant: a connection is counted before anything is read from it, and what comes before HTTP
+//! (a PROXY header, TLS) has one deadline and a bound on how many of it are under way. A listener of
+//! plain HTTP passes through none of this. Deliberately not here: requests.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pingora::protocols::Stream;
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{Error, InvalidMessage};
+use tokio_rustls::server::TlsStream;
 
 use super::Edge;
+use super::caps::Permit;
 use super::conn::Conn;
+use super::handshakes::{ProxyRefusal, TlsEnd};
+use super::proxy_protocol::{self, Fault};
+use super::secured::Secured;
 use crate::gateway::connection::Connection;
+use crate::gateway::settings::ListenerSettings;
+use crate::tls::{ListenerTls, identity};
 
 /// What a connection speaks, as far as it is known before its first byte of HTTP.
 pub(super) enum Protocol {
-    /// HTTP/1, or HTTP/2 where its preface comes first.
+    /// HTTP/1, or HTTP/2 where its preface comes first and the listener takes that.
     Http1,
+    /// HTTP/2, agreed on with TLS.
+    Http2,
 }
 
 /// A connection that requests may come on.
@@ -26,8 +43,13 @@ pub(super) struct Met {
 
 impl Edge {
     /// Meets a new connection; `None` where it is not let in.
-    pub(super) async fn meet(&self, stream: Stream) -> Option<Met> {
+    pub(super) async fn meet(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Met> {
         let connection = self.connection_of(&stream);
+        let listener = self.settings.listener(connection.listener);
+        if let Some(listener) = listener.filter(|listener| listener.has_handshake()) {
+            // Apart from the rest, so that what a handshake needs is given back after it.
+            return Box::pin(self.shake_hands(stream, connection, listener, shutdown)).await;
+        }
         let address = connection.peer.map(|peer| peer.ip());
         let permit = self.connections.admit(address).ok()?;
         Some(Met {
@@ -46,6 +68,128 @@ impl Edge {
             listener: self.listeners.number(local),
             peer,
             peer_trusted: peer.is_some_and(|peer| self.settings.trusts(peer)),
+            identity: None,
         }
+    }
+
+    /// Everything before HTTP; a gateway that stops waits for none of it.
+    async fn shake_hands(
+        &self,
+        stream: Stream,
+        connection: Connection,
+        listener: &ListenerSettings,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Met> {
+        // Behind a proxy the address is not known yet; the connection counts all the same.
+        let known = connection.peer.filter(|_| !listener.proxy_protocol);
+        let permit = self.connections.admit(known.map(|peer| peer.ip())).ok()?;
+        let _under_way = self.connections.handshakes().begin()?;
+        let mut stopping = shutdown.clone();
+        tokio::select! {
+            biased;
+            met = self.introduce(stream, connection, listener, permit) => met,
+            // An error means the sender is gone, and with it everything else.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        }
+    }
+
+    async fn introduce(
+        &self,
+        mut stream: Stream,
+        mut connection: Connection,
+        listener: &ListenerSettings,
+        mut permit: Permit,
+    ) -> Option<Met> {
+        let deadline = Instant::now() + self.settings.timeouts.handshake;
+        if listener.proxy_protocol {
+            let believed = self
+                .believe(&mut stream, &mut connection, deadline)
+                .await
+                .map_err(|refusal| self.connections.handshakes().note_proxy(refusal));
+            believed.ok()?;
+            let address = connection.peer.map(|peer| peer.ip());
+            permit.claim(address).ok()?;
+        }
+        let mut protocol = Protocol::Http1;
+        if let Some(tls) = &listener.tls {
+            let secured = secure(stream, tls, deadline).await;
+            let end = secured
+                .as_ref()
+                .map_or_else(|end| *end, |_| TlsEnd::Completed);
+            self.connections.handshakes().note_tls(end);
+            let secured = secured.ok()?;
+            let (_, session) = secured.get_ref();
+            if session.alpn_protocol() == Some(b"h2") {
+                protocol = Protocol::Http2;
+            }
+            // With certificates asked for there are only those that were verified.
+            let certificate = session.peer_certificates().and_then(<[_]>::first);
+            connection.identity = certificate.and_then(|der| identity(der));
+            stream = Box::new(Secured::new(secured));
+        }
+        Some(Met {
+            conn: Box::new(Conn::new(stream, permit)),
+            connection: Arc::new(connection),
+            protocol,
+        })
+    }
+
+    /// Takes the word of a trusted proxy for who the client is.
+    async fn believe(
+        &self,
+        stream: &mut Stream,
+        connection: &mut Connection,
+        deadline: Instant,
+    ) -> Result<(), ProxyRefusal> {
+        if !connection.peer_trusted {
+            return Err(ProxyRefusal::Untrusted);
+        }
+        let read = timeout_at(deadline, read_header(stream)).await;
+        let source = read.map_err(|_| ProxyRefusal::Timeout)??;
+        if let Some(source) = source {
+            connection.peer = Some(source);
+            connection.peer_trusted = self.settings.trusts(source);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a PROXY header and not one byte more.
+async fn read_header(stream: &mut Stream) -> Result<Option<SocketAddr>, ProxyRefusal> {
+    let mut bytes = Vec::new();
+    loop {
+        match proxy_protocol::read(&bytes) {
+            Ok(Some(header)) => return Ok(header.source),
+            Ok(None) => {}
+            Err(Fault::Version1) => return Err(ProxyRefusal::Version1),
+            Err(Fault::Malformed | Fault::TooLong) => return Err(ProxyRefusal::Malformed),
+        }
+        let missing = proxy_protocol::wanted(&bytes).saturating_sub(bytes.len());
+        let missing = u64::try_from(missing).unwrap_or(0);
+        match (&mut *stream).take(missing).read_buf(&mut bytes).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Err(ProxyRefusal::Gone),
+        }
+    }
+}
+
+async fn secure(
+    stream: Stream,
+    tls: &ListenerTls,
+    deadline: Instant,
+) -> Result<TlsStream<Stream>, TlsEnd> {
+    let accepted = TlsAcceptor::from(tls.current()).accept(stream);
+    let accepted = timeout_at(deadline, accepted).await;
+    accepted
+        .map_err(|_| TlsEnd::Timeout)?
+        .map_err(|error| end_of(&error))
+}
+
+fn end_of(error: &io::Error) -> TlsEnd {
+    let reason = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match reason {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => TlsEnd::NotTls,
+        Some(_) => TlsEnd::Failed,
+        None => TlsEnd::Gone,
     }
 }

@@ -7,11 +7,14 @@
 mod caps;
 mod chunked;
 mod conn;
+mod handshakes;
 mod head;
 mod http1;
 mod http2;
 mod meeting;
+pub mod proxy_protocol;
 mod reading;
+mod secured;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,6 +29,8 @@ use tokio::io::AsyncWriteExt;
 
 pub use caps::Connections;
 use conn::Conn;
+pub use handshakes::{Handshakes, ProxyRefusal, TlsEnd};
+use head::Framing;
 use meeting::Protocol;
 
 use super::clock;
@@ -69,9 +74,14 @@ impl ServerApp for Edge {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let met = self.meet(stream).await?;
+        let met = self.meet(stream, shutdown).await?;
         match met.protocol {
             Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
+            Protocol::Http2 => {
+                let mut conn = met.conn;
+                conn.begin(Framing::Unframed, false);
+                self.serve_http2(conn, &met.connection, shutdown).await;
+            }
         }
         None
     }

@@ -16,6 +16,7 @@ use crate::contract::file::bounds::{
 };
 use crate::contract::{
     Contract, ContractId, ContractParts, MethodSet, PathRules, Stage, Template, Terms,
+    client_key_text,
 };
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 use crate::yaml::is_printable;
@@ -84,10 +85,7 @@ impl PerClientForm {
         let terms = contract.terms();
         Some(Self {
             burst: terms.client_burst?.get(),
-            key: match contract.client_header() {
-                Some(name) => format!("header:{name}"),
-                None => "peer".to_owned(),
-            },
+            key: client_key_text(contract.client_header()),
             rate_limit_rpm: terms.client_rate_limit?.get(),
         })
     }

@@ -1,6 +1,7 @@
 //! The list of hostile input: protocols, one view of every request, abuse, faults.
 
 mod probes;
+mod tls;
 mod upstreams;
 
 use super::{List, full_part, part, tested};
@@ -14,6 +15,21 @@ pub static HOSTILE: List = List {
             "probes",
             "150 malformed and smuggling messages: refused or normalised at least as often as by the best of nginx, HAProxy and a bare Pingora; none passed on malformed, none counted twice, nothing legal refused",
             probes::through_all,
+        ),
+        part(
+            "tls-programs",
+            "curl (HTTP/1.1 and HTTP/2), openssl, h2load and a browser over TLS: all requests answered and recorded",
+            tls::programs,
+        ),
+        part(
+            "tls-slow-handshakes",
+            "500 handshakes that never end: a clean client keeps 100 % success, each is ended at its deadline",
+            tls::slow_handshakes,
+        ),
+        part(
+            "tls-exchanges",
+            "certificates exchanged 1,000 times under TLS load: 0 failed requests",
+            tls::exchanges,
         ),
         part(
             "upstreams-flapping",
