@@ -78,14 +78,14 @@ fn pair(criterion: &mut Criterion) {
         group.bench_function(format!("{size}"), |bencher| {
             bencher.iter(|| {
                 next.next()
-                    .map(|path| catalogue.pair(Method::Get, Ok(black_box(path))))
+                    .map(|path| catalogue.pair(Method::Get, path.as_bytes(), Ok(black_box(path))))
             });
         });
         let mut next = canonical.iter().take(64).cycle();
         group.bench_function(format!("{size} hot"), |bencher| {
             bencher.iter(|| {
                 next.next()
-                    .map(|path| catalogue.pair(Method::Get, Ok(black_box(path))))
+                    .map(|path| catalogue.pair(Method::Get, path.as_bytes(), Ok(black_box(path))))
             });
         });
         let mut router = matchit::Router::new();

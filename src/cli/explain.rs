@@ -169,7 +169,7 @@ fn quiet(
     let token = Method::from_token(method);
     let pair = || {
         let path = path.as_ref().map_err(|fault| *fault);
-        rulebook.catalogue().pair(token, path)
+        rulebook.catalogue().pair(token, raw_path, path)
     };
     let arrival = Arrival {
         method: token,

@@ -4,10 +4,12 @@
 //! route template, the canonical form of a path, and the catalogue that finds a contract.
 //! It knows nothing of traffic, risk or files other than its own format.
 
+mod aliases;
 mod catalogue;
 mod collision;
 pub mod compare;
 pub mod file;
+mod fold;
 mod id;
 mod index;
 mod lifecycle;
@@ -23,6 +25,7 @@ mod version;
 
 pub use catalogue::Catalogue;
 pub use collision::Collision;
+pub use fold::Folds;
 pub use id::{ContractId, ContractIndex};
 pub use lifecycle::{Lifecycle, LifecycleFault, LifecycleParts, Stability, Status};
 pub use method::{Method, MethodSet};

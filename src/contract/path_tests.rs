@@ -2,8 +2,8 @@
 
 use super::{PathFault, canonicalise, split_query};
 use PathFault::{
-    Backslash, ControlByte, DotSegment, DoubleEncoding, Fragment, IncompleteEscape, NotAPath,
-    NotUtf8, RawHighByte, TooManySegments,
+    Backslash, BareParameters, ControlByte, DotSegment, DoubleEncoding, Fragment, IncompleteEscape,
+    NotAPath, NotUtf8, RawHighByte, TooManySegments,
 };
 
 fn check(raw: &str, expected: Result<&str, PathFault>) {
@@ -98,6 +98,11 @@ fn what_cannot_be_canonical_is_refused() {
         ("/%4", IncompleteEscape),
         ("/%zz", IncompleteEscape),
         ("/%4g/a", IncompleteEscape),
+        ("/a/..%20/b", DotSegment),
+        ("/a/;b", BareParameters),
+        ("/;/a", BareParameters),
+        ("/a/%3bb/c", BareParameters),
+        ("/a%2F;b", BareParameters),
         ("/a#b", Fragment),
         ("/%ff", NotUtf8),
         ("/%c0%af", NotUtf8),
@@ -151,12 +156,13 @@ fn the_quick_look_agrees_with_the_scan() {
             .map(|at| if at % 5 == 0 { b'/' } else { b'a' })
             .collect();
         for at in 0..len {
-            for byte in *b"\0 !#%'()./09?AZ[\\]az~\x7f\x80\xff" {
+            for byte in *b"\0 !#%'()./09;?AZ[\\]az~\x7f\x80\xff" {
                 let mut raw = plain.clone();
                 raw[at] = byte;
                 let quick = super::is_plainly_canonical(&raw, super::SEGMENTS_MAX);
-                let scanned = super::scan(&raw)
-                    .is_ok_and(|seen| !seen.escapes && !seen.dots && !seen.empty_segment);
+                let scanned = super::scan(&raw).is_ok_and(|seen| {
+                    !seen.escapes && !seen.dots && !seen.parameters && !seen.empty_segment
+                });
                 let looked_at = (8..=128).contains(&len) && byte >= b'(';
                 assert_eq!(quick, scanned && looked_at, "{}", raw.escape_ascii());
             }

@@ -164,6 +164,10 @@ fn floors(rules: &Rules, signals: &Signals, verdict: &mut Verdict) {
     if signals.circuit == CircuitState::Open {
         verdict.add(Severity::Drop, Reason::CircuitOpen);
     }
+    // Before the standing: whoever asks about the case wants to know of the contract behind it.
+    if signals.alias != 0 {
+        verdict.add(Severity::Quarantine, Reason::ContractAlias);
+    }
     match signals.standing {
         Standing::Contracted => {}
         Standing::MethodNotAllowed => {

@@ -12,6 +12,8 @@ pub enum Reason {
     CircuitRecovering,
     /// The contract's requests in flight are used up.
     ConcurrencyExceeded,
+    /// A looser reading of the path is that of a contract.
+    ContractAlias,
     /// The path is in a contract, the method is not.
     ContractMethodDisallowed,
     /// The score is in the critical band.
@@ -38,11 +40,12 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, alphabetically.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AmbiguousTarget,
         Self::CircuitOpen,
         Self::CircuitRecovering,
         Self::ConcurrencyExceeded,
+        Self::ContractAlias,
         Self::ContractMethodDisallowed,
         Self::CriticalRiskScore,
         Self::HighRiskScore,
@@ -64,6 +67,7 @@ impl Reason {
             Self::CircuitOpen => "CIRCUIT_OPEN",
             Self::CircuitRecovering => "CIRCUIT_RECOVERING",
             Self::ConcurrencyExceeded => "CONCURRENCY_EXCEEDED",
+            Self::ContractAlias => "CONTRACT_ALIAS",
             Self::ContractMethodDisallowed => "CONTRACT_METHOD_DISALLOWED",
             Self::CriticalRiskScore => "CRITICAL_RISK_SCORE",
             Self::HighRiskScore => "HIGH_RISK_SCORE",
@@ -86,6 +90,9 @@ impl Reason {
             Self::CircuitOpen => "the route's circuit is open, or no probe was left",
             Self::CircuitRecovering => "the route's circuit closed a moment ago",
             Self::ConcurrencyExceeded => "the contract's requests in flight are used up",
+            Self::ContractAlias => {
+                "servers that read the path more loosely take it for a contract's"
+            }
             Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
             Self::CriticalRiskScore => "the score is in the critical band",
             Self::HighRiskScore => "the score is in the high band",
@@ -110,6 +117,7 @@ impl Reason {
             Self::CircuitOpen => "contract: circuit_threshold; policy: circuit",
             Self::CircuitRecovering => "policy: circuit.slow_start_ms",
             Self::ConcurrencyExceeded => "contract: max_in_flight",
+            Self::ContractAlias => "contract: endpoint",
             Self::ContractMethodDisallowed => "contract: allowed_methods",
             Self::CriticalRiskScore => "policy: bands.critical, weights",
             Self::HighRiskScore => "policy: bands.high, weights",
