@@ -1,7 +1,7 @@
 //! The folded view of a path: what a server may take it for that reads paths more loosely.
 //!
 //! It detects and never decides. Folded are case, runs of slashes and a slash at the end, what
-//! follows `;`, `?`, `#` or a NUL, dot segments, spaces, control characters and dots at the ends
+//! follows `;`, a raw `#` or a NUL, dot segments, spaces, control characters and dots at the ends
 //! of segments, backslashes, escapes of any depth and kind. Invariants: the work is linear in the
 //! path with at most [`DECODINGS`] passes; a path longer than [`FOLDED_BYTES_MAX`] is not folded.
 //! Deliberately not here: Unicode normalisation and width, and endings such as `.json`.
@@ -36,7 +36,7 @@ impl Folds {
     pub const ESCAPES: Self = Self(64);
     /// Escapes of escapes, `%u0041`, overlong UTF-8.
     pub const TWICE: Self = Self(128);
-    /// What follows `?`, `#` or a NUL.
+    /// What follows `#` or a NUL.
     pub const REST: Self = Self(256);
     /// The path of the contract itself.
     pub const CONTRACT: Self = Self(512);
@@ -51,7 +51,7 @@ impl Folds {
         (Self::BACKSLASH, "backslashes"),
         (Self::ESCAPES, "escapes"),
         (Self::TWICE, "escapes of escapes"),
-        (Self::REST, "what follows '?', '#' or NUL"),
+        (Self::REST, "what follows '#' or NUL"),
         (Self::CONTRACT, "the path of the contract"),
     ];
     /// The largest number that a record can hold.
@@ -111,11 +111,10 @@ pub(super) fn fold(raw_path: &[u8], reading: Reading) -> Option<Folded> {
         return None;
     }
     let mut folds = Folds::default();
-    let mut bytes = decode_all(raw_path, reading, &mut folds);
-    if reading == Reading::Cleaned {
-        bytes = cut_rest(bytes, &mut folds);
-    }
-    let text = lower(&bytes, &mut folds);
+    let path = cut(raw_path, b'#', &mut folds);
+    let bytes = decode_all(path, reading, &mut folds);
+    let bytes = cut(&bytes, 0, &mut folds);
+    let text = lower(bytes, &mut folds);
     let path = match reading {
         Reading::Cleaned => clean(&text, &mut folds)?,
         Reading::Routed => {
@@ -222,15 +221,11 @@ fn shorten_overlong(bytes: Vec<u8>, folds: &mut Folds) -> Vec<u8> {
     short
 }
 
-fn cut_rest(mut bytes: Vec<u8>, folds: &mut Folds) -> Vec<u8> {
-    if let Some(at) = bytes
-        .iter()
-        .position(|byte| matches!(byte, b'?' | b'#' | 0))
-    {
-        folds.note(Folds::REST, true);
-        bytes.truncate(at);
-    }
-    bytes
+/// An encoded `#` or `?` is a letter like others, in ordinary paths too; only a raw `#` ends one.
+fn cut<'a>(bytes: &'a [u8], end: u8, folds: &mut Folds) -> &'a [u8] {
+    let at = bytes.iter().position(|byte| *byte == end);
+    folds.note(Folds::REST, at.is_some());
+    at.and_then(|at| bytes.get(..at)).unwrap_or(bytes)
 }
 
 /// Lower case; the two letters that only become ASCII through upper case as well.
@@ -300,7 +295,7 @@ mod tests {
     #[test]
     fn every_loose_spelling_is_one_path() {
         use Folds as F;
-        let table: [(&[u8], &[Folds]); 30] = [
+        let table: [(&[u8], &[Folds]); 28] = [
             (b"/a/b", &[]),
             (b"/%61/b", &[]),
             (b"/A/b", &[F::CASE]),
@@ -328,9 +323,7 @@ mod tests {
             (b"/a%c0%afb", &[F::ESCAPES, F::TWICE]),
             (b"/a%e0%80%afb", &[F::ESCAPES, F::TWICE]),
             (b"/a/b#c", &[F::REST]),
-            (b"/a/b%23c", &[F::REST, F::ESCAPES]),
             (b"/a/b%00.png", &[F::REST, F::ESCAPES]),
-            (b"/a/b%3fc", &[F::REST, F::ESCAPES]),
         ];
         for (raw, folds) in table {
             // Deeper than any server that anybody has seen: it stays an escape.
@@ -340,6 +333,8 @@ mod tests {
             }
             check(raw, "/a/b", folds);
         }
+        // These are letters, also to whoever decodes them.
+        check(b"/a%3fb%23c", "/a?b#c", &[Folds::ESCAPES]);
         check(b"/", "/", &[]);
         check(b"//", "/", &[F::SLASHES]);
         check(b"/..", "/", &[F::DOTS]);
