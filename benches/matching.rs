@@ -117,6 +117,25 @@ fn canonicalising(criterion: &mut Criterion) {
         });
     }
     group.finish();
+    let mut group = criterion.benchmark_group("folded view");
+    let catalogue = catalogue(1_000);
+    for (name, path) in [
+        ("unknown", "/nobody/knows/this/path"),
+        ("other spelling", "/API/v1//svc42/%52es1023/abc123;v=1/"),
+    ] {
+        let canonical = canonicalise(path.as_bytes());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let path = black_box(path.as_bytes());
+                catalogue.pair(
+                    Method::Get,
+                    path,
+                    canonical.as_ref().map_err(|fault| *fault),
+                )
+            });
+        });
+    }
+    group.finish();
 }
 
 fn build(criterion: &mut Criterion) {

@@ -19,11 +19,11 @@ use crate::cli::offline::{
     ConfigArg, FAILED, INTEGRITY, OK, USAGE, load_or_tell, registry_of, tell,
 };
 use crate::cli::stdio::put;
-use crate::contract::{Contract, Method, canonicalise, split_query};
+use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
 use crate::gateway::{clock, refusal};
-use crate::ledger::Record;
+use crate::ledger::{Record, as_text};
 use crate::observation::{Arrival, ClientHasher};
 use crate::pipeline::admit;
 use crate::record::DecisionId;
@@ -120,6 +120,7 @@ fn explain_record(dir: &Path, id: &str, trace: bool) -> Result<(String, u8)> {
         contract: decision.contract_id.and_then(|id| rules.contract(id)),
         signals: &decision.signals,
         judged: &judged,
+        alias_of: as_text(decision.member("alias_of")),
         policy_hash: decision.policy_hash,
         ending: Ending::Recorded {
             record: &record,
@@ -183,13 +184,21 @@ fn quiet(
         has_body: false,
         ledger: crate::observation::LedgerStanding::Available,
     };
-    let admission = admit(rulebook, 0, pair(), &arrival);
+    let pairing = pair();
+    let admission = admit(rulebook, 0, pairing, &arrival);
     let forwarded = admission.is_forwarded();
     let account = Account {
         rules: rulebook.rules(),
         contract: rulebook.contract_of(admission.route),
         signals: &admission.signals,
         judged: &admission.judgement,
+        alias_of: match pairing {
+            Pairing::Alias { contract, .. } => {
+                let contract = rulebook.contract_of(contract.get());
+                contract.map(|contract| contract.id().as_str())
+            }
+            _ => None,
+        },
         policy_hash,
         ending: Ending::Quiet {
             method,

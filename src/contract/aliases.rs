@@ -91,6 +91,9 @@ fn folded(template: &Template) -> Template {
     let mut segments = Vec::new();
     for segment in template.segments() {
         match segment {
+            Segment::Literal(literal) if !may_change(literal.as_bytes()) && !literal.is_empty() => {
+                segments.push(segment.clone());
+            }
             Segment::Literal(literal) => {
                 let path = format!("/{literal}");
                 let folded = fold(path.as_bytes(), Reading::Cleaned).map(|folded| folded.path);

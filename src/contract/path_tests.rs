@@ -185,4 +185,19 @@ proptest::proptest! {
             proptest::prop_assert_eq!(again.map(|p| p.has_encoded_slash()), Ok(path.has_encoded_slash()));
         }
     }
+
+    #[test]
+    fn two_other_decoders_agree(raw in "(/(%[0-9a-fA-F]{2}|[ -~]|é|%C3%A9|%2e|;|\\.){0,10}){1,4}") {
+        // R020
+        if let Ok(path) = canonicalise(raw.as_bytes()) {
+            let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+            proptest::prop_assert_eq!(decoded(path.as_str()), decoded(&raw));
+            // The parser of browsers resolves dot segments in any spelling: there are none.
+            let parse = |path: &str| url::Url::parse(&format!("http://h{path}")).unwrap();
+            let (ours, theirs) = (parse(path.as_str()), parse(&raw));
+            proptest::prop_assert_eq!(decoded(ours.path()), decoded(theirs.path()));
+            proptest::prop_assert_eq!(decoded(ours.path()), decoded(&raw));
+            proptest::prop_assert_eq!(ours.path().matches('/').count(), raw.matches('/').count());
+        }
+    }
 }

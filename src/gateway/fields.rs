@@ -34,6 +34,19 @@ pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: 
     }
 }
 
+const OVERRIDES: [&str; 10] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+    "x-waws-unencoded-url",
+];
+
 fn is_ours(name: &HeaderName) -> bool {
     name.as_str().starts_with("tidegate-")
 }
@@ -42,16 +55,20 @@ fn is_forwarded_for(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name.as_str() == "forwarded"
 }
 
-/// Fields by which some servers replace the method or the path of a request.
+/// Fields by which some servers replace the method or the path of a request. Whoever turns fields
+/// into variables takes `_` for `-`.
 fn is_override(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "x-http-method-override"
-            | "x-http-method"
-            | "x-method-override"
-            | "x-original-url"
-            | "x-rewrite-url"
-    )
+    let name = name.as_str();
+    if !name.starts_with('x') {
+        return false;
+    }
+    let is_same = |known: &&str| {
+        let letters = name
+            .bytes()
+            .map(|byte| if byte == b'_' { b'-' } else { byte });
+        name.len() == known.len() && letters.eq(known.bytes())
+    };
+    OVERRIDES.iter().any(|known| is_same(&known))
 }
 
 /// Tells the client what was decided, where the operator wants that.
@@ -162,7 +179,8 @@ mod tests {
 
     #[test]
     fn what_was_judged_is_not_replaced() {
-        for (strict, left) in [(true, 1), (false, 6)] {
+        // R020
+        for (strict, left) in [(true, 1), (false, 9)] {
             let mut request = RequestHeader::build("GET", b"/", None).unwrap();
             for name in [
                 "X-HTTP-Method-Override",
@@ -170,6 +188,9 @@ mod tests {
                 "X-Method-Override",
                 "X-Original-URL",
                 "X-Rewrite-URL",
+                "X_Http_Method_Override",
+                "X_Original-URL",
+                "X-Original-Method",
                 "X-Http-Methods",
             ] {
                 request.append_header(name, "1").unwrap();
