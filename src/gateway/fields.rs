@@ -68,7 +68,7 @@ fn is_override(name: &HeaderName) -> bool {
             .map(|byte| if byte == b'_' { b'-' } else { byte });
         name.len() == known.len() && letters.eq(known.bytes())
     };
-    OVERRIDES.iter().any(|known| is_same(&known))
+    OVERRIDES.iter().any(|known| is_same(known))
 }
 
 /// Tells the client what was decided, where the operator wants that.
