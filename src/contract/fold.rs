@@ -134,7 +134,9 @@ pub(super) fn may_change(path: &[u8]) -> bool {
             || byte.is_ascii_digit()
             || matches!(byte, b'-' | b'_' | b'~' | b'/')
     };
-    path.last() == Some(&b'/') || !path.iter().all(is_plain)
+    path.last() == Some(&b'/')
+        || !path.iter().all(is_plain)
+        || path.windows(2).any(|pair| pair == b"//")
 }
 
 fn decode_all(raw_path: &[u8], reading: Reading, folds: &mut Folds) -> Vec<u8> {
@@ -379,6 +381,8 @@ mod tests {
             ("/a/b-1_2~", false),
             ("/a/B", true),
             ("/a/b/", true),
+            ("//a/b", true),
+            ("/a//b", true),
             ("/a/b.", true),
             ("/a;b", true),
             ("/a%20", true),
