@@ -78,14 +78,14 @@ fn pair(criterion: &mut Criterion) {
         group.bench_function(format!("{size}"), |bencher| {
             bencher.iter(|| {
                 next.next()
-                    .map(|path| catalogue.pair(Method::Get, Ok(black_box(path))))
+                    .map(|path| catalogue.pair(Method::Get, path.as_bytes(), Ok(black_box(path))))
             });
         });
         let mut next = canonical.iter().take(64).cycle();
         group.bench_function(format!("{size} hot"), |bencher| {
             bencher.iter(|| {
                 next.next()
-                    .map(|path| catalogue.pair(Method::Get, Ok(black_box(path))))
+                    .map(|path| catalogue.pair(Method::Get, path.as_bytes(), Ok(black_box(path))))
             });
         });
         let mut router = matchit::Router::new();
@@ -114,6 +114,25 @@ fn canonicalising(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| canonicalise(black_box(path.as_bytes())).is_ok());
+        });
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("folded view");
+    let catalogue = catalogue(1_000);
+    for (name, path) in [
+        ("unknown", "/nobody/knows/this/path"),
+        ("other spelling", "/API/v1//svc42/%52es1023/abc123;v=1/"),
+    ] {
+        let canonical = canonicalise(path.as_bytes());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let path = black_box(path.as_bytes());
+                catalogue.pair(
+                    Method::Get,
+                    path,
+                    canonical.as_ref().map_err(|fault| *fault),
+                )
+            });
         });
     }
     group.finish();

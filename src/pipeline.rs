@@ -153,6 +153,8 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         Pairing::MethodNotAllowed(index) => (index.get(), Standing::MethodNotAllowed),
         Pairing::Unknown => (board.unmatched(), Standing::Unknown),
         Pairing::Ambiguous(_) => (board.unmatched(), Standing::Ambiguous),
+        Pairing::Alias { fault: None, .. } => (board.unmatched(), Standing::Unknown),
+        Pairing::Alias { fault: Some(_), .. } => (board.unmatched(), Standing::Ambiguous),
     };
     let contract = rulebook.contract_of(index);
     let terms = contract.map(crate::contract::Contract::terms);
@@ -180,6 +182,13 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     signals.ledger = arrival.ledger;
     signals.undeclared = arrival.undeclared;
     observe(&site, &circuit, &mut signals);
+    if let Pairing::Alias {
+        contract, folds, ..
+    } = pairing
+    {
+        signals.alias = folds.bits();
+        takes::charge(rulebook, contract, around, arrival);
+    }
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
         draw(&site, &mut signals);

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use tidegate::contract::{
-    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Method, MethodSet, Pairing,
-    Stage, Terms,
+    Catalogue, Contract, ContractId, ContractIndex, ContractParts, Folds, Method, MethodSet,
+    Pairing, PathFault, Stage, Terms,
 };
 use tidegate::decision::Reason;
 use tidegate::enforcement::Measure;
@@ -16,7 +16,7 @@ use tidegate::pipeline::{
     Admission, abandon, admit, complete, contract_ceiling, judge, judge_malformed, mode_at_rest,
     tick,
 };
-use tidegate::policy::rules::Rules;
+use tidegate::policy::rules::{Rules, Severity};
 use tidegate::rulebook::{LocalParts, Rulebook, RulebookParts};
 use tidegate::units::{Action, ActionSet, BasisPoints, Factor, Moment, PerMinute, Tier};
 
@@ -39,6 +39,10 @@ fn rulebook_of(terms: Terms) -> Rulebook {
 }
 
 fn parts(terms: Terms) -> RulebookParts {
+    parts_under(terms, Rules::default())
+}
+
+fn parts_under(terms: Terms, rules: Rules) -> RulebookParts {
     let contract = Contract::new(ContractParts::new(
         ContractId::new("api").unwrap(),
         "GET /api",
@@ -47,7 +51,7 @@ fn parts(terms: Terms) -> RulebookParts {
     ));
     RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
-        rules: Rules::default(),
+        rules,
         tier: Tier::Control,
         content_digest: [0; 32],
         default_upstream: "api".into(),
@@ -358,6 +362,47 @@ fn a_client_that_is_refused_takes_no_share_from_a_class() {
         let published = rulebook.route(0).published();
         assert_eq!(published.class_share_bp(), want, "{pairing:?} {declared}");
         assert_eq!(published.retries().whole, 100, "all were offered");
+    }
+}
+
+// R020: whatever the policy says of unknown paths.
+#[test]
+fn an_alias_is_charged_to_its_contract_and_no_way_out() {
+    let terms = Terms {
+        rate_limit: PerMinute::new(60),
+        burst: std::num::NonZeroU32::new(2),
+        ..Terms::default()
+    };
+    for (tier, fault) in [
+        (Tier::Control, None),
+        (Tier::Control, Some(PathFault::DotSegment)),
+        (Tier::ObserveOnly, None),
+        (Tier::ObserveOnly, Some(PathFault::DotSegment)),
+    ] {
+        let mut rules = Rules::default();
+        rules.unknown_endpoint.action = Severity::Allow;
+        let rulebook = Rulebook::new(0, parts_under(terms, rules));
+        let alias = Pairing::Alias {
+            contract: ContractIndex(0),
+            folds: Folds::CASE,
+            fault,
+        };
+        for _ in 0..2 {
+            let asks = arrival(tier, ClientKey(1), None);
+            let admission = admit(&rulebook, 0, alias, &asks);
+            let judged = &admission.judgement;
+            assert!(!admission.contracted);
+            assert!(judged.decision.severity() >= Severity::Quarantine);
+            assert!(judged.decision.reasons().contains(Reason::ContractAlias));
+            assert_eq!(admission.is_forwarded(), tier == Tier::ObserveOnly);
+            assert_eq!(admission.signals.alias, Folds::CASE.bits());
+            let again = judge(rulebook.rules(), None, &admission.signals);
+            assert_eq!(again, *judged, "it follows from the inputs");
+            abandon(&rulebook, 0, &admission, Lateness::InTime);
+        }
+        // Both turns of the contract are gone.
+        let admission = arrive(&rulebook, tier);
+        assert_eq!(admission.signals.take, Take::ContractRate, "{tier:?}");
     }
 }
 

@@ -181,14 +181,16 @@ pub(crate) fn admit(
     path: &str,
     arrival: &Arrival,
 ) -> Admission {
-    let path = canonicalise(path.as_bytes());
+    let raw_path = path.as_bytes();
+    let path = canonicalise(raw_path);
     let mut arrival = *arrival;
     if let Ok(path) = &path {
         arrival.request = RequestKey::of(arrival.client, method, path.as_bytes(), None);
     }
-    let pairing = rulebook
-        .catalogue()
-        .pair(method, path.as_ref().map_err(|fault| *fault));
+    let pairing =
+        rulebook
+            .catalogue()
+            .pair(method, raw_path, path.as_ref().map_err(|fault| *fault));
     pipeline::admit(rulebook, 0, pairing, &arrival)
 }
 

@@ -23,7 +23,7 @@ use crate::contract::{Contract, Method, Pairing, canonicalise, split_query};
 use crate::decision::decide;
 use crate::enforcement::permit;
 use crate::gateway::{clock, refusal};
-use crate::ledger::Record;
+use crate::ledger::{Record, as_text};
 use crate::observation::{Arrival, ClientHasher};
 use crate::pipeline::admit;
 use crate::record::DecisionId;
@@ -123,6 +123,7 @@ fn explain_record(dir: &Path, id: &str, trace: bool) -> Result<(String, u8)> {
         contract: decision.contract_id.and_then(|id| rules.contract(id)),
         signals: &decision.signals,
         judged: &judged,
+        alias_of: as_text(decision.member("alias_of")),
         policy_hash: decision.policy_hash,
         ending: Ending::Recorded {
             record: &record,
@@ -170,7 +171,7 @@ fn quiet(
     let token = Method::from_token(method);
     let pair = || {
         let path = path.as_ref().map_err(|fault| *fault);
-        rulebook.catalogue().pair(token, path)
+        rulebook.catalogue().pair(token, raw_path, path)
     };
     // Without a name nothing is asked about the caller.
     let claims =
@@ -180,7 +181,7 @@ fn quiet(
         Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
             rulebook.contract_of(index.get())
         }
-        Pairing::Unknown | Pairing::Ambiguous(_) => None,
+        Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
     };
     let arrival = Arrival {
         method: token,
@@ -202,6 +203,13 @@ fn quiet(
         contract: rulebook.contract_of(admission.route),
         signals: &admission.signals,
         judged: &admission.judgement,
+        alias_of: match pairing {
+            Pairing::Alias { contract, .. } => {
+                let contract = rulebook.contract_of(contract.get());
+                contract.map(|contract| contract.id().as_str())
+            }
+            _ => None,
+        },
         policy_hash,
         ending: Ending::Quiet {
             method,

@@ -53,7 +53,8 @@ fn describe(catalogue: &Catalogue, method: &str, target: &str) -> (String, u8) {
     let path = canonicalise(raw_path);
     let by_ref = path.as_ref().map_err(|fault| *fault);
     let id = |contract| catalogue.get(contract).id().as_str();
-    match (catalogue.pair(Method::from_token(method), by_ref), &path) {
+    let method = Method::from_token(method);
+    match (catalogue.pair(method, raw_path, by_ref), &path) {
         (Pairing::Contracted(contract), Ok(path)) => {
             let parameters = catalogue.parameters(contract, path).into_iter();
             let shown: Vec<String> = parameters.map(|(k, v)| format!("{k}={v}")).collect();
@@ -68,6 +69,21 @@ fn describe(catalogue: &Catalogue, method: &str, target: &str) -> (String, u8) {
                 format!("CONTRACT_METHOD_DISALLOWED {id} allows {allowed}\n"),
                 FAILED,
             )
+        }
+        (
+            Pairing::Alias {
+                contract,
+                folds,
+                fault,
+            },
+            _,
+        ) => {
+            let code = fault.map_or("NO_CONTRACT_MATCH".to_owned(), |fault| {
+                format!("AMBIGUOUS_TARGET {}", fault.detail())
+            });
+            let (id, folded) = (id(contract), folds.in_words());
+            let text = format!("{code}\nCONTRACT_ALIAS {id} when folded: {folded}\n");
+            (text, FAILED)
         }
         (Pairing::Ambiguous(fault), _) => {
             (format!("AMBIGUOUS_TARGET {}\n", fault.detail()), FAILED)

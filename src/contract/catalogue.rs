@@ -5,15 +5,20 @@
 //! sorted by id, so the order of the files never matters.
 //!
 //! Invariants: no two contracts claim the same method of the same path shape; a path that is
-//! ambiguous belongs to a contract only where that contract allows the ambiguity.
+//! ambiguous belongs to a contract only where that contract allows the ambiguity. The folded view
+//! is looked at where that gives no contract, or one that others could be mistaken for; see `aliases`.
 
 use std::borrow::Cow;
 
+use crate::contract::aliases::{Aliases, NO_RIVALS};
 use crate::contract::collision::{Collision, same_ids, shapes, shared_methods};
 use crate::contract::index::RouteIndex;
 use crate::contract::path::CanonicalPath;
 use crate::contract::template::Template;
 use crate::contract::{Contract, ContractIndex, Method, MethodSet, Pairing, PathFault, PathRules};
+
+/// In place of a folded shape: no contract has the path.
+const MISSED: u32 = NO_RIVALS - 1;
 
 /// The contracts, matched by path and method.
 #[derive(Debug, Clone)]
@@ -25,6 +30,7 @@ pub struct Catalogue {
     /// Per contract, where its run begins.
     runs: Vec<u32>,
     index: RouteIndex,
+    aliases: Aliases,
     any_merges_slashes: bool,
 }
 
@@ -32,6 +38,8 @@ pub struct Catalogue {
 #[derive(Debug, Clone, Copy)]
 struct Claim {
     contract: ContractIndex,
+    /// The folded shape of the path where another one could be mistaken for it, else `NO_RIVALS`.
+    folded_shape: u32,
     methods: MethodSet,
     path_rules: PathRules,
     is_last_of_run: bool,
@@ -85,6 +93,7 @@ impl Catalogue {
                 }
                 claims.push(Claim {
                     contract: ContractIndex(*number),
+                    folded_shape: NO_RIVALS,
                     methods: contract.methods(),
                     path_rules: contract.terms().path_rules,
                     is_last_of_run: false,
@@ -95,44 +104,94 @@ impl Catalogue {
             }
         }
         index.renumber(|shape| starts.get(shape as usize).copied().unwrap_or(shape));
+        let firsts = starts.iter().filter_map(|start| {
+            let claim = claims.get(*start as usize)?;
+            Some((*start, contracts.get(claim.contract.get())?.template()))
+        });
+        let (aliases, folded_shapes) = Aliases::of(firsts);
+        let mut folded_shapes = folded_shapes.into_iter();
+        let mut shape = NO_RIVALS;
+        let mut is_first = true;
+        for claim in &mut claims {
+            if is_first {
+                shape = folded_shapes.next().unwrap_or(NO_RIVALS);
+            }
+            claim.folded_shape = shape;
+            is_first = claim.is_last_of_run;
+        }
         let any_merges_slashes = claims.iter().any(|claim| claim.path_rules.merge_slashes);
         Self {
             contracts,
             claims,
             runs,
             index,
+            aliases,
             any_merges_slashes,
         }
     }
 
-    /// Under which contract a request falls. Allocates only for a path with `//`, and only
-    /// where a contract merges slashes.
+    /// Under which contract a request falls. `path` is the canonical form of `raw_path`.
+    ///
+    /// Allocates only where a path has `//` and a contract merges slashes, and where the folded
+    /// view is looked at.
     #[must_use]
     #[inline]
-    pub fn pair(&self, method: Method, path: Result<&CanonicalPath<'_>, PathFault>) -> Pairing {
+    pub fn pair(
+        &self,
+        method: Method,
+        raw_path: &[u8],
+        path: Result<&CanonicalPath<'_>, PathFault>,
+    ) -> Pairing {
+        let (pairing, folded_shape) = self.look_up(method, path);
+        if folded_shape == NO_RIVALS {
+            return pairing;
+        }
+        self.read_loosely(method, raw_path, pairing, folded_shape)
+    }
+
+    /// The same by the strict view alone.
+    #[must_use]
+    pub fn pair_strictly(
+        &self,
+        method: Method,
+        path: Result<&CanonicalPath<'_>, PathFault>,
+    ) -> Pairing {
+        self.look_up(method, path).0
+    }
+
+    /// The pairing by the strict view, and the folded shape that a looser view has to agree with:
+    /// `NO_RIVALS` where none can disagree, `MISSED` where no contract has the path.
+    #[inline]
+    fn look_up(
+        &self,
+        method: Method,
+        path: Result<&CanonicalPath<'_>, PathFault>,
+    ) -> (Pairing, u32) {
         let path = match path {
             Ok(path) => path,
-            Err(fault) => return Pairing::Ambiguous(fault),
+            Err(fault) => return (Pairing::Ambiguous(fault), MISSED),
         };
         if path.has_empty_segment() {
-            return self.pair_merged(method, path);
+            return self.look_up_merged(method, path);
         }
         let found = self.index.find(path.as_bytes());
         match found.and_then(|start| self.choose(start, method)) {
-            None if path.has_encoded_slash() => Pairing::Ambiguous(PathFault::EncodedSlash),
-            None => Pairing::Unknown,
+            None if path.has_encoded_slash() => {
+                (Pairing::Ambiguous(PathFault::EncodedSlash), MISSED)
+            }
+            None => (Pairing::Unknown, MISSED),
             Some((claim, _))
                 if path.has_encoded_slash() && !claim.path_rules.allow_encoded_slash =>
             {
-                Pairing::Ambiguous(PathFault::EncodedSlash)
+                (Pairing::Ambiguous(PathFault::EncodedSlash), MISSED)
             }
-            Some((_, pairing)) => pairing,
+            Some((claim, pairing)) => (pairing, claim.folded_shape),
         }
     }
 
     #[cold]
-    fn pair_merged(&self, method: Method, path: &CanonicalPath<'_>) -> Pairing {
-        let ambiguous = Pairing::Ambiguous(PathFault::EmptySegment);
+    fn look_up_merged(&self, method: Method, path: &CanonicalPath<'_>) -> (Pairing, u32) {
+        let ambiguous = (Pairing::Ambiguous(PathFault::EmptySegment), MISSED);
         if !self.any_merges_slashes {
             return ambiguous;
         }
@@ -143,10 +202,40 @@ impl Catalogue {
             Some((claim, _))
                 if path.has_encoded_slash() && !claim.path_rules.allow_encoded_slash =>
             {
-                Pairing::Ambiguous(PathFault::EncodedSlash)
+                (Pairing::Ambiguous(PathFault::EncodedSlash), MISSED)
             }
-            Some((_, pairing)) => pairing,
+            Some((claim, pairing)) => (pairing, claim.folded_shape),
             None => ambiguous,
+        }
+    }
+
+    /// An alias where a looser reading gives the path to another contract than `strict` does.
+    #[cold]
+    fn read_loosely(
+        &self,
+        method: Method,
+        raw_path: &[u8],
+        strict: Pairing,
+        own_shape: u32,
+    ) -> Pairing {
+        let (fault, keeps_slashes) = match strict {
+            Pairing::Unknown => (None, false),
+            Pairing::Ambiguous(fault) => (Some(fault), false),
+            Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
+                let rules = self.get(index).terms().path_rules;
+                (Some(PathFault::TwoReadings), rules.allow_encoded_slash)
+            }
+            Pairing::Alias { .. } => return strict,
+        };
+        let found = self.aliases.find(raw_path, own_shape, keeps_slashes);
+        let claim = found.and_then(|(start, folds)| Some((self.choose(start, method)?.0, folds)));
+        match claim {
+            Some((claim, folds)) => Pairing::Alias {
+                contract: claim.contract,
+                folds,
+                fault,
+            },
+            None => strict,
         }
     }
 
@@ -174,7 +263,7 @@ impl Catalogue {
             Pairing::Contracted(contract) | Pairing::MethodNotAllowed(contract) => {
                 Some(self.get(contract))
             }
-            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+            Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
         };
         match contract {
             Some(contract) if contract.terms().path_rules.merge_slashes => path.merged(),

@@ -30,16 +30,166 @@ fn catalogue(contracts: &[(&str, &str)]) -> Catalogue {
     Catalogue::build(contracts.collect()).unwrap()
 }
 
-/// `id`, `!id` for a wrong method, `?` for unknown, `~Fault` for ambiguous.
+/// `id`, `!id` for a wrong method, `?` for unknown, `~Fault` for ambiguous; by the strict view.
 fn pair(catalogue: &Catalogue, method: &str, path: &str) -> String {
     let path = canonicalise(path.as_bytes());
     let path = path.as_ref().map_err(|fault| *fault);
+    told(
+        catalogue,
+        catalogue.pair_strictly(Method::from_token(method), path),
+    )
+}
+
+/// The same with the folded view: `=id` for the contract that it would reach.
+fn pair_folded(catalogue: &Catalogue, method: &str, path: &[u8]) -> String {
+    let canonical = canonicalise(path);
+    let canonical = canonical.as_ref().map_err(|fault| *fault);
+    let method = Method::from_token(method);
+    told(catalogue, catalogue.pair(method, path, canonical))
+}
+
+fn told(catalogue: &Catalogue, pairing: Pairing) -> String {
     let id = |contract| catalogue.get(contract).id().as_str();
-    match catalogue.pair(Method::from_token(method), path) {
+    match pairing {
         Pairing::Contracted(contract) => id(contract).to_owned(),
         Pairing::MethodNotAllowed(contract) => format!("!{}", id(contract)),
         Pairing::Unknown => "?".to_owned(),
         Pairing::Ambiguous(fault) => format!("~{fault:?}"),
+        Pairing::Alias {
+            contract, fault, ..
+        } => match fault {
+            Some(fault) => format!("~{fault:?}={}", id(contract)),
+            None => format!("?={}", id(contract)),
+        },
+    }
+}
+
+#[test]
+fn another_spelling_of_a_contract_is_its_alias() {
+    // R020
+    let catalogue = catalogue(&[
+        ("list", "GET /orders"),
+        ("one", "GET,PUT /orders/{id}"),
+        ("items", "GET /orders/{id}/items"),
+        ("report", "GET /Reports/Daily"),
+        ("dir", "GET /static/"),
+    ]);
+    for (path, expected) in [
+        ("/orders", "list"),
+        ("/orders/7", "one"),
+        ("/orders/A", "one"),
+        ("/orders/a;b=1", "one"),
+        ("/orders/a.", "one"),
+        ("/orders/", "?=list"),
+        ("/Orders", "?=list"),
+        ("/orders.", "?=list"),
+        ("/orders;v=1", "?=list"),
+        ("/orders%20", "?=list"),
+        ("/orders/7/", "?=one"),
+        ("/ORDERS/7", "?=one"),
+        ("/orders;v=1/7", "?=one"),
+        ("/orders/7/ITEMS", "?=items"),
+        ("/reports/daily", "?=report"),
+        ("/Reports/daily", "?=report"),
+        ("/static", "?=dir"),
+        ("/static//", "~EmptySegment=dir"),
+        ("//orders", "~EmptySegment=list"),
+        ("/x/../orders", "~DotSegment=list"),
+        ("/orders/..", "~DotSegment=one"),
+        ("/orders/x%2F..", "~DotSegment=list"),
+        ("/orders/a%2Fb", "~EncodedSlash=one"),
+        ("/orders/7%2Fitems", "~EncodedSlash=items"),
+        ("/orders%2f7", "~EncodedSlash=one"),
+        ("/orders\\7", "~Backslash=one"),
+        ("/orders%5c7", "~Backslash=one"),
+        ("/orders%0a", "~ControlByte=list"),
+        ("/orders%00.png", "~ControlByte=list"),
+        ("/%256frders", "~DoubleEncoding=list"),
+        ("/%u006frders", "~IncompleteEscape=list"),
+        ("/orders%c0%af7", "~NotUtf8=one"),
+        ("/orders#x", "~Fragment=list"),
+        ("/orders/;x", "~BareParameters=list"),
+        ("/other", "?"),
+        ("/other/", "?"),
+        ("/other/../x", "~DotSegment"),
+    ] {
+        assert_eq!(
+            pair_folded(&catalogue, "GET", path.as_bytes()),
+            expected,
+            "{path}"
+        );
+    }
+    assert_eq!(pair_folded(&catalogue, "BREW", b"/Orders/7"), "?=one");
+    assert_eq!(
+        pair_folded(&catalogue, "GET", b"/orders\xff"),
+        "~RawHighByte"
+    );
+    assert!(size_of::<Pairing>() <= 8, "it is handed over in a register");
+}
+
+#[test]
+fn a_path_that_a_looser_reading_gives_to_a_more_exact_contract_is_no_contracts() {
+    // R020
+    let mut contracts = vec![
+        plain("one", "GET /orders/{id}"),
+        plain("special", "GET /orders/special"),
+        plain("rest", "GET /api/{*rest}"),
+        plain("login", "POST /api/login"),
+        plain("docs", "GET /api/docs/"),
+    ];
+    let slash = PathRules {
+        allow_encoded_slash: true,
+        ..PathRules::default()
+    };
+    contracts.push(contract("project", "GET /projects/{id}", slash));
+    contracts.push(contract("issues", "GET /projects/{id}/issues", slash));
+    let catalogue = Catalogue::build(contracts).unwrap();
+    for (path, expected) in [
+        ("/orders/special", "special"),
+        ("/orders/7", "one"),
+        ("/orders/Seven", "one"),
+        ("/orders/Special", "~TwoReadings=special"),
+        ("/orders/special;v=1", "~TwoReadings=special"),
+        ("/orders/special.", "~TwoReadings=special"),
+        ("/orders/special%20", "~TwoReadings=special"),
+        ("/api/login", "!login"),
+        ("/api/login/", "~TwoReadings=login"),
+        ("/api/LOGIN", "~TwoReadings=login"),
+        ("/api/logins/", "rest"),
+        ("/api/Any/Thing", "rest"),
+        // Both spellings are agreed upon.
+        ("/api/docs/", "docs"),
+        ("/projects/a%2Fissues", "project"),
+        ("/projects/a%2Fb", "project"),
+        ("/projects/a%2Fb/issues", "issues"),
+    ] {
+        assert_eq!(
+            pair_folded(&catalogue, "GET", path.as_bytes()),
+            expected,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn contracts_that_differ_by_case_alone_keep_their_paths() {
+    let catalogue = catalogue(&[
+        ("upper", "GET /A/{x}"),
+        ("lower", "GET /a/{x}"),
+        ("me", "GET /a/me"),
+    ]);
+    for (path, expected) in [
+        ("/A/1", "upper"),
+        ("/a/1", "lower"),
+        ("/a/me", "me"),
+        ("/a/ME", "~TwoReadings=me"),
+        ("/A/me", "~TwoReadings=me"),
+    ] {
+        assert_eq!(
+            pair_folded(&catalogue, "GET", path.as_bytes()),
+            expected,
+            "{path}"
+        );
     }
 }
 
@@ -188,13 +338,13 @@ fn the_contract_decides_about_slashes() {
         assert_eq!(pair(&catalogue, "GET", path), expected, "{path}");
     }
     let path = canonicalise(b"/b//a%2fb").unwrap();
-    let pairing = catalogue.pair(Method::Get, Ok(&path));
+    let pairing = catalogue.pair_strictly(Method::Get, Ok(&path));
     assert_eq!(catalogue.forward(pairing, &path), "/b/a%2Fb");
     let both = catalogue.find("both").unwrap();
     let expected = vec![("x".to_owned(), "a%2Fb".to_owned())];
     assert_eq!(catalogue.parameters(both, &path), expected);
     let fault = PathFault::NotUtf8;
-    let pairing = catalogue.pair(Method::Get, Err(fault));
+    let pairing = catalogue.pair_strictly(Method::Get, Err(fault));
     assert_eq!(pairing, Pairing::Ambiguous(fault));
 }
 

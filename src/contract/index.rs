@@ -150,6 +150,29 @@ impl RouteIndex {
         }
     }
 
+    /// Whether a path of this template, which has been placed, could have been that of another
+    /// template if it were spelled otherwise: somewhere a more exact segment stands beside its own.
+    pub(super) fn has_rivals(&self, template: &Template) -> bool {
+        let mut at = ROOT;
+        for segment in template.segments() {
+            let Some(here) = self.nodes.get(at as usize) else {
+                return false;
+            };
+            at = match segment {
+                Segment::Literal(literal) => {
+                    let bytes = literal.as_bytes();
+                    let read = read_segment(bytes, 0);
+                    let child = self.child(at, here.literals, &read, bytes, 0);
+                    child.unwrap_or(NONE)
+                }
+                Segment::Parameter(_) if here.literals != NONE => return true,
+                Segment::Parameter(_) => here.parameter,
+                Segment::CatchAll(_) => return here.literals != NONE || here.parameter != NONE,
+            };
+        }
+        false
+    }
+
     fn route_at(&self, node: u32) -> Option<u32> {
         let route = self.nodes.get(node as usize)?.route;
         (route != NONE).then_some(route)

@@ -4,11 +4,13 @@
 //! route template, the canonical form of a path, and the catalogue that finds a contract.
 //! It knows nothing of traffic, risk or files other than its own format.
 
+mod aliases;
 mod catalogue;
 mod client_name;
 mod collision;
 pub mod compare;
 pub mod file;
+mod fold;
 mod id;
 mod index;
 mod lifecycle;
@@ -25,6 +27,7 @@ mod version;
 pub use catalogue::Catalogue;
 pub use client_name::{BY_CERTIFICATE, client_key_text};
 pub use collision::Collision;
+pub use fold::Folds;
 pub use id::{ContractId, ContractIndex};
 pub use lifecycle::{Lifecycle, LifecycleFault, LifecycleParts, Stability, Status};
 pub use method::{Method, MethodSet};

@@ -1,6 +1,6 @@
 //! The result of matching one request.
 
-use crate::contract::ContractIndex;
+use crate::contract::{ContractIndex, Folds};
 
 /// Under which contract a request falls. The path is matched first, the method second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,16 @@ pub enum Pairing {
     Unknown,
     /// The path has no single meaning, so no contract may claim it.
     Ambiguous(PathFault),
+    /// No contract may claim the path, and a server that reads it more loosely would take it for
+    /// one of this contract.
+    Alias {
+        /// The contract that it may reach.
+        contract: ContractIndex,
+        /// How loosely it has to be read for that; never empty.
+        folds: Folds,
+        /// Why it is ambiguous besides; `None` = it is just unknown.
+        fault: Option<PathFault>,
+    },
 }
 
 /// Why a path cannot be made canonical.
@@ -44,11 +54,15 @@ pub enum PathFault {
     TooManySegments,
     /// Not a path at all (does not begin with `/`).
     NotAPath,
+    /// A segment that begins with `;`: without its parameters it is empty.
+    BareParameters,
+    /// One contract has the path, and under a looser reading another one.
+    TwoReadings,
 }
 
 impl PathFault {
     /// All faults.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::DotSegment,
         Self::Backslash,
         Self::ControlByte,
@@ -61,6 +75,8 @@ impl PathFault {
         Self::Fragment,
         Self::TooManySegments,
         Self::NotAPath,
+        Self::BareParameters,
+        Self::TwoReadings,
     ];
 
     /// What the client is told.
@@ -79,6 +95,8 @@ impl PathFault {
             Self::Fragment => "the path has a fragment",
             Self::TooManySegments => "the path has more than 64 segments",
             Self::NotAPath => "the target is not a path",
+            Self::BareParameters => "the path has a segment of parameters alone",
+            Self::TwoReadings => "the path can be read as that of another contract",
         }
     }
 }

@@ -4,7 +4,8 @@
 //! upstream at another. So a path is made canonical once; what cannot be made canonical is a
 //! [`PathFault`] and belongs to no contract. Unreserved characters are decoded once, hex digits
 //! are upper case, nothing else changes: no folding of case or width, and `/a/` is not `/a`.
-//! `%2F` and `//` are kept and flagged, because the contract decides about them.
+//! `%2F` and `//` are kept and flagged, because the contract decides about them. What follows `;`
+//! is part of its segment; a segment of nothing else is refused.
 //!
 //! Invariants: the result is ASCII; making it canonical again changes nothing; the usual path
 //! costs one scan and no allocation. Not here: the query, which is never touched.
@@ -115,6 +116,9 @@ fn look_closer(raw_path: &[u8]) -> Result<CanonicalPath<'_>, PathFault> {
     if seen.dots && has_dot_segment(text) {
         return Err(PathFault::DotSegment);
     }
+    if seen.parameters && has_bare_parameters(text) {
+        return Err(PathFault::BareParameters);
+    }
     Ok(CanonicalPath {
         bytes: Cow::Borrowed(raw_path),
         has_encoded_slash: false,
@@ -129,6 +133,7 @@ struct Seen {
     escapes: bool,
     /// A segment begins with a dot.
     dots: bool,
+    parameters: bool,
     empty_segment: bool,
 }
 
@@ -136,7 +141,8 @@ const PLAIN: u8 = 0;
 const SLASH: u8 = 1;
 const DOT: u8 = 2;
 const PERCENT: u8 = 3;
-const REFUSED: u8 = 4;
+const PARAMETERS: u8 = 4;
+const REFUSED: u8 = 5;
 
 /// What each raw byte means to the scan.
 static CLASSES: [u8; 256] = classes();
@@ -150,6 +156,7 @@ const fn classes() -> [u8; 256] {
             b'/' => SLASH,
             b'.' => DOT,
             b'%' => PERCENT,
+            b';' => PARAMETERS,
             0x00..=0x20 | 0x7f..=0xff | b'\\' | b'#' | b'?' => REFUSED,
             _ => PLAIN,
         };
@@ -175,6 +182,10 @@ fn scan(raw_path: &[u8]) -> Result<Seen, PathFault> {
             }
             DOT => {
                 seen.dots |= after_slash;
+                after_slash = false;
+            }
+            PARAMETERS => {
+                seen.parameters = true;
                 after_slash = false;
             }
             PERCENT => {
@@ -257,6 +268,9 @@ fn check_whole(canonical: &str, decoded: &[u8]) -> Result<(), PathFault> {
     if has_dot_segment(canonical) {
         return Err(PathFault::DotSegment);
     }
+    if has_bare_parameters(canonical) {
+        return Err(PathFault::BareParameters);
+    }
     if std::str::from_utf8(decoded).is_err() {
         return Err(PathFault::NotUtf8);
     }
@@ -277,9 +291,20 @@ fn has_dot_segment(canonical: &str) -> bool {
         segment.split("%2F").any(|part| {
             let name = part.split(';').next().unwrap_or(part);
             let name = name.split("%3B").next().unwrap_or(name);
-            matches!(name, "." | "..")
+            // Some servers cut spaces off.
+            matches!(name.trim_end_matches("%20"), "." | "..")
         })
     })
+}
+
+/// Whether a segment begins with `;`: a server that cuts parameters off sees it empty.
+fn has_bare_parameters(canonical: &str) -> bool {
+    let segments = || {
+        canonical
+            .split('/')
+            .flat_map(|segment| segment.split("%2F"))
+    };
+    segments().any(|segment| segment.starts_with(';') || segment.starts_with("%3B"))
 }
 
 const fn is_unreserved(byte: u8) -> bool {

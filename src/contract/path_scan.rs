@@ -11,7 +11,7 @@ const fn all(byte: u8) -> u64 {
 const TOP: u64 = all(0x80);
 
 /// Whether a path is canonical as it was sent, for the simplest of reasons: it begins with a
-/// slash, holds ASCII from `(` on without `\` and `?`, and no segment is empty or begins with a
+/// slash, holds ASCII from `(` on without `;`, `\` and `?`, and no segment is empty or begins with a
 /// dot.
 ///
 /// False for paths so long that their segments have to be counted (where no segment is empty, at
@@ -46,7 +46,7 @@ fn look_at(bytes: [u8; 8], odd: &mut u64, after_slash: &mut u64) {
     let slashes = !is_not(b'/') & TOP;
     // Dot and slash are neighbours: with the lowest bit set both are the slash.
     let dots_and_slashes = !((word | all(1)) ^ all(b'/')).wrapping_add(all(0x7f));
-    *odd |= below_parenthesis | above_tilde | !(is_not(b'\\') & is_not(b'?'));
+    *odd |= below_parenthesis | above_tilde | !(is_not(b'\\') & is_not(b'?') & is_not(b';'));
     *odd |= (slashes << 8 | *after_slash) & dots_and_slashes;
     *after_slash = slashes >> 56;
 }

@@ -2,8 +2,8 @@
 
 use super::{PathFault, canonicalise, split_query};
 use PathFault::{
-    Backslash, ControlByte, DotSegment, DoubleEncoding, Fragment, IncompleteEscape, NotAPath,
-    NotUtf8, RawHighByte, TooManySegments,
+    Backslash, BareParameters, ControlByte, DotSegment, DoubleEncoding, Fragment, IncompleteEscape,
+    NotAPath, NotUtf8, RawHighByte, TooManySegments,
 };
 
 fn check(raw: &str, expected: Result<&str, PathFault>) {
@@ -98,6 +98,11 @@ fn what_cannot_be_canonical_is_refused() {
         ("/%4", IncompleteEscape),
         ("/%zz", IncompleteEscape),
         ("/%4g/a", IncompleteEscape),
+        ("/a/..%20/b", DotSegment),
+        ("/a/;b", BareParameters),
+        ("/;/a", BareParameters),
+        ("/a/%3bb/c", BareParameters),
+        ("/a%2F;b", BareParameters),
         ("/a#b", Fragment),
         ("/%ff", NotUtf8),
         ("/%c0%af", NotUtf8),
@@ -151,12 +156,13 @@ fn the_quick_look_agrees_with_the_scan() {
             .map(|at| if at % 5 == 0 { b'/' } else { b'a' })
             .collect();
         for at in 0..len {
-            for byte in *b"\0 !#%'()./09?AZ[\\]az~\x7f\x80\xff" {
+            for byte in *b"\0 !#%'()./09;?AZ[\\]az~\x7f\x80\xff" {
                 let mut raw = plain.clone();
                 raw[at] = byte;
                 let quick = super::is_plainly_canonical(&raw, super::SEGMENTS_MAX);
-                let scanned = super::scan(&raw)
-                    .is_ok_and(|seen| !seen.escapes && !seen.dots && !seen.empty_segment);
+                let scanned = super::scan(&raw).is_ok_and(|seen| {
+                    !seen.escapes && !seen.dots && !seen.parameters && !seen.empty_segment
+                });
                 let looked_at = (8..=128).contains(&len) && byte >= b'(';
                 assert_eq!(quick, scanned && looked_at, "{}", raw.escape_ascii());
             }
@@ -177,6 +183,21 @@ proptest::proptest! {
             let again = canonicalise(path.as_bytes());
             proptest::prop_assert_eq!(again.as_ref().map(super::CanonicalPath::as_str), Ok(path.as_str()));
             proptest::prop_assert_eq!(again.map(|p| p.has_encoded_slash()), Ok(path.has_encoded_slash()));
+        }
+    }
+
+    #[test]
+    fn two_other_decoders_agree(raw in "(/(%[0-9a-fA-F]{2}|[ -~]|é|%C3%A9|%2e|;|\\.){0,10}){1,4}") {
+        // R020
+        if let Ok(path) = canonicalise(raw.as_bytes()) {
+            let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+            proptest::prop_assert_eq!(decoded(path.as_str()), decoded(&raw));
+            // The parser of browsers resolves dot segments in any spelling: there are none.
+            let parse = |path: &str| url::Url::parse(&format!("http://h{path}")).unwrap();
+            let (ours, theirs) = (parse(path.as_str()), parse(&raw));
+            proptest::prop_assert_eq!(decoded(ours.path()), decoded(theirs.path()));
+            proptest::prop_assert_eq!(decoded(ours.path()), decoded(&raw));
+            proptest::prop_assert_eq!(ours.path().matches('/').count(), raw.matches('/').count());
         }
     }
 }

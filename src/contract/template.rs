@@ -104,6 +104,14 @@ impl Template {
         })
     }
 
+    /// A template of segments that have been folded; for lookups of folded paths only.
+    pub(super) fn of_folded(segments: Vec<Segment>) -> Self {
+        Self {
+            segments: segments.into(),
+            has_encoded_slash: false,
+        }
+    }
+
     /// The segments, first to last; never empty.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

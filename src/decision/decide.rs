@@ -165,6 +165,10 @@ fn floors(rules: &Rules, signals: &Signals, verdict: &mut Verdict) {
     if signals.circuit == CircuitState::Open {
         verdict.add(Severity::Drop, Reason::CircuitOpen);
     }
+    // Before the standing: whoever asks about the case wants to know of the contract behind it.
+    if signals.alias != 0 {
+        verdict.add(Severity::Quarantine, Reason::ContractAlias);
+    }
     if signals.undeclared {
         verdict.add(rules.consumer_not_declared, Reason::ConsumerNotDeclared);
     }

@@ -38,6 +38,19 @@ pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: 
     }
 }
 
+const OVERRIDES: [&str; 10] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-override-url",
+    "x-rewrite-uri",
+    "x-rewrite-url",
+    "x-waws-unencoded-url",
+];
+
 /// Counts this hop for a method that may be told how many there are.
 pub(crate) fn one_hop_less(request: &mut RequestHeader) -> Result<()> {
     if !matches!(request.method, Method::OPTIONS | Method::TRACE) {
@@ -63,16 +76,10 @@ fn is_forwarded_for(name: &str) -> bool {
         )
 }
 
-/// Fields by which some servers replace the method or the path of a request.
+/// Fields by which some servers replace the method or the path of a request. With `_` for `-` they
+/// are among the disguised ones.
 fn is_override(name: &str) -> bool {
-    matches!(
-        name,
-        "x-http-method-override"
-            | "x-http-method"
-            | "x-method-override"
-            | "x-original-url"
-            | "x-rewrite-url"
-    )
+    name.starts_with('x') && OVERRIDES.contains(&name)
 }
 
 /// Whether a name, read as servers in the tradition of CGI read it, is one that only the gateway
@@ -241,7 +248,8 @@ mod tests {
 
     #[test]
     fn what_was_judged_is_not_replaced() {
-        for (strict, left) in [(true, 1), (false, 6)] {
+        // R020
+        for (strict, left) in [(true, 1), (false, 9)] {
             let mut request = RequestHeader::build("GET", b"/", None).unwrap();
             for name in [
                 "X-HTTP-Method-Override",
@@ -249,6 +257,9 @@ mod tests {
                 "X-Method-Override",
                 "X-Original-URL",
                 "X-Rewrite-URL",
+                "X_Http_Method_Override",
+                "X_Original-URL",
+                "X-Original-Method",
                 "X-Http-Methods",
             ] {
                 request.append_header(name, "1").unwrap();

@@ -223,7 +223,10 @@ const fn quarantine_status(unknown: u16, terms: Option<&Terms>) -> u16 {
 fn allow(rulebook: &Rulebook, pairing: Pairing) -> String {
     let methods = match pairing {
         Pairing::MethodNotAllowed(index) => rulebook.catalogue().allowed_methods(index),
-        Pairing::Contracted(_) | Pairing::Unknown | Pairing::Ambiguous(_) => MethodSet::EMPTY,
+        Pairing::Contracted(_)
+        | Pairing::Unknown
+        | Pairing::Ambiguous(_)
+        | Pairing::Alias { .. } => MethodSet::EMPTY,
     };
     let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
     names.join(", ")

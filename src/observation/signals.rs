@@ -195,12 +195,15 @@ pub struct Signals {
     pub contract_tat_ns: i64,
     /// Whether the ledger can keep the record.
     pub ledger: LedgerStanding,
+    /// How loosely the path has to be read to be a contract's, one bit for each fold; 0 = however
+    /// it is read, it is the same.
+    pub alias: u16,
     /// Whether the contract says who may call it, and the caller is none of them.
     pub undeclared: bool,
 }
 
 /// How many integers `inputs` has before trailing zeros are left out.
-pub const INPUT_COUNT: usize = 47;
+pub const INPUT_COUNT: usize = 48;
 
 /// Why recorded inputs cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -269,6 +272,7 @@ impl Signals {
             i64::from(self.draw_number),
             signed(self.hold_ns),
             self.ledger as i64,
+            i64::from(self.alias),
             i64::from(self.undeclared),
         ]
     }
@@ -328,6 +332,7 @@ impl Signals {
             draw_number: read.number()?,
             hold_ns: read.number()?,
             ledger: read.one_of(&LEDGER_STANDINGS)?,
+            alias: read.at_most(ALIAS_BITS_MAX)?,
             undeclared: read.one_of(&[false, true])?,
         };
         Ok(signals)
@@ -335,6 +340,8 @@ impl Signals {
 }
 
 const KNOWN_BITS_MAX: u16 = (1 << FACTOR_COUNT) - 1;
+/// All folds that there are; a test compares it with them.
+const ALIAS_BITS_MAX: u16 = 1_023;
 const CLASS_MAX: u8 = 2;
 const SHED_HASH_MAX: u16 = 9_999;
 const CLASS_SHARE_MAX_BP: u16 = 10_000;
@@ -467,6 +474,7 @@ mod tests {
             draw_number: 134,
             hold_ns: 135,
             ledger: LedgerStanding::FailClosed,
+            alias: 136,
             undeclared: true,
         }
     }
@@ -477,7 +485,7 @@ mod tests {
         let inputs = [
             4, 2, 1_027, 5, 1, 9_999, 3, 101, 102, 103, 104, 105, 106, 107, 108, 109, 2, 110, 111,
             2, 112, -113, 114, 1, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
-            128, 129, 130, 131, 132, 133, 134, 135, 3, 1,
+            128, 129, 130, 131, 132, 133, 134, 135, 3, 136, 1,
         ];
         assert_eq!(distinct().to_inputs(), inputs);
         assert_eq!(Signals::from_inputs(&inputs), Ok(distinct()));
@@ -486,13 +494,14 @@ mod tests {
     #[test]
     fn missing_inputs_are_zero_and_wrong_ones_are_named() {
         assert_eq!(Signals::from_inputs(&[]), Ok(Signals::default()));
-        assert_eq!(Signals::from_inputs(&[0; 48]), Err(InputsError::TooMany));
+        assert_eq!(Signals::from_inputs(&[0; 49]), Err(InputsError::TooMany));
         assert_eq!(
             Signals::from_inputs(&[1, 0]),
             Err(InputsError::TrailingZero)
         );
         // A place, the most that may stand there, and one more.
         let table = [
+            (46, 1_023, 1_024),
             (0, 4, 5),
             (1, 2, 3),
             (2, 2_047, 2_048),

@@ -7,14 +7,14 @@
 //! back when it ends.
 
 use super::ending::lost_ns;
-use super::{Holds, Site};
-use crate::contract::Throttle;
+use super::{Holds, Site, effective_tier, mode_of, staging};
+use crate::contract::{Contract, ContractIndex, Throttle};
 use crate::observation::{
-    CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
+    Arrival, CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
 };
 use crate::policy::rules::Severity;
-use crate::rulebook::ClientLimits;
-use crate::units::Action;
+use crate::rulebook::{ClientLimits, Rulebook};
+use crate::units::{Action, Tier};
 
 const MICROS_PER_MINUTE: u64 = 60_000_000;
 /// The address, the client, the contract.
@@ -93,6 +93,46 @@ fn patience_ns(site: &Site<'_>) -> u64 {
             wait_max.as_nanos()
         }
         _ => 0,
+    }
+}
+
+/// Takes a turn of the client and of the contract for a request that may reach the contract under
+/// another spelling, in the mode of the contract's own requests: no spelling gets round a limit,
+/// also where requests are only observed. It is asked for nothing, so it never waits.
+#[cold]
+pub(super) fn charge(
+    rulebook: &Rulebook,
+    contract: ContractIndex,
+    around: Tier,
+    arrival: &Arrival,
+) {
+    let (index, now_ns) = (contract.get(), arrival.at.monotonic_ns);
+    let route = rulebook.route(index);
+    let terms = rulebook.contract_of(index).map(Contract::terms);
+    if staging::is_retired(terms) {
+        return;
+    }
+    let tier = effective_tier(around, terms, arrival.ledger);
+    let mode = mode_of(staging::lowered(tier, terms, arrival.client, route));
+    if let Some(limits) = rulebook.client_limits_of(index) {
+        // It has no name: fields are read for the contract's own requests alone.
+        let is_named = rulebook
+            .contract_of(index)
+            .is_some_and(|contract| contract.client_header().is_some());
+        let (limit, overflow) = match is_named {
+            true => (&limits.address, route.address_overflow()),
+            false => (&limits.own, route.client_overflow()),
+        };
+        let clients = rulebook.board().clients();
+        let slot = clients.slot(arrival.client, route.salt(), overflow, now_ns);
+        if matches!(slot.rate(mode).turn(limit, now_ns, 0), Turn::Not(_)) {
+            return;
+        }
+        slot.keep(mode, limit, now_ns);
+    }
+    if let Some(limit) = rulebook.limit_of(index) {
+        // Where it is used up there is nothing left to charge.
+        let _ = route.rate(mode).turn(limit, now_ns, 0);
     }
 }
 

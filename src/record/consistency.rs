@@ -37,6 +37,7 @@ pub fn contradictions(
     check.names();
     check.pairing();
     check.shape();
+    check.alias();
     check.case();
     check.hash();
     check.limits();
@@ -199,6 +200,26 @@ impl<'a> Check<'_, 'a> {
             let wanted = format!("at most {}, the contract's", quoted(most.name()));
             self.expect("tier", false, &wanted);
         }
+    }
+
+    /// A contract has no alias of another one, and who names one says how the path was read.
+    fn alias(&mut self) {
+        let folds = self.line.signals.alias;
+        let may_have = matches!(self.standing(), Standing::Unknown | Standing::Ambiguous);
+        let holds = folds == 0 || may_have;
+        self.expect_input(
+            46,
+            folds.into(),
+            holds,
+            "0, because the path has a contract",
+        );
+        let alias_of = self.line.member("alias_of");
+        let is_named = as_text(alias_of).is_some_and(|id| !id.is_empty());
+        let (holds, wanted) = match folds {
+            0 => (alias_of.is_empty(), ""),
+            _ => (is_named, "the contract that inputs[46] speaks of"),
+        };
+        self.expect("alias_of", holds, wanted);
     }
 
     fn shape(&mut self) {

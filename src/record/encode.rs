@@ -114,7 +114,7 @@ fn encode_decision(
 ) {
     let route = event.route as usize;
     let contract = rulebook.contract_of(route).filter(|_| event.contracted);
-    from_abuse_to_contributions(line, contract, event, explained);
+    from_abuse_to_contributions(line, rulebook, contract, event, explained);
     from_decision_to_instance(line, contract, origin, event);
     from_insufficient_to_outcome(line, event);
     from_phase_to_worker(line, rulebook, origin, event);
@@ -122,6 +122,7 @@ fn encode_decision(
 
 fn from_abuse_to_contributions(
     line: &mut EntryBuilder<'_>,
+    rulebook: &Rulebook,
     contract: Option<&Contract>,
     event: &DecisionEvent,
     explained: bool,
@@ -130,6 +131,12 @@ fn from_abuse_to_contributions(
     let (decision, permit) = (&judgement.decision, &judgement.permit);
     line.uint("abuse_bp", judgement.assessment.abuse().wide());
     actions(line, "actions_taken", permit.taken());
+    let alias_of = event
+        .alias_of
+        .map(|index| rulebook.contract_of(index.get()));
+    if let Some(contract) = alias_of.flatten() {
+        line.text("alias_of", contract.id().as_str());
+    }
     actions(line, "allowed_actions", permit.allowed());
     if decision.severity() == Severity::Quarantine {
         let name = contract.map_or(UNMATCHED, |contract| contract.id().as_str());

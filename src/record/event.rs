@@ -1,6 +1,6 @@
 //! What a worker hands to the ledger: fixed in size, no allocation, no reference.
 
-use crate::contract::Method;
+use crate::contract::{ContractIndex, Method};
 use crate::ledger::Lane;
 use crate::observation::{ClientKey, Completion, Ending, Signals, UpstreamError};
 use crate::pipeline::{Admission, Judgement, Way};
@@ -120,6 +120,8 @@ pub struct DecisionEvent {
     pub trace_id: [u8; 16],
     /// The shape of an unmatched path.
     pub shape: InlineText<SHAPE_BYTES_MAX>,
+    /// The contract that a looser reading of the path would reach.
+    pub alias_of: Option<ContractIndex>,
     /// What it was judged by.
     pub signals: Signals,
     /// The judgement.
@@ -147,6 +149,7 @@ impl DecisionEvent {
             retry_count: 0,
             trace_id: [0; 16],
             shape: InlineText::default(),
+            alias_of: None,
             signals: admission.signals,
             judgement: admission.judgement,
             ending: EventEnding::OPEN,
@@ -178,6 +181,7 @@ impl DecisionEvent {
             retry_count: 0,
             trace_id: [0; 16],
             shape: InlineText::default(),
+            alias_of: None,
             signals,
             judgement,
             ending: EventEnding {

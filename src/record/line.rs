@@ -17,12 +17,13 @@ pub enum LineError {
 }
 
 /// How many members a decision may have, `hash` aside.
-pub const MEMBER_COUNT: usize = 39;
+pub const MEMBER_COUNT: usize = 40;
 
 /// All members that a decision may have, `hash` aside, sorted. There are no others.
 pub const MEMBERS: [&str; MEMBER_COUNT] = [
     "abuse_bp",
     "actions_taken",
+    "alias_of",
     "allowed_actions",
     "case_id",
     "circuit",

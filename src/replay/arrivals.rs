@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::course::recorded_course;
 use super::impact::Candidate;
 use crate::bundle::change::losing_paths;
-use crate::contract::{Contract, Method, Stage};
+use crate::contract::{Catalogue, Contract, Folds, Method, Pairing, PathFault, Stage};
 use crate::ledger::{Record, as_text, as_uint};
 use crate::observation::{ClientKey, Ending, LedgerStanding, RetryKind, Standing, UpstreamError};
 use crate::record::{DecisionId, DecisionLine, SHAPE_BYTES_MAX};
@@ -36,12 +36,33 @@ pub(super) struct Place {
     pub(super) path: Option<Box<str>>,
     pub(super) method: Method,
     pub(super) is_ambiguous: bool,
+    /// The contract that a looser reading of the path would have reached, and how it was read: its
+    /// spelling is not in the shape.
+    pub(super) alias: Option<(Box<str>, Folds)>,
     /// The path may have been one that the candidate gives to another contract.
     pub(super) is_assumed: bool,
     /// The candidate tells its clients apart by something else.
     pub(super) is_key_changed: bool,
     /// The candidate knows retries by a field that was not read.
     pub(super) may_declare: bool,
+}
+
+impl Place {
+    /// What the path is that no contract has, where the candidate has the contract that the
+    /// recorded one was an alias of, and where it has not.
+    pub(super) fn with_alias(&self, catalogue: &Catalogue, fault: Option<PathFault>) -> Pairing {
+        let alias = self.alias.as_ref();
+        let known = alias.and_then(|(id, folds)| Some((catalogue.find(id)?, *folds)));
+        match (known, fault) {
+            (Some((contract, folds)), fault) => Pairing::Alias {
+                contract,
+                folds,
+                fault,
+            },
+            (None, Some(fault)) => Pairing::Ambiguous(fault),
+            (None, None) => Pairing::Unknown,
+        }
+    }
 }
 
 /// One request as its record tells it.
@@ -182,6 +203,8 @@ impl Arrivals {
             path: path.map(Into::into),
             method: Method::from_token(as_text(line.member("method")).unwrap_or_default()),
             is_ambiguous: line.signals.standing == Standing::Ambiguous,
+            alias: as_text(line.member("alias_of"))
+                .map(|id| (id.into(), Folds::from_bits(line.signals.alias))),
             is_assumed,
             is_key_changed: is_key_changed(contract, candidate),
             may_declare: moved.reads_other_fields,

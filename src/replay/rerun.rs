@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
             Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
                 self.rulebook.contract_of(index.get())
             }
-            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+            Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
         };
         let mut arrival = self.arrival(recorded);
         // Where the list is another one, the record does not say whether it has the caller.
@@ -181,15 +181,19 @@ impl<'a> Run<'a> {
         let catalogue = self.rulebook.catalogue();
         let find = || {
             let path = place.path.as_deref().unwrap_or_default();
-            let path = canonicalise(path.as_bytes());
-            catalogue.pair(place.method, path.as_ref().map_err(|fault| *fault))
+            let raw_path = path.as_bytes();
+            let path = canonicalise(raw_path);
+            let path = path.as_ref().map_err(|fault| *fault);
+            catalogue.pair(place.method, raw_path, path)
         };
         let pairing = self.pairings.entry(Arc::as_ptr(place)).or_insert_with(|| {
             match find() {
                 // What made it ambiguous may be what its shape leaves out.
                 Pairing::Unknown if place.is_ambiguous => {
-                    Pairing::Ambiguous(PathFault::EncodedSlash)
+                    place.with_alias(catalogue, Some(PathFault::EncodedSlash))
                 }
+                Pairing::Unknown => place.with_alias(catalogue, None),
+                Pairing::Ambiguous(fault) => place.with_alias(catalogue, Some(fault)),
                 found => found,
             }
         });

@@ -58,6 +58,11 @@ pub(super) const SHAPE: Shape = Shape {
     lines: &[
         always("abuse_bp", SHARE, "the request's part of the score"),
         always("actions_taken", ACTIONS, "recommended and allowed"),
+        Line::new(
+            "alias_of",
+            TEXT,
+            "the contract that a looser reading of the path would reach",
+        ),
         always("allowed_actions", ACTIONS, "what tier and policy allow"),
         Line::new("case_id", Kind::Form("^q-[0-9a-f]{16}$"), "of a quarantine"),
         always(

@@ -29,7 +29,7 @@ pub(super) struct Situation<'a> {
 
 impl<'a> Situation<'a> {
     pub(super) fn of(subject: Subject<'a>, test: &'a SelfTest) -> Self {
-        let (contract, standing) = pair(subject, test.request());
+        let (contract, standing, alias) = pair(subject, test.request());
         let terms = contract.map(Contract::terms);
         let state = test.state();
         let mut signals = Signals {
@@ -39,6 +39,7 @@ impl<'a> Situation<'a> {
             undeclared: contract
                 .is_some_and(|contract| contract.excludes(test.request().caller.as_deref())),
             shed_hash: state.draw_bp.unwrap_or(DRAWS.0),
+            alias,
             ..at_rest()
         };
         if reads_route(subject.rules, terms, standing) {
@@ -138,19 +139,27 @@ impl<'a> Situation<'a> {
     }
 }
 
-fn pair<'a>(subject: Subject<'a>, request: &TestRequest) -> (Option<&'a Contract>, Standing) {
+fn pair<'a>(subject: Subject<'a>, request: &TestRequest) -> (Option<&'a Contract>, Standing, u16) {
     let (raw_path, _) = split_query(request.url.as_bytes());
     let path = canonicalise(raw_path);
     let path = path.as_ref().map_err(|fault| *fault);
     let method = Method::from_token(&request.method);
     let catalogue = subject.catalogue;
-    match catalogue.pair(method, path) {
-        Pairing::Contracted(index) => (Some(catalogue.get(index)), Standing::Contracted),
+    let pairing = catalogue.pair(method, raw_path, path);
+    let alias = match pairing {
+        Pairing::Alias { folds, .. } => folds.bits(),
+        _ => 0,
+    };
+    match pairing {
+        Pairing::Contracted(index) => (Some(catalogue.get(index)), Standing::Contracted, alias),
         Pairing::MethodNotAllowed(index) => {
-            (Some(catalogue.get(index)), Standing::MethodNotAllowed)
+            let contract = Some(catalogue.get(index));
+            (contract, Standing::MethodNotAllowed, alias)
         }
-        Pairing::Unknown => (None, Standing::Unknown),
-        Pairing::Ambiguous(_) => (None, Standing::Ambiguous),
+        Pairing::Unknown | Pairing::Alias { fault: None, .. } => (None, Standing::Unknown, alias),
+        Pairing::Ambiguous(_) | Pairing::Alias { fault: Some(_), .. } => {
+            (None, Standing::Ambiguous, alias)
+        }
     }
 }
 

@@ -88,6 +88,7 @@ fn check(tier: Tier, method: &str, url: &str, before: usize, state: &str) {
     let path = canonicalise(url.as_bytes());
     let pairing = rulebook.catalogue().pair(
         Method::from_token(method),
+        url.as_bytes(),
         path.as_ref().map_err(|fault| *fault),
     );
     let mut admission = admit(&rulebook, 0, pairing, &arrival);

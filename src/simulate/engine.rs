@@ -109,10 +109,10 @@ impl<'a> Engine<'a> {
         let method = Method::from_token(&line.method);
         let (raw_path, query) = split_query(line.target().unwrap_or_default().as_bytes());
         let path = canonicalise(raw_path);
-        let pairing = self
-            .rulebook
-            .catalogue()
-            .pair(method, path.as_ref().map_err(|fault| *fault));
+        let pairing =
+            self.rulebook
+                .catalogue()
+                .pair(method, raw_path, path.as_ref().map_err(|fault| *fault));
         let (client, address) = self.identity(line, pairing);
         let same = path.as_ref().map_or(raw_path, |path| path.as_bytes());
         let arrival = Arrival {
@@ -132,7 +132,9 @@ impl<'a> Engine<'a> {
             other_method: InlineText::new(&line.method),
             shape: InlineText::default(),
         };
-        if let (Pairing::Unknown | Pairing::Ambiguous(_), Ok(path)) = (pairing, &path) {
+        if let (Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. }, Ok(path)) =
+            (pairing, &path)
+        {
             told.shape = unmatched_shape(path.as_str());
         }
         self.offer(pairing, &arrival, fate_of(line), &told);
@@ -161,6 +163,9 @@ impl<'a> Engine<'a> {
         event.retry_count = arrival.declared_retries;
         event.other_method = told.other_method;
         event.shape = told.shape;
+        if let Pairing::Alias { contract, .. } = pairing {
+            event.alias_of = Some(contract);
+        }
         let running = Running {
             admission,
             event,
@@ -194,7 +199,7 @@ impl<'a> Engine<'a> {
             Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
                 self.rulebook.contract_of(index.get())
             }
-            Pairing::Unknown | Pairing::Ambiguous(_) => None,
+            Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Reason {
     ConcurrencyExceeded,
     /// The contract says who may call it, and the caller is none of them.
     ConsumerNotDeclared,
+    /// A looser reading of the path is that of a contract.
+    ContractAlias,
     /// The path is in a contract, the method is not.
     ContractMethodDisallowed,
     /// The score is in the critical band.
@@ -40,12 +42,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, alphabetically.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AmbiguousTarget,
         Self::CircuitOpen,
         Self::CircuitRecovering,
         Self::ConcurrencyExceeded,
         Self::ConsumerNotDeclared,
+        Self::ContractAlias,
         Self::ContractMethodDisallowed,
         Self::CriticalRiskScore,
         Self::HighRiskScore,
@@ -68,6 +71,7 @@ impl Reason {
             Self::CircuitRecovering => "CIRCUIT_RECOVERING",
             Self::ConcurrencyExceeded => "CONCURRENCY_EXCEEDED",
             Self::ConsumerNotDeclared => "CONSUMER_NOT_DECLARED",
+            Self::ContractAlias => "CONTRACT_ALIAS",
             Self::ContractMethodDisallowed => "CONTRACT_METHOD_DISALLOWED",
             Self::CriticalRiskScore => "CRITICAL_RISK_SCORE",
             Self::HighRiskScore => "HIGH_RISK_SCORE",
@@ -91,6 +95,9 @@ impl Reason {
             Self::CircuitRecovering => "the route's circuit closed a moment ago",
             Self::ConcurrencyExceeded => "the contract's requests in flight are used up",
             Self::ConsumerNotDeclared => "the contract does not name the caller",
+            Self::ContractAlias => {
+                "servers that read the path more loosely take it for a contract's"
+            }
             Self::ContractMethodDisallowed => "the path is in a contract, the method is not",
             Self::CriticalRiskScore => "the score is in the critical band",
             Self::HighRiskScore => "the score is in the high band",
@@ -118,6 +125,7 @@ impl Reason {
             Self::ConsumerNotDeclared => {
                 "contract: consumers; policy: consumer_not_declared; configuration: caller_header"
             }
+            Self::ContractAlias => "contract: endpoint",
             Self::ContractMethodDisallowed => "contract: allowed_methods",
             Self::CriticalRiskScore => "policy: bands.critical, weights",
             Self::HighRiskScore => "policy: bands.high, weights",

@@ -148,7 +148,9 @@ impl Gateway {
         let path = canonicalise(ask.path.as_bytes());
         let path = path.as_ref().map_err(|fault| *fault);
         let rulebook = &self.eras.last().unwrap().rulebook;
-        let pairing: Pairing = rulebook.catalogue().pair(ask.method, path);
+        let pairing: Pairing = rulebook
+            .catalogue()
+            .pair(ask.method, ask.path.as_bytes(), path);
         let admission = pipeline::admit(rulebook, worker, pairing, &arrival);
         let number = self.numbers[worker];
         self.numbers[worker] += 1;

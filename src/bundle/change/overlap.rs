@@ -374,7 +374,7 @@ mod tests {
         let matches = |contracts: Vec<Contract>, path: &str| {
             let catalogue = Catalogue::build(contracts).unwrap();
             let path = canonicalise(path.as_bytes()).unwrap();
-            match catalogue.pair(Method::Get, Ok(&path)) {
+            match catalogue.pair_strictly(Method::Get, Ok(&path)) {
                 Pairing::Contracted(index) => catalogue.get(index).id().as_str().to_owned(),
                 _ => String::new(),
             }

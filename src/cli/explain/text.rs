@@ -3,7 +3,7 @@
 use super::evidence;
 use super::find::Outcome;
 use super::words::{band_name, family_name, names, percent, take_text};
-use crate::contract::{self, Contract};
+use crate::contract::{self, Contract, Folds};
 use crate::ledger::Record;
 use crate::observation::Signals;
 use crate::pipeline::Judgement;
@@ -17,6 +17,8 @@ pub(super) struct Account<'a> {
     pub(super) contract: Option<&'a Contract>,
     pub(super) signals: &'a Signals,
     pub(super) judged: &'a Judgement,
+    /// The contract that a looser reading of the path would reach.
+    pub(super) alias_of: Option<&'a str>,
     pub(super) policy_hash: &'a str,
     pub(super) ending: Ending<'a>,
 }
@@ -52,7 +54,11 @@ impl Account<'_> {
     }
 
     fn request(&self) -> String {
-        let standing = evidence::of_standing(self.signals.standing);
+        let mut standing = evidence::of_standing(self.signals.standing).to_owned();
+        if let Some(id) = self.alias_of {
+            let folded = Folds::from_bits(self.signals.alias).in_words();
+            standing += &format!("; folded ({folded}) it is that of {id}");
+        }
         let contract = self.contract.map_or("none".to_owned(), |contract| {
             let owner = contract.owner().unwrap_or("nobody named");
             let id = contract.id().as_str();

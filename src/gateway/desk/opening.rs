@@ -35,9 +35,10 @@ impl<'a> Target<'a> {
         let method = Method::from_token(facts.method);
         let (raw_path, query) = split_query(facts.raw_target);
         let path = canonicalise(raw_path);
-        let pairing = rulebook
-            .catalogue()
-            .pair(method, path.as_ref().map_err(|fault| *fault));
+        let pairing =
+            rulebook
+                .catalogue()
+                .pair(method, raw_path, path.as_ref().map_err(|fault| *fault));
         Self {
             method,
             raw_path,
@@ -108,6 +109,9 @@ impl Desk {
         event.trace_id = declared.trace_id;
         if let Some(shape) = shape {
             event.shape = shape;
+        }
+        if let Pairing::Alias { contract, .. } = target.pairing {
+            event.alias_of = Some(contract);
         }
         let token = self.open.open(OpenRequest {
             route: admission.route,
@@ -225,7 +229,7 @@ fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
         Pairing::Contracted(index) | Pairing::MethodNotAllowed(index) => {
             rulebook.contract_of(index.get())
         }
-        Pairing::Unknown | Pairing::Ambiguous(_) => None,
+        Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
     }
 }
 

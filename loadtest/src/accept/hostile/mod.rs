@@ -1,6 +1,9 @@
 //! The list of hostile input: protocols, one view of every request, abuse, faults.
 
+mod asking;
+mod paths;
 mod probes;
+mod spellings;
 mod tls;
 mod upstreams;
 
@@ -11,6 +14,16 @@ pub static HOSTILE: List = List {
     name: "hostile",
     title: "Acceptance: protocols, hostile input, faults",
     parts: &[
+        part(
+            "paths_nginx",
+            "20,000 spellings to nginx, slashes merged and not: 0 served by a route that was not matched, 0 of 500 legal paths refused",
+            paths::nginx,
+        ),
+        part(
+            "paths_express",
+            "20,000 spellings to Express: 0 served by a route that was not matched, 0 of 500 legal paths refused",
+            paths::express,
+        ),
         part(
             "probes",
             "150 malformed and smuggling messages: refused or normalised at least as often as by the best of nginx, HAProxy and a bare Pingora; none passed on malformed, none counted twice, nothing legal refused",
