@@ -4,10 +4,10 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use crate::config::{Server, Settings};
-use crate::gateway::Control;
 use crate::gateway::settings::{
     GatewaySettings, Limits, ListenerSettings, Timeouts, UpstreamGroup,
 };
+use crate::gateway::{Closed, Control};
 use crate::telemetry::{ConnectionCounts, ConnectionReader};
 use crate::units::{Millis, Tier};
 
@@ -73,6 +73,8 @@ fn limits(settings: &Settings, connections_max: usize) -> Limits {
         requests_per_connection_max: configured.requests_per_connection,
         // Never smaller than what can be in flight: else a new connection per request.
         upstream_pool_per_worker: connections_max,
+        body_rate_min: configured.body_rate_min,
+        response_rate_min: configured.response_rate_min,
         ..Limits::default()
     }
 }
@@ -84,6 +86,9 @@ fn timeouts(settings: &Settings) -> Timeouts {
         head: duration(configured.header),
         idle: duration(configured.idle),
         upstream_idle: duration(configured.upstream_idle),
+        rate_grace: duration(configured.rate_grace),
+        tunnel_idle: duration(configured.tunnel_idle),
+        tunnel_age: duration(configured.tunnel_age),
         ..Timeouts::default()
     }
 }
@@ -97,11 +102,17 @@ pub(super) fn connection_reader(control: &Control) -> ConnectionReader {
     let control = control.clone();
     Box::new(move || {
         let connections = control.connections();
+        let counts = connections.counts();
+        let named = |closed: Closed| (closed.name(), counts.closed_as(closed));
         ConnectionCounts {
-            open: connections.open() as u64,
+            accepted: counts.accepted,
+            closed: Closed::ALL.map(named).to_vec(),
+            reading_head: counts.reading_head,
+            tunnels: counts.tunnels,
+            open: counts.open,
             in_flight: control.in_flight() as u64,
-            refused_all: connections.refused_all(),
-            refused_address: connections.refused_address(),
+            refused_all: counts.closed_as(Closed::FullAll),
+            refused_address: counts.closed_as(Closed::FullAddress),
         }
     })
 }

@@ -17,6 +17,7 @@ mod ownership;
 mod reference;
 pub mod shape;
 pub mod stage;
+mod streams;
 mod waiting;
 
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Version};
@@ -64,7 +65,9 @@ const CONTRACT_KEYS: Keys = Keys {
         "burst",
         "per_client",
         "max_in_flight",
+        "body_bytes_max",
         "stream",
+        "upgrade",
         "tier",
         "stage",
         "quarantine",
@@ -75,7 +78,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "merge_slashes",
         "allow_catch_all",
     ],
-    later: &["body_bytes_max", "upgrade"],
+    later: &[],
     computed: &[
         "policy_hash",
         "content_digest",

@@ -7,6 +7,7 @@
 
 mod arrival;
 mod bind;
+mod bodies;
 mod books;
 mod clerk;
 pub mod clock;
@@ -35,6 +36,6 @@ pub mod worker;
 pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
-pub use edge::Connections;
+pub use edge::{Closed, Connections, Counts};
 pub use server::Gateway;
 pub use stop::{Control, Ended};

@@ -7,6 +7,7 @@
 mod caps;
 mod chunked;
 mod conn;
+mod cut;
 mod head;
 mod http1;
 mod http2;
@@ -24,8 +25,9 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-pub use caps::Connections;
+pub use caps::{Closed, Connections, Counts};
 use conn::Conn;
+pub(crate) use cut::Cut;
 use meeting::Protocol;
 
 use super::clock;
@@ -67,10 +69,25 @@ impl ServerApp for Edge {
     }
 }
 
+/// The upstream has so long to answer the handshake of the request on `stream`.
+pub(crate) fn answer_handshake_within(stream: &Stream, within: Duration) {
+    if let Some(conn) = stream.as_any().downcast_ref::<Conn>() {
+        conn.answer_within(within);
+    }
+}
+
+/// When `stream` is shut down, what its client still sends is read for a moment.
+pub(crate) fn linger_at_the_end(stream: &Stream) {
+    if let Some(conn) = stream.as_any().downcast_ref::<Conn>() {
+        conn.ask_to_linger();
+    }
+}
+
 impl Edge {
     /// Answers a head that was refused, and ends the connection.
     async fn refuse(&self, mut conn: Box<Conn>, connection: &Connection, reason: ParseRefusal) {
         let answer = Answer::to_refusal(reason);
+        conn.ends_as(Closed::RefusedInParsing);
         let id = self.governor.refused_in_parsing(&RefusedHead {
             reason,
             status: answer.status,
