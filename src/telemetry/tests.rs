@@ -57,6 +57,8 @@ fn scrape(tier: Tier) -> String {
     worker.attempts(rulebook.route(0).number(), 2, 1, 1);
     worker.pushed_back(rulebook.route(0).number());
     worker.refused(1);
+    worker.cut(crate::telemetry::Cut::BodyTooSlow);
+    worker.tunnel_ended(3, 4);
     worker.refused(1);
     let mut ticker = Ticker::default();
     tick(&rulebook, &mut ticker, arrival().at);

@@ -17,12 +17,14 @@ mod forwarding;
 mod governed;
 mod harness;
 mod http2;
+mod pace;
 mod permits;
 mod probing;
 mod refusals;
 mod retries;
 mod script;
 mod stopping;
+mod tunnels;
 mod waiting;
 #[path = "../support/wire.rs"]
 mod wire;

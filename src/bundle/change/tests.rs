@@ -62,6 +62,7 @@ fn parts() -> ContractParts {
         client_burst: NonZeroU32::new(6),
         max_in_flight: NonZeroU32::new(10),
         body_bytes_max: NonZeroU64::new(1_000),
+        websocket: true,
         tier: Some(Tier::Control),
         quarantine: Quarantine::Divert,
         throttle: Throttle::Delay {
@@ -143,7 +144,7 @@ const CONTRACT_EDITS: &[(&str, Edit<ContractParts>, bool)] = &[
         false,
     ),
     ("no body", |p| p.terms.body_bytes_max = None, false),
-    ("upgrade", |p| p.terms.websocket = true, false),
+    ("upgrade", |p| p.terms.websocket = false, false),
     ("stream", |p| p.terms.stream = true, false),
     ("tier", |p| p.terms.tier = Some(Tier::ObserveOnly), false),
     ("no tier", |p| p.terms.tier = None, false),

@@ -180,7 +180,7 @@ mod tests {
             (1, 1_000, 100),
             (1, 0, 4),
             // Half of the rate: each second costs half a second of the grace.
-            (1, 50, 9),
+            (1, 50, 8),
             (5, 10_000, 0),
             (4, 10_000, 100),
         ] {
