@@ -1,12 +1,17 @@
 //! Clients that take their time, with their bodies and with their answers, and bodies that are
 //! longer than they may be.
 
+use std::num::NonZeroU64;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use tidegate::gateway::governor::{Course, Failure, Forward};
 use tidegate::gateway::settings::GatewaySettings;
 
+use tidegate::contract::{Contract, Terms};
+use tidegate::units::Tier;
+
+use crate::governed::{Plan, contract};
 use crate::harness::{Client, OK, Running, Upstream, forward, settings};
 use crate::script::Script;
 
@@ -233,4 +238,33 @@ fn a_body_that_turns_out_too_long_is_cut_and_its_upstream_connection_too() {
     let completion = gateway.completions(1)[0];
     assert_eq!(completion.failure, Some(Failure::BodyTooLarge));
     assert_eq!(gateway.connect().get("/").status(), 200);
+}
+
+/// A contract whose bodies have at most ten bytes.
+fn bounded_contract() -> Vec<Contract> {
+    let terms = Terms {
+        body_bytes_max: NonZeroU64::new(10),
+        ..Terms::default()
+    };
+    vec![contract("small_v1", "/small", terms)]
+}
+
+#[test]
+fn a_contract_bounds_its_bodies_where_the_tier_acts() {
+    let upstream = Upstream::ok();
+    for (tier, status, forwarded) in [(Tier::Control, 413, 0), (Tier::ObserveOnly, 200, 200)] {
+        let mut plan = Plan::of(upstream.address, bounded_contract());
+        plan.tier = tier;
+        let gateway = plan.start();
+        let mut client = gateway.connect();
+        client.send("GET /small HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\nhello world");
+        assert_eq!(client.response().status(), status, "{tier:?}");
+        // Let through by its head, and ended by its body; nothing in it contradicts itself.
+        let record = &gateway.records(1)[0];
+        assert_eq!(record["decision"], "ALLOW");
+        assert_eq!(record["status"], status);
+        assert_eq!(record["upstream_status"], forwarded);
+        assert_eq!(record["outcome"], "done");
+        assert_eq!(gateway.totals(0).failed, 0, "the route is not to blame");
+    }
 }

@@ -4,9 +4,13 @@ use std::net::Shutdown;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use tidegate::contract::Terms;
 use tidegate::gateway::Closed;
 use tidegate::gateway::governor::{Course, Failure, Forward};
 
+use tidegate::units::Tier;
+
+use crate::governed::{Plan, contract};
 use crate::harness::{Client, OK, PATIENCE, Running, Upstream, eventually, forward, settings};
 use crate::script::Script;
 
@@ -227,4 +231,43 @@ fn a_client_that_leaves_a_stream_ends_it_for_the_upstream() {
     end.recv_timeout(PATIENCE).expect("the upstream is told");
     let completion = gateway.completions(1)[0];
     assert_eq!(completion.failure, Some(Failure::ClientAbort));
+}
+
+#[test]
+fn a_contract_says_whether_a_handshake_is_passed_on() {
+    let may = Terms {
+        websocket: true,
+        ..Terms::default()
+    };
+    for (terms, tier, status) in [
+        (may, Tier::Control, 101),
+        (Terms::default(), Tier::Control, 400),
+        (Terms::default(), Tier::ObserveOnly, 101),
+    ] {
+        // As a WebSocket server does: 101 to a handshake, 400 to anything else.
+        let upstream = Upstream::start(|mut conn, _| {
+            let head = conn.head().unwrap().to_ascii_lowercase();
+            if !head.contains("upgrade: websocket") {
+                return conn.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            }
+            conn.send(SWITCHED);
+            let said = conn.exactly(4);
+            conn.send(said);
+        });
+        let mut plan = Plan::of(upstream.address, vec![contract("ws_v1", "/ws", terms)]);
+        plan.tier = tier;
+        let gateway = plan.start();
+        let mut client = gateway.connect();
+        client.send(HANDSHAKE);
+        assert_eq!(client.response().status(), status, "{tier:?}");
+        if status == 101 {
+            client.send("ping");
+            assert_eq!(client.exactly(4), b"ping");
+        }
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        client.is_closed();
+        let record = &gateway.records(1)[0];
+        assert_eq!(record["upstream_status"], status);
+        assert_eq!(record["outcome"], "done");
+    }
 }
