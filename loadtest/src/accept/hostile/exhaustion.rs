@@ -19,6 +19,8 @@ const CLEAN: &str = "/api/v1/clean";
 const SLOWER_MAX: f64 = 2.0;
 /// What memory may grow by: nothing of it may depend on how long an attack lasts.
 const GROWTH_KIB_MAX: u64 = 160 * 1024;
+/// How long the buffers of slow readers take to fill.
+const FILLING: Duration = Duration::from_secs(4);
 /// Requests a second with a path or a client of their own.
 const DISTINCT_PER_SECOND: u64 = 1_000;
 
@@ -206,6 +208,10 @@ fn watch_while(
             anyhow::ensure!(began.elapsed() < PATIENCE, "the attack does not come about");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+    if let Attack::Connections(Way::Reader, _) = attack {
+        // What is asked about is readers that hold their place, not how the kernel's buffers fill.
+        std::thread::sleep(FILLING);
     }
     let seen = clean::watch(site.listen, CLEAN, long)?;
     let during = Use::of(site, gateway)?;
