@@ -8,7 +8,7 @@ use crate::config::{Server, Settings, WeightedServer};
 use crate::gateway::settings::{
     GatewaySettings, Limits, ListenerSettings, ServerSettings, Timeouts, UpstreamGroup,
 };
-use crate::gateway::{Control, ProxyRefusal, TlsEnd};
+use crate::gateway::{Closed, Control, ProxyRefusal, TlsEnd};
 use crate::telemetry::{ConnectionCounts, ConnectionReader, UpstreamReader};
 use crate::units::{Millis, Tier};
 
@@ -92,6 +92,8 @@ fn limits(settings: &Settings, connections_max: usize) -> Limits {
         requests_per_connection_max: configured.requests_per_connection,
         // Never smaller than what can be in flight: else a new connection per request.
         upstream_pool_per_worker: connections_max,
+        body_rate_min: configured.body_rate_min,
+        response_rate_min: configured.response_rate_min,
         ..Limits::default()
     }
 }
@@ -104,6 +106,9 @@ fn timeouts(settings: &Settings) -> Timeouts {
         head: duration(configured.header),
         idle: duration(configured.idle),
         upstream_idle: duration(configured.upstream_idle),
+        rate_grace: duration(configured.rate_grace),
+        tunnel_idle: duration(configured.tunnel_idle),
+        tunnel_age: duration(configured.tunnel_age),
         ..Timeouts::default()
     }
 }
@@ -124,11 +129,17 @@ pub(super) fn connection_reader(control: &Control) -> ConnectionReader {
     Box::new(move || {
         let connections = control.connections();
         let handshakes = connections.handshakes();
+        let counts = connections.counts();
+        let named = |closed: Closed| (closed.name(), counts.closed_as(closed));
         ConnectionCounts {
-            open: connections.open() as u64,
+            accepted: counts.accepted,
+            closed: Closed::ALL.map(named).to_vec(),
+            reading_head: counts.reading_head,
+            tunnels: counts.tunnels,
+            open: counts.open,
             in_flight: control.in_flight() as u64,
-            refused_all: connections.refused_all(),
-            refused_address: connections.refused_address(),
+            refused_all: counts.closed_as(Closed::FullAll),
+            refused_address: counts.closed_as(Closed::FullAddress),
             handshakes: handshakes.under_way() as u64,
             refused_handshakes: handshakes.refused(),
             tls: TlsEnd::ALL.map(|end| (end.name(), handshakes.tls(end))),

@@ -258,6 +258,12 @@ pub struct Timeouts {
     pub idle: Millis,
     /// For a kept connection to a server between two requests; below the server's own.
     pub upstream_idle: Millis,
+    /// That a client may be waited for before its rate counts.
+    pub rate_grace: Millis,
+    /// That nothing may move in a tunnel.
+    pub tunnel_idle: Millis,
+    /// That a tunnel may last.
+    pub tunnel_age: Millis,
 }
 
 impl Default for Timeouts {
@@ -268,11 +274,14 @@ impl Default for Timeouts {
             header: Millis::new(10_000),
             idle: Millis::new(60_000),
             upstream_idle: Millis::new(30_000),
+            rate_grace: Millis::new(5_000),
+            tunnel_idle: Millis::new(300_000),
+            tunnel_age: Millis::new(86_400_000),
         }
     }
 }
 
-/// Bounds of connections, all at least 1.
+/// Bounds of connections, all at least 1 but for the rates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Client connections at once.
@@ -283,6 +292,10 @@ pub struct Limits {
     pub handshakes: u32,
     /// Requests on one client connection.
     pub requests_per_connection: u32,
+    /// Bytes per second of a request body that is waited for; 0 = any.
+    pub body_rate_min: u32,
+    /// Bytes per second of a response that waits for its client; 0 = any.
+    pub response_rate_min: u32,
 }
 
 impl Default for Limits {
@@ -293,6 +306,8 @@ impl Default for Limits {
             // Four times as many as one address may have connections.
             handshakes: 4_096,
             requests_per_connection: 1_000,
+            body_rate_min: 240,
+            response_rate_min: 240,
         }
     }
 }

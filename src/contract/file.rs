@@ -18,6 +18,7 @@ mod ownership;
 mod reference;
 pub mod shape;
 pub mod stage;
+mod streams;
 mod waiting;
 
 use crate::contract::{Contract, ContractId, ContractParts, MethodSet, Version};
@@ -66,7 +67,9 @@ const CONTRACT_KEYS: Keys = Keys {
         "per_client",
         "consumers",
         "max_in_flight",
+        "body_bytes_max",
         "stream",
+        "upgrade",
         "tier",
         "stage",
         "quarantine",
@@ -77,7 +80,7 @@ const CONTRACT_KEYS: Keys = Keys {
         "merge_slashes",
         "allow_catch_all",
     ],
-    later: &["body_bytes_max", "upgrade"],
+    later: &[],
     computed: &[
         "policy_hash",
         "content_digest",

@@ -1,6 +1,6 @@
 //! What a contract promises and tolerates.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::contract::{ContractId, Lifecycle, MethodSet, Stage, Status, Version};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
@@ -135,8 +135,12 @@ pub struct Terms {
     pub client_burst: Option<NonZeroU32>,
     /// Requests in flight at once; `None` = no limit.
     pub max_in_flight: Option<NonZeroU32>,
+    /// Bytes of a request body; `None` = no bound.
+    pub body_bytes_max: Option<NonZeroU64>,
     /// Latency ends at the response head, and a running body is never overdue.
     pub stream: bool,
+    /// Whether a WebSocket handshake is passed on, so that the connection may become a tunnel.
+    pub websocket: bool,
     /// The most this contract lets the gateway do; `None` = whatever the process may.
     pub tier: Option<Tier>,
     /// How far it has been rolled out.
@@ -210,7 +214,9 @@ impl Default for Terms {
             client_rate_limit: None,
             client_burst: None,
             max_in_flight: None,
+            body_bytes_max: None,
             stream: false,
+            websocket: false,
             tier: None,
             stage: Stage::Enforced,
             path_rules: PathRules::default(),

@@ -27,6 +27,9 @@ use crate::telemetry::WorkerTally;
 use crate::units::{Moment, Tier};
 use ending::{observed, write_end};
 
+/// The status behind which a connection is a tunnel.
+const SWITCHING_PROTOCOLS: u16 = 101;
+
 /// What waits for the end of a request.
 struct Pending {
     admission: Admission,
@@ -207,6 +210,16 @@ impl Desk {
         let never_sent = u64::from(completion.never_sent) + u64::from(pending.waits);
         let unanswered = u64::from(completion.unanswered);
         tally.attempts(number, retries, never_sent, unanswered);
+        if let Some(cut) = ending::cut(rulebook, request, completion) {
+            tally.cut(cut);
+        }
+        if completion.upstream_status == SWITCHING_PROTOCOLS {
+            let (received, sent) = (
+                completion.request_body_bytes,
+                completion.response_body_bytes,
+            );
+            tally.tunnel_ended(received, sent);
+        }
         write_end(producer, request, &observed);
         open.forget(token);
         books.ended(serial);

@@ -7,6 +7,7 @@ use std::io;
 
 use pingora::{Error, ErrorSource, ErrorType};
 
+use super::edge::Cut;
 use super::governor::Failure;
 
 /// Says what went wrong.
@@ -15,8 +16,8 @@ pub(crate) fn classify(error: &Error) -> Failure {
         ErrorSource::Downstream => match error.etype() {
             ErrorType::InvalidHTTPHeader => Failure::NotForwardable,
             ErrorType::Custom(INVALID_CHUNK) => Failure::BodyMalformed,
-            _ if is_malformed_body(error) => Failure::BodyMalformed,
-            _ => Failure::ClientAbort,
+            ErrorType::Custom(BODY_TOO_LARGE) => Failure::BodyTooLarge,
+            kind => of_client(kind, io_cause(error)),
         },
         ErrorSource::Upstream => of_upstream(error.etype()),
         ErrorSource::Internal | ErrorSource::Unset => match error.etype() {
@@ -29,12 +30,30 @@ pub(crate) fn classify(error: &Error) -> Failure {
 /// What Pingora calls a chunk that it cannot read.
 const INVALID_CHUNK: &str = "InvalidChunk";
 
-/// Whether the edge found what no reader may guess at; the system has no error of this kind.
-fn is_malformed_body(error: &Error) -> bool {
-    let cause = error.cause.as_deref();
-    cause
-        .and_then(|cause| cause.downcast_ref::<io::Error>())
-        .is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+/// What a client did, by what the edge or the system said of it.
+fn of_client(kind: &ErrorType, cause: Option<&io::Error>) -> Failure {
+    match cause.and_then(Cut::of) {
+        Some(Cut::BodyTooSlow) => return Failure::BodyTooSlow,
+        Some(Cut::AnswerTooSlow) => return Failure::AnswerTooSlow,
+        Some(Cut::TunnelIdle) => return Failure::TunnelIdle,
+        Some(Cut::TunnelAge) => return Failure::TunnelAge,
+        // Seen on the client's side, and the upstream is the silent one.
+        Some(Cut::HandshakeTimeout) => return Failure::Timeout,
+        None => {}
+    }
+    match kind {
+        // The edge found what no reader may guess at; the system has no error of this kind.
+        _ if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData) => {
+            Failure::BodyMalformed
+        }
+        ErrorType::ReadTimedout => Failure::BodyTooSlow,
+        ErrorType::WriteTimedout => Failure::AnswerTooSlow,
+        _ => Failure::ClientAbort,
+    }
+}
+
+fn io_cause(error: &Error) -> Option<&io::Error> {
+    error.cause.as_deref()?.downcast_ref::<io::Error>()
 }
 
 fn of_upstream(kind: &ErrorType) -> Failure {
@@ -72,6 +91,8 @@ fn of_connect(kind: &ErrorType) -> Option<Failure> {
     })
 }
 
+/// The name of our own error for a body beyond its bound.
+pub(crate) const BODY_TOO_LARGE: &str = "request body too large";
 /// The name of our own error for an upstream group without an address.
 pub(crate) const NO_ADDRESS: &str = "no upstream address";
 
@@ -79,7 +100,7 @@ pub(crate) const NO_ADDRESS: &str = "no upstream address";
 mod tests {
     use pingora::{Error, ErrorType};
 
-    use super::{Failure, NO_ADDRESS, classify};
+    use super::{BODY_TOO_LARGE, Cut, Failure, NO_ADDRESS, classify};
 
     #[test]
     fn every_side_has_its_failures() {
@@ -95,6 +116,22 @@ mod tests {
         let malformed = std::io::Error::from(std::io::ErrorKind::InvalidData);
         let down = Error::because(ErrorType::ReadError, "", malformed).into_down();
         assert_eq!(classify(&down), Failure::BodyMalformed);
+        for (cut, failure) in [
+            (Cut::BodyTooSlow, Failure::BodyTooSlow),
+            (Cut::AnswerTooSlow, Failure::AnswerTooSlow),
+            (Cut::TunnelIdle, Failure::TunnelIdle),
+            (Cut::TunnelAge, Failure::TunnelAge),
+            (Cut::HandshakeTimeout, Failure::Timeout),
+        ] {
+            let cause = std::io::Error::from(cut);
+            let down = Error::because(ErrorType::ReadError, "", cause).into_down();
+            assert_eq!(classify(&down), failure);
+        }
+        let down = |kind| classify(&Error::new_down(kind));
+        assert_eq!(down(ErrorType::ReadTimedout), Failure::BodyTooSlow);
+        assert_eq!(down(ErrorType::WriteTimedout), Failure::AnswerTooSlow);
+        let large = ErrorType::Custom(BODY_TOO_LARGE);
+        assert_eq!(down(large), Failure::BodyTooLarge);
         let ours = classify(&Error::new_in(ErrorType::InternalError));
         assert_eq!(ours, Failure::Internal);
     }

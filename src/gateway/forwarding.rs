@@ -2,6 +2,7 @@
 //!
 //! Invariant: where the gateway only observes, it changes nothing and sets no deadline of its own.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,10 +52,10 @@ pub(super) fn forward(
     path: Option<Bytes>,
 ) -> Forward {
     let observing = admission.signals.tier == Tier::ObserveOnly;
-    let timeout = rulebook
-        .contract_of(admission.route)
-        .filter(|_| !observing)
-        .map_or(OBSERVED_TIMEOUT, |contract| contract.terms().timeout);
+    let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+    let terms = terms.filter(|_| !observing);
+    let timeout = terms.map_or(OBSERVED_TIMEOUT, |terms| terms.timeout);
+    let body_bytes_max = terms.and_then(|terms| terms.body_bytes_max);
     Forward {
         upstream,
         path: path.filter(|_| !observing),
@@ -62,7 +63,8 @@ pub(super) fn forward(
         case: None,
         timeout: Duration::from_millis(u64::from(timeout.get())),
         may_retry: !observing,
-        may_upgrade: observing,
+        body_bytes_max: body_bytes_max.map(NonZeroU64::get),
+        may_upgrade: observing || terms.is_some_and(|terms| terms.websocket),
         strict: !observing,
     }
 }

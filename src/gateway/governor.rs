@@ -101,6 +101,8 @@ pub struct Forward {
     /// Without it only the second case counts, and always: that is a race of every keep-alive
     /// connection, which a client without a gateway would not have met.
     pub may_retry: bool,
+    /// The most bytes of the request body; a longer one is answered 413.
+    pub body_bytes_max: Option<u64>,
     /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
     pub may_upgrade: bool,
     /// Whether fields are dropped by which a server may take another method or path than the
@@ -242,6 +244,16 @@ pub enum Failure {
     ClientAbort,
     /// The client broke the framing of its body.
     BodyMalformed,
+    /// The client sent its body too slowly, or not at all.
+    BodyTooSlow,
+    /// The body is longer than the contract lets it be.
+    BodyTooLarge,
+    /// The client read its answer too slowly, or not at all.
+    AnswerTooSlow,
+    /// Nothing moved in a tunnel for as long as it may.
+    TunnelIdle,
+    /// A tunnel had lasted as long as it may.
+    TunnelAge,
     /// The request cannot be carried to an upstream as it is.
     NotForwardable,
     /// The gateway itself failed.

@@ -7,6 +7,7 @@
 
 mod arrival;
 mod bind;
+mod bodies;
 mod books;
 mod clerk;
 pub mod clock;
@@ -42,7 +43,7 @@ pub mod fuzzing {
 pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
-pub use edge::{Connections, Handshakes, ProxyRefusal, TlsEnd, head_len};
+pub use edge::{Closed, Connections, Counts, Handshakes, ProxyRefusal, TlsEnd, head_len};
 pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
 pub use upstreams::TlsFileError;

@@ -50,6 +50,8 @@ pub(crate) struct Passage {
     pub(crate) upstream_status: u16,
     /// When the upstream's answer had arrived in full.
     pub(crate) upstream_ended_at: Option<Moment>,
+    /// Bytes of the body that went on.
+    pub(crate) body_bytes: u64,
     /// Whether a body follows the head.
     pub(crate) has_body: bool,
     _in_flight: Guard,
@@ -77,6 +79,7 @@ impl Passage {
             interims: 0,
             upstream_status: 0,
             upstream_ended_at: None,
+            body_bytes: 0,
             has_body: false,
             _in_flight: in_flight,
         }

@@ -15,13 +15,14 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::bodies;
 use super::clock;
 use super::connection::Connection;
-use super::edge::LINGER_MAX;
+use super::edge::{self, LINGER_MAX};
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::framing;
-use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
+use super::governor::{Course, Exchange, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
 use super::quota;
@@ -67,6 +68,10 @@ impl ProxyHttp for Hooks {
             return Ok(false);
         };
         let answer = match exchange.course() {
+            Course::Forward(forward) if bodies::declares_too_much(session, forward) => {
+                passage.never_sent += 1;
+                return Err(bodies::too_large());
+            }
             Course::Forward(forward) if forward.hold.is_zero() => return Ok(false),
             Course::Forward(forward) => {
                 let hold = forward.hold;
@@ -93,19 +98,28 @@ impl ProxyHttp for Hooks {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        passage: &mut Passage,
+    ) -> Result<Box<HttpPeer>> {
         passage.attempts += 1;
         // Whoever did not take the first attempt is not asked again while there is another one.
         let last = passage.target.take().map(|target| target.socket());
+        // A further attempt begins with the body from its first byte.
+        passage.body_bytes = 0;
         let forward = passage
             .forward()
             .ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         let chosen = self.picker.pick(forward.upstream, last);
         let chosen = chosen.and_then(|target| Some((self.peer(&target, forward)?, target)));
-        let Some((peer, target)) = chosen else {
+        let Some((mut peer, target)) = chosen else {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
+        if forward.may_upgrade && session.is_upgrade_req() {
+            self.expect_tunnel(session, forward, &mut peer);
+        }
         passage.target = Some(target);
         Ok(Box::new(peer))
     }
@@ -166,6 +180,10 @@ impl ProxyHttp for Hooks {
         if is_of_a_gateway(status) {
             self.judge(passage, true);
         }
+        if status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // A tunnel may be silent for longer than a body; the edge knows how long.
+            session.as_downstream_mut().set_read_timeout(None);
+        }
         fields::strip_response(response);
         if let Some(exchange) = passage.exchange() {
             let at = clock::now();
@@ -203,10 +221,11 @@ impl ProxyHttp for Hooks {
     async fn request_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        bodies::count(passage, body.as_ref())?;
         if end_of_stream
             && passage.has_body
             && let Some(exchange) = passage.exchange()
@@ -274,19 +293,25 @@ impl ProxyHttp for Hooks {
         };
         let failure = failure::classify(error);
         let answer = Answer::to_failure(failure);
-        let message = answer
-            .zip(passage.exchange())
-            .and_then(|(answer, exchange)| {
-                let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
-                decorate(&mut head, exchange).ok()?;
-                Some((head, body))
-            });
+        let begun = session.response_written().is_some_and(is_final);
+        let message =
+            answer
+                .filter(|_| !begun)
+                .zip(passage.exchange())
+                .and_then(|(answer, exchange)| {
+                    let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
+                    decorate(&mut head, exchange).ok()?;
+                    Some((head, body))
+                });
         if let Some((head, body)) = message {
             told.error_code = head.status.as_u16();
             // A client that is gone as well has nothing left to be told.
             _ = session.write_error_response(head, body).await;
         }
-        if failure == Failure::BodyMalformed {
+        if bodies::is_cut(failure) {
+            if let Some(stream) = session.stream() {
+                edge::linger_at_the_end(stream);
+            }
             let end = session.downstream_session.shutdown();
             _ = tokio::time::timeout(LINGER_MAX, end).await;
         }
@@ -410,6 +435,14 @@ impl Hooks {
         }
     }
 
+    /// A tunnel is silent for as long as it wants; only its handshake has to be answered in time.
+    fn expect_tunnel(&self, session: &Session, forward: &Forward, peer: &mut HttpPeer) {
+        peer.options.read_timeout = Some(self.settings.timeouts.tunnel_age);
+        if let Some(stream) = session.stream() {
+            edge::answer_handshake_within(stream, forward.timeout);
+        }
+    }
+
     fn peer(&self, target: &Target, forward: &Forward) -> Option<HttpPeer> {
         let timeouts = &self.settings.timeouts;
         let mut peer = self.picker.peer(target)?;
@@ -453,6 +486,10 @@ fn may_switch(session: &Session, passage: &Passage) -> bool {
     request.version == http::Version::HTTP_11
         && request.headers.contains_key(http::header::UPGRADE)
         && passage.forward().is_some_and(|forward| forward.may_upgrade)
+}
+
+fn is_final(head: &ResponseHeader) -> bool {
+    !head.status.is_informational() || head.status == http::StatusCode::SWITCHING_PROTOCOLS
 }
 
 fn is_first_try_of_idempotent(session: &Session, passage: &Passage) -> bool {

@@ -243,6 +243,18 @@ impl Answer {
                 "Malformed request",
                 REQUEST_ERROR,
             ),
+            Failure::BodyTooSlow => (
+                408,
+                "urn:tidegate:problem:request-timeout",
+                "Request timeout",
+                REQUEST_ERROR,
+            ),
+            Failure::BodyTooLarge => (
+                413,
+                "urn:tidegate:problem:body-too-large",
+                "Request body too large",
+                DENIED,
+            ),
             Failure::NoAddress => (
                 502,
                 UNREACHABLE,
@@ -291,10 +303,15 @@ impl Answer {
                 "Internal error",
                 INTERNAL,
             ),
-            Failure::ClientAbort => return None,
+            Failure::ClientAbort
+            | Failure::AnswerTooSlow
+            | Failure::TunnelIdle
+            | Failure::TunnelAge => return None,
         };
         let detail = match failure {
             Failure::BodyMalformed => "The chunks of the request body cannot be read.",
+            Failure::BodyTooSlow => "The request body did not come in time.",
+            Failure::BodyTooLarge => "The request body is longer than the endpoint takes.",
             _ => "The gateway could not get an answer for this request.",
         };
         let mut answer = Self::plain(status, kind, title, detail);

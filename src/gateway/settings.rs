@@ -123,6 +123,11 @@ pub struct Limits {
     pub upstream_pool_per_worker: usize,
     /// Streams of one HTTP/2 connection.
     pub h2_streams_max: u32,
+    /// Bytes per second that a client has to send of a request body while the gateway waits for it;
+    /// 0 = any. See [`Timeouts::rate_grace`].
+    pub body_rate_min: u32,
+    /// Bytes per second that a client has to read of a response that waits for it; 0 = any.
+    pub response_rate_min: u32,
 }
 
 /// The largest number of fields a head may have whatever the settings say.
@@ -140,6 +145,8 @@ impl Default for Limits {
             handshakes_max: 4_096,
             upstream_pool_per_worker: 1_024,
             h2_streams_max: 100,
+            body_rate_min: 240,
+            response_rate_min: 240,
         }
     }
 }
@@ -158,6 +165,12 @@ pub struct Timeouts {
     pub body_read: Duration,
     /// For each write of a response to the client.
     pub client_write: Duration,
+    /// How long a client may be waited for before its rate counts.
+    pub rate_grace: Duration,
+    /// How long nothing may move in a tunnel, neither way.
+    pub tunnel_idle: Duration,
+    /// How long a tunnel may last.
+    pub tunnel_age: Duration,
     /// How long the rest of a refused request's body is read, so that the client sees the answer.
     pub drain_body: Duration,
     /// For a connection to an upstream server.
@@ -179,6 +192,9 @@ impl Default for Timeouts {
             idle: Duration::from_secs(60),
             body_read: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
+            rate_grace: Duration::from_secs(5),
+            tunnel_idle: Duration::from_secs(300),
+            tunnel_age: Duration::from_secs(24 * 3_600),
             drain_body: Duration::from_secs(2),
             connect: Duration::from_secs(1),
             upstream_write: Duration::from_secs(30),

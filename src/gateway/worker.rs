@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
@@ -66,12 +67,15 @@ impl Parts {
     ) -> Worker {
         let edge = self.edge(number, Arc::clone(&governor), in_flight);
         let mut service = Service::new(format!("worker-{number}"), edge);
+        // The edge has a buffer of its own, which an idle connection gives back; Pingora's would be
+        // 64 KiB for as long as the connection lasts.
+        let buffers = L4BufferSettings::default().read(0);
         let mut named = Vec::with_capacity(sockets.len());
         for (address, socket) in sockets {
             // Pingora finds a socket that is open already by the text of its address; the
             // number keeps workers apart that are bound to the same one.
             let key = format!("{address}#{number}");
-            service.add_tcp(&key);
+            service.add_listener(ListenerConfig::tcp(&key).l4_buffer(buffers));
             named.push((key, socket));
         }
         Worker {

@@ -1,13 +1,15 @@
 //! The canonical form: there and back, and nothing but itself.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use proptest::prelude::*;
 
 use super::{ReadError, read, write};
 use crate::contract;
 use crate::contract::compare::compare;
-use crate::contract::file::bounds::{COUNT_MAX, HELD_MAX, WAIT_MILLIS_MAX, usable_method};
+use crate::contract::file::bounds::{
+    BODY_BYTES_MAX, COUNT_MAX, HELD_MAX, WAIT_MILLIS_MAX, usable_method,
+};
 use crate::contract::{
     Contract, ContractId, ContractParts, Method, MethodSet, PathRules, Quarantine, Refusal, Terms,
     Throttle,
@@ -26,9 +28,10 @@ fn terms() -> impl Strategy<Value = Terms> {
         1..=10_000_u64,
     );
     let limit = || proptest::option::of(1..=COUNT_MAX);
-    let limits = (limit(), limit(), limit(), limit(), limit());
+    let bodies = proptest::option::of(0..BODY_BYTES_MAX);
+    let limits = (limit(), limit(), limit(), limit(), limit(), bodies);
     let tier = proptest::option::of(prop_oneof![Just(Tier::ObserveOnly), Just(Tier::Control)]);
-    let flags = any::<(bool, bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool, bool)>();
     let terms = (numbers, limits, tier, stage(), flags, answers());
     terms.prop_map(|(numbers, limits, tier, stage, flags, answers)| Terms {
         max_latency: Millis::new(numbers.0),
@@ -43,7 +46,9 @@ fn terms() -> impl Strategy<Value = Terms> {
             .and_then(|own| PerMinute::new(limits.0.map_or(own, |all| all.min(own)))),
         client_burst: limits.4.and_then(NonZeroU32::new),
         max_in_flight: limits.2.and_then(NonZeroU32::new),
+        body_bytes_max: limits.5.map(|max| NonZeroU64::MIN.saturating_add(max)),
         stream: flags.0,
+        websocket: flags.4,
         tier,
         stage,
         path_rules: PathRules {

@@ -79,6 +79,10 @@ pub(crate) fn registry(tier: Tier) -> Arc<Registry> {
 
 pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
     let connections = || ConnectionCounts {
+        accepted: 20,
+        closed: vec![("served", 12), ("idle", 1)],
+        reading_head: 1,
+        tunnels: 1,
         open: 7,
         in_flight: 3,
         refused_all: 2,

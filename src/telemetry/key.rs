@@ -34,10 +34,16 @@ pub enum Family {
     Unanswered,
     /// Answers by which an upstream asked for fewer requests.
     Pushback,
+    /// Requests that were cut off, the upstream not to blame: a = reason. No route.
+    Cut,
+    /// Tunnels that ended. No route.
+    Tunnel,
+    /// Bytes through tunnels that ended: a = direction. No route.
+    TunnelBytes,
 }
 
 impl Family {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Decision,
         Self::Request,
         Self::Duration,
@@ -48,6 +54,9 @@ impl Family {
         Self::NeverSent,
         Self::Unanswered,
         Self::Pushback,
+        Self::Cut,
+        Self::Tunnel,
+        Self::TunnelBytes,
     ];
 }
 

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod callers;
+mod cut;
 mod exposition;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -26,6 +27,7 @@ mod upstreams;
 mod worker;
 
 pub use callers::CLIENTS_MAX;
+pub use cut::Cut;
 pub use exposition::CONTENT_TYPE;
 pub use key::{Family, Key, OTHER_ROUTE};
 pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};

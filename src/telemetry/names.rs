@@ -170,8 +170,18 @@ metrics! {
         "1 for the tier of the process, 0 for the others.";
     CLIENT_OVERFLOWS = Counter "tidegate_client_slots_overflow_total" [] "requests",
         "Requests whose client found no slot of its own in the table of clients and shared one.";
+    CUTS = Counter "tidegate_cut_off_total" ["reason"] "requests",
+        "Requests that were let through and did not run to their end, the upstream not to blame; `body_too_large_observed` ran on and would have been cut off.";
+    TUNNELS = Counter "tidegate_tunnels_total" [] "tunnels",
+        "Tunnels (WebSocket) that ended, however they did.";
+    TUNNEL_BYTES = Counter "tidegate_tunnel_bytes_total" ["direction"] "bytes",
+        "Bytes through tunnels that ended, received from clients and sent to them.";
     CONNECTIONS = Gauge "tidegate_connections" ["state"] "connections",
-        "Open client connections, with a request in flight (active) or without (idle).";
+        "Open client connections: with a request in flight (active), a tunnel, waiting for the rest of a head (reading_head), or idle.";
+    CONNECTIONS_ACCEPTED = Counter "tidegate_connections_accepted_total" [] "connections",
+        "Client connections accepted, those closed at once included.";
+    CONNECTIONS_CLOSED = Counter "tidegate_connections_closed_total" ["reason"] "connections",
+        "Client connections that ended, by what had become of them.";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
         "Connections closed at once because too many were open, in all or from one address, or because too many handshakes were under way.";
     HANDSHAKES = Gauge "tidegate_handshakes" [] "handshakes",

@@ -22,8 +22,16 @@ use crate::telemetry::{names, process, routes, upstreams};
 use crate::units::{Moment, Tier};
 
 /// The client connections of the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConnectionCounts {
+    /// Accepted so far.
+    pub accepted: u64,
+    /// Closed so far, by the name of what had become of them.
+    pub closed: Vec<(&'static str, u64)>,
+    /// Of the open ones, those that wait for the rest of a head.
+    pub reading_head: u64,
+    /// Of the open ones, those that are tunnels.
+    pub tunnels: u64,
     /// Open now.
     pub open: u64,
     /// Requests in flight on them.
@@ -40,6 +48,25 @@ pub struct ConnectionCounts {
     pub tls: [(&'static str, u64); 5],
     /// Why connections were closed for their PROXY header: each reason and how often.
     pub proxy: [(&'static str, u64); 5],
+}
+
+impl ConnectionCounts {
+    /// The open ones by what they do; the sum is always [`Self::open`].
+    fn by_state(&self) -> [(&'static str, u64); 4] {
+        let tunnels = self.tunnels.min(self.open);
+        let rest = self.open - tunnels;
+        let reading = self.reading_head.min(rest);
+        let rest = rest - reading;
+        // With HTTP/1.1 a busy connection has exactly one in flight, and so has a tunnel; with
+        // HTTP/2 it may have more.
+        let active = self.in_flight.saturating_sub(tunnels).min(rest);
+        [
+            ("active", active),
+            ("tunnel", tunnels),
+            ("reading_head", reading),
+            ("idle", rest - active),
+        ]
+    }
 }
 
 /// Tells the connections when it is asked.
@@ -252,10 +279,12 @@ impl Telemetry {
         let overflowed = rulebook.board().clients().overflowed();
         text.sample(&names::CLIENT_OVERFLOWS, &[], overflowed as f64);
         let counts = self.connections();
-        // With HTTP/1.1 a busy connection has exactly one in flight; with HTTP/2 it may have more.
-        let active = counts.in_flight.min(counts.open);
-        for (state, number) in [("active", active), ("idle", counts.open - active)] {
+        for (state, number) in counts.by_state() {
             text.sample(&names::CONNECTIONS, &[state], number as f64);
+        }
+        text.sample(&names::CONNECTIONS_ACCEPTED, &[], counts.accepted as f64);
+        for (reason, number) in &counts.closed {
+            text.sample(&names::CONNECTIONS_CLOSED, &[reason], *number as f64);
         }
         let refused = [
             ("all", counts.refused_all),

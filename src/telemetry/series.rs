@@ -7,6 +7,7 @@ use crate::contract::Method;
 use crate::decision::Reason;
 use crate::policy::rules::Severity;
 use crate::telemetry::buckets::{DECISION_BOUNDS_NS, REQUEST_BOUNDS_US, SUM};
+use crate::telemetry::cut::{Cut, DIRECTIONS};
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::key::{Family, Key};
 use crate::telemetry::names::{self, Metric};
@@ -35,6 +36,9 @@ pub(super) struct Series<'a> {
     never_sent: Samples<'a>,
     unanswered: Samples<'a>,
     pushbacks: Samples<'a>,
+    cuts: Samples<'a>,
+    tunnels: Samples<'a>,
+    tunnel_bytes: Samples<'a>,
     /// By contract and client; `None` = the others.
     callers: BTreeMap<(&'a str, Option<u64>), u64>,
     durations: BTreeMap<(&'a str, &'a str, u16), [u64; REQUEST_BOUNDS_US.len() + 2]>,
@@ -111,6 +115,17 @@ impl<'a> Series<'a> {
             Some(Family::NeverSent) => add(&mut self.never_sent, alone, count),
             Some(Family::Unanswered) => add(&mut self.unanswered, alone, count),
             Some(Family::Pushback) => add(&mut self.pushbacks, alone, count),
+            Some(Family::Cut) => {
+                let cut = Cut::ALL.get(usize::from(key.first()));
+                let name = cut.map_or(OTHER, |cut| cut.name());
+                add(&mut self.cuts, [name, "", "", ""], count);
+            }
+            Some(Family::Tunnel) => add(&mut self.tunnels, [""; 4], count),
+            Some(Family::TunnelBytes) => {
+                let direction = DIRECTIONS.get(usize::from(key.first())).copied();
+                let name = direction.unwrap_or(OTHER);
+                add(&mut self.tunnel_bytes, [name, "", "", ""], count);
+            }
             None => {}
         }
     }
@@ -139,7 +154,7 @@ impl<'a> Series<'a> {
 
     /// Writes all of them.
     pub(super) fn write(&self, text: &mut Exposition) {
-        let counters: [(&'static Metric, &Samples<'_>); 10] = [
+        let counters: [(&'static Metric, &Samples<'_>); 13] = [
             (&names::REQUESTS, &self.requests),
             (&names::DECISIONS, &self.decisions),
             (&names::FORWARDED, &self.forwarded),
@@ -150,6 +165,9 @@ impl<'a> Series<'a> {
             (&names::NEVER_SENT, &self.never_sent),
             (&names::UNANSWERED, &self.unanswered),
             (&names::PUSHBACKS, &self.pushbacks),
+            (&names::CUTS, &self.cuts),
+            (&names::TUNNELS, &self.tunnels),
+            (&names::TUNNEL_BYTES, &self.tunnel_bytes),
         ];
         for (metric, samples) in counters {
             for (labels, count) in samples {

@@ -57,6 +57,8 @@ fn scrape(tier: Tier) -> String {
     worker.attempts(rulebook.route(0).number(), 2, 1, 1);
     worker.pushed_back(rulebook.route(0).number());
     worker.refused(1);
+    worker.cut(crate::telemetry::Cut::BodyTooSlow);
+    worker.tunnel_ended(3, 4);
     worker.refused(1);
     let mut ticker = Ticker::default();
     tick(&rulebook, &mut ticker, arrival().at);
@@ -227,8 +229,12 @@ fn observing_forwards_and_says_what_it_withheld() {
         ("tidegate_ledger_disk_budget_bytes", 5_000.0),
         ("tidegate_tier{tier=\"OBSERVE_ONLY\"}", 1.0),
         ("tidegate_tier{tier=\"CONTROL\"}", 0.0),
-        ("tidegate_connections{state=\"active\"}", 3.0),
-        ("tidegate_connections{state=\"idle\"}", 4.0),
+        ("tidegate_connections{state=\"active\"}", 2.0),
+        ("tidegate_connections{state=\"tunnel\"}", 1.0),
+        ("tidegate_connections{state=\"reading_head\"}", 1.0),
+        ("tidegate_connections{state=\"idle\"}", 3.0),
+        ("tidegate_connections_accepted_total", 20.0),
+        ("tidegate_connections_closed_total{reason=\"served\"}", 12.0),
         ("tidegate_config_last_reload_successful", 1.0),
         ("tidegate_start_time_seconds", 1_767_225_600.0),
     ];

@@ -12,6 +12,7 @@ use crate::observation::ClientKey;
 use crate::pipeline::Admission;
 use crate::telemetry::buckets::{DECISION_BOUNDS_NS, REQUEST_BOUNDS_US, SUM, bucket};
 use crate::telemetry::callers::CallerBook;
+use crate::telemetry::cut::Cut;
 use crate::telemetry::key::{Family, Key};
 use crate::telemetry::tally::{Tally, TallyWriter};
 
@@ -135,6 +136,21 @@ impl WorkerTally {
     /// An upstream asked for fewer requests: 429, or 503 with Retry-After.
     pub fn pushed_back(&self, number: u32) {
         self.writer.add(Key::of(Family::Pushback, number), 1);
+    }
+
+    /// A request was cut off, and its upstream is not to blame.
+    pub fn cut(&self, cut: Cut) {
+        let key = Key::unrouted(Family::Cut).a(cut as u16);
+        self.writer.add(key, 1);
+    }
+
+    /// A tunnel ended; its bytes from the client, and to it.
+    pub fn tunnel_ended(&self, received: u64, sent: u64) {
+        self.writer.add(Key::unrouted(Family::Tunnel), 1);
+        for (direction, bytes) in [(0, received), (1, sent)] {
+            let key = Key::unrouted(Family::TunnelBytes).a(direction);
+            self.writer.add(key, bytes);
+        }
     }
 
     /// A client asked for a deprecated contract.

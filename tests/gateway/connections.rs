@@ -2,6 +2,7 @@
 
 use crate::script::Script;
 
+use tidegate::gateway::Closed;
 use tidegate::gateway::governor::{Course, Forward};
 
 use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
@@ -155,4 +156,48 @@ fn connections_are_capped_and_places_come_back() {
         eventually("a place", || connections.open() == 0);
         assert_eq!(gateway.connect().get("/").status(), 200);
     }
+}
+
+#[test]
+fn every_connection_accepted_is_open_or_has_ended_as_something() {
+    let upstream = Upstream::ok();
+    let mut settings = settings(&[upstream.address]);
+    settings.limits.connections_max = 3;
+    settings.timeouts.idle = std::time::Duration::from_millis(100);
+    let gateway = Running::start(settings, Script::forwarding());
+    let connections = gateway.control.connections();
+    let ended = |closed, count| {
+        eventually("an end", || connections.counts().closed_as(closed) == count);
+        let counts = connections.counts();
+        let closed: u64 = counts.closed.iter().sum();
+        assert_eq!(counts.accepted, closed + counts.open);
+    };
+    drop(gateway.connect());
+    ended(Closed::Unused, 1);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nHo");
+    eventually("a head begun", || connections.counts().reading_head == 1);
+    drop(client);
+    ended(Closed::BrokenHead, 1);
+    assert_eq!(connections.counts().reading_head, 0);
+    let mut client = gateway.connect();
+    client.send("nonsense\r\n\r\n");
+    assert_eq!(client.response().status(), 400);
+    drop(client);
+    ended(Closed::RefusedInParsing, 1);
+    let mut client = gateway.connect();
+    assert_eq!(client.get("/").status(), 200);
+    drop(client);
+    ended(Closed::Served, 1);
+    let mut client = gateway.connect();
+    assert_eq!(client.get("/").status(), 200);
+    client.is_closed();
+    ended(Closed::Idle, 1);
+    let open: Vec<Client> = (0..3).map(|_| gateway.connect()).collect();
+    eventually("three", || connections.open() == 3);
+    gateway.connect().is_closed();
+    ended(Closed::FullAll, 1);
+    drop(open);
+    ended(Closed::Unused, 4);
+    assert_eq!(connections.counts().accepted, 9);
 }

@@ -104,6 +104,7 @@ pub(crate) fn forward() -> Forward {
         case: None,
         timeout: PATIENCE,
         may_retry: false,
+        body_bytes_max: None,
         may_upgrade: true,
         strict: false,
     }

@@ -36,6 +36,7 @@ impl Script {
                 case: None,
                 timeout: Duration::from_secs(30),
                 may_retry: false,
+                body_bytes_max: None,
                 may_upgrade: true,
                 strict: false,
             })

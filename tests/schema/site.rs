@@ -109,9 +109,11 @@ fn configuration() -> Value {
         "metrics": { "series_max": 50_000 },
         "expose_headers": false,
         "timeouts": { "connect_ms": 3000, "handshake_ms": 10_000, "header_ms": 10_000, "idle_ms": 60_000,
-                      "upstream_idle_ms": 30_000 },
+                      "upstream_idle_ms": 30_000, "rate_grace_ms": 5_000,
+                      "tunnel_idle_ms": 300_000, "tunnel_age_ms": 86_400_000 },
         "limits": { "connections": 16_384, "connections_per_address": 1024,
-                    "handshakes": 4096, "requests_per_connection": 1000 },
+                    "handshakes": 4096, "requests_per_connection": 1000, "body_rate_min": 240,
+                    "response_rate_min": 0 },
     })
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: contracts and terms are taken apart without `..`, so a new member does not compile
 //! until it has its row. Both lists are looked through once, in the order of their ids.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use super::Change;
 use super::lifecycle;
@@ -205,7 +205,9 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         client_rate_limit,
         client_burst,
         max_in_flight,
+        body_bytes_max,
         stream,
+        websocket,
         // Compared with the status, which may decide it.
         tier: _,
         path_rules,
@@ -235,6 +237,15 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
     );
     let [old, new] = [from.max_in_flight, max_in_flight].map(wide);
     rows.number(Ordered::LIMIT, "max_in_flight", old, new);
+    let bodies = [from.body_bytes_max, body_bytes_max].map(|bytes| bytes.map(NonZeroU64::get));
+    rows.number(Ordered::BODY, "body_bytes_max", bodies[0], bodies[1]);
+    rows.switch(
+        table::UPGRADE_PASSED,
+        table::UPGRADE_DROPPED,
+        "upgrade.websocket",
+        from.websocket,
+        websocket,
+    );
     rows.switch(
         table::STREAM_ON,
         table::STREAM_OFF,

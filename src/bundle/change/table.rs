@@ -53,6 +53,11 @@ rows! {
     BUDGET_HIGHER "error budget higher" None Warn;
     CIRCUIT_LOWER "circuit threshold lower" Warn None;
     CIRCUIT_HIGHER "circuit threshold higher" None Warn;
+    BODY_SMALLER "request bodies smaller, or bounded" Breaking None;
+    BODY_LARGER "request bodies larger" None Warn;
+    BODY_UNBOUNDED "bound of request bodies removed" None Breaking;
+    UPGRADE_DROPPED "a protocol passed on no more" Breaking None;
+    UPGRADE_PASSED "a protocol passed on" None Warn;
     STREAM_OFF "stream no more" Warn None;
     STREAM_ON "stream" None Warn;
     SPELLING_REFUSED "a spelling of paths refused" Breaking None;
@@ -112,6 +117,7 @@ pub(super) struct Ordered {
 
 impl Ordered {
     pub(super) const LIMIT: Self = Self::new(RATE_LOWER, RATE_HIGHER, RATE_REMOVED);
+    pub(super) const BODY: Self = Self::new(BODY_SMALLER, BODY_LARGER, BODY_UNBOUNDED);
     pub(super) const SEVERITY: Self = Self::new(STRICTER, MILDER, MILDER);
     pub(super) const STAGE: Self = Self::new(STRICTER, FACTOR_DROPPED, FACTOR_DROPPED);
     pub(super) const UNKNOWN: Self = Self::new(UNKNOWN_TIGHTER, UNKNOWN_LOOSER, UNKNOWN_LOOSER);

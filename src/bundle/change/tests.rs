@@ -5,7 +5,7 @@ mod expected;
 mod exposed;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use serde_json::Value;
 
@@ -61,6 +61,8 @@ fn parts() -> ContractParts {
         client_rate_limit: PerMinute::new(60),
         client_burst: NonZeroU32::new(6),
         max_in_flight: NonZeroU32::new(10),
+        body_bytes_max: NonZeroU64::new(1_000),
+        websocket: true,
         tier: Some(Tier::Control),
         quarantine: Quarantine::Divert,
         throttle: Throttle::Delay {
@@ -139,6 +141,13 @@ const CONTRACT_EDITS: &[(&str, Edit<ContractParts>, bool)] = &[
         false,
     ),
     ("no in flight", |p| p.terms.max_in_flight = None, false),
+    (
+        "body",
+        |p| p.terms.body_bytes_max = NonZeroU64::new(999),
+        false,
+    ),
+    ("no body", |p| p.terms.body_bytes_max = None, false),
+    ("upgrade", |p| p.terms.websocket = false, false),
     ("stream", |p| p.terms.stream = true, false),
     ("tier", |p| p.terms.tier = Some(Tier::ObserveOnly), false),
     ("no tier", |p| p.terms.tier = None, false),

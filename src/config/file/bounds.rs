@@ -13,6 +13,9 @@ pub(super) const TIMEOUT_KEYS: Keys = Keys::plain(
         "header_ms",
         "idle_ms",
         "upstream_idle_ms",
+        "rate_grace_ms",
+        "tunnel_idle_ms",
+        "tunnel_age_ms",
     ],
 );
 pub(super) const LIMIT_KEYS: Keys = Keys::plain(
@@ -22,10 +25,14 @@ pub(super) const LIMIT_KEYS: Keys = Keys::plain(
         "connections_per_address",
         "handshakes",
         "requests_per_connection",
+        "body_rate_min",
+        "response_rate_min",
     ],
 );
 
 pub(super) const MILLIS_MAX: u64 = 3_600_000;
+/// The longest that a tunnel may last: a week.
+pub(super) const TUNNEL_AGE_MILLIS_MAX: u64 = 7 * 86_400_000;
 /// The most connections, requests and series.
 pub(super) const COUNT_MAX: u64 = 10_000_000;
 
@@ -35,7 +42,7 @@ pub(super) fn read_series_max(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Opti
         return Some(default);
     };
     let fields = sheet.fields(node, &METRICS_KEYS)?;
-    Some(number(sheet, fields, "series_max", default, COUNT_MAX))
+    Some(number(sheet, fields, "series_max", default, 1, COUNT_MAX))
 }
 
 pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeouts {
@@ -45,13 +52,16 @@ pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeou
         return default;
     };
     let mut millis =
-        |key, default: Millis| Millis::new(number(sheet, fields, key, default.get(), MILLIS_MAX));
+        |key, default: Millis, max| Millis::new(number(sheet, fields, key, default.get(), 1, max));
     Timeouts {
-        connect: millis("connect_ms", default.connect),
-        handshake: millis("handshake_ms", default.handshake),
-        header: millis("header_ms", default.header),
-        idle: millis("idle_ms", default.idle),
-        upstream_idle: millis("upstream_idle_ms", default.upstream_idle),
+        connect: millis("connect_ms", default.connect, MILLIS_MAX),
+        handshake: millis("handshake_ms", default.handshake, MILLIS_MAX),
+        header: millis("header_ms", default.header, MILLIS_MAX),
+        idle: millis("idle_ms", default.idle, MILLIS_MAX),
+        upstream_idle: millis("upstream_idle_ms", default.upstream_idle, MILLIS_MAX),
+        rate_grace: millis("rate_grace_ms", default.rate_grace, MILLIS_MAX),
+        tunnel_idle: millis("tunnel_idle_ms", default.tunnel_idle, MILLIS_MAX),
+        tunnel_age: millis("tunnel_age_ms", default.tunnel_age, TUNNEL_AGE_MILLIS_MAX),
     }
 }
 
@@ -61,21 +71,32 @@ pub(super) fn read_limits(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Limits {
     let Some(fields) = node.and_then(|node| sheet.fields(node, &LIMIT_KEYS)) else {
         return default;
     };
-    let mut count = |key, default| number(sheet, fields, key, default, COUNT_MAX);
+    let mut count = |key, default, min| number(sheet, fields, key, default, min, COUNT_MAX);
+    let per_address = default.connections_per_address;
+    let requests = default.requests_per_connection;
     Limits {
-        connections: count("connections", default.connections),
-        connections_per_address: count("connections_per_address", default.connections_per_address),
-        handshakes: count("handshakes", default.handshakes),
-        requests_per_connection: count("requests_per_connection", default.requests_per_connection),
+        connections: count("connections", default.connections, 1),
+        connections_per_address: count("connections_per_address", per_address, 1),
+        handshakes: count("handshakes", default.handshakes, 1),
+        requests_per_connection: count("requests_per_connection", requests, 1),
+        body_rate_min: count("body_rate_min", default.body_rate_min, 0),
+        response_rate_min: count("response_rate_min", default.response_rate_min, 0),
     }
 }
 
-/// A number of at least 1; the default also where a fault was reported.
-fn number(sheet: &mut Sheet<'_>, fields: Fields<'_>, key: &str, default: u32, max: u64) -> u32 {
+/// A number of at least `min`; the default also where a fault was reported.
+fn number(
+    sheet: &mut Sheet<'_>,
+    fields: Fields<'_>,
+    key: &str,
+    default: u32,
+    min: u64,
+    max: u64,
+) -> u32 {
     let Some(node) = fields.get(key) else {
         return default;
     };
-    let value = sheet.integer(node, &format!("'{key}'"), 1, max);
+    let value = sheet.integer(node, &format!("'{key}'"), min, max);
     value
         .and_then(|value| u32::try_from(value).ok())
         .unwrap_or(default)

@@ -1,6 +1,8 @@
 //! What tidegate.yaml may hold, for its JSON Schema. A new key gets one line here.
 
-use super::bounds::{COUNT_MAX, LIMIT_KEYS, METRICS_KEYS, MILLIS_MAX, TIMEOUT_KEYS};
+use super::bounds::{
+    COUNT_MAX, LIMIT_KEYS, METRICS_KEYS, MILLIS_MAX, TIMEOUT_KEYS, TUNNEL_AGE_MILLIS_MAX,
+};
 use super::bundle::KEYS as BUNDLE_KEYS;
 use super::ledger::{
     DISK_MIB_MAX, DISK_MIB_MIN, HEADS_SECS_MAX, KEYS as LEDGER_KEYS, RETENTION_DAYS_MAX,
@@ -361,7 +363,27 @@ const TIMEOUTS: Shape = Shape {
             up_to(MILLIS_MAX),
             "that a kept connection to a server waits for its next request",
         ),
+        Line::new(
+            "rate_grace_ms",
+            up_to(MILLIS_MAX),
+            "that a client may be waited for before its rate counts",
+        ),
+        Line::new(
+            "tunnel_idle_ms",
+            up_to(MILLIS_MAX),
+            "that nothing may move in a tunnel",
+        ),
+        Line::new(
+            "tunnel_age_ms",
+            up_to(TUNNEL_AGE_MILLIS_MAX),
+            "that a tunnel may last",
+        ),
     ],
+};
+
+const RATE: Kind = Kind::Integer {
+    min: 0,
+    max: COUNT_MAX,
 };
 
 const LIMITS: Shape = Shape {
@@ -386,6 +408,16 @@ const LIMITS: Shape = Shape {
             "requests_per_connection",
             up_to(COUNT_MAX),
             "requests on one client connection",
+        ),
+        Line::new(
+            "body_rate_min",
+            RATE,
+            "bytes per second of a request body that is waited for; 0 = any",
+        ),
+        Line::new(
+            "response_rate_min",
+            RATE,
+            "bytes per second of a response that waits for its client; 0 = any",
         ),
     ],
 };

@@ -36,6 +36,8 @@ members! {
     ClientBurst "per_client.burst" "Requests of that limit at once.";
     Consumer "consumers" "One caller that may call.";
     MaxInFlight "max_in_flight" "Requests in flight at once.";
+    BodyBytesMax "body_bytes_max" "Bytes of a request body.";
+    Upgrade "upgrade" "Protocols that a connection may change to.";
     Stream "stream" "Whether latency ends at the response head.";
     Tier "tier" "The most that may be done about its requests.";
     Stage "stage" "Upon whom it is enforced.";

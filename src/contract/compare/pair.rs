@@ -205,7 +205,9 @@ fn compare_terms(changes: &mut Changes, old: &Terms, new: Terms) {
         client_rate_limit,
         client_burst,
         max_in_flight,
+        body_bytes_max,
         stream,
+        websocket,
         tier,
         path_rules:
             PathRules {
@@ -239,12 +241,16 @@ fn compare_terms(changes: &mut Changes, old: &Terms, new: Terms) {
         Member::MaxInFlight,
         [count(old.max_in_flight), count(max_in_flight)],
     );
+    let bodies =
+        [old.body_bytes_max, body_bytes_max].map(|bytes| bytes.map(std::num::NonZeroU64::get));
+    number(Member::BodyBytesMax, bodies);
     let budgets = [old.error_budget, error_budget].map(|ppm| Some(u64::from(ppm.get())));
     changes.allowance(Member::ErrorBudget, budgets, |ppm| share(ppm, 6));
     let thresholds = [old.circuit_threshold, circuit_threshold].map(|bp| Some(bp.wide()));
     changes.allowance(Member::CircuitThreshold, thresholds, |bp| share(bp, 4));
     let mut switch = |member, switches| changes.permission(member, switches);
     switch(Member::Stream, [old.stream, stream]);
+    switch(Member::Upgrade, [old.websocket, websocket]);
     let encoded = [old.path_rules.allow_encoded_slash, allow_encoded_slash];
     switch(Member::EncodedSlash, encoded);
     switch(

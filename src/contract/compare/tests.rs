@@ -13,6 +13,7 @@ fn full() -> Value {
         "allow_encoded_slash": false,
         "allowed_methods": ["GET", "HEAD"],
         "backup_owner": "team-c",
+        "body_bytes_max": 1_000,
         "burst": 10,
         "circuit_threshold_bp": 5_000,
         "consumers": ["cart", "web"],
@@ -86,6 +87,7 @@ const NEW_VALUES: &[(&str, &str)] = &[
     ("/allow_encoded_slash", "true"),
     ("/allowed_methods", r#"["GET"]"#),
     ("/backup_owner", r#""team-d""#),
+    ("/body_bytes_max", "999"),
     ("/burst", "9"),
     ("/circuit_threshold_bp", "4000"),
     ("/consumers", r#"["web"]"#),
@@ -115,6 +117,7 @@ const NEW_VALUES: &[(&str, &str)] = &[
     ("/throttle/wait_max_ms", "999"),
     ("/tier", r#""observe_only""#),
     ("/timeout_ms", "29999"),
+    ("/upgrade", r#"["websocket"]"#),
     ("/upstream", r#""u2""#),
     ("/version", r#""1.0.2""#),
 ];

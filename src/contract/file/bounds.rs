@@ -9,6 +9,10 @@ use crate::units::Tier;
 pub const MILLIS_MAX: u32 = 3_600_000;
 /// The largest rate per minute, burst and number of requests in flight.
 pub const COUNT_MAX: u32 = 1_000_000_000;
+/// The largest bound of a request body in bytes: one tebibyte.
+pub const BODY_BYTES_MAX: u64 = 1 << 40;
+/// The one protocol that a connection may change to.
+pub const WEBSOCKET: &str = "websocket";
 /// The longest time that a request waits for its turn, in milliseconds: one minute.
 pub const WAIT_MILLIS_MAX: u32 = 60_000;
 /// The most requests of a contract that wait for their turn at once.

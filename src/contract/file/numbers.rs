@@ -9,6 +9,7 @@ use super::clients::read_per_client;
 use super::consumers::read_consumers;
 use super::contradictions::{limits_agree, warn_of_early_deadline};
 use super::stage::read_stage;
+use super::streams::{read_body_bytes_max, read_upgrade};
 use crate::contract::{PathRules, Terms};
 use crate::diagnostic::Code;
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
@@ -53,7 +54,9 @@ pub(super) fn read_terms(
     let rate_limit = count(sheet, fields, "rate_limit_rpm");
     let burst = count(sheet, fields, "burst");
     let max_in_flight = count(sheet, fields, "max_in_flight");
+    let body_bytes_max = read_body_bytes_max(sheet, fields);
     let stream = flag(sheet, fields, "stream");
+    let websocket = read_upgrade(sheet, fields);
     let tier = read_tier(sheet, fields, around.tier);
     let stage = read_stage(sheet, fields, around);
     let client = read_per_client(sheet, fields);
@@ -82,7 +85,9 @@ pub(super) fn read_terms(
         client_rate_limit: client.as_ref().map(|client| client.rate_limit),
         client_burst: client.as_ref().and_then(|client| client.burst),
         max_in_flight: max_in_flight?,
+        body_bytes_max: body_bytes_max?,
         stream: stream?,
+        websocket: websocket?,
         tier: tier?,
         stage: stage?,
         path_rules: path_rules?,

@@ -2,8 +2,8 @@
 
 use super::answers::{DROP_KEYS, QUARANTINE_KEYS, THROTTLE_KEYS};
 use super::bounds::{
-    CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, HELD_MAX, LEDGER_REQUIRED, MILLIS_MAX,
-    OWNER_CHARS_MAX, WAIT_MILLIS_MAX, is_usable_tier, usable_method,
+    BODY_BYTES_MAX, CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, HELD_MAX, LEDGER_REQUIRED,
+    MILLIS_MAX, OWNER_CHARS_MAX, WAIT_MILLIS_MAX, WEBSOCKET, is_usable_tier, usable_method,
 };
 use super::clients::CLIENT_KEYS;
 use super::lifecycle::LIFECYCLE_KEYS;
@@ -159,6 +159,23 @@ const CONTRACT: Shape = Shape {
             "max_in_flight",
             COUNT,
             "requests in flight at once, of each gateway",
+        ),
+        Line::new(
+            "body_bytes_max",
+            Kind::Integer {
+                min: 1,
+                max: BODY_BYTES_MAX,
+            },
+            "bytes of a request body; one more is answered 413",
+        ),
+        Line::new(
+            "upgrade",
+            Kind::List {
+                of: &Kind::Choice(|| vec![WEBSOCKET]),
+                min: 1,
+                max: usize::MAX,
+            },
+            "protocols that a connection may change to; none without it",
         ),
         Line::new(
             "stream",

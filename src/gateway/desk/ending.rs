@@ -1,6 +1,6 @@
 //! How a request ended: what the pipeline is told of it, and what the ledger.
 
-use super::Pending;
+use super::{Pending, SWITCHING_PROTOCOLS};
 use crate::contract::Contract;
 use crate::gateway::governor::{Completion, Failure};
 use crate::ledger::Producer;
@@ -8,6 +8,7 @@ use crate::observation::{self, Ending, OpenRequest, UpstreamError};
 use crate::pipeline;
 use crate::record::{Event, EventEnding, OutcomeEvent};
 use crate::rulebook::Rulebook;
+use crate::telemetry::Cut;
 use crate::units::Moment;
 
 /// The end that a completion tells, in the words of the pipeline.
@@ -59,6 +60,47 @@ pub(super) fn broken_off(request: &OpenRequest<Pending>, at: Moment) -> observat
     }
 }
 
+/// Why the request was cut off, if it was and its upstream is not to blame.
+#[inline]
+pub(super) fn cut(
+    rulebook: &Rulebook,
+    request: &OpenRequest<Pending>,
+    completion: &Completion,
+) -> Option<Cut> {
+    match completion.failure {
+        Some(failure) => cut_by(failure),
+        None if completion.request_body_bytes == 0 => None,
+        None => {
+            let terms = rulebook.contract_of(request.route).map(Contract::terms)?;
+            let most = terms.body_bytes_max?.get();
+            let is_body = completion.upstream_status != SWITCHING_PROTOCOLS;
+            (is_body && completion.request_body_bytes > most).then_some(Cut::BodyTooLargeObserved)
+        }
+    }
+}
+
+fn cut_by(failure: Failure) -> Option<Cut> {
+    match failure {
+        Failure::ClientAbort => Some(Cut::ClientAbort),
+        Failure::BodyMalformed => Some(Cut::BodyMalformed),
+        Failure::BodyTooSlow => Some(Cut::BodyTooSlow),
+        Failure::BodyTooLarge => Some(Cut::BodyTooLarge),
+        Failure::AnswerTooSlow => Some(Cut::AnswerTooSlow),
+        Failure::TunnelIdle => Some(Cut::TunnelIdle),
+        Failure::TunnelAge => Some(Cut::TunnelAge),
+        Failure::NoAddress
+        | Failure::Connect
+        | Failure::ConnectTimeout
+        | Failure::Tls
+        | Failure::Write
+        | Failure::Timeout
+        | Failure::Reset
+        | Failure::Garbage
+        | Failure::NotForwardable
+        | Failure::Internal => None,
+    }
+}
+
 /// Hands over the decision with its end, or the end alone where the decision has been written.
 pub(super) fn write_end(
     producer: &mut Producer<Event>,
@@ -94,9 +136,14 @@ fn ending_of(completion: &Completion, forwarded: bool) -> Ending {
         Failure::ConnectTimeout | Failure::Timeout => Ending::Upstream(UpstreamError::Timeout),
         Failure::Write | Failure::Reset => Ending::Upstream(UpstreamError::Reset),
         Failure::Garbage => Ending::Upstream(UpstreamError::Garbage),
+        // The upstream answered the handshake, and nobody failed.
+        Failure::TunnelIdle | Failure::TunnelAge => Ending::Answered,
         // None of these says anything about the upstream.
         Failure::ClientAbort
         | Failure::BodyMalformed
+        | Failure::BodyTooSlow
+        | Failure::BodyTooLarge
+        | Failure::AnswerTooSlow
         | Failure::NotForwardable
         | Failure::Internal => {
             if forwarded {

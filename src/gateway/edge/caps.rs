@@ -1,7 +1,8 @@
-//! How many connections may be open, in all and from one address.
+//! How many connections may be open, in all and from one address, and what became of each.
 //!
 //! Invariant: every connection counted is uncounted exactly once, when its permit is dropped,
-//! whatever ended it. The table of addresses holds only open connections, so it is bounded by
+//! whatever ended it; so accepted = closed, summed over the reasons, + open, at every moment: the
+//! three are read under one lock. The table of addresses holds only open connections, so it is bounded by
 //! the first limit. Deliberately not here: requests; they are counted where they are governed.
 
 use std::collections::HashMap;
@@ -19,20 +20,108 @@ pub(super) enum Full {
     Address,
 }
 
+/// What had become of a connection when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Too many were open in all.
+    FullAll,
+    /// Too many were open from its address.
+    FullAddress,
+    /// It never came to HTTP: its PROXY header or its handshake failed, or there were too many.
+    Handshake,
+    /// It ended without a byte of a request.
+    Unused,
+    /// It ended within a head, and nobody was there to be answered.
+    BrokenHead,
+    /// Its head was refused.
+    RefusedInParsing,
+    /// It ended with a request, or between two.
+    Served,
+    /// It waited too long for a further request.
+    Idle,
+    /// It had become a tunnel.
+    Tunnel,
+    /// It spoke HTTP/2.
+    Http2,
+}
+
+impl Closed {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::FullAll,
+        Self::FullAddress,
+        Self::Handshake,
+        Self::Unused,
+        Self::BrokenHead,
+        Self::RefusedInParsing,
+        Self::Served,
+        Self::Idle,
+        Self::Tunnel,
+        Self::Http2,
+    ];
+
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FullAll => "full",
+            Self::FullAddress => "full_address",
+            Self::Handshake => "handshake",
+            Self::Unused => "unused",
+            Self::BrokenHead => "broken_head",
+            Self::RefusedInParsing => "refused_in_parsing",
+            Self::Served => "served",
+            Self::Idle => "idle",
+            Self::Tunnel => "tunnel",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+/// The connections of a gateway at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Connections accepted so far.
+    pub accepted: u64,
+    /// Connections closed so far, by [`Closed`].
+    pub closed: [u64; Closed::ALL.len()],
+    /// Open now.
+    pub open: u64,
+    /// Of the open ones, those that wait for the rest of a head.
+    pub reading_head: u64,
+    /// Of the open ones, those that are tunnels.
+    pub tunnels: u64,
+}
+
+impl Counts {
+    /// Connections that ended so.
+    #[must_use]
+    pub fn closed_as(&self, closed: Closed) -> u64 {
+        self.closed.get(closed as usize).copied().unwrap_or(0)
+    }
+
+    fn close(&mut self, closed: Closed) {
+        if let Some(count) = self.closed.get_mut(closed as usize) {
+            *count += 1;
+        }
+    }
+}
+
 /// The connections of one gateway.
 #[derive(Debug)]
 pub struct Connections {
     all_max: usize,
     per_address_max: usize,
     table: Mutex<Table>,
-    refused_all: AtomicU64,
-    refused_address: AtomicU64,
+    reading_head: AtomicU64,
+    tunnels: AtomicU64,
     handshakes: Arc<Handshakes>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     open: usize,
+    counts: Counts,
     per_address: HashMap<IpAddr, usize>,
 }
 
@@ -42,8 +131,8 @@ impl Connections {
             all_max,
             per_address_max,
             table: Mutex::default(),
-            refused_all: AtomicU64::new(0),
-            refused_address: AtomicU64::new(0),
+            reading_head: AtomicU64::new(0),
+            tunnels: AtomicU64::new(0),
             handshakes: Arc::new(Handshakes::new(handshakes_max)),
         })
     }
@@ -60,35 +149,44 @@ impl Connections {
         self.table().open
     }
 
+    /// All that is counted, at one moment.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let table = self.table();
+        let counts = Counts {
+            open: table.open as u64,
+            ..table.counts
+        };
+        drop(table);
+        // Told apart only among the open ones, so no sum depends on when these two are read.
+        Counts {
+            reading_head: self.reading_head.load(Ordering::Relaxed),
+            tunnels: self.tunnels.load(Ordering::Relaxed),
+            ..counts
+        }
+    }
+
     /// Connections closed at once because too many were open in all.
     #[must_use]
     pub fn refused_all(&self) -> u64 {
-        self.refused_all.load(Ordering::Relaxed)
+        self.table().counts.closed_as(Closed::FullAll)
     }
 
     /// Connections closed at once because their address had too many open.
     #[must_use]
     pub fn refused_address(&self) -> u64 {
-        self.refused_address.load(Ordering::Relaxed)
+        self.table().counts.closed_as(Closed::FullAddress)
     }
 
     pub(super) fn admit(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Permit, Full> {
         let address = address.map(client_of);
-        let added = self.table().add(self, address);
-        self.note(added)?;
+        self.table().add(self, address)?;
         Ok(Permit {
             connections: Arc::clone(self),
             address,
+            ends_as: Closed::Unused,
+            is_reading_head: false,
         })
-    }
-
-    fn note(&self, added: Result<(), Full>) -> Result<(), Full> {
-        match added {
-            Ok(()) => {}
-            Err(Full::All) => _ = self.refused_all.fetch_add(1, Ordering::Relaxed),
-            Err(Full::Address) => _ = self.refused_address.fetch_add(1, Ordering::Relaxed),
-        }
-        added
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -99,10 +197,16 @@ impl Connections {
 
 impl Table {
     fn add(&mut self, limits: &Connections, address: Option<IpAddr>) -> Result<(), Full> {
+        self.counts.accepted += 1;
         if self.open >= limits.all_max {
+            self.counts.close(Closed::FullAll);
             return Err(Full::All);
         }
-        self.add_address(limits, address)?;
+        let added = self.add_address(limits, address);
+        if added.is_err() {
+            self.counts.close(Closed::FullAddress);
+            return added;
+        }
         self.open += 1;
         Ok(())
     }
@@ -111,6 +215,7 @@ impl Table {
         if let Some(address) = address {
             let open = self.per_address.entry(address).or_default();
             if *open >= limits.per_address_max {
+                self.counts.close(Closed::FullAddress);
                 return Err(Full::Address);
             }
             *open += 1;
@@ -118,7 +223,8 @@ impl Table {
         Ok(())
     }
 
-    fn remove(&mut self, address: Option<IpAddr>) {
+    fn remove(&mut self, address: Option<IpAddr>, closed: Closed) {
+        self.counts.close(closed);
         self.open = self.open.saturating_sub(1);
         let Some(address) = address else { return };
         if let Entry::Occupied(mut open) = self.per_address.entry(address) {
@@ -144,29 +250,60 @@ fn client_of(address: IpAddr) -> IpAddr {
 pub(super) struct Permit {
     connections: Arc<Connections>,
     address: Option<IpAddr>,
+    ends_as: Closed,
+    is_reading_head: bool,
+}
+
+impl Permit {
+    /// How the connection is counted should it end now.
+    pub(super) fn ends_as(&mut self, closed: Closed) {
+        if closed == Closed::Tunnel && self.ends_as != Closed::Tunnel {
+            self.connections.tunnels.fetch_add(1, Ordering::Relaxed);
+        }
+        self.ends_as = closed;
+    }
+
+    /// Whether it waits for the rest of a head. An ordinary head comes whole and is not counted.
+    pub(super) fn is_reading_head(&mut self, is_reading: bool) {
+        let reading = &self.connections.reading_head;
+        match (self.is_reading_head, is_reading) {
+            (false, true) => _ = reading.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = reading.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+        self.is_reading_head = is_reading;
+    }
 }
 
 impl Permit {
     /// Counts the connection for an address that became known after it was admitted without one.
     pub(super) fn claim(&mut self, address: Option<IpAddr>) -> Result<(), Full> {
         let address = address.map(client_of);
-        let connections = &*self.connections;
-        let added = connections.table().add_address(connections, address);
-        connections.note(added)?;
-        self.address = address;
-        Ok(())
+        let connections = Arc::clone(&self.connections);
+        let added = connections.table().add_address(&connections, address);
+        match added {
+            Ok(()) => self.address = address,
+            // Counted when it is dropped, like whatever else was admitted.
+            Err(_) => self.ends_as(Closed::FullAddress),
+        }
+        added
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.connections.table().remove(self.address);
+        self.is_reading_head(false);
+        if self.ends_as == Closed::Tunnel {
+            self.connections.tunnels.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut table = self.connections.table();
+        table.remove(self.address, self.ends_as);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Connections, Full};
+    use super::{Closed, Connections, Full};
 
     #[test]
     fn both_limits_hold_and_places_come_back() {
@@ -186,6 +323,31 @@ mod tests {
         assert_eq!(connections.open(), 2);
         let _again = connections.admit(here).unwrap();
         assert_eq!(connections.open(), 3);
+        let counts = connections.counts();
+        assert_eq!(counts.accepted, counts.closed.iter().sum::<u64>() + 3);
+        assert_eq!(counts.closed_as(Closed::Unused), 1);
+    }
+
+    #[test]
+    fn every_connection_ends_as_one_thing() {
+        let connections = Connections::new(100, 100, 1);
+        for closed in Closed::ALL {
+            let mut permit = connections.admit(None).unwrap();
+            permit.is_reading_head(true);
+            permit.ends_as(closed);
+            permit.ends_as(closed);
+            let counts = connections.counts();
+            assert_eq!(counts.reading_head, 1);
+            assert_eq!(counts.tunnels, u64::from(closed == Closed::Tunnel));
+            drop(permit);
+            assert_eq!(connections.counts().closed_as(closed), 1, "{closed:?}");
+        }
+        let counts = connections.counts();
+        assert_eq!(
+            (counts.open, counts.reading_head, counts.tunnels),
+            (0, 0, 0)
+        );
+        assert_eq!(counts.accepted, counts.closed.iter().sum::<u64>());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 
 use super::Edge;
+use super::caps::Closed;
 use super::conn::Conn;
 use super::head::Framing;
 use super::reading::{self, Alarm, Next};
@@ -33,11 +34,14 @@ impl Edge {
         });
         let mut alarm = Alarm::new(self.settings.timeouts.head);
         let mut served = 0;
+        conn.keep_rates(&self.settings);
         loop {
             let bounds = (&self.settings.limits, &self.settings.timeouts);
             match reading::next(&mut conn, &mut alarm, &mut stop, bounds, served == 0).await {
                 Next::Request { bytes, head } => {
-                    conn.begin(head.framing, head.may_switch);
+                    let timeouts = &self.settings.timeouts;
+                    conn.begin(head.framing, head.may_switch.then_some(timeouts));
+                    conn.ends_as(Closed::Served);
                     let last = self.is_last(served, shutdown);
                     let request = self.hand_over(conn, bytes, last, shutdown);
                     let Some(back) = connection.serving(request).await else {
@@ -47,7 +51,8 @@ impl Edge {
                     served += 1;
                 }
                 Next::Http2 if self.settings.takes_h2c(connection.listener) => {
-                    conn.begin(Framing::Unframed, false);
+                    conn.begin(Framing::Unframed, None);
+                    conn.ends_as(Closed::Http2);
                     return self.serve_http2(conn, connection, shutdown).await;
                 }
                 Next::Http2 => return self.refuse(conn, connection, ParseRefusal::Version).await,

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{Error, InvalidMessage};
 use tokio_rustls::server::TlsStream;
 
 use super::Edge;
-use super::caps::Permit;
+use super::caps::{Closed, Permit};
 use super::conn::Conn;
 use super::handshakes::{ProxyRefusal, TlsEnd};
 use super::proxy_protocol::{self, Fault};
@@ -82,7 +82,8 @@ impl Edge {
     ) -> Option<Met> {
         // Behind a proxy the address is not known yet; the connection counts all the same.
         let known = connection.peer.filter(|_| !listener.proxy_protocol);
-        let permit = self.connections.admit(known.map(|peer| peer.ip())).ok()?;
+        let mut permit = self.connections.admit(known.map(|peer| peer.ip())).ok()?;
+        permit.ends_as(Closed::Handshake);
         let _under_way = self.connections.handshakes().begin()?;
         let mut stopping = shutdown.clone();
         tokio::select! {
@@ -127,6 +128,7 @@ impl Edge {
             connection.identity = certificate.and_then(|der| identity(der));
             stream = Box::new(Secured::new(secured));
         }
+        permit.ends_as(Closed::Unused);
         Some(Met {
             conn: Box::new(Conn::new(stream, permit)),
             connection: Arc::new(connection),

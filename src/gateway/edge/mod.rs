@@ -7,6 +7,7 @@
 mod caps;
 mod chunked;
 mod conn;
+mod cut;
 mod handshakes;
 mod head;
 mod http1;
@@ -27,8 +28,9 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
-pub use caps::Connections;
+pub use caps::{Closed, Connections, Counts};
 use conn::Conn;
+pub(crate) use cut::Cut;
 pub use handshakes::{Handshakes, ProxyRefusal, TlsEnd};
 use head::Framing;
 use meeting::Protocol;
@@ -79,7 +81,8 @@ impl ServerApp for Edge {
             Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
             Protocol::Http2 => {
                 let mut conn = met.conn;
-                conn.begin(Framing::Unframed, false);
+                conn.begin(Framing::Unframed, None);
+                conn.ends_as(Closed::Http2);
                 self.serve_http2(conn, &met.connection, shutdown).await;
             }
         }
@@ -87,10 +90,25 @@ impl ServerApp for Edge {
     }
 }
 
+/// The upstream has so long to answer the handshake of the request on `stream`.
+pub(crate) fn answer_handshake_within(stream: &Stream, within: Duration) {
+    if let Some(conn) = stream.as_any().downcast_ref::<Conn>() {
+        conn.answer_within(within);
+    }
+}
+
+/// When `stream` is shut down, what its client still sends is read for a moment.
+pub(crate) fn linger_at_the_end(stream: &Stream) {
+    if let Some(conn) = stream.as_any().downcast_ref::<Conn>() {
+        conn.ask_to_linger();
+    }
+}
+
 impl Edge {
     /// Answers a head that was refused, and ends the connection.
     async fn refuse(&self, mut conn: Box<Conn>, connection: &Connection, reason: ParseRefusal) {
         let answer = Answer::to_refusal(reason);
+        conn.ends_as(Closed::RefusedInParsing);
         let id = self.governor.refused_in_parsing(&RefusedHead {
             reason,
             status: answer.status,

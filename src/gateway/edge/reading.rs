@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep};
 
+use super::caps::Closed;
 use super::conn::Conn;
 use super::head::{self, Head};
 use crate::gateway::governor::ParseRefusal;
@@ -17,6 +18,10 @@ use crate::gateway::settings::{Limits, Timeouts};
 
 /// What an HTTP/2 client sends first.
 pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a connection without a request keeps the memory for one: who asks again soon finds it
+/// there, and who has gone quiet holds nothing for it.
+const RELEASE_AFTER: Duration = Duration::from_secs(5);
 
 /// What came of waiting.
 pub(super) enum Next {
@@ -63,7 +68,9 @@ pub(super) async fn next(
 ) -> Next {
     let mut seen = 0;
     let mut begun = first;
-    let mut deadline = Instant::now() + if first { timeouts.head } else { timeouts.idle };
+    let now = Instant::now();
+    let mut deadline = now + if first { timeouts.head } else { timeouts.idle };
+    let mut ring = deadline.min(now + RELEASE_AFTER);
     loop {
         if conn.ahead().len() > seen {
             skip_empty_lines(conn, seen);
@@ -71,11 +78,14 @@ pub(super) async fn next(
             if !begun && !conn.ahead().is_empty() {
                 begun = true;
                 deadline = Instant::now() + timeouts.head;
+                ring = deadline;
             }
             if let Some(next) = look(conn, seen, limits, first) {
+                conn.is_reading_head(false);
                 return next;
             }
             seen = conn.ahead().len();
+            conn.is_reading_head(seen > 0);
         }
         let idle = seen == 0;
         tokio::select! {
@@ -83,10 +93,26 @@ pub(super) async fn next(
             read = conn.fill() => match read {
                 Ok(1..) => {}
                 // The client is gone, or was in the middle of a head: nobody waits for an answer.
-                Ok(0) | Err(_) => return Next::Over,
+                Ok(0) | Err(_) => {
+                    if !idle {
+                        conn.ends_as(Closed::BrokenHead);
+                    }
+                    return Next::Over;
+                }
             },
-            () = alarm.ring_at(deadline) => {
-                return if idle { Next::Over } else { Next::Refused(ParseRefusal::HeadTimeout) };
+            () = alarm.ring_at(ring) => {
+                if ring < deadline {
+                    conn.release();
+                    ring = deadline;
+                    continue;
+                }
+                if !idle {
+                    return Next::Refused(ParseRefusal::HeadTimeout);
+                }
+                if !first {
+                    conn.ends_as(Closed::Idle);
+                }
+                return Next::Over;
             }
             () = stop.as_mut(), if idle => return Next::Over,
         }

@@ -4,15 +4,15 @@ mod answers;
 mod lifecycle;
 mod stage;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
 use super::ReadError;
 use crate::contract::file::bounds::{
-    CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, ENDPOINT_CHARS_MAX, LEDGER_REQUIRED, MILLIS_MAX,
-    OWNER_CHARS_MAX, client_key, is_client_above_all, is_delay_without_limit, is_usable_tier,
-    usable_method,
+    BODY_BYTES_MAX, CALLER_CHARS_MAX, CONSUMERS_MAX, COUNT_MAX, ENDPOINT_CHARS_MAX,
+    LEDGER_REQUIRED, MILLIS_MAX, OWNER_CHARS_MAX, WEBSOCKET, client_key, is_client_above_all,
+    is_delay_without_limit, is_usable_tier, usable_method,
 };
 use crate::contract::{
     Contract, ContractId, ContractParts, MethodSet, PathRules, Stage, Template, Terms,
@@ -32,6 +32,8 @@ pub(super) struct ContractForm {
     allowed_methods: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     backup_owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body_bytes_max: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     burst: Option<u32>,
     circuit_threshold_bp: u64,
@@ -64,6 +66,8 @@ pub(super) struct ContractForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tier: Option<String>,
     timeout_ms: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upgrade: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     upstream: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +103,7 @@ impl From<&Contract> for ContractForm {
             allow_encoded_slash: terms.path_rules.allow_encoded_slash,
             allowed_methods: methods.map(|method| method.as_str().to_owned()).collect(),
             backup_owner: contract.backup_owner().map(str::to_owned),
+            body_bytes_max: terms.body_bytes_max.map(NonZeroU64::get),
             burst: terms.burst.map(NonZeroU32::get),
             circuit_threshold_bp: terms.circuit_threshold.wide(),
             consumers: contract
@@ -125,6 +130,7 @@ impl From<&Contract> for ContractForm {
             throttle: ThrottleForm::from(terms.throttle),
             tier: terms.tier.map(|tier| tier.key().to_owned()),
             timeout_ms: terms.timeout.get(),
+            upgrade: terms.websocket.then(|| vec![WEBSOCKET.to_owned()]),
             upstream: contract.upstream().map(str::to_owned),
             version: version_text(contract.version()),
         }
@@ -254,7 +260,9 @@ fn terms(form: &ContractForm) -> Option<Terms> {
             .and_then(|rpm| PerMinute::new(rpm.get())),
         client_burst: count(client.map(|client| client.burst))?,
         max_in_flight: count(form.max_in_flight)?,
+        body_bytes_max: body_bytes_max(form.body_bytes_max)?,
         stream: form.stream,
+        websocket: websocket(form.upgrade.as_deref())?,
         tier,
         stage: match &form.stage {
             Some(stage) => stage.terms()?,
@@ -275,6 +283,24 @@ fn millis(value: u32) -> Option<Millis> {
     (1..=MILLIS_MAX)
         .contains(&value)
         .then(|| Millis::new(value))
+}
+
+/// A bound that may be left out, but not be 0 or beyond its own.
+fn body_bytes_max(value: Option<u64>) -> Option<Option<NonZeroU64>> {
+    match value {
+        None => Some(None),
+        Some(value) if value <= BODY_BYTES_MAX => NonZeroU64::new(value).map(Some),
+        Some(_) => None,
+    }
+}
+
+/// Absent, or exactly the one protocol there is: equal terms have one form.
+fn websocket(protocols: Option<&[String]>) -> Option<bool> {
+    match protocols {
+        None => Some(false),
+        Some([one]) if one == WEBSOCKET => Some(true),
+        Some(_) => None,
+    }
 }
 
 /// A count that may be left out, but not be 0 or beyond its bound.

@@ -26,13 +26,14 @@ impl AsyncWrite for Conn {
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
         self.note_written(buf);
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.paced_write(cx, written, |bytes| *bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.inner).poll_flush(cx);
         self.held_back &= flushed.is_pending();
-        flushed
+        self.paced_write(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -47,7 +48,8 @@ impl AsyncWrite for Conn {
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
         self.note_written(bufs.first().map_or(&[], |front| front));
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.paced_write(cx, written, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
