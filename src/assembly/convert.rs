@@ -38,6 +38,7 @@ pub(super) fn gateway_settings(settings: &Settings, connections_max: usize) -> G
     let group = |upstream: &crate::config::Upstream| UpstreamGroup {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
+        http2: false,
     };
     GatewaySettings {
         listeners: settings

@@ -136,6 +136,10 @@ pub enum ParseRefusal {
     TargetForm,
     /// CONNECT: the gateway is no tunnel.
     Connect,
+    /// A stream of an HTTP/2 connection that broke the rules of its protocol.
+    Http2Stream,
+    /// An HTTP/2 connection that broke the rules of its protocol, or asked for too much.
+    Http2Connection,
 }
 
 impl ParseRefusal {
@@ -156,6 +160,8 @@ impl ParseRefusal {
         Self::TargetBytes.name(),
         Self::TargetForm.name(),
         Self::Connect.name(),
+        Self::Http2Stream.name(),
+        Self::Http2Connection.name(),
     ];
 
     /// The name in metrics and records.
@@ -177,6 +183,8 @@ impl ParseRefusal {
             Self::TargetBytes => "target_bytes",
             Self::TargetForm => "target_form",
             Self::Connect => "connect",
+            Self::Http2Stream => "http2_stream",
+            Self::Http2Connection => "http2_connection",
         }
     }
 }
@@ -186,7 +194,7 @@ impl ParseRefusal {
 pub struct RefusedHead {
     /// Why.
     pub reason: ParseRefusal,
-    /// The status of the answer.
+    /// The status of the answer; 0 where nobody could be answered.
     pub status: u16,
     /// The number of the listener.
     pub listener: u16,

@@ -19,6 +19,7 @@ mod forwarding;
 pub mod governor;
 mod in_flight;
 mod listener;
+mod pace;
 mod passage;
 mod proxy;
 pub mod quota;

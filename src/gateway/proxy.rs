@@ -76,11 +76,13 @@ impl ProxyHttp for Hooks {
             }
             Course::Answer(answer) => answer,
         };
-        let (mut head, body) = answer.message(exchange.decision_id())?;
+        let asked = session.req_header();
+        let (mut head, body) = answer.message_to(asked, exchange.decision_id())?;
         decorate(&mut head, exchange)?;
-        let close = answer.close;
+        let (close, status) = (answer.close, answer.status);
+        passage.status_meant = Some(status);
         keep_for_next_request(session, close);
-        let has_body = session.req_header().method != http::Method::HEAD;
+        let has_body = session.req_header().method != http::Method::HEAD && !body.is_empty();
         session
             .write_response_header(Box::new(head), !has_body)
             .await?;
@@ -100,6 +102,9 @@ impl ProxyHttp for Hooks {
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
         let peer = self.peer(address.socket, forward);
+        if let Some(body) = &passage.body {
+            body.note_forwarding();
+        }
         passage.server = address.server;
         Ok(Box::new(peer))
     }
@@ -145,6 +150,9 @@ impl ProxyHttp for Hooks {
             return Ok(());
         }
         passage.upstream_status = status.as_u16();
+        if let Some(body) = &passage.body {
+            body.note_answered();
+        }
         fields::strip_response(response);
         if let Some(exchange) = passage.exchange() {
             let at = clock::now();
@@ -182,10 +190,13 @@ impl ProxyHttp for Hooks {
     async fn request_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(progress) = &passage.body {
+            progress.note(body.as_ref().map_or(0, Bytes::len), end_of_stream);
+        }
         if end_of_stream
             && passage.has_body
             && let Some(exchange) = passage.exchange()
@@ -252,14 +263,20 @@ impl ProxyHttp for Hooks {
         let message = answer
             .zip(passage.exchange())
             .and_then(|(answer, exchange)| {
-                let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
+                let asked = session.req_header();
+                let (mut head, body) = answer.message_to(asked, exchange.decision_id()).ok()?;
                 decorate(&mut head, exchange).ok()?;
-                Some((head, body))
+                Some((answer.status, head, body))
             });
-        if let Some((head, body)) = message {
-            told.error_code = head.status.as_u16();
+        if let Some((status, head, body)) = message {
+            told.error_code = status;
             // A client that is gone as well has nothing left to be told.
-            _ = session.write_error_response(head, body).await;
+            if body.is_empty() && session.response_written().is_none() {
+                passage.status_meant = Some(status);
+                _ = session.write_response_header(Box::new(head), true).await;
+            } else {
+                _ = session.write_error_response(head, body).await;
+            }
         }
         if failure == Failure::BodyMalformed {
             let end = session.downstream_session.shutdown();
@@ -364,6 +381,10 @@ impl Hooks {
         peer.options.read_timeout = Some(forward.timeout);
         peer.options.write_timeout = Some(timeouts.upstream_write);
         peer.options.idle_timeout = Some(timeouts.upstream_idle);
+        let group = self.settings.upstreams.get(forward.upstream);
+        if group.is_some_and(|group| group.http2) {
+            peer.options.set_http_version(2, 2);
+        }
         if !forward.may_upgrade {
             peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::governor::{DecisionId, Failure, ParseRefusal};
 
+pub(crate) mod grpc;
+
 /// The header that names the decision on every response.
 pub const DECISION_ID: &str = "Tidegate-Decision-Id";
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -271,7 +273,7 @@ impl Answer {
                 504,
                 "urn:tidegate:problem:upstream-slow",
                 "Upstream too slow",
-                "tidegate; error=http_response_timeout",
+                SLOW,
             ),
             Failure::Write | Failure::Reset => (
                 502,
@@ -391,7 +393,9 @@ const fn in_words(refusal: ParseRefusal) -> (u16, &'static str, &'static str) {
         | ParseRefusal::TransferEncoding
         | ParseRefusal::LengthAndEncoding
         | ParseRefusal::TargetBytes
-        | ParseRefusal::TargetForm => (400, "Malformed request", malformed(refusal)),
+        | ParseRefusal::TargetForm
+        | ParseRefusal::Http2Stream
+        | ParseRefusal::Http2Connection => (400, "Malformed request", malformed(refusal)),
     }
 }
 
@@ -420,7 +424,9 @@ const fn malformed(refusal: ParseRefusal) -> &'static str {
         | ParseRefusal::HeadTooLarge
         | ParseRefusal::TooManyFields
         | ParseRefusal::TargetTooLong
-        | ParseRefusal::Connect => "The request head is not acceptable.",
+        | ParseRefusal::Connect
+        | ParseRefusal::Http2Stream
+        | ParseRefusal::Http2Connection => "The request head is not acceptable.",
     }
 }
 
@@ -429,6 +435,7 @@ const DENIED: &str = "tidegate; error=http_request_denied";
 /// The request is at fault.
 const REQUEST_ERROR: &str = "tidegate; error=http_request_error";
 const INTERNAL: &str = "tidegate; error=proxy_internal_error";
+const SLOW: &str = "tidegate; error=http_response_timeout";
 const UNREACHABLE: &str = "urn:tidegate:problem:upstream-unreachable";
 
 #[derive(Serialize)]

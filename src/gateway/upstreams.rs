@@ -165,6 +165,7 @@ mod tests {
         UpstreamGroup {
             name: "orders".to_owned(),
             servers: servers.iter().map(|s| (*s).to_owned()).collect(),
+            http2: false,
         }
     }
 

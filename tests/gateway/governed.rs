@@ -145,6 +145,7 @@ impl Governed {
         let groups = plan.upstreams.iter().map(|(name, servers)| UpstreamGroup {
             name: (*name).to_owned(),
             servers: servers.iter().map(ToString::to_string).collect(),
+            http2: false,
         });
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let groups: Vec<UpstreamGroup> = groups.collect();

@@ -94,6 +94,7 @@ pub(crate) fn settings(servers: &[SocketAddr]) -> GatewaySettings {
     let upstream = UpstreamGroup {
         name: "test".to_owned(),
         servers: servers.iter().map(ToString::to_string).collect(),
+        http2: false,
     };
     GatewaySettings::new("127.0.0.1:0".parse().unwrap(), upstream)
 }

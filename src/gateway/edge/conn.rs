@@ -18,6 +18,7 @@ use super::LINGER_BYTES_MAX;
 use super::caps::Permit;
 use super::chunked::Scanner;
 use super::head::Framing;
+use super::http2::Frames;
 
 /// Bytes a client may send ahead of their turn; more wait in the kernel.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
@@ -47,6 +48,8 @@ pub(super) struct Conn {
     may_switch: bool,
     /// Bytes to throw away behind a malformed body before the connection closes.
     linger: usize,
+    /// Who watches the frames of HTTP/2.
+    frames: Option<Frames>,
     _permit: Permit,
 }
 
@@ -60,6 +63,7 @@ impl Conn {
             held_back: false,
             may_switch: false,
             linger: 0,
+            frames: None,
             _permit: permit,
         }
     }
@@ -95,6 +99,12 @@ impl Conn {
             },
             Framing::Unframed => Gate::Open,
         };
+    }
+
+    /// Opens the gate for good: from here on the client speaks HTTP/2, and `frames` sees it all.
+    pub(super) fn begin_http2(&mut self, frames: Frames) {
+        self.begin(Framing::Unframed, false);
+        self.frames = Some(frames);
     }
 
     /// Whether the request has been read to its end and another may follow.
@@ -170,6 +180,28 @@ impl Conn {
         step
     }
 
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.frames.as_ref().is_some_and(Frames::is_over) {
+            // Who serves the connection ends it; what still comes is thrown away behind that.
+            self.linger = LINGER_BYTES_MAX;
+            return Poll::Pending;
+        }
+        let before = out.filled().len();
+        if self.ahead.is_empty() {
+            ready!(Pin::new(&mut self.inner).poll_read(cx, out))?;
+        } else {
+            self.deliver(out, usize::MAX);
+        }
+        if let Some(frames) = &self.frames {
+            frames.read(out.filled().get(before..).unwrap_or_default());
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_length(
         &mut self,
         cx: &mut Context<'_>,
@@ -236,11 +268,7 @@ impl AsyncRead for Conn {
         let this = self.get_mut();
         this.send_held_back(cx);
         match this.gate {
-            Gate::Open if this.ahead.is_empty() => Pin::new(&mut this.inner).poll_read(cx, out),
-            Gate::Open => {
-                this.deliver(out, usize::MAX);
-                Poll::Ready(Ok(()))
-            }
+            Gate::Open => this.poll_open(cx, out),
             Gate::Length(0) => this.poll_idle(cx),
             Gate::Length(left) => this.poll_length(cx, out, left),
             Gate::Chunked { .. } => this.poll_chunked(cx, out),

@@ -137,9 +137,7 @@ impl<'a> Fields<'a> {
     /// The host the request is for; HTTP/1.0 may leave it out.
     fn host(&self, http_11: bool) -> Result<Option<&'a [u8]>, ParseRefusal> {
         match self.host {
-            Some(host) if !host.is_empty() && host.iter().all(|byte| is_host_byte(*byte)) => {
-                Ok(Some(host))
-            }
+            Some(host) if is_host(host) => Ok(Some(host)),
             None if !http_11 => Ok(None),
             _ => Err(ParseRefusal::Host),
         }
@@ -161,7 +159,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Digits only, at most 18 of them, so the number cannot overflow.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
         return None;
     }
@@ -169,6 +167,11 @@ fn decimal(value: &[u8]) -> Option<u64> {
         byte.is_ascii_digit()
             .then(|| sum * 10 + u64::from(byte - b'0'))
     })
+}
+
+/// Whether it can name a host.
+pub(super) fn is_host(host: &[u8]) -> bool {
+    !host.is_empty() && host.iter().all(|byte| is_host_byte(*byte))
 }
 
 /// What may stand in a host and port, names and addresses alike; no user, no path.
@@ -206,6 +209,11 @@ fn check_target(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<(), 
     if target.first() != Some(&b'/') {
         absolute_form_agrees(target, host)?;
     }
+    check_target_bytes(target)
+}
+
+/// The bytes of path and query, whatever stands before them.
+pub(super) fn check_target_bytes(target: &[u8]) -> Result<(), ParseRefusal> {
     let query = target.iter().position(|byte| *byte == b'?');
     let (path, query) = target.split_at(query.unwrap_or(target.len()));
     if path.iter().all(|byte| is_path_byte(*byte)) && query.iter().all(|byte| is_query_byte(*byte))

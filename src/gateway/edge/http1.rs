@@ -13,7 +13,6 @@ use pingora::server::ShutdownWatch;
 
 use super::Edge;
 use super::conn::Conn;
-use super::head::Framing;
 use super::reading::{self, Alarm, Next};
 use crate::gateway::connection::Connection;
 use crate::gateway::governor::ParseRefusal;
@@ -47,7 +46,6 @@ impl Edge {
                     served += 1;
                 }
                 Next::Http2 if self.settings.h2c => {
-                    conn.begin(Framing::Unframed, false);
                     return self.serve_http2(conn, connection, shutdown).await;
                 }
                 Next::Http2 => return self.refuse(conn, connection, ParseRefusal::Version).await,

@@ -26,7 +26,11 @@ impl AsyncWrite for Conn {
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
         self.note_written(buf);
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
+        if let Some(frames) = &self.frames {
+            frames.wrote(buf.get(..written).unwrap_or_default());
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -47,7 +51,16 @@ impl AsyncWrite for Conn {
     ) -> Poll<io::Result<usize>> {
         self.held_back = true;
         self.note_written(bufs.first().map_or(&[], |front| front));
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
+        if let Some(frames) = &self.frames {
+            let mut left = written;
+            for buf in bufs {
+                let step = left.min(buf.len());
+                frames.wrote(buf.get(..step).unwrap_or_default());
+                left -= step;
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
