@@ -130,7 +130,9 @@ impl ProxyHttp for Hooks {
             request.insert_header(QUARANTINE, case)?;
         }
         // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
+        // HTTP/2 has it in the authority.
         if !request.headers.contains_key(http::header::HOST)
+            && request.uri.authority().is_none()
             && let Some(forward) = passage.forward()
             && let Some(authority) = self.upstreams.authority(forward.upstream, passage.server)
         {

@@ -180,11 +180,7 @@ impl Conn {
         step
     }
 
-    fn poll_open(
-        &mut self,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_open(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.frames.as_ref().is_some_and(Frames::is_over) {
             // Who serves the connection ends it; what still comes is thrown away behind that.
             self.linger = LINGER_BYTES_MAX;

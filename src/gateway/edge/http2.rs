@@ -68,6 +68,7 @@ impl Edge {
             digest: Arc::new(Digest::default()),
             active: Arc::default(),
             requests: 0,
+            rejected: 0,
             began,
             quiet_since: Some(began),
             is_leaving: false,
@@ -104,6 +105,8 @@ struct Serving<'a> {
     digest: Arc<Digest>,
     active: Arc<Active>,
     requests: u32,
+    /// Streams that Pingora has answered, while that is not reported.
+    rejected: u32,
     began: Instant,
     /// Since when no stream is open.
     quiet_since: Option<Instant>,
@@ -115,7 +118,7 @@ struct Serving<'a> {
 enum Event {
     Accepted(Result<Option<H2Accept>>),
     Judged(Verdict),
-    /// Something must be looked after earlier than was known.
+    /// Something is to be reported, or looked after earlier than was known.
     Earlier,
 }
 
@@ -161,11 +164,16 @@ impl Serving<'_> {
                 let accept = pin!(HttpSession::from_h2_conn(&mut self.streams, digest));
                 accept.poll(cx)
             };
-            let verdict = self.frames.watch().verdict();
+            let (verdict, has_unreported) = {
+                let watch = self.frames.watch();
+                (watch.verdict(), watch.has_unreported())
+            };
             match (verdict, accepted) {
                 (_, Poll::Ready(accepted)) => Poll::Ready(Event::Accepted(accepted)),
                 (Some(verdict), Poll::Pending) => Poll::Ready(Event::Judged(verdict)),
-                (None, Poll::Pending) if self.due() < due => Poll::Ready(Event::Earlier),
+                (None, Poll::Pending) if has_unreported || self.due() < due => {
+                    Poll::Ready(Event::Earlier)
+                }
                 (None, Poll::Pending) => Poll::Pending,
             }
         })
@@ -182,10 +190,8 @@ impl Serving<'_> {
                 }
             }
             Event::Accepted(Ok(Some(H2Accept::Rejected))) => {
-                // Pingora has answered: a Host that disagrees with the authority, or none at all.
-                self.frames.watch().note_fault();
-                let reason = ParseRefusal::Http2Stream;
-                self.edge.note_refused(self.connection, reason, 400);
+                // Pingora has answered; the frames tell when.
+                self.rejected += 1;
             }
             Event::Accepted(Ok(None) | Err(_)) => {
                 self.note_fault_of_connection();
@@ -202,13 +208,9 @@ impl Serving<'_> {
         self.requests = self.requests.saturating_add(1);
         self.quiet_since = None;
         let guard = Active::enter(&self.active);
-        let served = self.edge.serve_stream(
-            session,
-            self.connection,
-            self.shutdown,
-            &self.frames,
-            guard,
-        );
+        let served =
+            self.edge
+                .serve_stream(session, self.connection, self.shutdown, &self.frames, guard);
         tokio::spawn(served);
         if self.requests == self.edge.settings.limits.requests_per_connection_max {
             self.leave();
@@ -250,7 +252,10 @@ impl Serving<'_> {
             self.edge.note_refused(self.connection, reason, 0);
             return self.end(Reason::ENHANCE_YOUR_CALM).await;
         }
-        if self.quiet_since.is_some_and(|since| since + timeouts.idle <= now) {
+        if self
+            .quiet_since
+            .is_some_and(|since| since + timeouts.idle <= now)
+        {
             return self.end(Reason::NO_ERROR).await;
         }
         if now >= self.began + timeouts.age {
@@ -284,19 +289,31 @@ impl Serving<'_> {
         false
     }
 
-    fn note_fault_of_connection(&self) {
+    fn note_fault_of_connection(&mut self) {
+        self.report_faults();
         if self.frames.watch().take_gone_away() {
             let reason = ParseRefusal::Http2Connection;
             self.edge.note_refused(self.connection, reason, 0);
         }
     }
 
-    /// Counts and records what `h2` has reset by itself.
-    fn report_faults(&self) {
+    /// Counts and records what was refused out of sight. Pingora answers with a status alone where
+    /// Host disagrees with the authority or both are missing, `h2` where the list of fields is far
+    /// too large.
+    fn report_faults(&mut self) {
         let faults = self.frames.watch().take_unreported();
-        for _ in 0..faults {
+        for _ in 0..faults.reset {
             let reason = ParseRefusal::Http2Stream;
             self.edge.note_refused(self.connection, reason, 0);
+        }
+        for _ in 0..faults.bare {
+            let (reason, status) = if self.rejected > 0 {
+                self.rejected -= 1;
+                (ParseRefusal::Host, 400)
+            } else {
+                (ParseRefusal::HeadTooLarge, 431)
+            };
+            self.edge.note_refused(self.connection, reason, status);
         }
     }
 }

@@ -25,7 +25,10 @@ fn a_body_without_length_is_chunked_for_http1() {
             .headers_mut()
             .insert("content-length", "4".parse().unwrap());
         assert_eq!(ask(&mut client, sized, Some("body")).await.status, 200);
-        assert_eq!(ask(&mut client, post("http://test/"), None).await.status, 200);
+        assert_eq!(
+            ask(&mut client, post("http://test/"), None).await.status,
+            200
+        );
     });
     let framing: Vec<_> = upstream
         .seen()
@@ -71,7 +74,9 @@ fn answers_without_a_body() {
                 "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             }
             "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
-            "/close" => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nKeep-Alive: a\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "/close" => {
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\nKeep-Alive: a\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+            }
             _ => OK,
         };
         answer.as_bytes().to_vec()
@@ -113,8 +118,15 @@ fn a_body_that_stands_still_is_broken_off_and_recorded() {
     let ended = &gateway.completions(1)[0];
     assert_eq!(ended.failure, Some(Failure::ClientAbort));
     assert_eq!((ended.status_sent, ended.request_body_bytes), (0, 11));
-    assert_eq!((gateway.governor.dropped(), gateway.control.in_flight()), (0, 0));
-    assert_eq!(gateway.governor.refusals().len(), 0, "no fault of the frames");
+    assert_eq!(
+        (gateway.governor.dropped(), gateway.control.in_flight()),
+        (0, 0)
+    );
+    assert_eq!(
+        gateway.governor.refusals().len(),
+        0,
+        "no fault of the frames"
+    );
 }
 
 /// Below 240 bytes per second on average, after 5 s.

@@ -50,10 +50,19 @@ async fn call(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>
     _ = send.send_trailers(trailers);
 }
 
-async fn server() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn server() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener));
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            serve(tokio::net::TcpListener::from_std(listener).unwrap()).await;
+        });
+    });
     address
 }
 
@@ -73,8 +82,8 @@ fn a_call(method: &str) -> Request<()> {
 
 #[test]
 fn calls_pass_with_their_trailers() {
+    let gateway = gateway(server(), || Course::Forward(forward()));
     run(async {
-        let gateway = gateway(server().await, || Course::Forward(forward()));
         let mut client = connect(gateway.address).await;
         for _ in 0..3 {
             let answer = ask(&mut client, a_call("Echo"), Some("hello")).await;
@@ -92,8 +101,8 @@ fn calls_pass_with_their_trailers() {
 /// Each message is answered before the next one is sent, so neither side waits for an end.
 #[test]
 fn a_conversation_goes_both_ways_at_once() {
+    let gateway = gateway(server(), || Course::Forward(forward()));
     run(async {
-        let gateway = gateway(server().await, || Course::Forward(forward()));
         let mut client = connect(gateway.address).await;
         let (answer, mut stream) = client.send_request(a_call("Echo"), false).unwrap();
         stream.send_data(Bytes::from_static(b"0"), false).unwrap();
@@ -114,11 +123,11 @@ fn a_conversation_goes_both_ways_at_once() {
 /// The silence of a conversation that has begun is not held against anybody's body.
 #[test]
 fn a_quiet_conversation_is_not_broken_off() {
+    let mut settings = settings(&[server()]);
+    settings.upstreams[0].http2 = true;
+    settings.timeouts.body_read = Duration::from_millis(50);
+    let gateway = Running::start(settings, Script::forwarding());
     run(async {
-        let mut settings = settings(&[server().await]);
-        settings.upstreams[0].http2 = true;
-        settings.timeouts.body_read = Duration::from_millis(50);
-        let gateway = Running::start(settings, Script::forwarding());
         let mut client = connect(gateway.address).await;
         let (answer, mut stream) = client.send_request(a_call("Echo"), false).unwrap();
         let answer = answer.await.unwrap();
@@ -131,8 +140,8 @@ fn a_quiet_conversation_is_not_broken_off() {
 
 #[test]
 fn a_refused_call_is_refused_in_words_of_grpc() {
+    let gateway = gateway(nobody(), || Course::Answer(Told::quota_exceeded(3)));
     run(async {
-        let gateway = gateway(nobody(), || Course::Answer(Told::quota_exceeded(3)));
         let mut client = connect(gateway.address).await;
         let answer = ask(&mut client, a_call("Echo"), Some("hello")).await;
         assert_eq!((answer.status, answer.body.len()), (200, 0));
@@ -148,19 +157,19 @@ fn a_refused_call_is_refused_in_words_of_grpc() {
 
 #[test]
 fn failures_of_calls_are_told_in_words_of_grpc() {
+    let patient = || Course::Forward(forward());
+    let hasty = || {
+        Course::Forward(Forward {
+            timeout: Duration::from_millis(100),
+            ..forward()
+        })
+    };
+    let slow = gateway(server(), hasty);
+    let gone = gateway(nobody(), patient);
     run(async {
-        let patient = || Course::Forward(forward());
-        let hasty = || {
-            Course::Forward(Forward {
-                timeout: Duration::from_millis(100),
-                ..forward()
-            })
-        };
-        let slow = gateway(server().await, hasty);
-        let gone = gateway(nobody(), patient);
         for (gateway, method, code, status, failure) in [
-            (slow, "Silent", "4", 504, Failure::Timeout),
-            (gone, "Echo", "14", 502, Failure::Connect),
+            (&slow, "Silent", "4", 504, Failure::Timeout),
+            (&gone, "Echo", "14", 502, Failure::Connect),
         ] {
             let mut client = connect(gateway.address).await;
             let (answer, stream) = client.send_request(a_call(method), true).unwrap();
@@ -176,8 +185,8 @@ fn failures_of_calls_are_told_in_words_of_grpc() {
 
 #[test]
 fn a_call_that_is_cancelled_is_recorded_so() {
+    let gateway = gateway(server(), || Course::Forward(forward()));
     run(async {
-        let gateway = gateway(server().await, || Course::Forward(forward()));
         let mut client = connect(gateway.address).await;
         let (answer, mut stream) = client.send_request(a_call("Silent"), false).unwrap();
         while gateway.control.in_flight() == 0 {

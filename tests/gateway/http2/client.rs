@@ -51,9 +51,7 @@ impl Answer {
     }
 
     /// The rest of an answer.
-    pub(super) async fn read(
-        answer: http::Response<h2::RecvStream>,
-    ) -> Result<Self, h2::Error> {
+    pub(super) async fn read(answer: http::Response<h2::RecvStream>) -> Result<Self, h2::Error> {
         let (head, mut stream) = answer.into_parts();
         let mut body = Vec::new();
         while let Some(piece) = stream.data().await {

@@ -62,7 +62,7 @@ fn streams_that_the_server_is_made_to_reset() {
         let stream = n * 2 + 1;
         [
             head(stream, 4, POST),
-            frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
+            frame(WINDOW_UPDATE, 0, stream, &(u32::MAX >> 1).to_be_bytes()),
         ]
         .concat()
     });
@@ -100,7 +100,9 @@ fn frames_without_a_request() {
 fn data_without_bytes() {
     let open = head(1, 4, POST);
     flood("empty data", &open, 5_000, |_| frame(DATA, 0, 1, &[]));
-    flood("padding", &open, 5_000, |_| frame(DATA, 8, 1, &[3, 0, 0, 0]));
+    flood("padding", &open, 5_000, |_| {
+        frame(DATA, 8, 1, &[3, 0, 0, 0])
+    });
 }
 
 /// An honest client sends many frames too, in answer to what it gets.

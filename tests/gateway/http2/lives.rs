@@ -37,7 +37,9 @@ fn half_a_head_has_a_deadline() {
         raw.send(&half);
         assert_eq!(raw.gone_away(), CALM);
         assert!(began.elapsed() >= SHORT);
-        eventually("the record", || gateway.governor.refusals().len() == before + 2);
+        eventually("the record", || {
+            gateway.governor.refusals().len() == before + 2
+        });
         let refusal = gateway.governor.refusals()[before];
         assert_eq!(
             (refusal.reason, refusal.status),

@@ -33,6 +33,9 @@ const RESETS_PER_SECOND: u32 = 50;
 /// Streams that break the rules, and refused heads, in the life of a connection.
 const FAULTS_MAX: u32 = 32;
 
+/// Answers that are followed at once.
+const ANSWERING_MAX: usize = 1_000;
+
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -76,6 +79,15 @@ impl Frames {
     }
 }
 
+/// Streams that were refused by others than the edge.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unreported {
+    /// Reset by `h2` for a fault, or because there were too many.
+    pub(super) reset: u32,
+    /// Answered with a status and nothing else, by `h2` or by Pingora.
+    pub(super) bare: u32,
+}
+
 /// What is known of the frames of a connection.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -84,7 +96,8 @@ pub(super) struct Watch {
     overhead: Purse,
     resets: Purse,
     faults: u32,
-    unreported: u32,
+    unreported: Unreported,
+    answering: Vec<u32>,
     settled: bool,
     gone_away: bool,
     code: u32,
@@ -102,7 +115,8 @@ impl Watch {
             overhead: Purse::new(OVERHEAD_AT_ONCE, OVERHEAD_PER_SECOND, now),
             resets: Purse::new(RESETS_AT_ONCE, RESETS_PER_SECOND, now),
             faults: 0,
-            unreported: 0,
+            unreported: Unreported::default(),
+            answering: Vec::new(),
             settled: false,
             gone_away: false,
             code: 0,
@@ -138,8 +152,13 @@ impl Watch {
         std::mem::replace(&mut self.gone_away, false)
     }
 
-    /// Streams that `h2` has reset for a fault since this was asked last.
-    pub(super) fn take_unreported(&mut self) -> u32 {
+    /// Whether there is something to report.
+    pub(super) fn has_unreported(&self) -> bool {
+        self.unreported != Unreported::default()
+    }
+
+    /// Streams that were refused out of sight since this was asked last.
+    pub(super) fn take_unreported(&mut self) -> Unreported {
         std::mem::take(&mut self.unreported)
     }
 
@@ -173,6 +192,9 @@ impl Watch {
             }
             return;
         }
+        if frame.kind == kind::RST_STREAM {
+            self.forget_answer(frame.stream);
+        }
         let affordable = match frame.kind {
             kind::HEADERS => {
                 self.block_since.get_or_insert_with(Instant::now);
@@ -205,6 +227,7 @@ impl Watch {
                 self.code = 0;
                 self.code_bytes = 0;
                 self.earn(frame);
+                self.follow_answer(frame);
             }
             Found::Payload(frame, payload) => self.read_code(frame, payload),
             Found::End(frame) => self.judge_sent(frame),
@@ -221,6 +244,35 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    /// An answer of status alone is none of the gateway's: each of those names its decision, which
+    /// is a new value every time. Trailers can be as short, but they come second.
+    fn follow_answer(&mut self, frame: Frame) {
+        const STATUS_BYTES_MAX: u32 = 16;
+        let ends = frame.is_ack_or_end();
+        match frame.kind {
+            kind::HEADERS if !ends => {
+                // Only a client that breaks off all it asks for leaves so many behind.
+                if self.answering.len() >= ANSWERING_MAX {
+                    self.answering.clear();
+                }
+                self.answering.push(frame.stream);
+            }
+            kind::HEADERS | kind::DATA if ends => {
+                let known = self.forget_answer(frame.stream);
+                if !known && frame.kind == kind::HEADERS && frame.len <= STATUS_BYTES_MAX {
+                    self.unreported.bare += 1;
+                    self.note_fault();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn forget_answer(&mut self, stream: u32) -> bool {
+        let place = self.answering.iter().position(|known| *known == stream);
+        place.is_some_and(|place| self.answering.swap_remove(place) == stream)
     }
 
     /// The last four bytes of the first four or eight are the code of RST_STREAM or GOAWAY.
@@ -245,18 +297,21 @@ impl Watch {
         const STREAM_CLOSED: u32 = 5;
         const FRAME_SIZE_ERROR: u32 = 6;
         const REFUSED_STREAM: u32 = 7;
+        if frame.kind == kind::RST_STREAM {
+            self.forget_answer(frame.stream);
+        }
         match (frame.kind, self.code) {
             (kind::GOAWAY, code) => self.gone_away |= code != NO_ERROR,
             (
                 kind::RST_STREAM,
                 PROTOCOL_ERROR | FLOW_CONTROL_ERROR | STREAM_CLOSED | FRAME_SIZE_ERROR,
             ) => {
-                self.unreported += 1;
+                self.unreported.reset += 1;
                 self.note_fault();
             }
             // More streams at once than were offered: a client may not have read the offer yet.
             (kind::RST_STREAM, REFUSED_STREAM) => {
-                self.unreported += 1;
+                self.unreported.reset += 1;
                 if !self.resets.pay(Instant::now()) {
                     self.verdict.get_or_insert(Verdict::TooMuch);
                 }

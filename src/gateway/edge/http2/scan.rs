@@ -24,6 +24,7 @@ pub(super) struct Frame {
     pub(super) len: u32,
     pub(super) kind: u8,
     pub(super) flags: u8,
+    pub(super) stream: u32,
 }
 
 impl Frame {
@@ -91,9 +92,15 @@ impl Scanner {
         }
         self.have += step;
         if self.have == HEAD_BYTES {
-            let [a, b, c, kind, flags, ..] = self.head;
+            let [a, b, c, kind, flags, stream @ ..] = self.head;
             let len = u32::from_be_bytes([0, a, b, c]);
-            self.frame = Frame { len, kind, flags };
+            self.frame = Frame {
+                len,
+                kind,
+                flags,
+                // The first bit is reserved and means nothing.
+                stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
+            };
             self.left = len;
             tell(Found::Begin(self.frame));
             self.end_when_done(tell);
@@ -143,8 +150,13 @@ mod tests {
                     Found::End(_) => ended += 1,
                 });
             }
-            let frame = |len, kind, flags| Frame { len, kind, flags };
-            assert_eq!(begun, [frame(3, 1, 4), frame(0, 4, 1)], "{piece}");
+            let frame = |len, kind, flags, stream| Frame {
+                len,
+                kind,
+                flags,
+                stream,
+            };
+            assert_eq!(begun, [frame(3, 1, 4, 1), frame(0, 4, 1, 0)], "{piece}");
             assert_eq!((payload.as_slice(), ended), (&b"abc"[..], 2), "{piece}");
         }
     }

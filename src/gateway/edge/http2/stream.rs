@@ -64,7 +64,11 @@ impl Edge {
                 // An error means that nobody is left to be told.
                 if let Ok((head, body)) = message {
                     let is_all = body.is_empty();
-                    if session.write_response_header(Box::new(head), is_all).is_ok() && !is_all {
+                    if session
+                        .write_response_header(Box::new(head), is_all)
+                        .is_ok()
+                        && !is_all
+                    {
                         _ = session.write_body(body, true).await;
                     }
                 }

@@ -82,7 +82,10 @@ fn targets_as_in_http1() {
         let uri = uri.path_and_query(path).build().unwrap().to_string();
         refused("GET", &uri, &[], ParseRefusal::TargetBytes);
     }
-    let long = format!("http://a/{}", "x".repeat(Limits::default().target_bytes_max));
+    let long = format!(
+        "http://a/{}",
+        "x".repeat(Limits::default().target_bytes_max)
+    );
     refused("GET", &long, &[], ParseRefusal::TargetTooLong);
 }
 
