@@ -80,6 +80,7 @@ fn a_call(method: &str) -> Request<()> {
     request
 }
 
+// R028
 #[test]
 fn calls_pass_with_their_trailers() {
     let gateway = gateway(server(), || Course::Forward(forward()));
