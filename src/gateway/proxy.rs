@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -83,12 +84,7 @@ impl ProxyHttp for Hooks {
         passage.status_meant = Some(status);
         keep_for_next_request(session, close);
         let has_body = session.req_header().method != http::Method::HEAD && !body.is_empty();
-        session
-            .write_response_header(Box::new(head), !has_body)
-            .await?;
-        session
-            .write_response_body(has_body.then_some(body), true)
-            .await?;
+        write_answer(session, head, has_body.then_some(body)).await?;
         Ok(true)
     }
 
@@ -275,7 +271,7 @@ impl ProxyHttp for Hooks {
             // A client that is gone as well has nothing left to be told.
             if body.is_empty() && session.response_written().is_none() {
                 passage.status_meant = Some(status);
-                _ = session.write_response_header(Box::new(head), true).await;
+                _ = write_answer(session, head, None).await;
             } else {
                 _ = session.write_error_response(head, body).await;
             }
@@ -392,6 +388,23 @@ impl Hooks {
         }
         peer
     }
+}
+
+/// Writes a whole answer. One without a body ends with its head, which over HTTP/2 only the stream
+/// itself can say; a client of gRPC takes any other end for a broken call.
+async fn write_answer(
+    session: &mut Session,
+    head: ResponseHeader,
+    body: Option<Bytes>,
+) -> Result<()> {
+    let head = Box::new(head);
+    if body.is_none()
+        && let ServerSession::H2(stream) = session.as_downstream_mut()
+    {
+        return stream.write_response_header(head, true);
+    }
+    session.write_response_header(head, body.is_none()).await?;
+    session.write_response_body(body, true).await
 }
 
 /// Adds what a response tells of its decision, apart from the id.

@@ -144,7 +144,10 @@ fn a_refused_call_is_refused_in_words_of_grpc() {
     let gateway = gateway(nobody(), || Course::Answer(Told::quota_exceeded(3)));
     run(async {
         let mut client = connect(gateway.address).await;
-        let answer = ask(&mut client, a_call("Echo"), Some("hello")).await;
+        let (answer, _stream) = client.send_request(a_call("Echo"), false).unwrap();
+        let answer = answer.await.unwrap();
+        assert!(answer.body().is_end_stream(), "trailers only");
+        let answer = Answer::read(answer).await.unwrap();
         assert_eq!((answer.status, answer.body.len()), (200, 0));
         assert_eq!(answer.headers["grpc-status"], "8");
         assert_eq!(answer.headers["content-type"], "application/grpc");
