@@ -64,6 +64,11 @@ pub(super) fn h2load(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
     let listener = Listener::H2c;
     let site = site(&context.folder("h2load"), upstream.address(), listener)?;
+    // h2load does not go on over another connection when it is told to go.
+    site.amend(
+        "admin:",
+        "limits: { requests_per_connection: 10000000 }\nadmin:",
+    )?;
     let _gateway = site.start()?;
     let requests: u64 = context.pick(5_000, 200_000);
     let output = Command::new(h2load)
