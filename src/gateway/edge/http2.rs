@@ -115,6 +115,10 @@ struct Serving<'a> {
 }
 
 /// What happened on a connection.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for one match; a box would cost each request an allocation"
+)]
 enum Event {
     Accepted(Result<Option<H2Accept>>),
     Judged(Verdict),
