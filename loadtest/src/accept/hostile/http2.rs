@@ -17,7 +17,7 @@ use anyhow::{Context as _, bail};
 use super::super::{Context, Verdict};
 use crate::crowd::{Crowd, run as run_crowd};
 use crate::process::{cpu_us, installed, rss_kib};
-use crate::site::{Setup, Site};
+use crate::site::{Metrics, Setup, Site, get};
 use crate::upstream::Upstream;
 use frames::{Flood, attack};
 
@@ -103,7 +103,12 @@ pub(super) fn floods(context: &Context) -> anyhow::Result<Verdict> {
         pass &= figure.pass();
         figures.push(figure.to_text());
     }
-    Ok(Verdict::new(pass, figures.join("; ")))
+    // A listener that does not speak HTTP/2 would turn each attacker away at its first bytes.
+    let metrics = Metrics::parse(&get(site.admin, "/metrics")?.1);
+    let reason = "reason=\"http2_connection\"";
+    let ended = metrics.labelled("tidegate_refused_in_parsing_total", reason);
+    figures.push(format!("{ended} connections ended for their frames"));
+    Ok(Verdict::new(pass && ended > 0.0, figures.join("; ")))
 }
 
 /// What one flood did.
