@@ -280,6 +280,11 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
         "the proxy engine is named in one place",
     ),
     (
+        "h2",
+        &["gateway"],
+        "the HTTP/2 under the proxy engine is named beside it",
+    ),
+    (
         "metrics",
         &["telemetry"],
         "metric names are constants and handles are resolved at load",

@@ -151,6 +151,10 @@ pub enum ParseRefusal {
     BodyNotAllowed,
     /// `Max-Forwards: 0`: the client wants no other hop, and the gateway has no answer.
     MaxForwards,
+    /// A stream of an HTTP/2 connection that broke the rules of its protocol.
+    Http2Stream,
+    /// An HTTP/2 connection that broke the rules of its protocol, or asked for too much.
+    Http2Connection,
 }
 
 impl ParseRefusal {
@@ -175,6 +179,8 @@ impl ParseRefusal {
         Self::Expectation.name(),
         Self::BodyNotAllowed.name(),
         Self::MaxForwards.name(),
+        Self::Http2Stream.name(),
+        Self::Http2Connection.name(),
     ];
 
     /// The name in metrics and records.
@@ -200,6 +206,8 @@ impl ParseRefusal {
             Self::Expectation => "expectation",
             Self::BodyNotAllowed => "body_not_allowed",
             Self::MaxForwards => "max_forwards",
+            Self::Http2Stream => "http2_stream",
+            Self::Http2Connection => "http2_connection",
         }
     }
 }
@@ -209,7 +217,7 @@ impl ParseRefusal {
 pub struct RefusedHead {
     /// Why.
     pub reason: ParseRefusal,
-    /// The status of the answer.
+    /// The status of the answer; 0 where nobody could be answered.
     pub status: u16,
     /// The number of the listener.
     pub listener: u16,

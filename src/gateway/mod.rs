@@ -21,6 +21,7 @@ mod framing;
 pub mod governor;
 mod in_flight;
 mod listener;
+mod pace;
 mod passage;
 mod proxy;
 pub mod quota;

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use pingora::{Error, ErrorType, Result};
 
+use super::clock;
 use super::connection::Connection;
 use super::governor::{Completion, Course, Exchange, Failure, Forward, Governor};
 use super::in_flight::Guard;
+use super::pace::BodyProgress;
 use super::upstreams::Target;
 use crate::units::Moment;
 
@@ -54,6 +56,10 @@ pub(crate) struct Passage {
     pub(crate) body_bytes: u64,
     /// Whether a body follows the head.
     pub(crate) has_body: bool,
+    /// How far the body has come, where somebody watches that.
+    pub(crate) body: Option<Arc<BodyProgress>>,
+    /// The status that the decision stands for, where the client was told it in other words.
+    pub(crate) status_meant: Option<u16>,
     _in_flight: Guard,
 }
 
@@ -81,6 +87,8 @@ impl Passage {
             upstream_ended_at: None,
             body_bytes: 0,
             has_body: false,
+            body: BodyProgress::current(),
+            status_meant: None,
             _in_flight: in_flight,
         }
     }
@@ -131,7 +139,10 @@ impl Passage {
         let completion = Completion {
             at: ending.at,
             upstream_ended_at: self.upstream_ended_at,
-            status_sent: ending.status_sent,
+            status_sent: match ending.status_sent {
+                0 => 0,
+                sent => self.status_meant.unwrap_or(sent),
+            },
             upstream_status: self.upstream_status,
             failure: ending.failure,
             attempts: self.attempts,
@@ -142,10 +153,25 @@ impl Passage {
         };
         self.governor.complete(exchange, completion);
     }
+
+    /// The end of a request that was broken off because its body came too slowly.
+    fn broken_off(&self) -> Option<Ending> {
+        let body = self.body.as_ref().filter(|body| body.is_broken_off())?;
+        Some(Ending {
+            at: clock::now(),
+            status_sent: self.upstream_status,
+            failure: Some(Failure::ClientAbort),
+            request_body_bytes: body.taken(),
+            response_body_bytes: 0,
+        })
+    }
 }
 
 impl Drop for Passage {
     fn drop(&mut self) {
+        if let Some(ending) = self.broken_off() {
+            self.close(&ending);
+        }
         let progress = std::mem::replace(&mut self.progress, Progress::Closed);
         if let Progress::Admitted(exchange) = progress {
             self.governor.abandon(exchange);

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -84,17 +85,14 @@ impl ProxyHttp for Hooks {
             }
             Course::Answer(answer) => answer,
         };
-        let (mut head, body) = answer.message(exchange.decision_id())?;
+        let asked = session.req_header();
+        let (mut head, body) = answer.message_to(asked, exchange.decision_id())?;
         decorate(&mut head, exchange)?;
-        let close = answer.close;
+        let (close, status) = (answer.close, answer.status);
+        passage.status_meant = Some(status);
         keep_for_next_request(session, close);
-        let has_body = session.req_header().method != http::Method::HEAD;
-        session
-            .write_response_header(Box::new(head), !has_body)
-            .await?;
-        session
-            .write_response_body(has_body.then_some(body), true)
-            .await?;
+        let has_body = session.req_header().method != http::Method::HEAD && !body.is_empty();
+        write_answer(session, head, has_body.then_some(body)).await?;
         Ok(true)
     }
 
@@ -121,6 +119,9 @@ impl ProxyHttp for Hooks {
             self.expect_tunnel(session, forward, &mut peer);
         }
         passage.target = Some(target);
+        if let Some(body) = &passage.body {
+            body.note_forwarding();
+        }
         Ok(Box::new(peer))
     }
 
@@ -155,7 +156,9 @@ impl ProxyHttp for Hooks {
             request.insert_header(QUARANTINE, case)?;
         }
         // HTTP/1.0 may leave it out; what goes upstream is HTTP/1.1, which may not.
+        // HTTP/2 has it in the authority.
         if !request.headers.contains_key(http::header::HOST)
+            && request.uri.authority().is_none()
             && let Some(target) = &passage.target
             && let Some(authority) = self.picker.authority(target)
         {
@@ -183,6 +186,9 @@ impl ProxyHttp for Hooks {
         if status == http::StatusCode::SWITCHING_PROTOCOLS {
             // A tunnel may be silent for longer than a body; the edge knows how long.
             session.as_downstream_mut().set_read_timeout(None);
+        }
+        if let Some(body) = &passage.body {
+            body.note_answered();
         }
         fields::strip_response(response);
         if let Some(exchange) = passage.exchange() {
@@ -226,6 +232,9 @@ impl ProxyHttp for Hooks {
         passage: &mut Passage,
     ) -> Result<()> {
         bodies::count(passage, body.as_ref())?;
+        if let Some(progress) = &passage.body {
+            progress.note(body.as_ref().map_or(0, Bytes::len), end_of_stream);
+        }
         if end_of_stream
             && passage.has_body
             && let Some(exchange) = passage.exchange()
@@ -299,14 +308,20 @@ impl ProxyHttp for Hooks {
                 .filter(|_| !begun)
                 .zip(passage.exchange())
                 .and_then(|(answer, exchange)| {
-                    let (mut head, body) = answer.message(exchange.decision_id()).ok()?;
+                    let asked = session.req_header();
+                    let (mut head, body) = answer.message_to(asked, exchange.decision_id()).ok()?;
                     decorate(&mut head, exchange).ok()?;
-                    Some((head, body))
+                    Some((answer.status, head, body))
                 });
-        if let Some((head, body)) = message {
-            told.error_code = head.status.as_u16();
+        if let Some((status, head, body)) = message {
+            told.error_code = status;
             // A client that is gone as well has nothing left to be told.
-            _ = session.write_error_response(head, body).await;
+            if body.is_empty() && session.response_written().is_none() {
+                passage.status_meant = Some(status);
+                _ = write_answer(session, head, None).await;
+            } else {
+                _ = session.write_error_response(head, body).await;
+            }
         }
         if bodies::is_cut(failure) {
             if let Some(stream) = session.stream() {
@@ -456,6 +471,23 @@ impl Hooks {
         }
         Some(peer)
     }
+}
+
+/// Writes a whole answer. One without a body ends with its head, which over HTTP/2 only the stream
+/// itself can say; a client of gRPC takes any other end for a broken call.
+async fn write_answer(
+    session: &mut Session,
+    head: ResponseHeader,
+    body: Option<Bytes>,
+) -> Result<()> {
+    let head = Box::new(head);
+    if body.is_none()
+        && let ServerSession::H2(stream) = session.as_downstream_mut()
+    {
+        return stream.write_response_header(head, true);
+    }
+    session.write_response_header(head, body.is_none()).await?;
+    session.write_response_body(body, true).await
 }
 
 /// Adds what a response tells of its decision, apart from the id.

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::governor::{DecisionId, Failure, ParseRefusal};
 
+pub(crate) mod grpc;
+
 /// The header that names the decision on every response.
 pub const DECISION_ID: &str = "Tidegate-Decision-Id";
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -283,7 +285,7 @@ impl Answer {
                 504,
                 "urn:tidegate:problem:upstream-slow",
                 "Upstream too slow",
-                "tidegate; error=http_response_timeout",
+                SLOW,
             ),
             Failure::Write | Failure::Reset => (
                 502,
@@ -420,7 +422,9 @@ const fn in_words(refusal: ParseRefusal) -> (u16, &'static str, &'static str) {
         | ParseRefusal::TargetBytes
         | ParseRefusal::TargetForm
         | ParseRefusal::Nomination
-        | ParseRefusal::BodyNotAllowed => (400, "Malformed request", malformed(refusal)),
+        | ParseRefusal::BodyNotAllowed
+        | ParseRefusal::Http2Stream
+        | ParseRefusal::Http2Connection => (400, "Malformed request", malformed(refusal)),
     }
 }
 
@@ -453,7 +457,9 @@ const fn malformed(refusal: ParseRefusal) -> &'static str {
         | ParseRefusal::TargetTooLong
         | ParseRefusal::Expectation
         | ParseRefusal::MaxForwards
-        | ParseRefusal::Connect => "The request head is not acceptable.",
+        | ParseRefusal::Connect
+        | ParseRefusal::Http2Stream
+        | ParseRefusal::Http2Connection => "The request head is not acceptable.",
     }
 }
 
@@ -462,6 +468,7 @@ const DENIED: &str = "tidegate; error=http_request_denied";
 /// The request is at fault.
 const REQUEST_ERROR: &str = "tidegate; error=http_request_error";
 const INTERNAL: &str = "tidegate; error=proxy_internal_error";
+const SLOW: &str = "tidegate; error=http_response_timeout";
 const UNREACHABLE: &str = "urn:tidegate:problem:upstream-unreachable";
 
 #[derive(Serialize)]

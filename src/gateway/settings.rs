@@ -121,7 +121,7 @@ pub struct Limits {
     /// Idle connections kept open to upstreams, per worker. Keep it above the requests in
     /// flight: a smaller pool means a new connection per request.
     pub upstream_pool_per_worker: usize,
-    /// Streams of one HTTP/2 connection.
+    /// Streams of one HTTP/2 connection at once.
     pub h2_streams_max: u32,
     /// Bytes per second that a client has to send of a request body while the gateway waits for it;
     /// 0 = any. See [`Timeouts::rate_grace`].
@@ -161,6 +161,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// From the end of a response to the first byte of the next request; then a silent close.
     pub idle: Duration,
+    /// How old an HTTP/2 connection may become; then it is told to go, and its streams end.
+    pub age: Duration,
     /// For each read of a request body; a body that stands still longer loses its connection.
     pub body_read: Duration,
     /// For each write of a response to the client.
@@ -190,6 +192,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            age: Duration::from_secs(3_600),
             body_read: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
             rate_grace: Duration::from_secs(5),

@@ -206,10 +206,19 @@ fn h2c_options(idle: Duration) -> HttpServerOptions {
     options
 }
 
+/// Streams that `h2` resets in the life of a connection: behind the edge's own, smaller bound.
+const H2_LOCAL_RESETS_MAX: usize = 256;
+/// What a stream may hold for a client that does not read.
+const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
 fn h2_options(settings: &GatewaySettings) -> H2Options {
     let mut options = default_h2_options();
     options.max_concurrent_streams(settings.limits.h2_streams_max);
+    // The edge refuses a head above the limit in the same words as over HTTP/1; what is larger by
+    // more than a quarter is not even decoded.
     let head_bytes = u32::try_from(settings.limits.head_bytes_max).unwrap_or(u32::MAX);
-    options.max_header_list_size(head_bytes);
+    options.max_header_list_size(head_bytes.saturating_add(head_bytes / 4));
+    options.max_local_error_reset_streams(Some(H2_LOCAL_RESETS_MAX));
+    options.max_send_buffer_size(H2_SEND_BUFFER_BYTES);
     options
 }

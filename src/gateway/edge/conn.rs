@@ -23,6 +23,7 @@ use super::LINGER_BYTES_MAX;
 use super::caps::{Closed, Permit};
 use super::chunked::Scanner;
 use super::head::Framing;
+use super::http2::Frames;
 use crate::gateway::settings::{GatewaySettings, Timeouts};
 use pace::Pace;
 use switch::Switch;
@@ -61,6 +62,8 @@ pub(super) struct Conn {
     answer_pace: Option<Pace>,
     /// What a request that asks for another protocol has beside it.
     switch: Option<Box<Switch>>,
+    /// Who watches the frames of HTTP/2.
+    frames: Option<Frames>,
     permit: Permit,
 }
 
@@ -78,6 +81,7 @@ impl Conn {
             body_pace: None,
             answer_pace: None,
             switch: None,
+            frames: None,
             permit,
         }
     }
@@ -156,6 +160,13 @@ impl Conn {
             },
             Framing::Unframed => Gate::Open,
         };
+    }
+
+    /// Opens the gate for good: from here on the client speaks HTTP/2, and `frames` sees it all.
+    pub(super) fn begin_http2(&mut self, frames: Frames) {
+        self.begin(Framing::Unframed, None);
+        self.ends_as(Closed::Http2);
+        self.frames = Some(frames);
     }
 
     /// Whether the request has been read to its end and another may follow.
@@ -254,13 +265,24 @@ impl Conn {
         }
     }
 
-    /// Reads for a protocol of which only the client and the upstream know anything.
+    /// Reads for a protocol that is not HTTP/1 any more: HTTP/2, whose frames are watched, or a
+    /// tunnel, of which only the client and the upstream know anything.
     fn poll_open(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            self.deliver(out, usize::MAX);
-            return Poll::Ready(Ok(()));
+        if self.frames.as_ref().is_some_and(Frames::is_over) {
+            // Who serves the connection ends it; what still comes is thrown away behind that.
+            self.linger = LINGER_BYTES_MAX;
+            return Poll::Pending;
         }
-        let read = Pin::new(&mut self.inner).poll_read(cx, out);
+        let before = out.filled().len();
+        let read = if self.ahead.is_empty() {
+            Pin::new(&mut self.inner).poll_read(cx, out)
+        } else {
+            self.deliver(out, usize::MAX);
+            Poll::Ready(Ok(()))
+        };
+        if let (Poll::Ready(Ok(())), Some(frames)) = (&read, &self.frames) {
+            frames.read(out.filled().get(before..).unwrap_or_default());
+        }
         match &mut self.switch {
             Some(switch) if read.is_pending() => switch.poll_wait(cx),
             Some(switch) => {

@@ -16,6 +16,9 @@ mod fields;
 mod nomination;
 mod target;
 
+pub(super) use fields::{decimal, is_host};
+pub(super) use target::check_bytes as check_target_bytes;
+
 /// How the body behind a head ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {

@@ -14,7 +14,6 @@ use pingora::server::ShutdownWatch;
 use super::Edge;
 use super::caps::Closed;
 use super::conn::Conn;
-use super::head::Framing;
 use super::reading::{self, Alarm, Next};
 use crate::gateway::connection::Connection;
 use crate::gateway::governor::ParseRefusal;
@@ -34,7 +33,6 @@ impl Edge {
         });
         let mut alarm = Alarm::new(self.settings.timeouts.head);
         let mut served = 0;
-        conn.keep_rates(&self.settings);
         loop {
             let bounds = (&self.settings.limits, &self.settings.timeouts);
             match reading::next(&mut conn, &mut alarm, &mut stop, bounds, served == 0).await {
@@ -51,8 +49,6 @@ impl Edge {
                     served += 1;
                 }
                 Next::Http2 if self.settings.takes_h2c(connection.listener) => {
-                    conn.begin(Framing::Unframed, None);
-                    conn.ends_as(Closed::Http2);
                     return self.serve_http2(conn, connection, shutdown).await;
                 }
                 Next::Http2 => return self.refuse(conn, connection, ParseRefusal::Version).await,

@@ -32,7 +32,6 @@ pub use caps::{Closed, Connections, Counts};
 use conn::Conn;
 pub(crate) use cut::Cut;
 pub use handshakes::{Handshakes, ProxyRefusal, TlsEnd};
-use head::Framing;
 use meeting::Protocol;
 
 use super::clock;
@@ -76,14 +75,12 @@ impl ServerApp for Edge {
         stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
-        let met = self.meet(stream, shutdown).await?;
+        let mut met = self.meet(stream, shutdown).await?;
+        met.conn.keep_rates(&self.settings);
         match met.protocol {
             Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
             Protocol::Http2 => {
-                let mut conn = met.conn;
-                conn.begin(Framing::Unframed, None);
-                conn.ends_as(Closed::Http2);
-                self.serve_http2(conn, &met.connection, shutdown).await;
+                self.serve_http2(met.conn, &met.connection, shutdown).await;
             }
         }
         None

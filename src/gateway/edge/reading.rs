@@ -44,7 +44,7 @@ impl Alarm {
         Self(Box::pin(tokio::time::sleep(after)))
     }
 
-    async fn ring_at(&mut self, deadline: Instant) {
+    pub(super) async fn ring_at(&mut self, deadline: Instant) {
         if self.0.deadline() > deadline {
             self.0.as_mut().reset(deadline);
         }

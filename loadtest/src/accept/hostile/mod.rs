@@ -4,6 +4,7 @@ mod asking;
 mod clean;
 mod exhaustion;
 mod horde;
+mod http2;
 mod paths;
 mod peer;
 mod probes;
@@ -88,6 +89,17 @@ pub static HOSTILE: List = List {
             "tunnels",
             "WebSocket with a library and a browser, events as they come, refused where the contract does not say so, recorded",
             streams::tunnels,
+        ),
+        part(
+            "h2load",
+            "200,000 requests over HTTP/2 without TLS, 8 connections of 50 streams: all answered",
+            http2::h2load,
+        ),
+        part(
+            "http2-floods",
+            "rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
+             clean client at 100 %, at most 1 us of CPU per attacker's byte, at most 64 MiB more",
+            http2::floods,
         ),
         full_part(
             "rows",

@@ -27,6 +27,9 @@ impl AsyncWrite for Conn {
         self.held_back = true;
         self.note_written(buf);
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let (Poll::Ready(Ok(bytes)), Some(frames)) = (&written, &self.frames) {
+            frames.wrote(buf.get(..*bytes).unwrap_or_default());
+        }
         self.paced_write(cx, written, |bytes| *bytes)
     }
 
@@ -49,6 +52,14 @@ impl AsyncWrite for Conn {
         self.held_back = true;
         self.note_written(bufs.first().map_or(&[], |front| front));
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        if let (Poll::Ready(Ok(bytes)), Some(frames)) = (&written, &self.frames) {
+            let mut left = *bytes;
+            for buf in bufs {
+                let step = left.min(buf.len());
+                frames.wrote(buf.get(..step).unwrap_or_default());
+                left -= step;
+            }
+        }
         self.paced_write(cx, written, |bytes| *bytes)
     }
 

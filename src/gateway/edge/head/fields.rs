@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Digits only, at most 18 of them, so the number cannot overflow.
-fn decimal(value: &[u8]) -> Option<u64> {
+pub(in crate::gateway::edge) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 {
         return None;
     }
@@ -106,7 +106,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
 }
 
 /// A name or an address, with a port or without; no user, no path.
-fn is_host(value: &[u8]) -> bool {
+pub(in crate::gateway::edge) fn is_host(value: &[u8]) -> bool {
     let (host, rest) = match value.iter().position(|byte| *byte == b']') {
         Some(end) if value.first() == Some(&b'[') => value.split_at(end + 1),
         _ => {

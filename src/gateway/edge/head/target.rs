@@ -15,6 +15,11 @@ pub(super) fn check(method: &str, target: &[u8], host: Option<&[u8]>) -> Result<
     if target.first() != Some(&b'/') {
         absolute_form_agrees(target, host)?;
     }
+    check_bytes(target)
+}
+
+/// The bytes of path and query, whatever stands before them.
+pub(in crate::gateway::edge) fn check_bytes(target: &[u8]) -> Result<(), ParseRefusal> {
     let query = target.iter().position(|byte| *byte == b'?');
     let (path, query) = target.split_at(query.unwrap_or(target.len()));
     if path.iter().all(|byte| is_path_byte(*byte)) && query.iter().all(|byte| is_query_byte(*byte))
