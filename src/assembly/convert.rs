@@ -84,6 +84,8 @@ fn timeouts(settings: &Settings) -> Timeouts {
         head: duration(configured.header),
         idle: duration(configured.idle),
         upstream_idle: duration(configured.upstream_idle),
+        stop: duration(configured.drain),
+        drain_notice: duration(configured.drain_notice),
         ..Timeouts::default()
     }
 }

@@ -33,7 +33,7 @@ mod upstreams;
 pub mod worker;
 
 pub(crate) use arrival::PRIORITY;
-pub use bind::BindError;
+pub use bind::{BindError, ListeningSocket};
 pub use clerk::Clerk;
 pub use edge::Connections;
 pub use server::Gateway;

@@ -68,10 +68,10 @@ impl Parts {
         let edge = self.edge(number, Arc::clone(&governor), in_flight);
         let mut service = Service::new(format!("worker-{number}"), edge);
         let mut named = Vec::with_capacity(sockets.len());
-        for (address, socket) in sockets {
+        for (place, (address, socket)) in sockets.into_iter().enumerate() {
             // Pingora finds a socket that is open already by the text of its address; the
-            // number keeps workers apart that are bound to the same one.
-            let key = format!("{address}#{number}");
+            // numbers keep sockets apart that are bound to the same one.
+            let key = format!("{address}#{number}.{place}");
             service.add_tcp(&key);
             named.push((key, socket));
         }

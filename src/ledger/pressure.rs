@@ -114,6 +114,17 @@ pub(super) struct Period {
     began: Duration,
 }
 
+impl Period {
+    /// One that began before there was a writer to see it.
+    pub(super) const fn before(began_us: u64, why: String, began: Duration) -> Self {
+        Self {
+            began_us,
+            why,
+            began,
+        }
+    }
+}
+
 /// Periods that a reading has ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ended {

@@ -30,6 +30,7 @@ mod signing;
 mod starting;
 mod stopping;
 mod tiers;
+mod upgrading;
 mod upstreams;
 #[path = "../support/wire.rs"]
 mod wire;
