@@ -130,9 +130,11 @@ impl Admin {
             .build()?;
         let (stop, stopped) = watch::channel(None);
         let shared = Arc::clone(&state);
+        let life = state.parts.telemetry.threads().enter("admin");
         let thread = thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
+                let _life = life;
                 if let Err(error) = runtime.block_on(serve(listener, shared, stopped)) {
                     tracing::error!(%error, "the admin listener ended");
                 }

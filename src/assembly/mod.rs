@@ -17,6 +17,7 @@ mod restart;
 mod self_testing;
 mod service;
 mod snapshot;
+mod supervisor;
 mod ticking;
 mod upgrade;
 
@@ -26,7 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
+use crate::admin::{
+    Activation, Admin, AdminError, AdminParts, AdminPort, AdminState, Later, Levers,
+};
 use crate::config::{
     Bundled, Demands, LedgerSettings, LedgerSync, Loaded, OnNone, Runnable, Settings, Sources,
     Stamp,
@@ -49,6 +52,7 @@ use bundles::{Begun, Doors};
 use client_key::ClientKeyFile;
 use kill_switch::KillSwitch;
 use reload::{ReloadParts, Reloader};
+use supervisor::{Supervisor, Watched};
 use upgrade::{GiveParts, Giver};
 
 pub use client_key::ClientKeyError;
@@ -275,6 +279,7 @@ impl Assembly {
             Arc::clone(&ledger),
             &settings.state_dir,
             control.clone(),
+            telemetry.threads().enter("ticker"),
         )?;
         let doors = Doors::new(control.clone(), gateway.addresses(), Arc::clone(&settings));
         let parts = Parts {
@@ -364,9 +369,19 @@ impl Assembly {
                 if let Some(program) = program {
                     self.gateway.on_upgrade(program.on_signal());
                 }
+                if service.is_there() {
+                    let reload = self.reloader.by_signal();
+                    self.gateway.on_reload(telling(reload, service.clone()));
+                }
                 service
             }
         };
+        let supervisor = Supervisor::start(Watched {
+            telemetry: Arc::clone(&self.parts.telemetry),
+            ledger: Arc::clone(&self.parts.ledger),
+            control: control.clone(),
+            service: service.clone(),
+        });
         let mut giver = None;
         let (parts, takeover) = (&self.parts, self.takeover.take());
         let give = self.admin_socket.take().map(|socket| GiveParts {
@@ -388,6 +403,7 @@ impl Assembly {
             service.tell("READY=1\nSTATUS=serving");
         });
         drop(giver);
+        drop(supervisor);
         self.state.set_ready(false);
         admin.stop(ADMIN_PATIENCE);
         drop(self.reloader);
@@ -411,6 +427,25 @@ pub struct Operation {
     pub program: Option<Program>,
     /// Who is told how the process is.
     pub service: Service,
+}
+
+/// A reload that the service manager is told of: it waits for the end of it.
+fn telling(
+    reload: impl Fn() -> Later<Activation> + Send + Sync + 'static,
+    service: Service,
+) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        service.tell("RELOADING=1");
+        let (later, service) = (reload(), service.clone());
+        let thread = std::thread::Builder::new().name("reload-told".to_owned());
+        let spawned = thread.spawn(move || {
+            _ = later.blocking_recv();
+            service.tell("READY=1");
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(event = "reload_not_told", %error);
+        }
+    }
 }
 
 /// What is done when another process serves: it is the one that operators and the manager talk to.

@@ -13,6 +13,7 @@ use crate::ledger::{Ledger, Pressure, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
+use crate::telemetry::Life;
 
 /// What the ticker knows, for whoever asks; never on a request's way.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,7 @@ impl Ticking {
         ledger: Arc<Ledger>,
         state_dir: &Path,
         control: Control,
+        life: Life,
     ) -> Result<Self, StartError> {
         let views = Views::default();
         let mut keeper = Keeper::new(state_dir);
@@ -81,21 +83,24 @@ impl Ticking {
                 let mut changes = Vec::new();
                 let mut leaving = Leaving::default();
                 let mut rulebook = registry.active().load_full();
-                while !end.load(Ordering::Acquire) {
-                    registry.hand_marks_on();
-                    rulebook = registry.active().load_full();
-                    let now = clock::now();
-                    let mut ticker = seen.lock();
-                    pipeline::tick(&rulebook, &mut ticker, now);
-                    circuit_log::say(&rulebook, &mut ticker, &mut changes);
-                    if !control.is_handed_over() {
-                        keeper.after_tick(rulebook.board(), &ticker, now);
+                // What one tick leaves is whole: the next one begins with all of it.
+                life.supervise(|| {
+                    while !end.load(Ordering::Acquire) {
+                        registry.hand_marks_on();
+                        rulebook = registry.active().load_full();
+                        let now = clock::now();
+                        let mut ticker = seen.lock();
+                        pipeline::tick(&rulebook, &mut ticker, now);
+                        circuit_log::say(&rulebook, &mut ticker, &mut changes);
+                        if !control.is_handed_over() {
+                            keeper.after_tick(rulebook.board(), &ticker, now);
+                        }
+                        drop(ticker);
+                        health.watch(&ledger);
+                        leaving.look_after(&registry, &ledger);
+                        std::thread::park_timeout(Duration::from_nanos(TICK_NS));
                     }
-                    drop(ticker);
-                    health.watch(&ledger);
-                    leaving.look_after(&registry, &ledger);
-                    std::thread::park_timeout(Duration::from_nanos(TICK_NS));
-                }
+                });
                 // The rulebook of the last tick: the windows are those of its board. The file is that of
                 // the process that serves.
                 if !control.is_handed_over() {

@@ -22,7 +22,7 @@ use super::in_flight::InFlight;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long a kept connection may still begin a request once the gateway stops.
-pub(crate) const LAST_REQUEST: Duration = Duration::from_millis(500);
+pub(crate) const LAST_REQUEST: Duration = Duration::from_millis(250);
 
 /// What a reload calls.
 pub(crate) type OnReload = Box<dyn Fn() + Send + Sync>;

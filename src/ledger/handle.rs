@@ -331,6 +331,13 @@ impl Ledger {
         self.stats.snapshot()
     }
 
+    /// Whether the writer's thread lives: false after a panic, and after [`Self::close`].
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Where it lies.
     pub(super) fn dir(&self) -> &Path {
         &self.dir

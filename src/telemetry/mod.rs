@@ -21,6 +21,7 @@ mod series;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod worker;
 
 pub use callers::CLIENTS_MAX;
@@ -29,4 +30,5 @@ pub use key::{Family, Key, OTHER_ROUTE};
 pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};
 pub use series::OTHER;
 pub use tally::{Fill, Tally, TallyWriter};
+pub use threads::{Life, Threads};
 pub use worker::{DECISIONS_PER_TIMING, WorkerTally};

@@ -166,6 +166,8 @@ metrics! {
         "Open client connections, with a request in flight (active) or without (idle).";
     CONNECTIONS_REFUSED = Counter "tidegate_connections_refused_total" ["limit"] "connections",
         "Connections closed at once because too many were open, in all or from one address.";
+    THREAD_UP = Gauge "tidegate_thread_up" ["thread"] "1 or 0",
+        "1 while a thread beside the workers lives: admin, ledger-writer, reloader, ticker.";
     SERIES = Gauge "tidegate_metrics_series" [] "series",
         "Series that the workers count, summed over workers.";
     SERIES_MAX = Gauge "tidegate_metrics_series_max" [] "series",

@@ -16,6 +16,7 @@ use crate::telemetry::route_names::RouteNames;
 use crate::telemetry::routes::Named;
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
+use crate::telemetry::threads::Threads;
 use crate::telemetry::{names, process, routes};
 use crate::units::{Moment, Tier};
 
@@ -41,6 +42,7 @@ pub struct Telemetry {
     refusals: &'static [&'static str],
     connections: ConnectionReader,
     started: Moment,
+    threads: Threads,
     reloads: Reloads,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     /// When the root ends, microseconds since 1970; 0 without one.
@@ -108,6 +110,7 @@ impl Telemetry {
             refusals,
             connections,
             started,
+            threads: Threads::default(),
             reloads: Reloads {
                 succeeded_us: AtomicU64::new(started.wall_us),
                 ..Reloads::default()
@@ -123,6 +126,12 @@ impl Telemetry {
     #[must_use]
     pub const fn started(&self) -> Moment {
         self.started
+    }
+
+    /// The threads beside the workers.
+    #[must_use]
+    pub const fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// The connections now.
@@ -218,6 +227,9 @@ impl Telemetry {
         let active = counts.in_flight.min(counts.open);
         for (state, number) in [("active", active), ("idle", counts.open - active)] {
             text.sample(&names::CONNECTIONS, &[state], number as f64);
+        }
+        for (thread, is_up) in self.threads.read() {
+            text.sample(&names::THREAD_UP, &[thread], truth(is_up));
         }
         let refused = [
             ("all", counts.refused_all),

@@ -49,14 +49,14 @@ fn term_lets_a_running_request_finish() {
         let begun = Instant::now();
         process.signal(signal);
         // An idle connection ends, nobody new is let in, and the load balancer is told.
-        idle.is_closed();
+        eventually("the drain", || process.ask("/readyz").status() == 503);
         let readiness = process.ask("/readyz");
-        assert_eq!(readiness.status(), 503);
         assert!(readiness.text().contains("drain"), "{}", readiness.text());
         assert_eq!(process.ask("/livez").status(), 200);
         release.send(()).unwrap();
         let answer = busy.response();
         assert_eq!((answer.status(), answer.text()), (200, "ok"));
+        idle.is_closed();
         let (status, log) = process.ended();
         assert_eq!(status.code(), Some(0), "{log:?}");
         assert!(begun.elapsed() < Duration::from_secs(10));
