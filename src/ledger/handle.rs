@@ -450,6 +450,10 @@ impl Ledger {
             waiting::PATIENCE
         };
         let closed = self.ask(Control::Close, CLOSE_PATIENCE + more);
+        if !self.is_had() && self.snapshot().ok {
+            // It never was this process', and nothing was to be written into it.
+            return Ok(());
+        }
         if closed.is_ok() && writer.join().is_err() {
             return Err(LedgerError::Unavailable("the writer panicked".to_owned()));
         }

@@ -10,16 +10,13 @@ use std::sync::Arc;
 
 use super::clock::wall_us;
 use super::output::Output;
+use super::pressure::Bounds;
 use super::ranges::RangeSet;
 use super::ring::{Consumer, Counts, Lane, Source};
 use super::rollup::{Encode, Rollups};
 
 /// Ranges in one loss record: keeps its line near 1,000 bytes even where the numbers are long.
 const LOSS_RANGES: usize = 24;
-
-/// Events of one worker and lane that are held while another process has the ledger: with what the ring
-/// takes, some seconds of a busy worker. What comes beyond is counted, like when a disk stalls.
-const HELD_MAX: usize = 32_768;
 
 /// The rings of one worker with the writer's accounts of them.
 pub(super) struct Intake<E> {
@@ -52,18 +49,18 @@ impl<E> Intake<E> {
     }
 
     /// Moves events out of the rings into memory, so that the worker has room while another process has
-    /// the ledger. Beyond the bound ordinary ones become counts, up to `pending_max` of them; what
+    /// the ledger. Beyond the bound ordinary ones become counts, up to a bound of their own; what
     /// has no room then stays in the ring, and a full ring loses with exact counts.
-    pub(super) fn hold(&mut self, pending_max: usize, encode: &mut impl Encode<E>) {
+    pub(super) fn hold(&mut self, bounds: &Bounds, encode: &mut impl Encode<E>) {
         for class in [Lane::Refusal, Lane::Ordinary] {
-            while self.held(class).len() < HELD_MAX {
+            while self.held(class).len() < bounds.held_max {
                 let Ok(event) = self.ring.events(class).pop() else {
                     break;
                 };
                 self.held_mut(class).push_back(event);
             }
         }
-        self.count_what_is_not_held(pending_max, encode);
+        self.count_what_is_not_held(bounds.pending_max, encode);
     }
 
     fn count_what_is_not_held(&mut self, pending_max: usize, encode: &mut impl Encode<E>) {

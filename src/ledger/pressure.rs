@@ -59,6 +59,9 @@ pub(super) struct Bounds {
     pub(super) record_bytes: usize,
     /// Counted requests of one worker that wait for their `rollup` records.
     pub(super) pending_max: usize,
+    /// Events of one worker and lane that are held while another process has the ledger: with what the
+    /// ring takes, some seconds of a busy worker. What comes beyond is counted.
+    pub(super) held_max: usize,
     /// UNAVAILABLE when so long nothing became durable while something waited for the disk.
     pub(super) unavailable_after: Duration,
     /// ROLLUP lasts at least so long, so that a flutter is one period and not hundreds.
@@ -73,6 +76,7 @@ impl Default for Bounds {
             refusal_bytes: 88 * MIB,
             record_bytes: 96 * MIB,
             pending_max: 65_536,
+            held_max: 32_768,
             unavailable_after: Duration::from_secs(10),
             rollup_min: Duration::from_secs(1),
         }

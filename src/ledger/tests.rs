@@ -10,6 +10,7 @@ mod ended;
 mod evidence;
 mod rotated;
 mod signed;
+mod taken_over;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The rulebook in force, and its SHA-256.

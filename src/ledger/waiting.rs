@@ -55,7 +55,7 @@ pub(super) fn wait<E>(
             Err(error) => return Err(error),
         }
         for intake in &mut *intakes {
-            intake.hold(settings.bounds.pending_max, encode);
+            intake.hold(&settings.bounds, encode);
         }
         stats.hear();
         if stats.is_closing() {

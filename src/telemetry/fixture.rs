@@ -85,7 +85,9 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         monotonic_ns: 0,
         wall_us: 1_767_225_600_000_000,
     };
-    Telemetry::new(tallies, REFUSALS, Box::new(connections), started)
+    let telemetry = Telemetry::new(tallies, REFUSALS, Box::new(connections), started);
+    telemetry.threads().set("ticker", true);
+    telemetry
 }
 
 pub(crate) fn known(index: u32) -> Pairing {

@@ -26,6 +26,7 @@ mod recording;
 mod reloading;
 mod reloading_limits;
 mod restarting;
+mod serviced;
 mod signing;
 mod starting;
 mod stopping;

@@ -92,6 +92,28 @@ fn int_ends_at_once_and_in_order() {
 }
 
 #[test]
+fn a_stop_is_announced_before_nobody_is_let_in() {
+    let upstream = Upstream::ok();
+    let installation =
+        Installation::in_front_of(upstream.address).and("timeouts: {drain_notice_ms: 60000}");
+    let process = Process::start(&installation);
+    process.signal(Signal::TERM);
+    eventually("the notice", || process.ask("/readyz").status() == 503);
+    // Who has not noticed yet is served, on new connections too.
+    for _ in 0..20 {
+        assert_eq!(process.get("/api/v1/status").status(), 200);
+    }
+    // The second one is in a hurry.
+    let begun = Instant::now();
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(log.last().unwrap()["event"], "stopped");
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
 fn int_cuts_a_drain_short() {
     let (upstream, _release) = held();
     let installation = Installation::in_front_of(upstream.address);

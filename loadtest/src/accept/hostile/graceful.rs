@@ -18,7 +18,8 @@ use crate::site::{self, LOG, PATIENCE, Site};
 use crate::upstream::Upstream;
 use clients::Clients;
 
-const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: one, owner: me, endpoint: \"GET /one\"}\n";
+const CONTRACTS: &str =
+    "version: 1\ncontracts:\n  - {id: one, owner: me, endpoint: \"GET /one\"}\n";
 const MORE: &str = "  - {id: two, owner: me, endpoint: \"GET /two\"}\n";
 const CLIENTS: usize = 9;
 
@@ -134,11 +135,18 @@ pub(super) fn upgrades(context: &Context) -> anyhow::Result<Verdict> {
         let next = site.instead(&format!("gateway-{number}.log"))?;
         let mut old = std::mem::replace(&mut gateway, next);
         let ended = old.wait(PATIENCE)?;
-        anyhow::ensure!(ended.success(), "the old one ended with {ended}: {}", old.log_end());
+        anyhow::ensure!(
+            ended.success(),
+            "the old one ended with {ended}: {}",
+            old.log_end()
+        );
         longest = longest.max(began.elapsed());
     }
     clients.serve(500)?;
-    let what = format!("{count} upgrades, the longest in {} ms", longest.as_millis());
+    let what = format!(
+        "{count} upgrades, the longest in {} ms",
+        longest.as_millis()
+    );
     judged(&site, clients, gateway, &what, count + 1)
 }
 
@@ -159,7 +167,10 @@ pub(super) fn reloads(context: &Context) -> anyhow::Result<Verdict> {
     }
     let what = format!("{activated} of {count} reloads");
     let verdict = judged(&site, clients, gateway, &what, 1)?;
-    Ok(Verdict::new(verdict.pass && activated == count, verdict.figure))
+    Ok(Verdict::new(
+        verdict.pass && activated == count,
+        verdict.figure,
+    ))
 }
 
 pub(super) fn stops(context: &Context) -> anyhow::Result<Verdict> {
