@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::service::Service;
-use crate::gateway::Control;
+use crate::gateway::{Control, clock};
 use crate::ledger::Ledger;
 use crate::telemetry::Telemetry;
 
@@ -69,7 +69,8 @@ impl Drop for Supervisor {
 struct Told {
     down: Vec<&'static str>,
     stopping: bool,
-    pinged: Option<Instant>,
+    /// When the manager was last told, monotonic.
+    pinged_ns: Option<u64>,
 }
 
 impl Told {
@@ -92,14 +93,16 @@ impl Told {
         self.ping(&watched.service);
     }
 
-    /// Twice as often as the manager wants to hear it, and more.
+    /// Three times as often as the manager wants to hear it.
     fn ping(&mut self, service: &Service) {
         let Some(within) = service.watchdog() else {
             return;
         };
-        let is_due = self.pinged.is_none_or(|last| last.elapsed() >= within / 3);
+        let now_ns = clock::now().monotonic_ns;
+        let since = |last_ns| Duration::from_nanos(now_ns.saturating_sub(last_ns));
+        let is_due = self.pinged_ns.is_none_or(|last| since(last) >= within / 3);
         if is_due && self.down.is_empty() {
-            self.pinged = Some(Instant::now());
+            self.pinged_ns = Some(now_ns);
             service.tell("WATCHDOG=1");
         }
     }

@@ -69,6 +69,14 @@ fn until(ledger: &Ledger, reached: impl Fn(&Snapshot) -> bool) {
     }
 }
 
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
 fn intact(dir: &Path) -> Report {
     let report = verify(dir).unwrap();
     assert_eq!(report.verdict, Verdict::Intact, "{report:?}");
