@@ -95,7 +95,7 @@ fn configuration() -> Value {
         "metrics": { "series_max": 50_000 },
         "expose_headers": false,
         "timeouts": { "connect_ms": 3000, "header_ms": 10_000, "idle_ms": 60_000,
-                      "upstream_idle_ms": 30_000 },
+                      "upstream_idle_ms": 30_000, "drain_ms": 8_000, "drain_notice_ms": 0 },
         "limits": { "connections": 16_384, "connections_per_address": 1024,
                     "requests_per_connection": 1000 },
     })
