@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -75,6 +76,39 @@ impl AdminPort {
     }
 }
 
+impl AdminPort {
+    /// The port of a process before, whose socket it handed over.
+    ///
+    /// # Errors
+    /// [`AdminError::NotLoopback`], and [`AdminError::Bind`] for a socket that is none.
+    pub fn handed(listener: TcpListener) -> Result<Self, AdminError> {
+        let failed = |source| AdminError::Bind {
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            source,
+        };
+        let address = listener.local_addr().map_err(failed)?;
+        if !address.ip().is_loopback() {
+            return Err(AdminError::NotLoopback(address));
+        }
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same socket once more, to be handed on.
+    ///
+    /// # Errors
+    /// Where the system gives no descriptor.
+    pub fn socket(&self) -> io::Result<OwnedFd> {
+        self.listener.try_clone().map(OwnedFd::from)
+    }
+}
+
 /// A running admin listener.
 #[derive(Debug)]
 pub struct Admin {
@@ -96,9 +130,11 @@ impl Admin {
             .build()?;
         let (stop, stopped) = watch::channel(None);
         let shared = Arc::clone(&state);
+        let life = state.parts.telemetry.threads().enter("admin");
         let thread = thread::Builder::new()
             .name("admin".to_owned())
             .spawn(move || {
+                let _life = life;
                 if let Err(error) = runtime.block_on(serve(listener, shared, stopped)) {
                     tracing::error!(%error, "the admin listener ended");
                 }
@@ -119,6 +155,12 @@ impl Admin {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Gives what makes it take no new connections and let running requests finish; it returns at once.
+    pub fn quieter(&self) -> impl Fn(Duration) + Send + Sync + 'static {
+        let stop = self.stop.clone();
+        move |patience| _ = stop.send_replace(Some(patience))
     }
 
     /// Takes no new connections, lets running requests finish for at most `patience`, and ends.

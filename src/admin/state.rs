@@ -84,6 +84,10 @@ impl AdminState {
             ),
             ((self.parts.draining)(), "the gateway is draining"),
             (
+                self.parts.telemetry.threads().is_down("ticker"),
+                "the thread that moves the windows on has ended",
+            ),
+            (
                 !ledger.ok || ledger.pressure == Pressure::Unavailable,
                 "the ledger cannot be written",
             ),

@@ -201,7 +201,7 @@ impl Bundles {
     }
 
     /// The thread's life.
-    pub(super) fn run(mut self, inbox: &Receiver<Ask>) {
+    pub(super) fn run(&mut self, inbox: &Receiver<Ask>) {
         loop {
             let asked = inbox.recv_timeout(self.folder.look_every());
             let again = match asked {

@@ -109,6 +109,8 @@ fn timeouts(settings: &Settings) -> Timeouts {
         rate_grace: duration(configured.rate_grace),
         tunnel_idle: duration(configured.tunnel_idle),
         tunnel_age: duration(configured.tunnel_age),
+        stop: duration(configured.drain),
+        drain_notice: duration(configured.drain_notice),
         ..Timeouts::default()
     }
 }

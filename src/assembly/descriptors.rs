@@ -15,6 +15,9 @@ const RESERVE: u64 = 128;
 /// Descriptors of a worker's runtime.
 const PER_WORKER: u64 = 4;
 
+/// Descriptors of a worker on each listener.
+const PER_LISTENER: u64 = 2;
+
 /// A client's connection can need another one to an upstream.
 const PER_CONNECTION: u64 = 2;
 
@@ -58,9 +61,9 @@ pub(super) fn connections_max(settings: &Settings) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-/// Each worker has a socket of its own on each listener.
+/// Each worker has a socket of its own on each listener, and a copy of it is kept to be handed on.
 fn reserve(settings: &Settings) -> u64 {
-    let per_worker = PER_WORKER + settings.listeners.len() as u64;
+    let per_worker = PER_WORKER + PER_LISTENER * settings.listeners.len() as u64;
     RESERVE + convert::workers(settings) as u64 * per_worker
 }
 

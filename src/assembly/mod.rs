@@ -16,15 +16,21 @@ mod ledger_key;
 mod reload;
 mod restart;
 mod self_testing;
+mod service;
 mod snapshot;
+mod supervisor;
 mod ticking;
+mod upgrade;
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::{Admin, AdminError, AdminParts, AdminPort, AdminState, Levers};
+use crate::admin::{
+    Activation, Admin, AdminError, AdminParts, AdminPort, AdminState, Later, Levers,
+};
 use crate::config::{
     Bundled, Demands, LedgerSettings, LedgerSync, Loaded, OnNone, Runnable, Settings, Sources,
     Stamp,
@@ -33,7 +39,7 @@ use crate::diagnostic::Diagnostic;
 use crate::gateway::clock;
 use crate::gateway::desk::{Desk, DeskSettings};
 use crate::gateway::governor::{Governor, ParseRefusal};
-use crate::gateway::{Clerk, Control, Ended, Gateway, OpenError};
+use crate::gateway::{Clerk, Control, Ended, Gateway, ListeningSocket, OpenError};
 use crate::ledger::{
     self, BootId, Consumer, Keeper, KeyError, Ledger, LedgerError, OpenBundle, OpenFacts, Source,
     SyncMode, ring,
@@ -48,11 +54,15 @@ use certificates::{CertificateWatch, Certificates};
 use client_key::ClientKeyFile;
 use kill_switch::KillSwitch;
 use reload::{ReloadParts, Reloader};
+use supervisor::{Supervisor, Watched};
+use upgrade::{GiveParts, Giver};
 
 pub use certificates::certificate_findings;
 pub use client_key::ClientKeyError;
 pub use kill_switch::reset_kill_switch;
+pub use service::Service;
 pub use ticking::{Ticking, Views};
+pub use upgrade::{Program, Takeover};
 
 /// Events that one worker may have waiting for the ledger's writer: about a tenth of a second of
 /// the most that one worker can make, far more than the writer ever sleeps.
@@ -109,6 +119,9 @@ pub enum StartError {
     /// A port cannot be opened, or a certificate cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The gateway that serves does not give way.
+    #[error("the running gateway does not hand over, and goes on: {0}; its log says more")]
+    NotHandedOver(std::io::Error),
     /// The admin listener cannot be opened.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -125,7 +138,11 @@ pub enum StartError {
 /// A gateway whose ports are open.
 pub struct Assembly {
     gateway: Gateway,
-    admin: Admin,
+    admin: AdminDoor,
+    admin_address: SocketAddr,
+    /// A copy of the admin listener's socket, to be handed on.
+    admin_socket: Option<OwnedFd>,
+    takeover: Option<Takeover>,
     state: Arc<AdminState>,
     parts: Parts,
     doors: Doors,
@@ -133,6 +150,21 @@ pub struct Assembly {
     reloader: Reloader,
     certificate_watch: CertificateWatch,
     keeper: Keeper,
+}
+
+/// The admin listener: where it belongs to a running gateway still, it is silent until that one gives way.
+enum AdminDoor {
+    Serving(Admin),
+    Silent(AdminPort),
+}
+
+impl AdminDoor {
+    fn serve(self, state: &Arc<AdminState>) -> Result<Admin, AdminError> {
+        match self {
+            Self::Serving(admin) => Ok(admin),
+            Self::Silent(port) => Admin::start(port, Arc::clone(state)),
+        }
+    }
 }
 
 /// What others may look at while the gateway runs.
@@ -155,6 +187,13 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Writes down what another process goes on from.
+    fn saver(&self) -> Box<dyn Fn() + Send> {
+        let (views, registry) = (self.views.clone(), Arc::clone(&self.registry));
+        let settings = Arc::clone(&self.settings);
+        Box::new(move || views.save(&registry, &settings.state_dir))
+    }
+
     /// What the admin interface needs of them.
     fn for_admin(&self, workers: usize, levers: Levers) -> AdminParts {
         let control = self.control.clone();
@@ -190,6 +229,18 @@ impl Assembly {
     /// # Errors
     /// As [`Assembly::open`].
     pub fn open_runnable(runnable: Runnable) -> Result<Self, StartError> {
+        Self::open_instead(runnable, None)
+    }
+
+    /// The same in place of a gateway that runs: on its sockets, and on its ledger once it has closed
+    /// it. That one serves until [`Assembly::run`].
+    ///
+    /// # Errors
+    /// As [`Assembly::open`]; the other one goes on then.
+    pub fn open_instead(
+        runnable: Runnable,
+        mut takeover: Option<Takeover>,
+    ) -> Result<Self, StartError> {
         // Before anything is made: what is refused leaves nothing behind.
         let runnable = self_testing::runnable(runnable).map_err(StartError::SelfTests)?;
         let settings = Arc::new(runnable.settings().clone());
@@ -215,8 +266,16 @@ impl Assembly {
             kill_switch.ceiling(),
         ));
         let (desks, consumers) = Desks::new(&settings, &key, boot, &registry, workers);
-        let mut gateway = bind(&settings, &certificates, desks.clerks, begun.as_ref())?;
-        let admin_port = AdminPort::open(settings.admin)?;
+        let handed = takeover.as_mut().map(Takeover::listeners);
+        let mut gateway = bind(
+            &settings,
+            &certificates,
+            desks.clerks,
+            begun.as_ref(),
+            handed,
+        )?;
+        let admin_port = admin_port(&settings, takeover.as_mut())?;
+        let (admin_address, admin_socket) = (admin_port.address(), admin_port.socket().ok());
         let facts = opening_facts(boot, content.digest_hex(), &key, open);
         let ledger = open_ledger(
             &ledger_settings(&settings.ledger).signed_by(ledger_key),
@@ -224,6 +283,7 @@ impl Assembly {
             content.bytes(),
             consumers,
             &registry,
+            takeover.is_some(),
         )?;
 
         let control = gateway.control();
@@ -234,6 +294,8 @@ impl Assembly {
             Arc::clone(&registry),
             Arc::clone(&ledger),
             &settings.state_dir,
+            control.clone(),
+            telemetry.threads().enter("ticker"),
         )?;
         let doors = Doors::new(control.clone(), gateway.addresses(), Arc::clone(&settings));
         let parts = Parts {
@@ -261,10 +323,16 @@ impl Assembly {
         let keeper = keeping::start(&parts.ledger, &parts.settings, boot)?;
         gateway.on_reload(reloader.on_signal());
         let state = AdminState::new(parts.for_admin(workers, reloader.levers()));
-        let admin = Admin::start(admin_port, Arc::clone(&state))?;
+        let admin = match &takeover {
+            Some(_) => AdminDoor::Silent(admin_port),
+            None => AdminDoor::Serving(Admin::start(admin_port, Arc::clone(&state))?),
+        };
         Ok(Self {
             gateway,
             admin,
+            admin_address,
+            admin_socket,
+            takeover,
             state,
             parts,
             doors,
@@ -295,20 +363,67 @@ impl Assembly {
     /// The address of the admin listener, with the port that the kernel chose.
     #[must_use]
     pub const fn admin_address(&self) -> SocketAddr {
-        self.admin.address()
+        self.admin_address
     }
 
-    /// Serves until a signal or [`Control::stop`], then writes the ledger to its end.
+    /// Serves until a signal or [`Control::stop`], then writes the ledger to its end. With an
+    /// [`Operation`] the signals of the process are heard and a newer program can take over.
     ///
     /// # Errors
+    /// [`StartError::NotHandedOver`] where the gateway before goes on in its place,
     /// [`StartError::Thread`] where a worker cannot be started; a ledger that could not be closed.
-    pub fn run(self, own_signals: bool) -> Result<Ended, StartError> {
+    pub fn run(mut self, operation: Option<Operation>) -> Result<Ended, StartError> {
+        if let Some(takeover) = &self.takeover {
+            takeover.ready().map_err(StartError::NotHandedOver)?;
+            // What was changed while this one was prepared.
+            (self.reloader.on_signal())();
+        }
+        let admin = self.admin.serve(&self.state)?;
+        let control = self.gateway.control();
+        let own_signals = operation.is_some();
+        let service = match operation {
+            None => Service::default(),
+            Some(Operation { program, service }) => {
+                if let Some(program) = program {
+                    self.gateway.on_upgrade(program.on_signal());
+                }
+                if service.is_there() {
+                    let reload = self.reloader.by_signal();
+                    self.gateway.on_reload(telling(reload, service.clone()));
+                }
+                service
+            }
+        };
+        let supervisor = Supervisor::start(Watched {
+            telemetry: Arc::clone(&self.parts.telemetry),
+            ledger: Arc::clone(&self.parts.ledger),
+            control: control.clone(),
+            service: service.clone(),
+        });
+        let mut giver = None;
+        let (parts, takeover) = (&self.parts, self.takeover.take());
+        let give = self.admin_socket.take().map(|socket| GiveParts {
+            state_dir: parts.settings.state_dir.clone(),
+            control,
+            admin: (parts.settings.admin, self.admin_address, socket),
+            save: parts.saver(),
+            gave: gave(&admin, &service),
+        });
         // The ports have been open since `open`; whoever connected is served from here on.
-        let ended = self
-            .gateway
-            .run_with(own_signals, || self.state.set_ready(true));
+        let ended = self.gateway.run_with(own_signals, || {
+            self.state.set_ready(true);
+            if let Some(takeover) = takeover {
+                takeover.serving();
+            }
+            if own_signals {
+                giver = give.map(Giver::start);
+            }
+            service.tell("READY=1\nSTATUS=serving");
+        });
+        drop(giver);
+        drop(supervisor);
         self.state.set_ready(false);
-        self.admin.stop(ADMIN_PATIENCE);
+        admin.stop(ADMIN_PATIENCE);
         drop(self.reloader);
         drop(self.certificate_watch);
         drop(self.ticking);
@@ -321,6 +436,55 @@ impl Assembly {
         })?;
         closed?;
         Ok(ended)
+    }
+}
+
+/// What a process of its own has beside a gateway that others embed.
+#[derive(Debug, Default)]
+pub struct Operation {
+    /// What a QUIT signal starts, to take over.
+    pub program: Option<Program>,
+    /// Who is told how the process is.
+    pub service: Service,
+}
+
+/// A reload that the service manager is told of: it waits for the end of it.
+fn telling(
+    reload: impl Fn() -> Later<Activation> + Send + Sync + 'static,
+    service: Service,
+) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        service.tell("RELOADING=1");
+        let (later, service) = (reload(), service.clone());
+        let thread = std::thread::Builder::new().name("reload-told".to_owned());
+        let spawned = thread.spawn(move || {
+            _ = later.blocking_recv();
+            service.tell("READY=1");
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(event = "reload_not_told", %error);
+        }
+    }
+}
+
+/// What is done when another process serves: it is the one that operators and the manager talk to.
+fn gave(admin: &Admin, service: &Service) -> Box<dyn Fn(Option<u32>) + Send> {
+    let (quieter, service) = (admin.quieter(), service.clone());
+    Box::new(move |pid| {
+        quieter(ADMIN_PATIENCE);
+        if let Some(pid) = pid {
+            service.tell(&format!("MAINPID={pid}"));
+        }
+    })
+}
+
+fn admin_port(
+    settings: &Settings,
+    takeover: Option<&mut Takeover>,
+) -> Result<AdminPort, AdminError> {
+    match takeover.and_then(|takeover| takeover.admin(settings.admin)) {
+        Some(listener) => AdminPort::handed(listener),
+        None => AdminPort::open(settings.admin),
     }
 }
 
@@ -391,17 +555,20 @@ fn bind(
     certificates: &Certificates,
     clerks: Vec<Arc<dyn Governor>>,
     begun: Option<&Begun>,
+    handed: Option<Vec<ListeningSocket>>,
 ) -> Result<Gateway, StartError> {
     let connections_max = descriptors::connections_max(settings);
     let gateway_settings = convert::gateway_settings(settings, certificates, connections_max);
     let on_none = settings.bundle.as_ref().map(|bundle| bundle.on_none);
     let is_none = begun.is_some_and(|begun| begun.in_force.is_none());
-    let gateway = if is_none && on_none == Some(OnNone::Refuse) {
-        Gateway::bind_closed(gateway_settings, clerks)?
-    } else {
-        Gateway::bind(gateway_settings, clerks)?
-    };
-    Ok(gateway)
+    let is_closed = is_none && on_none == Some(OnNone::Refuse);
+    let handed = handed.unwrap_or_default();
+    Ok(Gateway::bind_with(
+        gateway_settings,
+        clerks,
+        is_closed,
+        handed,
+    )?)
 }
 
 /// One desk per worker, as the gateway and the metrics see them.
@@ -510,15 +677,15 @@ fn open_ledger(
     rulebook: &[u8],
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
+    is_takeover: bool,
 ) -> Result<Arc<Ledger>, StartError> {
-    let ledger = Ledger::start(
-        settings,
-        facts,
-        rulebook,
-        consumers,
-        Encoder::new(Arc::clone(registry), &facts.instance),
-    )?;
-    Ok(Arc::new(ledger))
+    let encoder = Encoder::new(Arc::clone(registry), &facts.instance);
+    let ledger = if is_takeover {
+        Ledger::start_when_free(settings, facts, rulebook, consumers, encoder)
+    } else {
+        Ledger::start(settings, facts, rulebook, consumers, encoder)
+    };
+    Ok(Arc::new(ledger?))
 }
 
 /// How the file wants the ledger kept.

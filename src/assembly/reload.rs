@@ -193,6 +193,7 @@ impl Reloader {
         );
         let watch = Watch::new(parts.sources, parts.stamp);
         let thread = std::thread::Builder::new().name("reloader".to_owned());
+        let life = parts.telemetry.threads().enter("reloader");
         let spawned = if let Some((begun, doors)) = parts.bundles {
             let mut bundles = Bundles::new(BundleParts {
                 shared: Arc::clone(&shared),
@@ -211,9 +212,9 @@ impl Reloader {
                 shared.ledger.close()?;
                 return Err(StartError::UnexpectedPolicy(refused.to_string()));
             }
-            thread.spawn(move || bundles.run(&inbox))
+            thread.spawn(move || life.supervise(|| bundles.run(&inbox)))
         } else {
-            let loader = Loader {
+            let mut loader = Loader {
                 shared: Arc::clone(&shared),
                 ledger: parts.ledger,
                 telemetry: parts.telemetry,
@@ -223,7 +224,7 @@ impl Reloader {
                 demands: parts.demands,
                 watch,
             };
-            thread.spawn(move || loader.run(&inbox))
+            thread.spawn(move || life.supervise(|| loader.run(&inbox)))
         };
         spawned.map_err(|error| StartError::Thread {
             name: "reloader",
@@ -238,6 +239,16 @@ impl Reloader {
         move || {
             // Nobody listens any more only when the gateway ends.
             let _ = asks.send(Ask::Load(Trigger::Signal, None));
+        }
+    }
+
+    /// The same for who wants to hear of the end.
+    pub(super) fn by_signal(&self) -> impl Fn() -> Later<Activation> + Send + Sync + 'static {
+        let asks = self.asks.clone();
+        move || {
+            let (answer, later) = oneshot::channel();
+            let _ = asks.send(Ask::Load(Trigger::Signal, Some(answer)));
+            later
         }
     }
 

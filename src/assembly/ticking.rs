@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::assembly::snapshot::Keeper;
 use crate::assembly::{StartError, circuit_log};
-use crate::gateway::clock;
+use crate::gateway::{Control, clock};
 use crate::ledger::{Ledger, Pressure, RingMark};
 use crate::observation::{RouteView, TICK_NS, Ticker};
 use crate::pipeline;
 use crate::rulebook::Registry;
+use crate::telemetry::Life;
 
 /// What the ticker knows, for whoever asks; never on a request's way.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,17 @@ impl Views {
     #[must_use]
     pub fn shared(&self) -> Arc<Mutex<Ticker>> {
         Arc::clone(&self.0)
+    }
+
+    /// Writes down now what another process is to go on from.
+    pub(super) fn save(&self, registry: &Registry, state_dir: &Path) {
+        let rulebook = registry.active().load_full();
+        let ticker = self.lock();
+        if ticker.knows(rulebook.board()) {
+            let now = clock::now();
+            let keeper = Keeper::new(state_dir);
+            keeper.finish(rulebook.board(), &ticker, now);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Ticker> {
@@ -54,6 +66,8 @@ impl Ticking {
         registry: Arc<Registry>,
         ledger: Arc<Ledger>,
         state_dir: &Path,
+        control: Control,
+        life: Life,
     ) -> Result<Self, StartError> {
         let views = Views::default();
         let mut keeper = Keeper::new(state_dir);
@@ -69,21 +83,29 @@ impl Ticking {
                 let mut changes = Vec::new();
                 let mut leaving = Leaving::default();
                 let mut rulebook = registry.active().load_full();
-                while !end.load(Ordering::Acquire) {
-                    registry.hand_marks_on();
-                    rulebook = registry.active().load_full();
-                    let now = clock::now();
-                    let mut ticker = seen.lock();
-                    pipeline::tick(&rulebook, &mut ticker, now);
-                    circuit_log::say(&rulebook, &mut ticker, &mut changes);
-                    keeper.after_tick(rulebook.board(), &ticker, now);
-                    drop(ticker);
-                    health.watch(&ledger);
-                    leaving.look_after(&registry, &ledger);
-                    std::thread::park_timeout(Duration::from_nanos(TICK_NS));
+                // What one tick leaves is whole: the next one begins with all of it.
+                life.supervise(|| {
+                    while !end.load(Ordering::Acquire) {
+                        registry.hand_marks_on();
+                        rulebook = registry.active().load_full();
+                        let now = clock::now();
+                        let mut ticker = seen.lock();
+                        pipeline::tick(&rulebook, &mut ticker, now);
+                        circuit_log::say(&rulebook, &mut ticker, &mut changes);
+                        if !control.is_handed_over() {
+                            keeper.after_tick(rulebook.board(), &ticker, now);
+                        }
+                        drop(ticker);
+                        health.watch(&ledger);
+                        leaving.look_after(&registry, &ledger);
+                        std::thread::park_timeout(Duration::from_nanos(TICK_NS));
+                    }
+                });
+                // The rulebook of the last tick: the windows are those of its board. The file is that of
+                // the process that serves.
+                if !control.is_handed_over() {
+                    keeper.finish(rulebook.board(), &seen.lock(), clock::now());
                 }
-                // The rulebook of the last tick: the windows are those of its board.
-                keeper.finish(rulebook.board(), &seen.lock(), clock::now());
             })
             .map_err(|error| StartError::Thread {
                 name: "ticker",

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::assembly::{Assembly, Parts, StartError};
+use crate::assembly::{Assembly, Operation, Parts, Program, Service, StartError, Takeover};
 use crate::cli::report_findings;
 use crate::cli::stdio::note;
-use crate::config::{Demands, load_to_run};
+use crate::config::{Demands, Runnable, load_to_run};
 use crate::gateway::clock;
 use crate::telemetry::log;
 use crate::units::Tier;
@@ -40,6 +40,10 @@ pub struct RunArgs {
     /// Start with this policy alone: its content digest, 12 or more digits of it, or its version.
     #[arg(long, env = "TIDEGATE_EXPECT_POLICY", value_name = "POLICY")]
     pub expect_policy: Option<String>,
+    /// Take over from the gateway that runs on the same state directory, on its sockets; without one it
+    /// is an ordinary start.
+    #[arg(long)]
+    pub upgrade: bool,
 }
 
 /// By its name in files or in records.
@@ -57,6 +61,8 @@ pub fn run(args: &RunArgs) -> u8 {
         ledger_dir: args.ledger_dir.clone(),
         policy: args.expect_policy.clone(),
     };
+    // Before anything else: whoever replaces the file later replaces what this names.
+    let program = Program::own().ok();
     let loaded = load_to_run(&args.config);
     let loaded = match loaded.and_then(|loaded| demands.hold_to_run(&args.config, loaded)) {
         Ok(loaded) => loaded,
@@ -69,10 +75,18 @@ pub fn run(args: &RunArgs) -> u8 {
         note(format_args!("tidegate: {error}"));
         return FAILED;
     }
+    let service = Service::of_environment();
     if let Some(tier) = demands.tier {
         tracing::info!(event = "tier_demanded", tier = tier.name());
     }
-    let assembly = match Assembly::open_runnable(loaded) {
+    let takeover = match takeover(args, &loaded) {
+        Ok(takeover) => takeover,
+        Err(error) => {
+            note(format_args!("tidegate: {error}"));
+            return refused(&error);
+        }
+    };
+    let assembly = match Assembly::open_instead(loaded, takeover) {
         Ok(assembly) => assembly,
         Err(StartError::SelfTests(found)) => {
             report_findings(&[*found]);
@@ -87,7 +101,7 @@ pub fn run(args: &RunArgs) -> u8 {
     tracing::info!(event = "admin_listening", address = %assembly.admin_address());
     assembly.tell_where_it_listens();
     let heads = Heads::start(assembly.parts());
-    let ended = assembly.run(true);
+    let ended = assembly.run(Some(Operation { program, service }));
     // After the ledger was closed, so that the last head goes out as well.
     heads.stop();
     match ended {
@@ -108,6 +122,20 @@ pub fn run(args: &RunArgs) -> u8 {
             FAILED
         }
     }
+}
+
+/// Asks the gateway that runs for its sockets, where that is wanted and one runs.
+fn takeover(args: &RunArgs, loaded: &Runnable) -> Result<Option<Takeover>, StartError> {
+    if !args.upgrade {
+        return Ok(None);
+    }
+    let asked = Takeover::ask(&loaded.settings().state_dir);
+    let takeover = asked.map_err(StartError::NotHandedOver)?;
+    match &takeover {
+        Some(takeover) => tracing::info!(event = "taking_over", from = takeover.before()),
+        None => tracing::info!(event = "nothing_to_take_over"),
+    }
+    Ok(takeover)
 }
 
 /// The exit code of a start that came to nothing.

@@ -252,6 +252,10 @@ pub struct Timeouts {
     pub connect: Millis,
     /// For a PROXY header and TLS, together.
     pub handshake: Millis,
+    /// For running requests to finish at a stop and at an upgrade.
+    pub drain: Millis,
+    /// Between saying "not ready" and letting nobody in any more, at a stop; 0 = none.
+    pub drain_notice: Millis,
     /// For a client to send a whole request head, also on a reused connection.
     pub header: Millis,
     /// For a client between two requests.
@@ -271,6 +275,8 @@ impl Default for Timeouts {
         Self {
             connect: Millis::new(3_000),
             handshake: Millis::new(10_000),
+            drain: Millis::new(8_000),
+            drain_notice: Millis::new(0),
             header: Millis::new(10_000),
             idle: Millis::new(60_000),
             upstream_idle: Millis::new(30_000),

@@ -3,17 +3,19 @@
 //! Invariant: a port that cannot be had is an error of the start, with the address and a remedy,
 //! and leaves nothing behind; Pingora would retry for half a minute and then panic. Each worker
 //! gets a socket of its own, so the kernel spreads connections and no worker wakes another.
+//! Sockets that a process before hands over are used as they are: who waits in one of them waits for
+//! this process then, and none of them is left without somebody who accepts.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use tokio::net::TcpSocket;
 
 use super::settings::ListenerSettings;
 
 /// Connections the kernel holds while the workers are busy.
-const BACKLOG: u32 = 4_096;
+const BACKLOG: i32 = 4_096;
 
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +43,7 @@ fn remedy(error: &io::Error) -> &'static str {
 pub(crate) struct Bound {
     /// The address, with the port the kernel chose.
     pub(crate) address: SocketAddr,
-    /// One socket per worker.
+    /// At least one per worker.
     pub(crate) sockets: Vec<Door>,
 }
 
@@ -52,24 +54,81 @@ pub(crate) enum Door {
     Open(OwnedFd),
     /// Nobody can connect: the kernel refuses. Another process that is started by mistake could
     /// still take the port, and then opening it fails.
-    Closed(TcpSocket),
+    Closed(OwnedFd),
 }
 
 impl Door {
-    /// The socket that listens; to be called within a runtime.
+    /// The socket that listens.
     pub(crate) fn open(self) -> io::Result<OwnedFd> {
         match self {
             Self::Open(socket) => Ok(socket),
-            Self::Closed(socket) => Ok(socket.listen(BACKLOG)?.into_std()?.into()),
+            Self::Closed(socket) => {
+                rustix::net::listen(&socket, BACKLOG)?;
+                Ok(socket)
+            }
+        }
+    }
+
+    fn again(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Open(socket) => Self::Open(socket.try_clone()?),
+            Self::Closed(socket) => Self::Closed(socket.try_clone()?),
+        })
+    }
+
+    const fn socket(&self) -> &OwnedFd {
+        match self {
+            Self::Open(socket) | Self::Closed(socket) => socket,
         }
     }
 }
 
-/// Opens all listeners, or none; closed ones take their ports and let nobody in.
+/// The socket of a listener, as one process hands it to the next.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    /// The address that the settings ask for.
+    pub asked: SocketAddr,
+    /// The address, with the port the kernel chose.
+    pub address: SocketAddr,
+    /// Refers to the same open socket as those of the process it comes from.
+    pub socket: OwnedFd,
+}
+
+impl ListeningSocket {
+    /// The same socket once more.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        Ok(Self {
+            socket: self.socket.try_clone()?,
+            ..*self
+        })
+    }
+}
+
+/// The sockets of all listeners, to be handed on.
+pub(crate) fn to_hand_on(
+    listeners: &[ListenerSettings],
+    bound: &[Bound],
+) -> io::Result<Vec<ListeningSocket>> {
+    let pairs = listeners.iter().zip(bound);
+    let all = pairs.flat_map(|(listener, bound)| {
+        bound.sockets.iter().map(|door| {
+            Ok(ListeningSocket {
+                asked: listener.bind,
+                address: bound.address,
+                socket: door.socket().try_clone()?,
+            })
+        })
+    });
+    all.collect()
+}
+
+/// Opens all listeners, or none; closed ones take their ports and let nobody in. Sockets of `handed`
+/// that no listener asks for are closed.
 pub(crate) fn bind(
     listeners: &[ListenerSettings],
     workers: usize,
     is_closed: bool,
+    mut handed: Vec<ListeningSocket>,
 ) -> Result<Vec<Bound>, BindError> {
     // Sockets of the runtime want one while they are made.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,9 +148,38 @@ pub(crate) fn bind(
                 }
             };
             let _guard = runtime.enter();
-            bind_one(address, workers, is_closed).map_err(|source| BindError { address, source })
+            let ready = of_handed(address, workers, is_closed, &mut handed);
+            let bound = ready.unwrap_or_else(|| bind_one(address, workers, is_closed));
+            bound.map_err(|source| BindError { address, source })
         })
         .collect()
+}
+
+/// The listener made of what was handed over; `None` where nothing of it was.
+fn of_handed(
+    asked: SocketAddr,
+    workers: usize,
+    is_closed: bool,
+    handed: &mut Vec<ListeningSocket>,
+) -> Option<io::Result<Bound>> {
+    let address = handed.iter().find(|socket| socket.asked == asked)?.address;
+    let own = handed.extract_if(.., |socket| socket.address == address);
+    let doors = own.map(|socket| Door::Closed(socket.socket));
+    let mut sockets: Vec<Door> = doors.collect();
+    // A worker without a socket of its own shares one: a new one would have a queue of its own, which
+    // the kernel may not allow beside those of the process before.
+    let more = workers.saturating_sub(sockets.len());
+    let opened = move || {
+        let again: io::Result<Vec<_>> =
+            sockets.iter().cycle().take(more).map(Door::again).collect();
+        sockets.extend(again?);
+        if !is_closed {
+            let open = sockets.into_iter().map(|door| door.open().map(Door::Open));
+            sockets = open.collect::<io::Result<_>>()?;
+        }
+        Ok(Bound { address, sockets })
+    };
+    Some(opened())
 }
 
 fn bind_one(address: SocketAddr, workers: usize, is_closed: bool) -> io::Result<Bound> {
@@ -109,7 +197,7 @@ fn bind_one(address: SocketAddr, workers: usize, is_closed: bool) -> io::Result<
     drop(alone);
     let sockets = (0..workers)
         .map(|_| {
-            let door = Door::Closed(shared(address)?);
+            let door = Door::Closed(shared(address)?.as_fd().try_clone_to_owned()?);
             if is_closed {
                 Ok(door)
             } else {
@@ -136,8 +224,11 @@ pub(crate) fn by_worker(bound: Vec<Bound>, workers: usize) -> Vec<Vec<(SocketAdd
     let mut sorted = Vec::new();
     sorted.resize_with(workers, Vec::new);
     for listener in bound {
-        for (of_worker, socket) in sorted.iter_mut().zip(listener.sockets) {
-            of_worker.push((listener.address, socket));
+        // More sockets than workers where the process before had more of them.
+        for (number, socket) in listener.sockets.into_iter().enumerate() {
+            if let Some(of_worker) = sorted.get_mut(number % workers.max(1)) {
+                of_worker.push((listener.address, socket));
+            }
         }
     }
     sorted
@@ -147,14 +238,15 @@ pub(crate) fn by_worker(bound: Vec<Bound>, workers: usize) -> Vec<Vec<(SocketAdd
 mod tests {
     use std::net::TcpListener;
 
-    use super::{ListenerSettings, bind};
+    use super::{Bound, ListenerSettings, bind, by_worker, to_hand_on};
 
     #[test]
     fn a_taken_port_is_an_error_with_address_and_remedy() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         for workers in [1, 2] {
-            let error = bind(&[ListenerSettings::plain(address)], workers, false).unwrap_err();
+            let listener = ListenerSettings::plain(address);
+            let error = bind(&[listener], workers, false, Vec::new()).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(&address.to_string()), "{text}");
             assert!(
@@ -172,7 +264,8 @@ mod tests {
             .build()
             .unwrap();
         for workers in [1, 2] {
-            let mut bound = bind(&[ListenerSettings::plain(any)], workers, true).unwrap();
+            let listener = ListenerSettings::plain(any);
+            let mut bound = bind(&[listener], workers, true, Vec::new()).unwrap();
             let bound = bound.pop().unwrap();
             let connected = || std::net::TcpStream::connect(bound.address).is_ok();
             assert!(!connected());
@@ -183,12 +276,43 @@ mod tests {
     }
 
     #[test]
+    fn what_is_handed_over_is_used_whole_by_any_number_of_workers() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let listeners = [ListenerSettings::plain(any), ListenerSettings::plain(any)];
+        for (before, after) in [(1, 1), (1, 3), (3, 1), (2, 2), (4, 3)] {
+            let old = bind(&listeners, before, false, Vec::new()).unwrap();
+            let handed = to_hand_on(&listeners, &old).unwrap();
+            assert_eq!(handed.len(), 2 * before);
+            let new = bind(&listeners, after, false, handed).unwrap();
+            let addresses = |bound: &[Bound]| bound.iter().map(|b| b.address).collect::<Vec<_>>();
+            assert_eq!(addresses(&old), addresses(&new));
+            assert!(new.iter().all(|b| b.sockets.len() == before.max(after)));
+            // Who waits when the old one goes is still there.
+            let client = std::net::TcpStream::connect(new[0].address).unwrap();
+            let own = client.local_addr().unwrap();
+            drop(old);
+            let mut accepted =
+                by_worker(new, after)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|(_, door)| {
+                        let listener = TcpListener::from(door.open().unwrap());
+                        listener.set_nonblocking(true).unwrap();
+                        listener.accept().ok()
+                    });
+            assert_eq!(accepted.next().unwrap().1, own);
+        }
+    }
+
+    #[test]
     fn workers_share_a_port_that_nobody_else_can_have() {
         let any = "127.0.0.1:0".parse().unwrap();
-        let bound = bind(&[ListenerSettings::plain(any)], 3, false).unwrap();
+        let listener = ListenerSettings::plain(any);
+        let bound = bind(&[listener], 3, false, Vec::new()).unwrap();
         let bound = bound.first().unwrap();
         assert_eq!(bound.sockets.len(), 3);
         assert_ne!(bound.address.port(), 0);
-        assert!(bind(&[ListenerSettings::plain(bound.address)], 3, false).is_err());
+        let again = ListenerSettings::plain(bound.address);
+        assert!(bind(&[again], 3, false, Vec::new()).is_err());
     }
 }

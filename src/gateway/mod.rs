@@ -42,7 +42,7 @@ pub mod fuzzing {
 }
 
 pub(crate) use arrival::PRIORITY;
-pub use bind::BindError;
+pub use bind::{BindError, ListeningSocket};
 pub use clerk::Clerk;
 pub use edge::{Closed, Connections, Counts, Handshakes, ProxyRefusal, TlsEnd, head_len};
 pub use server::{Gateway, OpenError};

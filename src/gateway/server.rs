@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 
-use super::bind::{self, BindError};
+use super::bind::{self, BindError, ListeningSocket};
 use super::edge::Connections;
 use super::governor::Governor;
 use super::in_flight::InFlight;
@@ -43,6 +43,7 @@ pub struct Gateway {
     addresses: Vec<SocketAddr>,
     close_listeners: watch::Sender<bool>,
     on_reload: OnReload,
+    on_upgrade: OnReload,
     workers: Vec<Worker>,
 }
 
@@ -56,7 +57,7 @@ impl Gateway {
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
     ) -> Result<Self, OpenError> {
-        Self::bind_with(settings, governors, false)
+        Self::bind_with(settings, governors, false, Vec::new())
     }
 
     /// The same with ports that are taken and let nobody in until [`Control::open`].
@@ -68,16 +69,25 @@ impl Gateway {
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
     ) -> Result<Self, OpenError> {
-        Self::bind_with(settings, governors, true)
+        Self::bind_with(settings, governors, true, Vec::new())
     }
 
-    fn bind_with(
+    /// The same with sockets that a process before hands over; listeners that it did not have are
+    /// opened, and sockets that no listener asks for are closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::bind`].
+    pub fn bind_with(
         settings: GatewaySettings,
         governors: Vec<Arc<dyn Governor>>,
         is_closed: bool,
+        handed: Vec<ListeningSocket>,
     ) -> Result<Self, OpenError> {
         let threads = governors.len();
-        let bound = bind::bind(&settings.listeners, threads, is_closed)?;
+        let bound = bind::bind(&settings.listeners, threads, is_closed, handed)?;
+        // Without them a hand-over is refused, and nothing else.
+        let sockets = bind::to_hand_on(&settings.listeners, &bound).unwrap_or_default();
         let addresses: Vec<SocketAddr> = bound.iter().map(|bound| bound.address).collect();
         let settings = Arc::new(settings);
         let limits = &settings.limits;
@@ -95,8 +105,8 @@ impl Gateway {
             listeners: Listeners::new(addresses.clone()),
             conf: Arc::new(server_conf(&settings)),
         };
-        let sockets = bind::by_worker(bound, threads);
-        let workers = sockets
+        let doors = bind::by_worker(bound, threads);
+        let workers = doors
             .into_iter()
             .zip(&in_flight)
             .zip(governors)
@@ -106,11 +116,12 @@ impl Gateway {
             });
         Ok(Self {
             workers: workers.collect(),
-            control: Control::new(in_flight, connections, upstreams, is_closed),
+            control: Control::new(in_flight, connections, upstreams, is_closed, sockets),
             settings,
             addresses,
             close_listeners: watch::Sender::new(false),
             on_reload: Box::new(|| tracing::warn!(event = "reload_unavailable")),
+            on_upgrade: Box::new(|| tracing::warn!(event = "upgrade_unavailable")),
         })
     }
 
@@ -132,6 +143,12 @@ impl Gateway {
         self.on_reload = Box::new(reload);
     }
 
+    /// Sets what a QUIT signal calls. It must return soon; the gateway goes on until
+    /// [`Control::hand_over`].
+    pub fn on_upgrade(&mut self, upgrade: impl Fn() + Send + Sync + 'static) {
+        self.on_upgrade = Box::new(upgrade);
+    }
+
     /// Serves like [`Gateway::run_with`] and leaves the signals of the process alone.
     ///
     /// # Errors
@@ -141,7 +158,7 @@ impl Gateway {
         self.run_with(false, || {})
     }
 
-    /// Serves until [`Control::stop`] and, where it has the signals of the process, until TERM or QUIT
+    /// Serves until [`Control::stop`] and, where it has the signals of the process, until TERM
     /// (running requests finish first) or INT (at once). `ready` is called as soon as a signal would
     /// be heard: whoever says that the gateway is ready says that it can be stopped, too.
     ///
@@ -166,6 +183,8 @@ impl Gateway {
             drain_max: self.settings.timeouts.stop,
             close_listeners: self.close_listeners,
             on_reload: self.on_reload,
+            on_upgrade: self.on_upgrade,
+            notice: self.settings.timeouts.drain_notice,
             signals,
         };
         let ended = match started {

@@ -184,6 +184,8 @@ pub struct Timeouts {
     /// How long a stop waits for requests in flight. The ledger is closed after that, and the
     /// process shall be gone before the 10 s have passed that container runtimes wait for it.
     pub stop: Duration,
+    /// How long a stop goes on serving after it said that it is not ready, for load balancers to notice.
+    pub drain_notice: Duration,
 }
 
 impl Default for Timeouts {
@@ -203,6 +205,7 @@ impl Default for Timeouts {
             upstream_write: Duration::from_secs(30),
             upstream_idle: Duration::from_secs(55),
             stop: Duration::from_secs(8),
+            drain_notice: Duration::ZERO,
         }
     }
 }

@@ -1,17 +1,20 @@
 //! How the gateway stops: no new connections, running requests finish, then the process may go.
 //!
-//! Invariant: a stop takes as long as the longest running request and no longer than its bound.
+//! Invariant: a stop takes as long as the longest running request and no longer than its bound. A kept
+//! connection gets its last answer with `Connection: close`; one without a request is closed after
+//! [`LAST_REQUEST`], so that a request that was under way is answered and not cut.
 //! Deliberately not here: the ledger; its owner closes it when
 //! the gateway has ended.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::bind::ListeningSocket;
 use super::edge::Connections;
 use super::in_flight::InFlight;
 use super::upstreams::Upstreams;
@@ -19,6 +22,9 @@ use crate::telemetry::UpstreamView;
 
 /// How often the drain looks whether the last request has finished.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a kept connection may still begin a request once the gateway stops.
+pub(crate) const LAST_REQUEST: Duration = Duration::from_millis(250);
 
 /// What a reload calls.
 pub(crate) type OnReload = Box<dyn Fn() + Send + Sync>;
@@ -39,6 +45,10 @@ pub(crate) struct Shared {
     /// Workers whose ports are not open yet.
     not_listening: AtomicUsize,
     draining: AtomicBool,
+    /// Another process serves from here on.
+    handed_over: AtomicBool,
+    /// The sockets of the listeners, to be handed on; empty once they are closed.
+    sockets: Mutex<Vec<ListeningSocket>>,
 }
 
 impl Control {
@@ -47,6 +57,7 @@ impl Control {
         connections: Arc<Connections>,
         upstreams: Arc<Upstreams>,
         is_closed: bool,
+        sockets: Vec<ListeningSocket>,
     ) -> Self {
         let not_listening = if is_closed { in_flight.len() } else { 0 };
         Self {
@@ -58,6 +69,8 @@ impl Control {
                 opened: watch::Sender::new(!is_closed),
                 not_listening: AtomicUsize::new(not_listening),
                 draining: AtomicBool::new(false),
+                handed_over: AtomicBool::new(false),
+                sockets: Mutex::new(sockets),
             }),
         }
     }
@@ -65,6 +78,35 @@ impl Control {
     /// Asks for a graceful stop and returns at once.
     pub fn stop(&self) {
         self.shared.asked.send_replace(true);
+    }
+
+    /// Stops like [`Control::stop`] because another process serves on the same sockets: nobody has to
+    /// be told first.
+    pub fn hand_over(&self) {
+        self.shared.handed_over.store(true, Ordering::Release);
+        self.stop();
+    }
+
+    /// Whether another process serves on the same sockets.
+    #[must_use]
+    pub fn is_handed_over(&self) -> bool {
+        self.shared.handed_over.load(Ordering::Acquire)
+    }
+
+    /// The sockets of the listeners, for a process that takes them over; none once they are closed.
+    ///
+    /// # Errors
+    /// What the system says where it gives no descriptors.
+    pub fn sockets(&self) -> std::io::Result<Vec<ListeningSocket>> {
+        self.lock_sockets()
+            .iter()
+            .map(ListeningSocket::again)
+            .collect()
+    }
+
+    fn lock_sockets(&self) -> MutexGuard<'_, Vec<ListeningSocket>> {
+        let sockets = self.shared.sockets.lock();
+        sockets.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens the ports of a gateway that was bound closed; nothing where they are open.
@@ -136,28 +178,25 @@ pub struct Ended {
 /// Waits for a reason to stop, then drains.
 pub(crate) struct Stopper {
     pub(crate) control: Control,
+    pub(crate) notice: Duration,
     pub(crate) drain_max: Duration,
     pub(crate) close_listeners: watch::Sender<bool>,
     pub(crate) on_reload: OnReload,
+    pub(crate) on_upgrade: OnReload,
     pub(crate) signals: Signals,
 }
 
 impl Stopper {
     /// Returns when the gateway may end.
     pub(crate) async fn stopped(&mut self) -> Ended {
-        let mut asked = self.control.shared.asked.subscribe();
-        let fast = loop {
-            tokio::select! {
-                _ = asked.wait_for(|asked| *asked) => break false,
-                signal = self.signals.next() => match signal {
-                    Some(Asked::Reload) => (self.on_reload)(),
-                    Some(Asked::Stop) => break false,
-                    Some(Asked::StopNow) | None => break true,
-                },
-            }
-        };
+        let mut fast = self.until_asked().await;
         self.control.shared.draining.store(true, Ordering::Release);
+        if !fast && !self.control.is_handed_over() {
+            fast = self.serve_on(self.notice).await;
+        }
         self.close_listeners.send_replace(true);
+        // The last of each of them: from here on nobody waits in a socket that nobody empties.
+        self.control.lock_sockets().clear();
         if !fast {
             self.drain().await;
         }
@@ -167,12 +206,53 @@ impl Stopper {
         }
     }
 
+    /// Whether it is to stop at once.
+    async fn until_asked(&mut self) -> bool {
+        let mut asked = self.control.shared.asked.subscribe();
+        loop {
+            tokio::select! {
+                _ = asked.wait_for(|asked| *asked) => return false,
+                signal = self.signals.next() => match signal {
+                    Some(Asked::Reload) => (self.on_reload)(),
+                    Some(Asked::Upgrade) => (self.on_upgrade)(),
+                    Some(Asked::Stop) => return false,
+                    Some(Asked::StopNow) | None => return true,
+                },
+            }
+        }
+    }
+
+    /// For load balancers to notice; whether it is to stop at once after all.
+    async fn serve_on(&mut self, notice: Duration) -> bool {
+        let until = Instant::now() + notice;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return false,
+                signal = self.signals.next() => if signal.is_none_or(Asked::is_impatient) {
+                    return true;
+                },
+            }
+        }
+    }
+
     async fn drain(&mut self) {
         let deadline = Instant::now() + self.drain_max;
-        while self.control.in_flight() > 0 && Instant::now() < deadline {
+        let mut quiet_since = None;
+        loop {
+            let now = Instant::now();
+            if self.control.in_flight() > 0 {
+                quiet_since = None;
+            } else if self.control.connections().open() == 0
+                || now - *quiet_since.get_or_insert(now) >= LAST_REQUEST + LOOK_EVERY
+            {
+                return;
+            }
+            if now >= deadline {
+                return;
+            }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                signal = self.signals.next() => if signal == Some(Asked::StopNow) {
+                signal = self.signals.next() => if signal.is_none_or(Asked::is_impatient) {
                     return;
                 },
             }
@@ -185,6 +265,14 @@ enum Asked {
     Reload,
     Stop,
     StopNow,
+    Upgrade,
+}
+
+impl Asked {
+    /// While it stops: a second TERM means what INT means.
+    fn is_impatient(self) -> bool {
+        matches!(self, Self::Stop | Self::StopNow)
+    }
 }
 
 /// The signals of the process; none in a gateway that others embed.
@@ -193,12 +281,11 @@ pub(crate) struct Signals([Option<(Signal, Asked)>; 4]);
 impl Signals {
     /// Takes the signals from here on; within a runtime.
     pub(crate) fn install(wanted: bool) -> Self {
-        // HUP without a handler kills the process. QUIT is to hand over to a new binary; until
-        // then it stops like TERM.
+        // HUP and QUIT without a handler kill the process.
         let table = [
             (SignalKind::hangup(), Asked::Reload),
             (SignalKind::terminate(), Asked::Stop),
-            (SignalKind::quit(), Asked::Stop),
+            (SignalKind::quit(), Asked::Upgrade),
             (SignalKind::interrupt(), Asked::StopNow),
         ];
         Self(table.map(|(kind, asked)| {

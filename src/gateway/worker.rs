@@ -71,10 +71,10 @@ impl Parts {
         // 64 KiB for as long as the connection lasts.
         let buffers = L4BufferSettings::default().read(0);
         let mut named = Vec::with_capacity(sockets.len());
-        for (address, socket) in sockets {
+        for (place, (address, socket)) in sockets.into_iter().enumerate() {
             // Pingora finds a socket that is open already by the text of its address; the
-            // number keeps workers apart that are bound to the same one.
-            let key = format!("{address}#{number}");
+            // numbers keep sockets apart that are bound to the same one.
+            let key = format!("{address}#{number}.{place}");
             service.add_listener(ListenerConfig::tcp(&key).l4_buffer(buffers));
             named.push((key, socket));
         }

@@ -5,8 +5,8 @@
 //! at the first request.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -19,19 +19,21 @@ use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::frame::BootId;
 use super::high_water::{HighWater, RootMark};
+use super::intake::Intake;
 use super::key::LedgerKey;
 use super::missing;
-use super::output::Output;
+use super::output::{Begun, Output};
 use super::pressure::{Bounds, Valve};
 use super::previous::Previous;
 use super::quarantine::TornTail;
 use super::recovery::{DamagedRecords, Found, find};
-use super::ring::Consumer;
+use super::ring::{Consumer, Counts, Source};
 use super::rollup::Encode;
 use super::rulebooks;
 use super::stats::{Kept, KeptDamage, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
-use super::writer::{Ack, Control, Writer};
+use super::waiting::{self, Waited};
+use super::writer::{Ack, Control, EndGuard, Writer};
 
 /// How long `close` waits for the writer, which itself gives up after 5 s.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(7);
@@ -191,7 +193,7 @@ pub struct Ledger {
     disk: Disk,
     control: Sender<Control>,
     stats: Arc<Stats>,
-    recovered: Recovered,
+    recovered: Arc<OnceLock<Recovered>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     waker: thread::Thread,
 }
@@ -218,54 +220,103 @@ impl Ledger {
         F: Encode<E> + Send + 'static,
     {
         let directory = Directory::lock(&settings.dir)?;
-        let found = find(settings, &directory)?;
-        // Before any of it is put back.
-        if let Some(found) = &found {
-            missing::tell(&settings.dir, found);
-        }
-        let recovered = found.as_ref().map(Recovered::of).unwrap_or_default();
-        let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
-        // Before the record, so that no crash leaves a record without the rulebook that it names.
-        rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
-        let begun = begin(settings, &directory, facts, found)?;
-        survive(settings, facts.boot, &rings);
-        let counts = rings.iter().map(|ring| Arc::clone(&ring.counts)).collect();
-        let stats = Arc::new(Stats::new(counts));
-        stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
-        stats.set_head(begun.chain.head());
-        // Nobody has to wait for the keeper to hear of what is known already.
-        stats.set_kept(Kept {
-            damage: recovered.kept_damage(&settings.dir),
-            ..Kept::default()
-        });
+        let (begun, syncer, recovered) = enter(settings, facts, rulebook, &directory)?;
+        let intakes: Vec<_> = rings.into_iter().map(Intake::new).collect();
+        survive(settings, facts.boot, intakes.iter().map(Intake::counts));
+        let stats = Arc::new(Stats::of(&intakes));
+        tell(settings, &stats, &begun, &recovered);
         let (control, inbox) = mpsc::channel();
         let (owned, shared, boot) = (settings.clone(), Arc::clone(&stats), facts.boot);
-        let writer = thread::Builder::new()
-            .name("ledger-writer".to_owned())
-            .spawn(move || {
-                let output = Output::new(&owned, begun, syncer);
-                let valve = Valve::new(owned.bounds, elapsed());
-                Writer::new(boot, rings, encode, output, valve, inbox, shared).run();
-                // The lock is held until the last byte is written.
-                drop(directory);
-            })
-            .map_err(|e| no_thread("ledger-writer", &e))?;
-        Ok(Self {
+        let writer = spawn(move || {
+            let output = Output::new(&owned, begun, syncer);
+            let valve = Valve::new(owned.bounds, elapsed());
+            Writer::new(boot, intakes, encode, output, valve, inbox, shared).run(None);
+            // The lock is held until the last byte is written.
+            drop(directory);
+        })?;
+        let ledger = Self::running(settings, facts, control, stats, writer);
+        _ = ledger.recovered.set(recovered);
+        Ok(ledger)
+    }
+
+    /// Like [`Self::start`] for a process that takes over from one that still has the ledger, and
+    /// returns at once: events are held in memory until the other one has closed it, the newest as
+    /// counts where they are too many, and are all in the accounts then. Trouble with opening it
+    /// shows in the gauges, like trouble later.
+    ///
+    /// # Errors
+    /// A rulebook that cannot be kept, and a system that gives no thread.
+    pub fn start_when_free<E, F>(
+        settings: &Settings,
+        facts: &OpenFacts,
+        rulebook: &[u8],
+        rings: Vec<Consumer<E>>,
+        encode: F,
+    ) -> Result<Self, LedgerError>
+    where
+        E: Send + 'static,
+        F: Encode<E> + Send + 'static,
+    {
+        rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
+        let intakes: Vec<_> = rings.into_iter().map(Intake::new).collect();
+        let stats = Arc::new(Stats::of(&intakes));
+        let (control, inbox) = mpsc::channel();
+        let recovered = Arc::new(OnceLock::new());
+        let (owned, shared, found) = (settings.clone(), Arc::clone(&stats), Arc::clone(&recovered));
+        let (opening, content) = (facts.clone(), rulebook.to_vec());
+        let writer = spawn(move || {
+            let late = Late {
+                settings: &owned,
+                facts: &opening,
+                rulebook: &content,
+                stats: &shared,
+                recovered: &found,
+            };
+            late.run(intakes, encode, inbox);
+        })?;
+        let mut ledger = Self::running(settings, facts, control, stats, writer);
+        ledger.recovered = recovered;
+        Ok(ledger)
+    }
+
+    fn running(
+        settings: &Settings,
+        facts: &OpenFacts,
+        control: Sender<Control>,
+        stats: Arc<Stats>,
+        writer: JoinHandle<()>,
+    ) -> Self {
+        Self {
             boot: facts.boot,
             dir: settings.dir.clone(),
             disk: settings.disk.clone(),
             control,
             stats,
-            recovered,
+            recovered: Arc::default(),
             waker: writer.thread().clone(),
             writer: Mutex::new(Some(writer)),
-        })
+        }
     }
 
-    /// What `start` found.
+    /// What `start` found; nothing while another process still has the ledger.
     #[must_use]
-    pub const fn recovered(&self) -> &Recovered {
-        &self.recovered
+    pub fn recovered(&self) -> &Recovered {
+        static NOTHING: Recovered = Recovered {
+            records: 0,
+            torn: None,
+            damaged: None,
+            unclosed: false,
+            unaccounted: None,
+            moved: false,
+            heads_missing: false,
+        };
+        self.recovered.get().unwrap_or(&NOTHING)
+    }
+
+    /// Whether the ledger is this process': always, but for one that takes over from another.
+    #[must_use]
+    pub fn is_had(&self) -> bool {
+        self.recovered.get().is_some()
     }
 
     /// This start.
@@ -278,6 +329,13 @@ impl Ledger {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.stats.snapshot()
+    }
+
+    /// Whether the writer's thread lives: false after a panic, and after [`Self::close`].
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Where it lies.
@@ -385,7 +443,17 @@ impl Ledger {
         let Some(writer) = writer else {
             return Ok(());
         };
-        let closed = self.ask(Control::Close, CLOSE_PATIENCE);
+        self.stats.set_closing();
+        let more = if self.is_had() {
+            Duration::ZERO
+        } else {
+            waiting::PATIENCE
+        };
+        let closed = self.ask(Control::Close, CLOSE_PATIENCE + more);
+        if !self.is_had() && self.snapshot().ok {
+            // It never was this process', and nothing was to be written into it.
+            return Ok(());
+        }
         if closed.is_ok() && writer.join().is_err() {
             return Err(LedgerError::Unavailable("the writer panicked".to_owned()));
         }
@@ -420,13 +488,120 @@ impl Drop for Ledger {
     }
 }
 
+/// Checks what is there, and makes the rulebook and then the `open` record durable.
+fn enter(
+    settings: &Settings,
+    facts: &OpenFacts,
+    rulebook: &[u8],
+    directory: &Directory,
+) -> Result<(Begun, Syncer, Recovered), LedgerError> {
+    let found = find(settings, directory)?;
+    // Before any of it is put back.
+    if let Some(found) = &found {
+        missing::tell(&settings.dir, found);
+    }
+    let recovered = found.as_ref().map(Recovered::of).unwrap_or_default();
+    let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
+    // Before the record, so that no crash leaves a record without the rulebook that it names.
+    rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
+    let begun = begin(settings, directory, facts, found)?;
+    Ok((begun, syncer, recovered))
+}
+
+/// The first gauges.
+fn tell(settings: &Settings, stats: &Stats, begun: &Begun, recovered: &Recovered) {
+    stats.publish(begun.chain.next_seq(), begun.chain.next_seq(), None);
+    stats.set_head(begun.chain.head());
+    // Nobody has to wait for the keeper to hear of what is known already.
+    stats.set_kept(Kept {
+        damage: recovered.kept_damage(&settings.dir),
+        ..Kept::default()
+    });
+}
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LedgerError> {
+    thread::Builder::new()
+        .name("ledger-writer".to_owned())
+        .spawn(run)
+        .map_err(|e| no_thread("ledger-writer", &e))
+}
+
+/// A writer that has to wait for its ledger.
+struct Late<'a> {
+    settings: &'a Settings,
+    facts: &'a OpenFacts,
+    rulebook: &'a [u8],
+    stats: &'a Arc<Stats>,
+    recovered: &'a OnceLock<Recovered>,
+}
+
+impl Late<'_> {
+    /// The thread's life.
+    fn run<E, F: Encode<E>>(
+        &self,
+        mut intakes: Vec<Intake<E>>,
+        mut encode: F,
+        inbox: Receiver<Control>,
+    ) {
+        let guard = EndGuard(Arc::clone(self.stats));
+        let had = waiting::wait(self.settings, &mut intakes, &mut encode, self.stats);
+        let (directory, period) = match had {
+            Ok(Waited::Had(directory, period)) => (directory, period),
+            Ok(Waited::Ended(unwritten)) => return self.ended(unwritten),
+            Err(error) => return self.failed(&error),
+        };
+        let entered = enter(self.settings, self.facts, self.rulebook, &directory);
+        let (begun, syncer, recovered) = match entered {
+            Ok(entered) => entered,
+            Err(error) => return self.failed(&error),
+        };
+        survive(
+            self.settings,
+            self.facts.boot,
+            intakes.iter().map(Intake::counts),
+        );
+        tell(self.settings, self.stats, &begun, &recovered);
+        tracing::info!(
+            event = "ledger_taken_over",
+            records = recovered.records,
+            unclosed = recovered.unclosed,
+        );
+        _ = self.recovered.set(recovered);
+        let output = Output::new(self.settings, begun, syncer);
+        let valve = Valve::new(self.settings.bounds, elapsed());
+        let stats = Arc::clone(self.stats);
+        let boot = self.facts.boot;
+        Writer::new(boot, intakes, encode, output, valve, inbox, stats).run(period);
+        drop(guard);
+        drop(directory);
+    }
+
+    fn ended(&self, unwritten: u64) {
+        if unwritten > 0 {
+            tracing::error!(event = "ledger_never_had", unwritten);
+            let text = format!("{unwritten} decisions of this process are in no ledger");
+            self.stats.set_trouble(Some(&text));
+        }
+    }
+
+    /// The gateway goes on as `ledger.on_unavailable` says.
+    fn failed(&self, error: &LedgerError) {
+        tracing::error!(event = "ledger_not_opened", %error);
+        self.stats.set_trouble(Some(&error.to_string()));
+    }
+}
+
 /// From here on the workers also count in the file that survives the process. By now recovery has read
 /// the one of the boot before.
-fn survive<E>(settings: &Settings, boot: BootId, rings: &[Consumer<E>]) {
+fn survive<'r>(
+    settings: &Settings,
+    boot: BootId,
+    rings: impl Iterator<Item = (Source, &'r Counts)>,
+) {
     match Counters::create(&settings.disk, &settings.dir, boot) {
-        Ok(counters) => {
-            for ring in rings.iter().filter(|ring| ring.source.boot == boot) {
-                ring.counts.survive_in(counters.slot(ring.source.worker));
+        Ok(survivors) => {
+            for (source, counts) in rings.filter(|(source, _)| source.boot == boot) {
+                counts.survive_in(survivors.slot(source.worker));
             }
         }
         // What a crash then leaves unaccounted is found by the gaps in the numbers, all but the last.

@@ -1,12 +1,18 @@
 //! What comes in from one worker, and the accounts of it: lines, counts, losses.
 //!
-//! Invariant: each number that leaves a ring is a line, or waits to be counted in a `rollup` record;
-//! each number that did not fit stands in a `loss` record. Not here: when which happens (the writer).
+//! Invariant: each number that leaves a ring is a line, or waits to be one, or to be counted in a `rollup`
+//! record; each number that did not fit stands in a `loss` record. Events that are held while another
+//! process still has the ledger come before those in the ring, and count as queued. Not here: when
+//! which happens (the writer).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::clock::wall_us;
 use super::output::Output;
+use super::pressure::Bounds;
 use super::ranges::RangeSet;
-use super::ring::{Consumer, Lane, Source};
+use super::ring::{Consumer, Counts, Lane, Source};
 use super::rollup::{Encode, Rollups};
 
 /// Ranges in one loss record: keeps its line near 1,000 bytes even where the numbers are long.
@@ -23,6 +29,8 @@ pub(super) struct Intake<E> {
     losses: RangeSet,
     reported_numbered: u64,
     reported_others: u64,
+    held_ordinary: VecDeque<E>,
+    held_refusals: VecDeque<E>,
 }
 
 impl<E> Intake<E> {
@@ -35,11 +43,67 @@ impl<E> Intake<E> {
             losses: RangeSet::default(),
             reported_numbered: 0,
             reported_others: 0,
+            held_ordinary: VecDeque::new(),
+            held_refusals: VecDeque::new(),
+        }
+    }
+
+    /// Moves events out of the rings into memory, so that the worker has room while another process has
+    /// the ledger. Beyond the bound ordinary ones become counts, up to a bound of their own; what
+    /// has no room then stays in the ring, and a full ring loses with exact counts.
+    pub(super) fn hold(&mut self, bounds: &Bounds, encode: &mut impl Encode<E>) {
+        for class in [Lane::Refusal, Lane::Ordinary] {
+            while self.held(class).len() < bounds.held_max {
+                let Ok(event) = self.ring.events(class).pop() else {
+                    break;
+                };
+                self.held_mut(class).push_back(event);
+            }
+        }
+        self.count_what_is_not_held(bounds.pending_max, encode);
+    }
+
+    fn count_what_is_not_held(&mut self, pending_max: usize, encode: &mut impl Encode<E>) {
+        let source = self.ring.source;
+        while self.rollups.len() < pending_max {
+            let Ok(event) = self.ring.events(Lane::Ordinary).peek() else {
+                return;
+            };
+            // What may not be counted waits, and so does what comes behind it.
+            let Some(summary) = encode.summary(source, event) else {
+                return;
+            };
+            self.rollups.add(summary);
+            _ = self.ring.events(Lane::Ordinary).pop();
+            self.ring.counts.lane(Lane::Ordinary).note_popped(1);
+        }
+    }
+
+    const fn held(&self, class: Lane) -> &VecDeque<E> {
+        match class {
+            Lane::Ordinary => &self.held_ordinary,
+            Lane::Refusal => &self.held_refusals,
+        }
+    }
+
+    const fn held_mut(&mut self, class: Lane) -> &mut VecDeque<E> {
+        match class {
+            Lane::Ordinary => &mut self.held_ordinary,
+            Lane::Refusal => &mut self.held_refusals,
         }
     }
 
     pub(super) const fn source(&self) -> Source {
         self.ring.source
+    }
+
+    pub(super) fn counts(&self) -> (Source, &Counts) {
+        (self.ring.source, &self.ring.counts)
+    }
+
+    /// The counts, for whoever tells them.
+    pub(super) fn shared_counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.ring.counts)
     }
 
     pub(super) fn made(&self) -> u64 {
@@ -61,11 +125,11 @@ impl<E> Intake<E> {
     }
 
     pub(super) fn slots(&self, class: Lane) -> usize {
-        self.ring.slots(class)
+        self.held(class).len() + self.ring.slots(class)
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.ring.waiting()
+        self.held_ordinary.len() + self.held_refusals.len() + self.ring.waiting()
     }
 
     pub(super) fn fill_percent(&self) -> usize {
@@ -83,36 +147,31 @@ impl<E> Intake<E> {
         output: &mut Output,
         encode: &mut impl Encode<E>,
     ) -> usize {
-        let source = self.ring.source;
-        let waiting = self.ring.slots(class).min(max);
-        // Encoded where they lie: an event is large, and a pop would move it.
-        let Ok(events) = self.ring.events(class).read_chunk(waiting) else {
-            return 0;
+        let mut place = Placing {
+            source: self.ring.source,
+            counts,
+            lines_below,
+            lines: &mut self.lines,
+            rollups: &mut self.rollups,
+            output,
+            encode,
         };
-        let (front, back) = events.as_slices();
         let mut turn = 0;
-        for event in front.iter().chain(back) {
-            let summary = if counts {
-                encode.summary(source, event)
-            } else {
-                None
-            };
-            if let Some(summary) = summary {
-                self.rollups.add(summary);
-            } else {
-                let group_full = output.group_full() && !output.is_stalled();
-                let waits = group_full || output.is_one_by_one();
-                if waits || output.kept_bytes() >= lines_below {
-                    break;
-                }
-                output.append(|entry| {
-                    encode.line(entry, source, event);
-                    self.lines += u64::from(entry.is_decision());
-                });
-            }
+        // Older than what is in the ring.
+        let held = match class {
+            Lane::Ordinary => &mut self.held_ordinary,
+            Lane::Refusal => &mut self.held_refusals,
+        };
+        while turn < max
+            && let Some(event) = held.front()
+            && place.event(event)
+        {
+            _ = held.pop_front();
             turn += 1;
         }
-        events.commit(turn);
+        if held.is_empty() {
+            turn += from_ring(&mut self.ring, class, max - turn, &mut place);
+        }
         self.ring.counts.lane(class).note_popped(turn as u64);
         turn
     }
@@ -166,5 +225,64 @@ impl<E> Intake<E> {
                 entry.uint("worker", u64::from(source.worker));
             });
         }
+    }
+}
+
+/// Takes up to `max` events out of one ring while there is a place for them.
+fn from_ring<E, F: Encode<E>>(
+    ring: &mut Consumer<E>,
+    class: Lane,
+    max: usize,
+    place: &mut Placing<'_, F>,
+) -> usize {
+    let waiting = ring.slots(class).min(max);
+    // Encoded where they lie: an event is large, and a pop would move it.
+    let Ok(events) = ring.events(class).read_chunk(waiting) else {
+        return 0;
+    };
+    let (front, back) = events.as_slices();
+    let all = front.iter().chain(back);
+    let taken = all.take_while(|event| place.event(event)).count();
+    events.commit(taken);
+    taken
+}
+
+/// Where events go in one turn.
+struct Placing<'a, F> {
+    source: Source,
+    counts: bool,
+    lines_below: usize,
+    lines: &'a mut u64,
+    rollups: &'a mut Rollups,
+    output: &'a mut Output,
+    encode: &'a mut F,
+}
+
+impl<F> Placing<'_, F> {
+    /// False where there is no place for it now.
+    fn event<E>(&mut self, event: &E) -> bool
+    where
+        F: Encode<E>,
+    {
+        let summary = if self.counts {
+            self.encode.summary(self.source, event)
+        } else {
+            None
+        };
+        if let Some(summary) = summary {
+            self.rollups.add(summary);
+            return true;
+        }
+        let group_full = self.output.group_full() && !self.output.is_stalled();
+        let waits = group_full || self.output.is_one_by_one();
+        if waits || self.output.kept_bytes() >= self.lines_below {
+            return false;
+        }
+        let (source, encode, lines) = (self.source, &mut *self.encode, &mut *self.lines);
+        self.output.append(|entry| {
+            encode.line(entry, source, event);
+            *lines += u64::from(entry.is_decision());
+        });
+        true
     }
 }

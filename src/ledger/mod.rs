@@ -73,6 +73,7 @@ mod tiles;
 mod tree;
 mod tree_file;
 mod verify;
+mod waiting;
 mod writer;
 
 pub use census::{Census, census};

@@ -59,6 +59,9 @@ pub(super) struct Bounds {
     pub(super) record_bytes: usize,
     /// Counted requests of one worker that wait for their `rollup` records.
     pub(super) pending_max: usize,
+    /// Events of one worker and lane that are held while another process has the ledger: with what the
+    /// ring takes, some seconds of a busy worker. What comes beyond is counted.
+    pub(super) held_max: usize,
     /// UNAVAILABLE when so long nothing became durable while something waited for the disk.
     pub(super) unavailable_after: Duration,
     /// ROLLUP lasts at least so long, so that a flutter is one period and not hundreds.
@@ -73,6 +76,7 @@ impl Default for Bounds {
             refusal_bytes: 88 * MIB,
             record_bytes: 96 * MIB,
             pending_max: 65_536,
+            held_max: 32_768,
             unavailable_after: Duration::from_secs(10),
             rollup_min: Duration::from_secs(1),
         }
@@ -112,6 +116,17 @@ pub(super) struct Period {
     pub(super) began_us: u64,
     pub(super) why: String,
     began: Duration,
+}
+
+impl Period {
+    /// One that began before there was a writer to see it.
+    pub(super) const fn before(began_us: u64, why: String, began: Duration) -> Self {
+        Self {
+            began_us,
+            why,
+            began,
+        }
+    }
 }
 
 /// Periods that a reading has ended.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::clock::{elapsed, wall_us};
+use super::intake::Intake;
 use super::keeper::Space;
 use super::pressure::Pressure;
 use super::ring::{Counts, Lane};
@@ -111,6 +112,8 @@ pub(super) struct Stats {
     pressure: AtomicU8,
     rolled_up: AtomicU64,
     over_budget: AtomicBool,
+    /// The process ends: whoever waits for the ledger waits no longer than a bound.
+    closing: AtomicBool,
     /// When the writer last ended a round.
     heard_us: AtomicU64,
     text: Mutex<(String, String)>,
@@ -130,6 +133,7 @@ impl Stats {
             pressure: AtomicU8::new(Pressure::Full as u8),
             rolled_up: AtomicU64::new(0),
             over_budget: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             heard_us: AtomicU64::new(micros(elapsed())),
             text: Mutex::default(),
             signed: Mutex::default(),
@@ -138,13 +142,31 @@ impl Stats {
         }
     }
 
+    /// For a writer of these rings.
+    pub(super) fn of<E>(intakes: &[Intake<E>]) -> Self {
+        Self::new(intakes.iter().map(Intake::shared_counts).collect())
+    }
+
+    pub(super) fn set_closing(&self) {
+        self.closing.store(true, Release);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Acquire)
+    }
+
+    /// The writer lives, and has nothing to write yet.
+    pub(super) fn hear(&self) {
+        self.heard_us.store(micros(elapsed()), Relaxed);
+    }
+
     /// The writer's view, after each round.
     pub(super) fn publish(&self, records: u64, durable: u64, oldest: Option<Duration>) {
         self.records.store(records, Relaxed);
         self.durable.store(durable, Relaxed);
         let oldest = oldest.map_or(NONE, micros);
         self.oldest_undurable_us.store(oldest, Relaxed);
-        self.heard_us.store(micros(elapsed()), Relaxed);
+        self.hear();
     }
 
     /// How much detail is kept from now on; the workers hear of it where it concerns them.

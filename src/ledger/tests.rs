@@ -10,6 +10,7 @@ mod ended;
 mod evidence;
 mod rotated;
 mod signed;
+mod taken_over;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The rulebook in force, and its SHA-256.
@@ -64,6 +65,14 @@ fn until(ledger: &Ledger, reached: impl Fn(&Snapshot) -> bool) {
     let began = Instant::now();
     while !reached(&ledger.snapshot()) {
         assert!(began.elapsed() < PATIENCE, "{:?}", ledger.snapshot());
+        std::thread::yield_now();
+    }
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::yield_now();
     }
 }

@@ -20,7 +20,7 @@ use super::frame::BootId;
 use super::intake::Intake;
 use super::output::Output;
 use super::pressure::{Ended, Period, Reading, Valve};
-use super::ring::{Consumer, Lane};
+use super::ring::Lane;
 use super::rollup::Encode;
 use super::stats::{RingMark, Stats};
 
@@ -83,7 +83,7 @@ pub(super) struct Writer<E, F> {
 impl<E, F: Encode<E>> Writer<E, F> {
     pub(super) fn new(
         boot: BootId,
-        rings: Vec<Consumer<E>>,
+        intakes: Vec<Intake<E>>,
         encode: F,
         output: Output,
         valve: Valve,
@@ -92,7 +92,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
     ) -> Self {
         Self {
             boot,
-            intakes: rings.into_iter().map(Intake::new).collect(),
+            intakes,
             encode,
             output,
             valve,
@@ -109,9 +109,13 @@ impl<E, F: Encode<E>> Writer<E, F> {
         }
     }
 
-    /// The thread's life.
-    pub(super) fn run(mut self) {
+    /// The thread's life; it begins with what had to be counted before the ledger was had.
+    pub(super) fn run(mut self, before: Option<Period>) {
         let guard = EndGuard(Arc::clone(&self.stats));
+        self.record_ended(Ended {
+            rollup: before,
+            unavailable: None,
+        });
         loop {
             self.hear();
             if self.closing.is_some() {
@@ -468,7 +472,7 @@ impl<E, F: Encode<E>> Writer<E, F> {
 }
 
 /// Says that the ledger takes nothing any more when the writer ends, and why if by a panic.
-struct EndGuard(Arc<Stats>);
+pub(super) struct EndGuard(pub(super) Arc<Stats>);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {

@@ -44,8 +44,8 @@ fn scene(mode: SyncMode, capacity: usize) -> Scene {
     let (control, inbox) = channel();
     let output = Output::new(&settings, begun, syncer);
     let valve = Valve::new(settings.bounds, elapsed());
-    let rings = vec![consumer];
-    let writer = Writer::new(boot, rings, line as Encoder, output, valve, inbox, stats);
+    let intakes = vec![Intake::new(consumer)];
+    let writer = Writer::new(boot, intakes, line as Encoder, output, valve, inbox, stats);
     Scene {
         _dir: dir,
         writer,

@@ -104,6 +104,7 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         not_after_s: 1_800_000_000,
     };
     telemetry.note_certificates(vec![expiry], true);
+    telemetry.threads().set("ticker", true);
     telemetry
 }
 

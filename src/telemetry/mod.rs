@@ -23,6 +23,7 @@ mod series;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod upstreams;
 mod worker;
 
@@ -34,5 +35,6 @@ pub use render::{ConnectionCounts, ConnectionReader, Reload, Telemetry};
 pub use secured::CertificateExpiry;
 pub use series::OTHER;
 pub use tally::{Fill, Tally, TallyWriter};
+pub use threads::{Life, Threads};
 pub use upstreams::{ServerState, ServerView, UpstreamReader, UpstreamView};
 pub use worker::{DECISIONS_PER_TIMING, WorkerTally};

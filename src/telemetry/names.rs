@@ -196,6 +196,8 @@ metrics! {
         "1 while the files of all listeners could be used when they were last read; at 0 an older certificate is in force. Absent without TLS.";
     CERTIFICATE_RELOADS = Counter "tidegate_tls_reloads_total" ["result"] "attempts",
         "Times that the certificates of a listener were read again: activated, unchanged, or refused because the files cannot be used.";
+    THREAD_UP = Gauge "tidegate_thread_up" ["thread"] "1 or 0",
+        "1 while a thread beside the workers lives: admin, ledger-writer, reloader, ticker.";
     SERIES = Gauge "tidegate_metrics_series" [] "series",
         "Series that the workers count, summed over workers.";
     SERIES_MAX = Gauge "tidegate_metrics_series_max" [] "series",

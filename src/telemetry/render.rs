@@ -17,6 +17,7 @@ use crate::telemetry::routes::Named;
 use crate::telemetry::secured::{self, CertificateExpiry, Certificates};
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
+use crate::telemetry::threads::Threads;
 use crate::telemetry::upstreams::{UpstreamReader, UpstreamView};
 use crate::telemetry::{names, process, routes, upstreams};
 use crate::units::{Moment, Tier};
@@ -79,6 +80,7 @@ pub struct Telemetry {
     connections: ConnectionReader,
     upstreams: UpstreamReader,
     started: Moment,
+    threads: Threads,
     reloads: Reloads,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     /// When the root ends, microseconds since 1970; 0 without one.
@@ -148,6 +150,7 @@ impl Telemetry {
             connections,
             upstreams: Box::new(Vec::new),
             started,
+            threads: Threads::default(),
             reloads: Reloads {
                 succeeded_us: AtomicU64::new(started.wall_us),
                 ..Reloads::default()
@@ -177,6 +180,12 @@ impl Telemetry {
     #[must_use]
     pub const fn started(&self) -> Moment {
         self.started
+    }
+
+    /// The threads beside the workers.
+    #[must_use]
+    pub const fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// The connections now.
@@ -281,6 +290,9 @@ impl Telemetry {
         let counts = self.connections();
         for (state, number) in counts.by_state() {
             text.sample(&names::CONNECTIONS, &[state], number as f64);
+        }
+        for (thread, is_up) in self.threads.read() {
+            text.sample(&names::THREAD_UP, &[thread], truth(is_up));
         }
         text.sample(&names::CONNECTIONS_ACCEPTED, &[], counts.accepted as f64);
         for (reason, number) in &counts.closed {

@@ -30,10 +30,12 @@ mod reloading;
 mod reloading_limits;
 mod restarting;
 mod secure;
+mod serviced;
 mod signing;
 mod starting;
 mod stopping;
 mod tiers;
+mod upgrading;
 mod upstreams;
 #[path = "../support/wire.rs"]
 mod wire;

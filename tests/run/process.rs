@@ -33,6 +33,18 @@ impl Process {
         Self::of(installation.command("run"))
     }
 
+    /// Starts the program in place of one that runs.
+    pub(crate) fn upgrade(installation: &Installation) -> Self {
+        let mut command = installation.command("run");
+        command.arg("--upgrade");
+        Self::of(command)
+    }
+
+    /// Whether the log tells of this.
+    pub(crate) fn said(&self, event: &str) -> bool {
+        self.log().iter().any(|entry| entry["event"] == event)
+    }
+
     /// Starts the program with these variables beside its files.
     pub(crate) fn start_with(installation: &Installation, variables: &[(&str, &str)]) -> Self {
         installation.write();

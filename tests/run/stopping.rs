@@ -37,35 +37,33 @@ fn kinds(records: &[Value]) -> Vec<&str> {
 
 #[test]
 fn term_lets_a_running_request_finish() {
-    for signal in [Signal::TERM, Signal::QUIT] {
-        let (upstream, release) = held();
-        let installation = Installation::in_front_of(upstream.address);
-        let process = Process::start(&installation);
-        let mut idle = process.connect();
-        let mut busy = process.connect();
-        busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-        let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
-        eventually("the request", || in_flight() == 1.0);
-        let begun = Instant::now();
-        process.signal(signal);
-        // An idle connection ends, nobody new is let in, and the load balancer is told.
-        idle.is_closed();
-        let readiness = process.ask("/readyz");
-        assert_eq!(readiness.status(), 503);
-        assert!(readiness.text().contains("drain"), "{}", readiness.text());
-        assert_eq!(process.ask("/livez").status(), 200);
-        release.send(()).unwrap();
-        let answer = busy.response();
-        assert_eq!((answer.status(), answer.text()), (200, "ok"));
-        let (status, log) = process.ended();
-        assert_eq!(status.code(), Some(0), "{log:?}");
-        assert!(begun.elapsed() < Duration::from_secs(10));
-        assert_eq!(log.last().unwrap()["event"], "stopped");
-        let records = installation.records();
-        assert_eq!(kinds(&records), ["open", "decision", "close"]);
-        assert_eq!(installation.decisions()[0]["status"], 200);
-        assert_eq!(installation.verify(&[]).code, Some(0));
-    }
+    let (upstream, release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut idle = process.connect();
+    let mut busy = process.connect();
+    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
+    eventually("the request", || in_flight() == 1.0);
+    let begun = Instant::now();
+    process.signal(Signal::TERM);
+    // An idle connection ends, nobody new is let in, and the load balancer is told.
+    eventually("the drain", || process.ask("/readyz").status() == 503);
+    let readiness = process.ask("/readyz");
+    assert!(readiness.text().contains("drain"), "{}", readiness.text());
+    assert_eq!(process.ask("/livez").status(), 200);
+    release.send(()).unwrap();
+    let answer = busy.response();
+    assert_eq!((answer.status(), answer.text()), (200, "ok"));
+    idle.is_closed();
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(log.last().unwrap()["event"], "stopped");
+    let records = installation.records();
+    assert_eq!(kinds(&records), ["open", "decision", "close"]);
+    assert_eq!(installation.decisions()[0]["status"], 200);
+    assert_eq!(installation.verify(&[]).code, Some(0));
 }
 
 #[test]
@@ -88,6 +86,28 @@ fn int_ends_at_once_and_in_order() {
         kinds(&installation.records()),
         ["open", "decision", "close"]
     );
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
+fn a_stop_is_announced_before_nobody_is_let_in() {
+    let upstream = Upstream::ok();
+    let installation =
+        Installation::in_front_of(upstream.address).and("timeouts: {drain_notice_ms: 60000}");
+    let process = Process::start(&installation);
+    process.signal(Signal::TERM);
+    eventually("the notice", || process.ask("/readyz").status() == 503);
+    // Who has not noticed yet is served, on new connections too.
+    for _ in 0..20 {
+        assert_eq!(process.get("/api/v1/status").status(), 200);
+    }
+    // The second one is in a hurry.
+    let begun = Instant::now();
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(log.last().unwrap()["event"], "stopped");
     assert_eq!(installation.verify(&[]).code, Some(0));
 }
 

@@ -208,6 +208,17 @@ impl Site {
         Process::start(command, &self.folder.join(log))
     }
 
+    /// Starts `tidegate run --upgrade` with its output in a file of that name, in place of the gateway that
+    /// runs, and does not wait.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn instead(&self, log: &str) -> anyhow::Result<Process> {
+        let mut command = Command::new(&self.program);
+        command.args(["run", "--upgrade", "-c"]).arg(self.config());
+        Process::start(command, &self.folder.join(log))
+    }
+
     /// Waits until a launched gateway is ready.
     ///
     /// # Errors

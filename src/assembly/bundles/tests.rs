@@ -162,7 +162,15 @@ impl Site {
         let registry = Arc::new(Registry::new(parts));
         let facts = opening_facts(BootId::from_u32(1), content.digest_hex(), &key, open);
         let ledger = LedgerSettings::new(&settings.ledger.dir);
-        let ledger = open_ledger(&ledger, &facts, content.bytes(), Vec::new(), &registry).unwrap();
+        let ledger = open_ledger(
+            &ledger,
+            &facts,
+            content.bytes(),
+            Vec::new(),
+            &registry,
+            false,
+        )
+        .unwrap();
         let connections = Box::new(ConnectionCounts::default);
         let telemetry = Telemetry::new(Vec::new(), &[], connections, clock::now());
         let gateway = convert::gateway_settings(&settings, &Certificates::default(), 100);

@@ -34,7 +34,7 @@ pub(super) struct Loader {
 
 impl Loader {
     /// The thread's life.
-    pub(super) fn run(mut self, inbox: &Receiver<Ask>) {
+    pub(super) fn run(&mut self, inbox: &Receiver<Ask>) {
         loop {
             let asked = if self.settings.watch {
                 inbox.recv_timeout(self.watch.look_every())

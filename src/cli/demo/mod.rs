@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, Operation};
 use crate::cli::stdio::{note, print};
 use crate::config::load;
 use crate::ledger::Tail;
@@ -100,7 +100,7 @@ fn demo(args: &DemoArgs) -> Result<bool> {
         .spawn({
             let ended = Arc::clone(&ended);
             move || {
-                let outcome = assembly.run(true);
+                let outcome = assembly.run(Some(Operation::default()));
                 ended.store(true, Ordering::Release);
                 outcome
             }

@@ -9,6 +9,8 @@ pub(super) const TIMEOUT_KEYS: Keys = Keys::plain(
     "'timeouts'",
     &[
         "connect_ms",
+        "drain_ms",
+        "drain_notice_ms",
         "handshake_ms",
         "header_ms",
         "idle_ms",
@@ -51,10 +53,14 @@ pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeou
     let Some(fields) = node.and_then(|node| sheet.fields(node, &TIMEOUT_KEYS)) else {
         return default;
     };
+    let none = default.drain_notice.get();
+    let drain_notice = number(sheet, fields, "drain_notice_ms", none, 0, MILLIS_MAX);
     let mut millis =
         |key, default: Millis, max| Millis::new(number(sheet, fields, key, default.get(), 1, max));
     Timeouts {
         connect: millis("connect_ms", default.connect, MILLIS_MAX),
+        drain: millis("drain_ms", default.drain, MILLIS_MAX),
+        drain_notice: Millis::new(drain_notice),
         handshake: millis("handshake_ms", default.handshake, MILLIS_MAX),
         header: millis("header_ms", default.header, MILLIS_MAX),
         idle: millis("idle_ms", default.idle, MILLIS_MAX),

@@ -344,6 +344,19 @@ const TIMEOUTS: Shape = Shape {
     lines: &[
         Line::new("connect_ms", up_to(MILLIS_MAX), "to connect to a server"),
         Line::new(
+            "drain_ms",
+            up_to(MILLIS_MAX),
+            "for running requests to finish at a stop and at an upgrade",
+        ),
+        Line::new(
+            "drain_notice_ms",
+            Kind::Integer {
+                min: 0,
+                max: MILLIS_MAX,
+            },
+            "between saying 'not ready' and letting nobody in any more, at a stop",
+        ),
+        Line::new(
             "header_ms",
             up_to(MILLIS_MAX),
             "for a client to send a whole request head",

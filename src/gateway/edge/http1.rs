@@ -17,6 +17,7 @@ use super::conn::Conn;
 use super::reading::{self, Alarm, Next};
 use crate::gateway::connection::Connection;
 use crate::gateway::governor::ParseRefusal;
+use crate::gateway::stop::LAST_REQUEST;
 
 impl Edge {
     /// Serves requests until the connection ends.
@@ -30,6 +31,8 @@ impl Edge {
         let mut stop = pin!(async move {
             // An error means the sender is gone, and with it everything else.
             _ = stopping.wait_for(|stopping| *stopping).await;
+            // A request may be on its way; it is the last one then, and its answer says so.
+            tokio::time::sleep(LAST_REQUEST).await;
         });
         let mut alarm = Alarm::new(self.settings.timeouts.head);
         let mut served = 0;

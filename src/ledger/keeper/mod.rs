@@ -138,6 +138,10 @@ impl Keeper {
         let run = move || {
             // Where it is refused, the bounded rate alone has to do.
             let _ = rustix::process::nice(NICE);
+            // Nothing is looked after that another process still writes.
+            while !ledger.is_had() && !asked.load(Relaxed) {
+                thread::park_timeout(WAKE);
+            }
             let pace = Pace::bounded(Arc::clone(&asked));
             let mut keep = Keep::new(ledger, settings, pace);
             while !asked.load(Relaxed) {

@@ -3,6 +3,7 @@
 mod asking;
 mod clean;
 mod exhaustion;
+mod graceful;
 mod horde;
 mod http2;
 mod paths;
@@ -100,6 +101,21 @@ pub static HOSTILE: List = List {
             "rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
              clean client at 100 %, at most 1 us of CPU per attacker's byte, at most 64 MiB more",
             http2::floods,
+        ),
+        part(
+            "upgrades",
+            "binary upgrades in a row under load: 0 failed requests, one chain that verifies, made = lines + counted + lost over all boots",
+            graceful::upgrades,
+        ),
+        part(
+            "reloads",
+            "1,000 reloads under load: 0 failed requests",
+            graceful::reloads,
+        ),
+        part(
+            "stops",
+            "TERM under load: each request that was begun is answered, and the accounts are those of the clients",
+            graceful::stops,
         ),
         full_part(
             "rows",

@@ -1,0 +1,278 @@
+//! Another process takes over from one that serves, and nobody who asks notices.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::installation::{Installation, Ran};
+use crate::process::Process;
+use crate::wire::{OK, PATIENCE, Upstream, eventually};
+
+/// A server that holds `/upload` until it is told, and answers everything else at once.
+fn held() -> (Upstream, mpsc::Sender<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let upstream = Upstream::start(move |mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        while let Some(request) = conn.request() {
+            if request.line().contains("/upload") {
+                _ = gate.lock().unwrap().recv();
+            }
+            conn.send(OK);
+        }
+    });
+    (upstream, release)
+}
+
+/// Boot ids of the records of one kind, in the order of the ledger.
+fn boots(records: &[Value], kind: &str) -> Vec<String> {
+    let of_kind = records.iter().filter(|record| record["kind"] == kind);
+    of_kind
+        .map(|record| match record["decision_id"].as_str() {
+            Some(id) => id[..8].to_owned(),
+            None => record["boot"].as_str().unwrap().to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_running_request_finishes_in_the_old_process_while_the_new_one_serves() {
+    let (upstream, release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let old = Process::start(&installation);
+    let mut kept = old.connect();
+    assert_eq!(kept.get("/api/v1/status").status(), 200);
+    let mut busy = old.connect();
+    busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    eventually("the request", || {
+        old.metric("tidegate_inflight_requests", "upload_v1") == 1.0
+    });
+    let new = Process::upgrade(&installation);
+    assert_eq!((new.addresses[0], new.admin), (old.addresses[0], old.admin));
+    eventually("the hand-over", || old.said("handed_over"));
+    // A kept connection has its last answer, which says so; new ones go to the new process.
+    let mut on_old = 2;
+    loop {
+        let answer = kept.get("/api/v1/status");
+        assert_eq!(answer.status(), 200);
+        on_old += 1;
+        if answer.field("connection") == Some("close") {
+            break;
+        }
+        assert!(on_old < 10_000, "no answer is the last one");
+    }
+    kept.is_closed();
+    for _ in 0..20 {
+        assert_eq!(new.get("/api/v1/status").status(), 200);
+    }
+    assert_eq!(new.ask("/readyz").status(), 200);
+    // The ledger is the old one's as long as it has a request.
+    assert!(!new.said("ledger_taken_over"));
+    release.send(()).unwrap();
+    assert_eq!(busy.response().status(), 200);
+    let (status, log) = old.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(log.last().unwrap()["event"], "stopped");
+    eventually("the ledger", || new.said("ledger_taken_over"));
+    new.stop();
+    let records = installation.records();
+    let open = boots(&records, "open");
+    assert_eq!(open.len(), 2);
+    assert_eq!(boots(&records, "close"), open);
+    let decisions = boots(&records, "decision");
+    let of = |boot: &String| decisions.iter().filter(|other| *other == boot).count();
+    assert_eq!((of(&open[0]), of(&open[1])), (on_old, 20));
+    let opened = records.iter().rfind(|record| record["kind"] == "open");
+    assert_eq!(opened.unwrap()["previous_closed"], true);
+    assert_eq!(installation.verify(&[]).code, Some(0));
+    assert_eq!(installation.replay(), on_old as u64 + 20);
+}
+
+#[test]
+fn a_new_process_that_cannot_start_changes_nothing() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let mut old = Process::start(&installation);
+    let good = std::fs::read_to_string(installation.path("tidegate.yaml")).unwrap();
+    // Its file is bad; its ledger cannot be had; its port is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let more = format!("listeners: [{{bind: \"{}\"}}]", taken.local_addr().unwrap());
+    let listeners = "listeners: [{bind: \"127.0.0.1:0\"}]";
+    for (bad, code) in [
+        (good.replace("tier: observe_only", "tier: nonsense"), 78),
+        (good.replace(listeners, &more), 1),
+    ] {
+        std::fs::write(installation.path("tidegate.yaml"), bad).unwrap();
+        let mut command = installation.command("run");
+        let ran = Ran::of(command.arg("--upgrade").output().unwrap());
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        std::fs::write(installation.path("tidegate.yaml"), &good).unwrap();
+        assert!(old.runs() && !old.said("handed_over"));
+        assert_eq!(old.get("/api/v1/status").status(), 200);
+        assert_eq!(old.ask("/readyz").status(), 200);
+    }
+    // And it can still be taken over from.
+    let new = Process::upgrade(&installation);
+    let (status, log) = old.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(new.get("/api/v1/status").status(), 200);
+    new.stop();
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
+fn without_a_gateway_to_take_over_from_it_is_an_ordinary_start() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let killed = Process::start(&installation);
+    killed.signal(Signal::KILL);
+    killed.ended();
+    let process = Process::upgrade(&installation);
+    assert!(process.said("nothing_to_take_over"));
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    process.stop();
+    assert!(!installation.path("state/upgrade.sock").exists());
+}
+
+#[test]
+fn quit_starts_the_program_again_and_gives_way() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let old = Process::start(&installation);
+    let address = old.addresses[0];
+    let admin = old.admin;
+    old.signal(Signal::QUIT);
+    eventually("the hand-over", || old.said("handed_over"));
+    let pid = old.log().iter().find_map(|entry| {
+        let taken = entry["event"] == "handed_over";
+        taken.then(|| entry["pid"].as_u64().unwrap())
+    });
+    let mut client = crate::wire::Client::connect(address);
+    assert_eq!(client.get("/api/v1/status").status(), 200);
+    let pid = rustix::process::Pid::from_raw(pid.unwrap() as i32).unwrap();
+    eventually("the ledger", || old.said("ledger_taken_over"));
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    // Both speak to the same stream: it ends with the second of them.
+    let (status, log) = old.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    let stopped = log.iter().filter(|entry| entry["event"] == "stopped");
+    assert_eq!(stopped.count(), 2, "{log:?}");
+    assert!(TcpStream::connect(admin).is_err());
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+/// A client in a closed loop, with a kept or with fresh connections.
+fn client(
+    address: SocketAddr,
+    fresh: bool,
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+) -> JoinHandle<Vec<String>> {
+    std::thread::spawn(move || {
+        let mut failures = Vec::new();
+        let mut kept: Option<TcpStream> = None;
+        while !stop.load(Ordering::Relaxed) {
+            match one(address, kept.take()) {
+                Ok(stream) => {
+                    served.fetch_add(1, Ordering::Relaxed);
+                    kept = stream.filter(|_| !fresh);
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+        failures
+    })
+}
+
+/// One request; gives the connection back where the answer allows another one.
+fn one(address: SocketAddr, kept: Option<TcpStream>) -> Result<Option<TcpStream>, String> {
+    let mut stream = match kept {
+        Some(stream) => stream,
+        None => TcpStream::connect(address).map_err(|error| format!("connect: {error}"))?,
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent = stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    sent.map_err(|error| format!("send: {error}"))?;
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    while !bytes.ends_with(b"ok") {
+        match stream.read(&mut piece) {
+            Ok(0) => return Err(format!("closed after {} bytes", bytes.len())),
+            Ok(read) => bytes.extend_from_slice(&piece[..read]),
+            Err(error) => return Err(format!("read: {error}")),
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).to_lowercase();
+    if !text.starts_with("http/1.1 200") {
+        return Err(text);
+    }
+    Ok((!text.contains("connection: close")).then_some(stream))
+}
+
+#[test]
+fn upgrades_under_load_fail_no_request_and_the_accounts_are_whole() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address)
+        .controlling()
+        .with("threads: 1", "threads: 2");
+    let mut process = Process::start(&installation);
+    let (stop, served) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let clients: Vec<_> = (0..6)
+        .map(|number| {
+            let address = process.addresses[0];
+            client(
+                address,
+                number % 3 == 0,
+                Arc::clone(&stop),
+                Arc::clone(&served),
+            )
+        })
+        .collect();
+    for _ in 0..3 {
+        let before = served.load(Ordering::Relaxed);
+        eventually("load", || served.load(Ordering::Relaxed) > before + 200);
+        let next = Process::upgrade(&installation);
+        let (status, log) = std::mem::replace(&mut process, next).ended();
+        assert_eq!(status.code(), Some(0), "{log:?}");
+        let last = log.last().unwrap();
+        assert!(
+            last["event"] == "stopped" && last["cut_off"].is_null(),
+            "{last}"
+        );
+    }
+    stop.store(true, Ordering::Relaxed);
+    let ended = clients.into_iter().map(|client| client.join().unwrap());
+    let failures: Vec<String> = ended.flatten().collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {}: {failures:?}",
+        failures.len(),
+        served.load(Ordering::Relaxed)
+    );
+    process.stop();
+    let verified = installation.verify(&[]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let records = installation.records();
+    let served = served.load(Ordering::Relaxed) as u64;
+    let closes = records.iter().filter(|record| record["kind"] == "close");
+    let made: u64 = closes
+        .flat_map(|close| close["made"].as_object().unwrap().values())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(made, served, "each answer is a decision of one boot");
+    let lines = boots(&records, "decision").len() as u64;
+    let counted: u64 = records
+        .iter()
+        .filter(|record| record["kind"] == "rollup" || record["kind"] == "loss")
+        .map(|record| record["count"].as_u64().unwrap())
+        .sum();
+    assert_eq!(lines + counted, made);
+    assert_eq!(boots(&records, "open"), boots(&records, "close"));
+}
