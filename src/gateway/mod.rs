@@ -36,5 +36,7 @@ pub(crate) use arrival::PRIORITY;
 pub use bind::BindError;
 pub use clerk::Clerk;
 pub use edge::Connections;
+#[doc(hidden)]
+pub use edge::fuzzing;
 pub use server::Gateway;
 pub use stop::{Control, Ended};

@@ -7,6 +7,8 @@
 mod caps;
 mod chunked;
 mod conn;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod http1;
 mod http2;
