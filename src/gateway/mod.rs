@@ -18,6 +18,7 @@ mod fields;
 mod forwarding;
 pub mod governor;
 mod in_flight;
+mod interim;
 mod listener;
 mod passage;
 mod proxy;

@@ -38,6 +38,8 @@ pub(crate) struct Passage {
     pub(crate) never_sent: u8,
     /// Attempts on a kept connection that closed before a byte came back.
     pub(crate) unanswered: u8,
+    /// Interim answers received.
+    pub(crate) interim: u8,
     /// The last final status received.
     pub(crate) upstream_status: u16,
     /// When the upstream's answer had arrived in full.
@@ -66,6 +68,7 @@ impl Passage {
             attempts: 0,
             never_sent: 0,
             unanswered: 0,
+            interim: 0,
             upstream_status: 0,
             upstream_ended_at: None,
             has_body: false,

@@ -23,6 +23,7 @@ use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
+use super::interim;
 use super::passage::{Ending, Passage};
 use super::quota;
 use super::respond::{Answer, DECISION_ID};
@@ -136,11 +137,12 @@ impl ProxyHttp for Hooks {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
         let status = response.status;
+        interim::hold(status, session.is_upgrade_req(), &mut passage.interim)?;
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }

@@ -34,7 +34,7 @@ pub const ALL: &[Target] = &[
     target("path", path::run, 512),
     target("differential", differential::run, 256),
     target("contracts", contracts::run, 1024),
-    target("bundle", bundle::run, 1024),
+    target("bundle", bundle::run, 4096),
     target("ledger", ledger::run, 1024),
     target("head", head::run, 1024),
     target("chunked", chunked::run, 512),

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -16,6 +17,8 @@ const BACKLOG: u32 = 1024;
 const STEP: Duration = Duration::from_millis(10);
 /// How long a slow accept takes.
 const SLOW: Duration = Duration::from_millis(200);
+/// Within this connections have ended when the gate changes.
+const ENDED: Duration = Duration::from_secs(2);
 /// Half a period of a flap: a second has both.
 const FLAP: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,16 @@ pub enum Gate {
 pub(super) struct Gates {
     gate: watch::Sender<Gate>,
     severed: Notify,
+    open: AtomicUsize,
+}
+
+/// A connection that is open; counted until it goes out of scope.
+pub(super) struct Kept<'a>(&'a AtomicUsize);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What came of waiting at the gate.
@@ -55,10 +68,23 @@ pub(super) enum Met {
 }
 
 impl Gates {
-    /// Changes it; connections that are open end.
+    /// Changes it, and waits until connections that were open have ended: what is asked afterwards
+    /// meets the new gate.
     pub(super) fn set(&self, gate: Gate) {
-        self.gate.send_replace(gate);
-        self.severed.notify_waiters();
+        if self.gate.send_replace(gate) == gate {
+            return;
+        }
+        let began = Instant::now();
+        while self.open.load(Ordering::SeqCst) > 0 && began.elapsed() < ENDED {
+            self.severed.notify_waiters();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Counts a connection.
+    pub(super) fn keep(&self) -> Kept<'_> {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        Kept(&self.open)
     }
 
     /// Ends when kept connections have to.

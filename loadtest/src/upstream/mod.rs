@@ -132,6 +132,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok(Met::Served(stream)) => {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
+                    let _kept = shared.gates.keep();
                     // How a connection ended is the peer's affair; the counts are what is judged.
                     tokio::select! {
                         ended = serve(stream, &shared) => drop(ended),
@@ -142,6 +143,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok(Met::Swallowed(stream)) => {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
+                    let _kept = shared.gates.keep();
                     shared.gates.severed().await;
                     drop(stream);
                 });

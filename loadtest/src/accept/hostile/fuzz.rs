@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::super::{Context, Verdict};
 
-/// The targets, as fuzz/src/targets/mod.rs has them.
-const TARGETS: [&str; 7] = [
-    "path",
-    "differential",
-    "contracts",
-    "bundle",
-    "ledger",
-    "head",
-    "chunked",
+/// The targets and the most bytes of an input, as fuzz/src/targets/mod.rs has them.
+const TARGETS: [(&str, usize); 7] = [
+    ("path", 512),
+    ("differential", 256),
+    ("contracts", 1024),
+    ("bundle", 4096),
+    ("ledger", 1024),
+    ("head", 1024),
+    ("chunked", 512),
 ];
 /// Executions of each.
 const RUNS: u64 = 10_000_000;
@@ -111,8 +111,10 @@ fn run(folder: &Path, asked: &Asked) -> anyhow::Result<Vec<(&'static str, Done)>
     let sources = sources();
     std::fs::create_dir_all(folder)?;
     let mut rows = Vec::new();
-    let wanted = |name: &&&str| asked.only.as_deref().is_none_or(|only| only == **name);
-    for name in TARGETS.iter().filter(wanted) {
+    let wanted =
+        |target: &&(&str, usize)| asked.only.as_deref().is_none_or(|only| only == target.0);
+    for target in TARGETS.iter().filter(wanted) {
+        let (name, _) = target;
         let file = folder.join(format!("{name}.json"));
         let mut done = load(&file, &sources);
         while done.executions < asked.runs && done.crashes == 0 && began.elapsed() < asked.time {
@@ -120,7 +122,7 @@ fn run(folder: &Path, asked: &Asked) -> anyhow::Result<Vec<(&'static str, Done)>
             let slice = slice(
                 &engine,
                 folder,
-                name,
+                *target,
                 asked.runs - done.executions,
                 left,
                 &done,
@@ -132,7 +134,8 @@ fn run(folder: &Path, asked: &Asked) -> anyhow::Result<Vec<(&'static str, Done)>
         }
         rows.push((*name, done));
     }
-    anyhow::ensure!(!rows.is_empty(), "the targets are {}", TARGETS.join(", "));
+    let names = TARGETS.map(|(name, _)| name).join(", ");
+    anyhow::ensure!(!rows.is_empty(), "the targets are {names}");
     Ok(rows)
 }
 
@@ -168,7 +171,7 @@ fn sources() -> String {
 fn slice(
     engine: &Engine,
     folder: &Path,
-    name: &str,
+    (name, bytes_max): (&str, usize),
     runs: u64,
     seconds: u64,
     before: &Done,
@@ -187,7 +190,7 @@ fn slice(
                 format!("-max_total_time={seconds}"),
                 format!("-seed={}", seed % u64::from(u32::MAX)),
                 format!("-artifact_prefix={}/{name}-", folder.display()),
-                "-max_len=1024".to_owned(),
+                format!("-max_len={bytes_max}"),
                 "-print_final_stats=1".to_owned(),
             ]);
             command.arg(corpus).arg(Path::new("fuzz/seeds").join(name));
@@ -290,7 +293,7 @@ mod tests {
         };
         let mut found: Vec<String> = std::fs::read_dir(folder).unwrap().map(stem).collect();
         found.sort();
-        let mut named = TARGETS.to_vec();
+        let mut named = TARGETS.map(|(name, _)| name);
         named.sort_unstable();
         assert_eq!(found, named);
     }

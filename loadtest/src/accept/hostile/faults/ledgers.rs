@@ -14,6 +14,8 @@ use crate::site::{PATIENCE, get};
 
 /// How long requests are sent while the fault lasts.
 const LONG: Duration = Duration::from_millis(900);
+/// Within this a dead writer is noticed.
+const NOTICED: Duration = Duration::from_secs(3);
 /// The ledger's writer, by its name.
 const WRITER: &str = "ledger-writer";
 
@@ -83,7 +85,14 @@ fn writer_panics(context: &Context) -> anyhow::Result<String> {
     let during = place.served_for(LONG)?;
     let log = std::fs::read_to_string(place.site.folder().join(crate::site::LOG))?;
     anyhow::ensure!(log.contains("panicked"), "no thread has panicked");
-    let (ready, _) = get(place.site.admin, "/readyz")?;
+    let began = std::time::Instant::now();
+    let ready = loop {
+        let (ready, _) = get(place.site.admin, "/readyz")?;
+        if ready == 503 || began.elapsed() > NOTICED {
+            break ready;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     anyhow::ensure!(
         ready == 503,
         "its writer is dead, and readyz answers {ready}"

@@ -11,8 +11,9 @@ use crate::process::Process;
 use crate::site::{LOG, PATIENCE, Setup, Site};
 use crate::upstream::{Gate, Upstream};
 
-/// A contract whose upstream is waited for 600 ms at most.
-const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: faulty_v1, owner: me, endpoint: \"GET /f\", allowed_methods: [GET, POST], timeout_ms: 600}\n";
+/// Contracts whose upstream is waited for 600 ms at most, where the tier allows it.
+const CONTRACTS: &str = "version: 1\ncontracts:\n";
+const PATHS: [&str; 5] = ["f", "s0", "s1", "s2", "s3"];
 /// Within this every request has ended, whatever its upstream and the ledger do.
 pub(super) const BOUND: Duration = Duration::from_secs(5);
 /// Within this a clean request is served again when a fault is over.
@@ -40,13 +41,29 @@ pub(super) const CLEAN_BODY: Ask<'static> = Ask {
 impl Place {
     /// Files of a gateway that observes.
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
+        Self::of_tier(folder, "observe_only")
+    }
+
+    /// Files of a gateway that controls, with nothing to refuse.
+    pub(super) fn controlling(folder: &Path) -> anyhow::Result<Self> {
+        Self::of_tier(folder, "control")
+    }
+
+    fn of_tier(folder: &Path, tier: &'static str) -> anyhow::Result<Self> {
         let upstream = Upstream::start()?;
         let setup = Setup {
             contracts: 0,
+            tier,
             ..Setup::observing(upstream.address())
         };
         let site = Site::prepare(folder, &setup)?;
-        site.write("contracts/own.yaml", CONTRACTS)?;
+        let contract = |path: &&str| {
+            format!(
+                "  - {{id: {path}_v1, owner: me, endpoint: \"GET /{path}\", allowed_methods: [GET, POST], timeout_ms: 600}}\n"
+            )
+        };
+        let contracts: String = PATHS.iter().map(contract).collect();
+        site.write("contracts/own.yaml", &format!("{CONTRACTS}{contracts}"))?;
         site.amend(
             "version: 1\n",
             "version: 1\ntimeouts: { connect_ms: 500 }\n",
@@ -133,7 +150,7 @@ impl Place {
             anyhow::ensure!(made == sent, "{sent} sent, {made} decisions made");
             anyhow::ensure!(unaccounted == 0, "{unaccounted} decisions unaccounted for");
         }
-        // Observing, it may not refuse: whatever was not sent on was answered by the gateway.
+        // Observing, it may not refuse, and where it controls there was nothing to refuse: whatever was not sent on was answered by the gateway.
         let acted = self.site.decisions()?;
         let acted = acted.iter().find(|line| !line["upstream"].is_string());
         anyhow::ensure!(acted.is_none(), "an action above the tier: {acted:?}");

@@ -77,7 +77,6 @@ const fn drips(fault: Fault) -> Fault {
 const FAULTS: &[Fault] = &[
     gate("connect refused", Gate::Refuse, &[502], false),
     gate("accept and close", Gate::CloseAtOnce, &[502], false),
-    gate("black hole", Gate::BlackHole, &[504], false),
     gate("slow accept", Gate::AcceptSlowly, &[504], true),
     gate("flap at 1 Hz", Gate::Flap, &[502], true),
     script("reset before head", "/f?do=fault/reset-before-head", &[502]),
@@ -85,9 +84,6 @@ const FAULTS: &[Fault] = &[
     cut(script("reset in body", "/f?do=fault/reset-in-body", &[])),
     script("close before head", "/f?do=fault/close-before-head", &[502]),
     script("close in head", "/f?do=fault/close-in-head", &[502]),
-    script("silent", "/f?do=fault/silent", &[504]),
-    script("silent in head", "/f?do=fault/silent-in-head", &[504]),
-    cut(script("silent in body", "/f?do=fault/silent-in-body", &[])),
     drips(script("drip, head", "/f?do=fault/drip-head", &[504])),
     drips(script("drip, body", "/f?do=fault/drip-body", &[])),
     script("garbage: bytes", "/f?do=fault/garbage-binary", &[502]),
@@ -144,15 +140,33 @@ const FAULTS: &[Fault] = &[
     )),
 ];
 
+/// Silence is waited for as long as the contract says, where the tier lets us: in CONTROL. Each has a
+/// contract of its own, for a circuit counts what happened before.
+const SILENT: &[Fault] = &[
+    Fault {
+        target: "/s0",
+        ..gate("black hole", Gate::BlackHole, &[504], false)
+    },
+    script("silent", "/s1?do=fault/silent", &[504]),
+    script("silent in head", "/s2?do=fault/silent-in-head", &[504]),
+    cut(script("silent in body", "/s3?do=fault/silent-in-body", &[])),
+];
+
 pub(super) fn rows(context: &Context, rows: &mut Rows) -> anyhow::Result<()> {
-    let mut place = Place::new(&context.folder("faults-upstream"))?;
+    let observing = Place::new(&context.folder("faults-upstream"))?;
+    all(observing, FAULTS, rows)?;
+    let controlling = Place::controlling(&context.folder("faults-silent"))?;
+    all(controlling, SILENT, rows)
+}
+
+fn all(mut place: Place, faults: &[Fault], rows: &mut Rows) -> anyhow::Result<()> {
     let gateway = place.start(&[])?;
-    for fault in FAULTS {
+    for fault in faults {
         let judged = judged(&mut place, fault);
         place.upstream.gate(Gate::Open);
         rows.note(fault.name, judged);
     }
-    rows.note("accounts of all of them", place.close(gateway));
+    rows.note("accounts of these", place.close(gateway));
     Ok(())
 }
 
