@@ -104,11 +104,11 @@ const FAULTS: &[Fault] = &[
         "/f?do=fault/length-no-number",
         &[502],
     ),
-    script(
+    served(script(
         "length and chunked",
         "/f?do=fault/length-and-chunked",
         &[502],
-    ),
+    )),
     cut(script("length too long", "/f?do=fault/length-short", &[])),
     served(script("length too short", "/f?do=fault/length-long", &[])),
     cut(script("chunks cut", "/f?do=fault/chunked-cut", &[])),
