@@ -139,11 +139,9 @@ fn lines_of_a_segment(edits: &[u8]) {
         }
         prev = Some(record.hash);
     }
-    // All lines hold and no line is empty: the last newline is gone, and nothing else but the front.
-    assert!(
-        GOOD.trim_ascii_end().ends_with(&other),
-        "a changed chain holds"
-    );
+    // All lines hold, in one chain: they are a part of the good ones, cut at its front or its end.
+    let is_part = GOOD.windows(other.len()).any(|part| part == other);
+    assert!(is_part, "a changed chain holds");
 }
 
 thread_local! {
