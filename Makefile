@@ -8,12 +8,15 @@ CARGO       ?= cargo
 SCALE       ?= small
 # What acceptance runs write lives here; it is kept, so that a run can be resumed.
 ACCEPT_DIR  ?= .accept
+# Executions of each fuzz target, and seconds of one call; calls add up.
+RUNS        ?= 10000000
+FUZZ_SECONDS ?= 1200
 FAST        := target/fast
 
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile faults fuzz fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +71,12 @@ accept-bundles: fast ## the acceptance list of bundles; SCALE=small or full
 
 accept-hostile: fast ## the acceptance list of hostile input; SCALE=small or full
 	$(FAST)/loadtest accept hostile --scale $(SCALE) --state $(ACCEPT_DIR)/hostile-$(SCALE)
+
+faults: fast ## each fault done to a gateway; prints survived N / tried M
+	$(FAST)/loadtest faults --scale $(SCALE) --state $(ACCEPT_DIR)/faults-$(SCALE)
+
+fuzz: fast ## fuzz targets until each has RUNS executions; resumable
+	$(FAST)/loadtest fuzz --runs $(RUNS) --seconds $(FUZZ_SECONDS) --state $(ACCEPT_DIR)/fuzz
 
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
@@ -43,6 +44,30 @@ enum Verb {
     Instructions(instructions::Options),
     /// Malformed and smuggling messages through proxies; prints what becomes of each
     Probes(probes::Options),
+    /// Does each fault of docs/faults.md to a gateway and prints a table: survived N / tried M
+    Faults {
+        /// small: each fault briefly; full: more kills
+        #[arg(long, value_enum, default_value_t = Scale::Small)]
+        scale: Scale,
+        /// Folder for the gateways of the run
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// Runs fuzz targets and prints executions, executions per second and crashes; calls add up
+    Fuzz {
+        /// Executions of each target
+        #[arg(long, default_value_t = 10_000_000)]
+        runs: u64,
+        /// The longest that this call may take
+        #[arg(long, default_value_t = 1_200)]
+        seconds: u64,
+        /// Only this target
+        #[arg(long)]
+        target: Option<String>,
+        /// Folder that keeps corpus, counts and what crashed
+        #[arg(long)]
+        state: PathBuf,
+    },
     /// Acceptance lists, in parts that can be resumed
     #[command(subcommand)]
     Accept(AcceptList),
@@ -99,6 +124,24 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Probes(options) => probes::print(&options),
+        Verb::Faults { scale, state } => {
+            let survived = accept::faults(scale, &state)?;
+            std::process::exit(i32::from(!survived))
+        }
+        Verb::Fuzz {
+            runs,
+            seconds,
+            target,
+            state,
+        } => {
+            let asked = accept::FuzzAsked {
+                runs,
+                time: Duration::from_secs(seconds),
+                only: target,
+            };
+            let well = accept::fuzz(&state, &asked)?;
+            std::process::exit(i32::from(!well))
+        }
         Verb::Accept(which) => {
             let (list, asked) = match which {
                 AcceptList::Observe(asked) => (&accept::OBSERVE, asked),

@@ -35,15 +35,11 @@ mod stop;
 mod upstreams;
 pub mod worker;
 
-/// What fuzz targets call.
-#[doc(hidden)]
-pub mod fuzzing {
-    pub use crate::gateway::edge::proxy_protocol;
-}
-
 pub(crate) use arrival::PRIORITY;
 pub use bind::{BindError, ListeningSocket};
 pub use clerk::Clerk;
+#[doc(hidden)]
+pub use edge::fuzzing;
 pub use edge::{Closed, Connections, Counts, Handshakes, ProxyRefusal, TlsEnd, head_len};
 pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};

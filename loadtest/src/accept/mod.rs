@@ -30,7 +30,7 @@ use clap::ValueEnum;
 
 pub use bundles::BUNDLES;
 pub use control::CONTROL;
-pub use hostile::HOSTILE;
+pub use hostile::{FuzzAsked, HOSTILE, faults, fuzz};
 pub use ledger::LEDGER;
 pub use observe::OBSERVE;
 pub use state::Result as PartResult;
@@ -52,6 +52,14 @@ pub struct Context {
 }
 
 impl Context {
+    fn of(scale: Scale, folder: &Path) -> Self {
+        Self {
+            scale,
+            folder: folder.to_owned(),
+            commit: state::commit(),
+        }
+    }
+
     /// One of two counts.
     fn pick<T>(&self, small: T, full: T) -> T {
         match self.scale {
@@ -133,11 +141,7 @@ pub fn run(list: &List, scale: Scale, folder: &Path, only: Option<&str>) -> anyh
         );
     }
     std::fs::create_dir_all(folder)?;
-    let context = Context {
-        scale,
-        folder: folder.to_owned(),
-        commit: state::commit(),
-    };
+    let context = Context::of(scale, folder);
     let mut results = Vec::new();
     for part in list.parts {
         let wanted = only.is_none_or(|name| name == part.name);

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::script::Script;
+
 /// One way to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
@@ -28,6 +30,8 @@ pub enum Behaviour {
     Garbage,
     /// `/hang`: no answer.
     Hang,
+    /// `/fault/NAME`: an answer that no upstream should give.
+    Fault(Script),
     /// `/_count`: what was seen, as JSON; not itself counted.
     Count,
     /// `/_reset`: counts from zero again.
@@ -44,6 +48,9 @@ impl Behaviour {
             .find_map(|p| p.strip_prefix("do="))
             .unwrap_or(path.trim_start_matches('/'));
         let (name, argument) = asked.split_once('/').unwrap_or((asked, ""));
+        if let ("fault", Some(script)) = (name, Script::of(argument)) {
+            return Self::Fault(script);
+        }
         let number = argument.parse::<u64>().ok();
         match (name, number) {
             ("status", Some(code @ 200..=599)) => Self::Status(u16::try_from(code).unwrap_or(500)),

@@ -5,19 +5,25 @@
 
 mod behaviour;
 mod count;
+mod gate;
 mod health;
+mod script;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use behaviour::Behaviour;
 pub use count::{Count, Seen};
+pub use gate::Gate;
 pub use health::{Failing, Health};
+pub use script::{SCRIPTS, Script};
+
+use gate::{Door, Gates, Met};
 
 use crate::wire::{Connection, Head};
 
@@ -39,6 +45,7 @@ pub struct Upstream {
 struct Shared {
     count: Count,
     health: Health,
+    gates: Gates,
 }
 
 impl Upstream {
@@ -90,6 +97,11 @@ impl Upstream {
         self.shared.count.reset();
     }
 
+    /// Changes how connections are met; those that are open end.
+    pub fn gate(&self, gate: Gate) {
+        self.shared.gates.set(gate);
+    }
+
     /// Its health, to be changed while it runs.
     #[must_use]
     pub fn health(&self) -> &Health {
@@ -110,13 +122,33 @@ pub fn serve_forever(bind: SocketAddr) -> anyhow::Result<()> {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let began = Instant::now();
+    let mut door = match Door::new(listener) {
+        Ok(door) => door,
+        Err(error) => return eprintln!("upstream: {error}"),
+    };
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match shared.gates.meet(&mut door, began).await {
+            Ok(Met::Served(stream)) => {
                 let shared = Arc::clone(&shared);
-                // How a connection ended is the peer's affair; the counts are what is judged.
-                tokio::spawn(async move { drop(serve(stream, &shared).await) });
+                tokio::spawn(async move {
+                    let _kept = shared.gates.keep();
+                    // How a connection ended is the peer's affair; the counts are what is judged.
+                    tokio::select! {
+                        ended = serve(stream, &shared) => drop(ended),
+                        () = shared.gates.severed() => {}
+                    }
+                });
             }
+            Ok(Met::Swallowed(stream)) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    let _kept = shared.gates.keep();
+                    shared.gates.severed().await;
+                    drop(stream);
+                });
+            }
+            Ok(Met::Nothing) => {}
             // Descriptors may be used up for a moment; the loop must outlive that.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -133,6 +165,12 @@ async fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             shared.count.note(head.header("x-request-id"));
         }
         let failing = shared.health.arrived(&head.target);
+        if let Behaviour::Fault(script) = behaviour {
+            if !script.play(&mut connection, &head, framing).await? {
+                break;
+            }
+            continue;
+        }
         let mut body = Vec::new();
         if head.header("expect").is_some() {
             connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
@@ -161,8 +199,9 @@ async fn answer(
     shared: &Shared,
 ) -> io::Result<bool> {
     let body = match behaviour {
-        Behaviour::Echo if body.is_empty() => ORDINARY.to_vec(),
-        Behaviour::Echo => body,
+        // A script was played before the body was read.
+        Behaviour::Echo | Behaviour::Fault(_) if body.is_empty() => ORDINARY.to_vec(),
+        Behaviour::Echo | Behaviour::Fault(_) => body,
         Behaviour::Status(status) => return respond(connection, head, status, ORDINARY).await,
         Behaviour::Slow(delay) => {
             tokio::time::sleep(delay).await;

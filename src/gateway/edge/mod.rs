@@ -8,12 +8,14 @@ mod caps;
 mod chunked;
 mod conn;
 mod cut;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshakes;
 mod head;
 mod http1;
 mod http2;
 mod meeting;
-pub mod proxy_protocol;
+mod proxy_protocol;
 mod reading;
 mod secured;
 

@@ -11,15 +11,15 @@ const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Signature, version and command, family and protocol, length.
 const FIXED_BYTES: usize = 16;
 /// The longest header, additional fields included.
-pub const HEADER_BYTES_MAX: usize = 4 * 1024;
+pub(crate) const HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// What a header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// Bytes of the whole header; what follows is the client's.
-    pub len: usize,
+    pub(crate) len: usize,
     /// The client; `None` where the connection is the proxy's own, or of a kind without addresses.
-    pub source: Option<SocketAddr>,
+    pub(crate) source: Option<SocketAddr>,
 }
 
 /// Why bytes are no header of version 2.
@@ -37,7 +37,7 @@ pub enum Fault {
 ///
 /// # Errors
 /// [`Fault`], as soon as no further byte could mend it.
-pub fn read(bytes: &[u8]) -> Result<Option<Header>, Fault> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>, Fault> {
     let begun = bytes.get(..SIGNATURE.len()).unwrap_or(bytes);
     if !SIGNATURE.starts_with(begun) {
         let is_text = bytes.starts_with(b"PROXY ") || b"PROXY ".starts_with(begun);

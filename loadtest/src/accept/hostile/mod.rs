@@ -3,6 +3,8 @@
 mod asking;
 mod clean;
 mod exhaustion;
+mod faults;
+mod fuzz;
 mod graceful;
 mod horde;
 mod http2;
@@ -13,6 +15,9 @@ mod spellings;
 mod streams;
 mod tls;
 mod upstreams;
+
+pub use faults::print as faults;
+pub use fuzz::{Asked as FuzzAsked, print as fuzz};
 
 use super::{List, full_part, part, tested};
 
@@ -116,6 +121,16 @@ pub static HOSTILE: List = List {
             "stops",
             "TERM under load: each request that was begun is answered, and the accounts are those of the clients",
             graceful::stops,
+        ),
+        part(
+            "faults",
+            "each fault of disk, clock, descriptors, upstream, bundle and process is survived: survived = tried",
+            faults::survived,
+        ),
+        full_part(
+            "fuzz",
+            "at least 10 million executions of each fuzz target, 0 crashes",
+            fuzz::ten_million,
         ),
         full_part(
             "rows",

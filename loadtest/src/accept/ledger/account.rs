@@ -8,21 +8,21 @@ use crate::site::{self, Site};
 
 /// What one boot left behind.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Boot {
-    pub(super) lines: u64,
-    pub(super) rolled_up: u64,
-    pub(super) lost: u64,
+pub(in crate::accept) struct Boot {
+    pub(in crate::accept) lines: u64,
+    pub(in crate::accept) rolled_up: u64,
+    pub(in crate::accept) lost: u64,
     /// What its `close`, or the next `open`, says that it made; `None` where nobody could tell.
-    pub(super) made: Option<u64>,
+    pub(in crate::accept) made: Option<u64>,
     /// What the same record says to be neither written nor counted.
-    pub(super) unaccounted: u64,
-    pub(super) closed: bool,
+    pub(in crate::accept) unaccounted: u64,
+    pub(in crate::accept) closed: bool,
 }
 
 impl Boot {
     /// Whether every decision that was made is a line, in a rollup, in a loss, or told as missing. A
     /// boot that died before it had counters has made none.
-    pub(super) fn balances(&self) -> bool {
+    pub(in crate::accept) fn balances(&self) -> bool {
         let known = self.lines + self.rolled_up + self.lost + self.unaccounted;
         self.made.unwrap_or(0) == known
     }
@@ -30,16 +30,16 @@ impl Boot {
 
 /// A whole ledger.
 #[derive(Debug, Default)]
-pub(super) struct Account {
-    pub(super) boots: BTreeMap<String, Boot>,
-    pub(super) decision_ids: HashSet<String>,
-    pub(super) kinds: BTreeMap<String, u64>,
+pub(in crate::accept) struct Account {
+    pub(in crate::accept) boots: BTreeMap<String, Boot>,
+    pub(in crate::accept) decision_ids: HashSet<String>,
+    pub(in crate::accept) kinds: BTreeMap<String, u64>,
     /// `code` of `fault` records.
-    pub(super) faults: BTreeMap<String, u64>,
+    pub(in crate::accept) faults: BTreeMap<String, u64>,
 }
 
 impl Account {
-    pub(super) fn of(site: &Site) -> anyhow::Result<Self> {
+    pub(in crate::accept) fn of(site: &Site) -> anyhow::Result<Self> {
         let mut account = Self::default();
         site::lines(&site.ledger(), |line| account.take(line))?;
         Ok(account)
@@ -84,15 +84,15 @@ impl Account {
         }
     }
 
-    pub(super) fn unaccounted(&self) -> u64 {
+    pub(in crate::accept) fn unaccounted(&self) -> u64 {
         self.boots.values().map(|boot| boot.unaccounted).sum()
     }
 
-    pub(super) fn made(&self) -> u64 {
+    pub(in crate::accept) fn made(&self) -> u64 {
         self.boots.values().filter_map(|boot| boot.made).sum()
     }
 
-    pub(super) fn of_kind(&self, kind: &str) -> u64 {
+    pub(in crate::accept) fn of_kind(&self, kind: &str) -> u64 {
         self.kinds.get(kind).copied().unwrap_or(0)
     }
 }

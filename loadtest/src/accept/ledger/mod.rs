@@ -8,6 +8,8 @@ mod small_disk;
 mod stall;
 mod syscalls;
 
+pub(super) use account::Account;
+
 use super::{Context, Verdict};
 use super::{List, full_part, identity, part, tested};
 
