@@ -119,13 +119,13 @@ codes! {
     BundleRoot "C311" "a root of bundles cannot be used", "name the file that 'tidegate root init' made and its principals signed";
     CallerHeader "C312" "a field cannot name callers", "name a request field that your trusted proxies set";
     UnexpectedPolicy "C319" "the policy is not the one that is expected", "put the expected files in place, or expect another policy";
-    UpstreamTls "C331" "the TLS of an upstream is not valid", "give 'server_name' a host name, and 'cert' and 'key' PEM files that belong together";
-    UpstreamVerify "C332" "certificates of an upstream are not verified", "remove 'verify: false' and name the authority in 'ca', or say in which other environment this runs";
-    UpstreamProtocol "C333" "the protocol of an upstream cannot be agreed on", "add 'tls', or write http1 or http2";
-    UpstreamHealth "C334" "the health check of an upstream is not valid", "write 'path: /healthz', 'expect: 200..299' and a 'timeout_ms' of at most 'interval_ms'";
-
     Certificate "C320" "a certificate or its key cannot be used", "put a certificate and its key in place, both as PEM, that belong together and are valid today";
     ListenerKeys "C321" "keys of a listener do not go together", "remove one of them";
+    UpstreamTls "C331" "the TLS of an upstream is not valid", "give 'server_name' a host name, and 'cert' and 'key' PEM files that belong together";
+    UpstreamVerify "C332" "certificates of an upstream are not verified", "remove 'verify: false' and name the authority in 'ca', or say in which other environment this runs";
+
+    UpstreamProtocol "C333" "the protocol of an upstream cannot be agreed on", "add 'tls', or write http1 or http2";
+    UpstreamHealth "C334" "the health check of an upstream is not valid", "write 'path: /healthz', 'expect: 200..299' and a 'timeout_ms' of at most 'interval_ms'";
 
     // Self-tests.
     SameTest "C401" "two self-tests have one name", "give each self-test its own name";

@@ -215,7 +215,6 @@ impl Table {
         if let Some(address) = address {
             let open = self.per_address.entry(address).or_default();
             if *open >= limits.per_address_max {
-                self.counts.close(Closed::FullAddress);
                 return Err(Full::Address);
             }
             *open += 1;
