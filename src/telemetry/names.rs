@@ -71,7 +71,7 @@ metrics! {
     SUPPRESSED = Counter "tidegate_actions_suppressed_total" ["action", "tier"] "actions",
         "Actions that decisions asked for and the tier did not allow.";
     REFUSED = Counter "tidegate_refused_in_parsing_total" ["reason"] "requests",
-        "Heads that were refused before they could be judged; they are no decisions.";
+        "Heads that were refused before they could be judged; they are no decisions. Of HTTP/2 also streams (`http2_stream`) and connections (`http2_connection`) that broke the protocol's rules.";
     RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
         "Further attempts to reach an upstream after the first one of a request.";
     NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",

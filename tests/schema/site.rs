@@ -176,6 +176,8 @@ fn contract() -> Value {
             "per_client": { "key": "peer", "rate_limit_rpm": 600, "burst": 60 },
             "consumers": ["checkout"],
             "max_in_flight": 100,
+            "body_bytes_max": 1000,
+            "upgrade": ["websocket"],
             "stream": false,
             "tier": "control",
             "stage": { "mode": "canary 10%", "remove_by": "2026-12-31" },
