@@ -2,6 +2,7 @@
 
 mod asking;
 mod clean;
+mod cost;
 mod exhaustion;
 mod faults;
 mod fuzz;
@@ -131,6 +132,11 @@ pub static HOSTILE: List = List {
             "fuzz",
             "at least 10 million executions of each fuzz target, 0 crashes",
             fuzz::ten_million,
+        ),
+        full_part(
+            "cost",
+            "an ordinary request: instructions on its worker at most 2 % above what it took before",
+            cost::of_a_request,
         ),
         full_part(
             "rows",
