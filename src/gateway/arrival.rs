@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName};
 
 use super::desk::DeskSettings;
+use super::fields;
 use super::governor::HeadFacts;
 use crate::contract::{BY_CERTIFICATE, Contract, Method};
 use crate::observation::{
@@ -70,11 +71,12 @@ const fn behind_names(address: ClientKey) -> ClientKey {
     ClientKey(!address.0)
 }
 
+/// A field that `Connection` names goes no further than here, so it names nobody.
 fn named_by(facts: &HeadFacts<'_>, field: &str, clients: &ClientHasher) -> Option<ClientKey> {
     if field == BY_CERTIFICATE {
         return facts.identity.map(|name| certified(name, clients));
     }
-    let value = facts.headers.get(field)?.as_bytes();
+    let value = fields::first_sent_on(facts.headers, field)?.as_bytes();
     (!value.is_empty()).then(|| clients.of_name(value))
 }
 
@@ -101,17 +103,15 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
             .iter()
             .any(|net| net.contains(&address))
     };
-    let fields: Vec<&str> = facts
-        .headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let fields = facts.headers.get_all("x-forwarded-for");
+    let fields: Vec<&[u8]> = fields.iter().map(http::HeaderValue::as_bytes).collect();
+    // What cannot be read ends the walk: to pass over it would be to believe what the client wrote
+    // before its proxy did.
     fields
         .iter()
         .rev()
-        .flat_map(|field| field.rsplit(','))
-        .map_while(|address| address.trim().parse().ok())
+        .flat_map(|field| field.rsplit(|byte| *byte == b','))
+        .map_while(|address| std::str::from_utf8(address).ok()?.trim().parse().ok())
         .map(|address: IpAddr| address.to_canonical())
         .find(|address| !trusted(*address))
         .or(Some(peer))

@@ -6,7 +6,7 @@
 //! Deliberately not here: hop-by-hop fields of requests; Pingora removes those.
 
 use http::Method;
-use http::header::{CONNECTION, HeaderName, MAX_FORWARDS};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -80,6 +80,51 @@ fn is_forwarded_for(name: &str) -> bool {
 /// are among the disguised ones.
 fn is_override(name: &str) -> bool {
     name.starts_with('x') && OVERRIDES.contains(&name)
+}
+
+/// The one value of a field; `None` where it is missing or doubled, or where `Connection` names it:
+/// then it is not sent on, and what is judged by it would not be what the next hop sees.
+pub(crate) fn only_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    let is_only = values.next().is_none() && !is_nominated(headers, name);
+    is_only.then_some(value)
+}
+
+/// The first value of a field, unless `Connection` names it.
+pub(crate) fn first_sent_on<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let value = headers.get(name)?;
+    (!is_nominated(headers, name)).then_some(value)
+}
+
+fn is_nominated(headers: &HeaderMap, name: &str) -> bool {
+    let fields = headers.get_all(CONNECTION);
+    fields.iter().any(|field| {
+        let mut tokens = field.as_bytes().split(|byte| *byte == b',');
+        tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+/// Removes the field by which callers are named, in any spelling but for its own from somebody who is
+/// believed.
+pub(crate) fn strip_caller(request: &mut RequestHeader, field: &HeaderName, is_believed: bool) {
+    if !is_believed {
+        request.remove_header(field);
+    }
+    let is_alike = |name: &HeaderName| {
+        name != field
+            && name.as_str().contains('_')
+            && name.as_str().replace('_', "-") == field.as_str()
+    };
+    let alike: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|n| is_alike(n))
+        .cloned()
+        .collect();
+    for name in alike {
+        request.remove_header(&name);
+    }
 }
 
 /// Whether a name, read as servers in the tradition of CGI read it, is one that only the gateway

@@ -31,6 +31,7 @@ use super::respond::{Answer, DECISION_ID};
 use super::retry_budget::push_back;
 use super::settings::GatewaySettings;
 use super::upstreams::{Picker, Target};
+use crate::tls::KINDS;
 
 /// The field that tells an upstream of the case a request goes on under.
 const QUARANTINE: &str = "Tidegate-Quarantine";
@@ -139,10 +140,11 @@ impl ProxyHttp for Hooks {
         }
         let strict = passage.forward().is_some_and(|forward| forward.strict);
         fields::strip_request(request, passage.connection.peer_trusted, strict);
-        if let Some(field) = self.settings.caller_header.as_ref()
-            && !passage.connection.peer_trusted
-        {
-            request.remove_header(field);
+        if let Some(field) = self.settings.caller_header.as_ref() {
+            // Beside a certificate the field was not looked at.
+            let connection = &passage.connection;
+            let is_believed = connection.peer_trusted && connection.identity.is_none();
+            fields::strip_caller(request, field, is_believed);
         }
         fields::one_hop_less(request)?;
         if session.req_header().version == http::Version::HTTP_10 {
@@ -389,7 +391,8 @@ impl Hooks {
         passage.admit(self.governor.admit(&facts));
     }
 
-    /// The name that the caller proved.
+    /// The name that the caller proved. Names of certificates carry their kind, which no field can
+    /// claim.
     fn caller<'a>(
         &self,
         headers: &'a http::HeaderMap,
@@ -400,8 +403,9 @@ impl Hooks {
         }
         let field = self.settings.caller_header.as_ref();
         let field = field.filter(|_| connection.peer_trusted)?;
-        let name = headers.get(field)?.to_str().ok()?;
-        (!name.is_empty()).then_some(name)
+        let name = fields::only_value(headers, field.as_str())?.to_str().ok()?;
+        let is_certified = KINDS.iter().any(|kind| name.starts_with(kind));
+        (!name.is_empty() && !is_certified).then_some(name)
     }
 
     /// Waits until the request's turn has come. A client that leaves meanwhile is noticed, unless

@@ -6,6 +6,9 @@
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+/// The kinds of names, each before its names.
+pub const KINDS: [&str; 3] = ["uri:", "dns:", "cn:"];
+
 /// The longest name that counts, in bytes; a longer one names nobody.
 pub const IDENTITY_BYTES_MAX: usize = 512;
 

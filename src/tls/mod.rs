@@ -13,5 +13,5 @@ mod server;
 
 pub use facts::CertificateFacts;
 pub use files::{CertificateFiles, ClientAuth, TlsFault, TlsFiles};
-pub use identity::{IDENTITY_BYTES_MAX, identity};
+pub use identity::{IDENTITY_BYTES_MAX, KINDS, identity};
 pub use server::{ListenerTls, Material, provider};

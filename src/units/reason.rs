@@ -123,7 +123,7 @@ impl Reason {
             Self::CircuitRecovering => "policy: circuit.slow_start_ms",
             Self::ConcurrencyExceeded => "contract: max_in_flight",
             Self::ConsumerNotDeclared => {
-                "contract: consumers; policy: consumer_not_declared; configuration: caller_header"
+                "contract: consumers; policy: consumer_not_declared; configuration: caller_header, tls.client_ca"
             }
             Self::ContractAlias => "contract: endpoint",
             Self::ContractMethodDisallowed => "contract: allowed_methods",

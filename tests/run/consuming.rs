@@ -8,7 +8,7 @@ fn installation(upstream: &Upstream) -> Installation {
     Installation::in_front_of(upstream.address)
         .controlling()
         .contract(
-            "{id: orders, endpoint: \"GET /api/v1/orders\", consumers: [checkout], owner: test}",
+            "{id: orders, endpoint: \"GET /api/v1/orders\", consumers: [checkout, \"dns:checkout\"], owner: test}",
         )
         .policy("consumer_not_declared: {action: quarantine}")
         .and("caller_header: X-Caller")
@@ -32,6 +32,11 @@ fn a_trusted_proxy_names_the_caller() {
         ("X-Caller: checkout\r\n", 200),
         ("x-caller: reports\r\n", 403),
         ("X-Caller: \r\n", 403),
+        // Whoever appends to a client's own line or adds another one would let it choose.
+        ("X-Caller: checkout\r\nX-Caller: reports\r\n", 403),
+        ("Connection: x-caller\r\nX-Caller: checkout\r\n", 403),
+        // Only a certificate proves a name of this kind.
+        ("X-Caller: dns:checkout\r\n", 403),
         ("", 403),
     ] {
         assert_eq!(ask(&process, caller), status, "{caller}");
@@ -45,8 +50,8 @@ fn a_trusted_proxy_names_the_caller() {
     let undeclared = reasons
         .iter()
         .filter(|codes| codes.contains("CONSUMER_NOT_DECLARED"));
-    assert_eq!(undeclared.count(), 3, "{reasons:?}");
-    assert_eq!(installation.replay(), 4);
+    assert_eq!(undeclared.count(), 6, "{reasons:?}");
+    assert_eq!(installation.replay(), 7);
 }
 
 // R028
@@ -57,9 +62,10 @@ fn nobody_else_names_the_caller_and_no_server_is_told_so() {
     let process = Process::start(&installation);
     assert_eq!(ask(&process, "X-Caller: checkout\r\n"), 403);
     let mut client = process.connect();
-    client.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\nX-Caller: checkout\r\n\r\n");
+    client.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\nX-Caller: checkout\r\nX_Caller: checkout\r\n\r\n");
     assert_eq!(client.response().status(), 200);
     let seen = upstream.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].field("x-caller"), None);
+    assert_eq!(seen[0].field("x_caller"), None);
 }
