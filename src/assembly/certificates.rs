@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::StartError;
 use crate::config::{Settings, Stamp};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
-use crate::gateway::clock;
+use crate::gateway::{clock, tls_file_fault};
 use crate::telemetry::{CertificateExpiry, Reload, Telemetry};
 use crate::tls::{ListenerTls, Material, TlsFault, TlsFiles};
 
@@ -223,6 +223,12 @@ pub fn certificate_findings(settings: &Settings) -> Vec<Diagnostic> {
             })),
         }
     }
+    let upstreams = settings.upstreams.iter();
+    let faults = upstreams.filter_map(|upstream| tls_file_fault(upstream.tls.as_ref()?));
+    found.extend(faults.map(|fault| {
+        let remedy = fault.remedy;
+        about(&fault.path, Severity::Warning, fault.reason, remedy)
+    }));
     found
 }
 

@@ -287,6 +287,24 @@ mod tests {
             let found = client_address(&facts, &settings).map(|address| address.to_string());
             assert_eq!(found.as_deref(), Some(want), "{peer} {forwarded_for}");
         }
+        // A line that no proxy wrote like that must not bring the client's own one into play.
+        let mut lines = headers(&[("x-forwarded-for", "203.0.113.5")]);
+        let unreadable = http::HeaderValue::from_bytes(b"\xff, 198.51.100.1").unwrap();
+        lines.append("x-forwarded-for", unreadable);
+        let facts = facts("10.0.0.1:1", &settings, &lines);
+        let found = client_address(&facts, &settings).map(|address| address.to_string());
+        assert_eq!(found.as_deref(), Some("198.51.100.1"));
+        let mut lines = headers(&[("x-forwarded-for", "203.0.113.5")]);
+        lines.append(
+            "x-forwarded-for",
+            http::HeaderValue::from_bytes(b"\xff").unwrap(),
+        );
+        let facts = super::super::governor::HeadFacts {
+            headers: &lines,
+            ..facts
+        };
+        let found = client_address(&facts, &settings).map(|address| address.to_string());
+        assert_eq!(found.as_deref(), Some("10.0.0.1"));
     }
 
     #[test]

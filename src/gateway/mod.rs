@@ -43,4 +43,4 @@ pub use edge::fuzzing;
 pub use edge::{Closed, Connections, Counts, Handshakes, ProxyRefusal, TlsEnd, head_len};
 pub use server::{Gateway, OpenError};
 pub use stop::{Control, Ended};
-pub use upstreams::TlsFileError;
+pub use upstreams::{TlsFileError, tls_file_fault};

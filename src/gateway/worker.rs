@@ -208,6 +208,11 @@ fn h2c_options(idle: Duration) -> HttpServerOptions {
 
 /// Streams that `h2` resets in the life of a connection: behind the edge's own, smaller bound.
 const H2_LOCAL_RESETS_MAX: usize = 256;
+/// Bytes of one request body that a client may send before they were read: with what the protocol
+/// begins with, 64 KiB, an upload is slower by the time of every round trip.
+const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// The same of all bodies of a connection: the most that one can make the gateway hold.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What a stream may hold for a client that does not read.
 const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -220,5 +225,7 @@ fn h2_options(settings: &GatewaySettings) -> H2Options {
     options.max_header_list_size(head_bytes.saturating_add(head_bytes / 4));
     options.max_local_error_reset_streams(Some(H2_LOCAL_RESETS_MAX));
     options.max_send_buffer_size(H2_SEND_BUFFER_BYTES);
+    options.initial_window_size(H2_STREAM_WINDOW_BYTES);
+    options.initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
     options
 }

@@ -37,6 +37,8 @@ impl Site {
                 "[{bind: \"127.0.0.1:0\"}]",
                 &format!("[{{bind: \"127.0.0.1:0\", {TLS}}}]"),
             )
+            .contract("{id: named, owner: me, endpoint: \"GET /named\", consumers: [\"uri:spiffe://tests/one\"]}")
+            .policy("consumer_not_declared: {action: drop}")
             .contract("{id: by_certificate, owner: me, endpoint: \"GET /mine\", per_client: {key: certificate, rate_limit_rpm: 60, burst: 2}}");
         let site = Self {
             authority: params.self_signed(&key).unwrap(),
@@ -162,6 +164,34 @@ fn a_client_is_limited_by_its_certificate() {
     // From the same address, and somebody else.
     assert_eq!(get(Some("two")), "200");
     assert_eq!(get(None), "200");
+}
+
+// R028
+#[test]
+fn a_certificate_names_the_caller() {
+    let upstream = Upstream::ok();
+    let site = Site::new(upstream.address);
+    for client in ["one", "two"] {
+        site.client(client);
+    }
+    let process = Process::start(&site.installation);
+    for (client, told) in [(Some("one"), "200"), (Some("two"), "403"), (None, "403")] {
+        let files = client.map(|name| {
+            let path = |end| site.installation.path(&format!("{name}.{end}"));
+            [path("pem"), path("key")].map(|path| path.display().to_string())
+        });
+        let more = files
+            .iter()
+            .flat_map(|[cert, key]| ["--cert", cert, "--key", key]);
+        let more: Vec<&str> = more
+            .chain(["-H", "X-Caller: uri:spiffe://tests/one"])
+            .collect();
+        for version in ["--http1.1", "--http2"] {
+            let asked = [more.as_slice(), &[version]].concat();
+            let found = site.curl(&process, "/named", &asked);
+            assert!(found.ends_with(told), "{client:?} {version}: {found}");
+        }
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ use group::Group;
 use picker::Flights;
 
 pub(crate) use picker::{Picker, Target};
-pub use tls::TlsFileError;
+pub use tls::{TlsFileError, tls_file_fault};
 
 /// All upstream groups, in the order of the settings.
 #[derive(Debug)]

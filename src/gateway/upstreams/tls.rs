@@ -32,6 +32,12 @@ pub struct TlsFileError {
     pub remedy: &'static str,
 }
 
+/// Why the files of an upstream could not be used now; `None` where they could.
+#[must_use]
+pub fn tls_file_fault(settings: &UpstreamTls) -> Option<TlsFileError> {
+    read(settings, 0).err()
+}
+
 /// The certificates of one group.
 #[derive(Debug)]
 pub(super) struct TlsFiles {
