@@ -437,16 +437,22 @@ fn aliases_use_up_a_limit_no_faster_than_the_path_itself() {
     };
     let wrong_method = Pairing::MethodNotAllowed(ContractIndex(0));
     // What one client asks for in turn, and how many of the ten turns others have left.
-    for (case, asked, left) in [
-        ("path", [(contracted, own); 2], 8),
-        ("alias", [(alias, own); 2], 8),
-        ("both", [(alias, own), (contracted, own)], 8),
-        ("not declared, path", [(contracted, undeclared); 2], 10),
-        ("not declared, alias", [(alias, undeclared); 2], 10),
-        ("method, path", [(wrong_method, other_method); 2], 10),
-        ("method, alias", [(alias, other_method); 2], 10),
+    for (case, asked, refuses, left) in [
+        ("path", [(contracted, own); 2], false, 8),
+        ("alias", [(alias, own); 2], false, 8),
+        ("both", [(alias, own), (contracted, own)], false, 8),
+        ("let through, path", [(contracted, undeclared); 2], false, 8),
+        ("let through, alias", [(alias, undeclared); 2], false, 8),
+        ("refused, path", [(contracted, undeclared); 2], true, 10),
+        ("refused, alias", [(alias, undeclared); 2], true, 10),
+        ("method, path", [(wrong_method, other_method); 2], false, 10),
+        ("method, alias", [(alias, other_method); 2], false, 10),
     ] {
-        let rulebook = rulebook_of(terms);
+        let mut rules = Rules::default();
+        if refuses {
+            rules.consumer_not_declared = Severity::Drop;
+        }
+        let rulebook = Rulebook::new(0, parts_under(terms, rules));
         let take = |pairing, asks| {
             let admission = admit(&rulebook, 0, pairing, &asks);
             abandon(&rulebook, 0, &admission, Lateness::InTime);

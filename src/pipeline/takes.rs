@@ -116,7 +116,9 @@ pub(super) fn charge(
     };
     let terms = Some(contract.terms());
     let has_method = contract.methods().contains(arrival.method);
-    if staging::is_retired(terms) || arrival.undeclared || !has_method {
+    let refuses_caller = rulebook.rules().consumer_not_declared != Severity::Allow;
+    let is_excluded = arrival.undeclared && refuses_caller;
+    if staging::is_retired(terms) || is_excluded || !has_method {
         return;
     }
     let tier = effective_tier(around, terms, arrival.ledger);
