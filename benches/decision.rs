@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tidegate::contract::{Method, Terms, canonicalise};
+use tidegate::gateway::head_len;
+use tidegate::gateway::settings::Limits;
 use tidegate::ledger::{BootId, Chain, Lane, Source, entry_hash, ring};
 use tidegate::observation::{BurnPair, Lateness, RetryKind, Share, Signals, Standing};
 use tidegate::pipeline;
@@ -232,7 +234,19 @@ fn matching(criterion: &mut Criterion) {
     }
 }
 
+fn one_view(criterion: &mut Criterion) {
+    // R020: what reads a request strictly, before anything is asked about it.
+    let limits = Limits::default();
+    let path = b"/api/v1/orders/12345";
+    criterion.bench_function("head_and_path", |bencher| {
+        bencher.iter(|| {
+            let len = head_len(black_box(scene::BROWSER_HEAD), &limits).unwrap();
+            (len, canonicalise(black_box(path)).unwrap())
+        });
+    });
+}
+
 criterion_group!(
-    benches, admit, complete, desk, push, line, scoring, matching
+    benches, admit, complete, desk, push, line, scoring, matching, one_view
 );
 criterion_main!(benches);

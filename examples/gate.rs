@@ -46,6 +46,9 @@ fn main() -> ExitCode {
             let paths: Vec<_> = paths.iter().map(|path| canonical(path)).collect();
             match_1000(rulebook, &paths);
         }),
+        "path_1000" => with_rulebook(Tier::Control, |rulebook, _| {
+            path_1000(rulebook, &scene::paths());
+        }),
         "desk_observe" => with_office(Tier::ObserveOnly, desk_observe),
         "desk_control" => with_office(Tier::Control, desk_control),
         "ring_push" => {
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
             ring_push(&mut producer, &event);
         }
         "line_members" => lines(),
-        "edge_head" => edge_head(BROWSER_HEAD, &Limits::default()),
+        "edge_head" => edge_head(scene::BROWSER_HEAD, &Limits::default()),
         _ => {
             eprintln!("gate: no function {name:?}; the names stand in benches/gate.tsv");
             return ExitCode::from(2);
@@ -66,20 +69,6 @@ fn main() -> ExitCode {
     }
     ExitCode::SUCCESS
 }
-
-/// An ordinary head of a browser: eleven fields, 500 bytes.
-const BROWSER_HEAD: &[u8] = b"GET /api/v1/orders/12345?fields=id,state HTTP/1.1\r\n\
-    Host: shop.example.com\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
-    Accept: application/json, text/plain, */*\r\n\
-    Accept-Language: en-GB,en;q=0.5\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Referer: https://shop.example.com/orders\r\n\
-    Connection: keep-alive\r\n\
-    Cookie: session=0123456789abcdef0123456789abcdef\r\n\
-    Sec-Fetch-Dest: empty\r\n\
-    Sec-Fetch-Mode: cors\r\n\
-    Priority: u=4\r\n\r\n";
 
 fn with_rulebook(tier: Tier, run: impl FnOnce(&Rulebook, &[String])) {
     let mut paths = scene::paths();
@@ -141,6 +130,17 @@ fn match_1000(rulebook: &Rulebook, paths: &[CanonicalPath<'_>]) {
             .catalogue()
             .pair(Method::Get, path.as_bytes(), Ok(path));
         black_box(pairing);
+    }
+}
+
+/// From the bytes of an ordinary path to its contract: what the one view costs.
+#[inline(never)]
+fn path_1000(rulebook: &Rulebook, paths: &[String]) {
+    for path in paths.iter().cycle().take(CALLS as usize) {
+        let raw_path = black_box(path.as_bytes());
+        let path = canonicalise(raw_path);
+        let path = path.as_ref().map_err(|fault| *fault);
+        black_box(rulebook.catalogue().pair(Method::Get, raw_path, path));
     }
 }
 

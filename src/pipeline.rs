@@ -187,6 +187,8 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     } = pairing
     {
         signals.alias = folds.bits();
+        // No contract has the path; who may call the one that is meant says who is charged.
+        signals.undeclared = false;
         takes::charge(rulebook, contract, around, arrival);
     }
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.

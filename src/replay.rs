@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::contract::Contract;
-use crate::ledger::Record;
+use crate::ledger::{Record, as_text};
 use crate::pipeline::{Judgement, judge};
 use crate::policy::canonical;
 use crate::policy::rules::Rules;
@@ -191,6 +191,14 @@ impl Replay {
         let rules = self.rule_set(line.policy_hash)?;
         let contract = line.contract_id.and_then(|id| rules.contract(id));
         found.append(&mut contradictions(line, judged, &rules.rules, contract));
+        let alias_of = as_text(line.member("alias_of"));
+        if let Some(id) = alias_of.filter(|id| !id.is_empty() && rules.contract(id).is_none()) {
+            found.push(Difference {
+                member: "alias_of".to_owned(),
+                recorded: id.to_owned(),
+                recomputed: "a contract of its rulebook".to_owned(),
+            });
+        }
         Ok(found)
     }
 

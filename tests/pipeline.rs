@@ -49,6 +49,10 @@ fn parts_under(terms: Terms, rules: Rules) -> RulebookParts {
         MethodSet::EMPTY.with(Method::Get),
         terms,
     ));
+    parts_of(contract, rules)
+}
+
+fn parts_of(contract: Contract, rules: Rules) -> RulebookParts {
     RulebookParts::unsigned_local(LocalParts {
         catalogue: Catalogue::build(vec![contract]).unwrap(),
         rules,
@@ -404,6 +408,99 @@ fn an_alias_is_charged_to_its_contract_and_no_way_out() {
         let admission = arrive(&rulebook, tier);
         assert_eq!(admission.signals.take, Take::ContractRate, "{tier:?}");
     }
+}
+
+// R020: an alias is no way to use up what others need, either.
+#[test]
+fn aliases_use_up_a_limit_no_faster_than_the_path_itself() {
+    let terms = Terms {
+        rate_limit: PerMinute::new(60),
+        burst: std::num::NonZeroU32::new(10),
+        client_rate_limit: PerMinute::new(60),
+        client_burst: std::num::NonZeroU32::new(2),
+        ..Terms::default()
+    };
+    let contracted = Pairing::Contracted(ContractIndex(0));
+    let alias = Pairing::Alias {
+        contract: ContractIndex(0),
+        folds: Folds::CASE,
+        fault: None,
+    };
+    let own = arrival(Tier::Control, ClientKey(1), None);
+    let undeclared = Arrival {
+        undeclared: true,
+        ..own
+    };
+    let other_method = Arrival {
+        method: Method::Post,
+        ..own
+    };
+    let wrong_method = Pairing::MethodNotAllowed(ContractIndex(0));
+    // What one client asks for in turn, and how many of the ten turns others have left.
+    for (case, asked, refuses, left) in [
+        ("path", [(contracted, own); 2], false, 8),
+        ("alias", [(alias, own); 2], false, 8),
+        ("both", [(alias, own), (contracted, own)], false, 8),
+        ("let through, path", [(contracted, undeclared); 2], false, 8),
+        ("let through, alias", [(alias, undeclared); 2], false, 8),
+        ("refused, path", [(contracted, undeclared); 2], true, 10),
+        ("refused, alias", [(alias, undeclared); 2], true, 10),
+        ("method, path", [(wrong_method, other_method); 2], false, 10),
+        ("method, alias", [(alias, other_method); 2], false, 10),
+    ] {
+        let mut rules = Rules::default();
+        if refuses {
+            rules.consumer_not_declared = Severity::Drop;
+        }
+        let rulebook = Rulebook::new(0, parts_under(terms, rules));
+        let take = |pairing, asks| {
+            let admission = admit(&rulebook, 0, pairing, &asks);
+            abandon(&rulebook, 0, &admission, Lateness::InTime);
+            admission.is_forwarded()
+        };
+        for (pairing, asks) in asked.into_iter().cycle().take(20) {
+            let _ = take(pairing, asks);
+        }
+        let others = (2..30).filter(|client| {
+            let asks = arrival(Tier::Control, ClientKey(*client), None);
+            take(contracted, asks)
+        });
+        assert_eq!(others.count(), left, "{case}");
+    }
+}
+
+// R194: the names that an address makes up, and the spellings, share one limit of the address.
+#[test]
+fn aliases_and_names_of_one_address_share_its_limit() {
+    let mut parts = ContractParts::new(
+        ContractId::new("api").unwrap(),
+        "GET /api",
+        MethodSet::EMPTY.with(Method::Get),
+        Terms {
+            client_rate_limit: PerMinute::new(60),
+            client_burst: std::num::NonZeroU32::new(2),
+            ..Terms::default()
+        },
+    );
+    parts.client_header = Some("x-api-key".into());
+    let alias = Pairing::Alias {
+        contract: ContractIndex(0),
+        folds: Folds::CASE,
+        fault: None,
+    };
+    let address = ClientKey(7);
+    let rulebook = Rulebook::new(0, parts_of(Contract::new(parts), Rules::default()));
+    for _ in 0..1_000 {
+        let asks = arrival(Tier::Control, address, None);
+        let admission = admit(&rulebook, 0, alias, &asks);
+        abandon(&rulebook, 0, &admission, Lateness::InTime);
+    }
+    let behind = Some(address.behind_names());
+    let admission = arrive_as(&rulebook, Tier::Control, ClientKey(3_000), behind);
+    assert_eq!(admission.signals.take, Take::ClientRate);
+    let elsewhere = Some(ClientKey(8).behind_names());
+    let admission = arrive_as(&rulebook, Tier::Control, ClientKey(3_000), elsewhere);
+    assert!(admission.is_forwarded());
 }
 
 /// Zero and unknown are different facts.

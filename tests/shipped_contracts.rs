@@ -63,7 +63,10 @@ fn match_names_the_contract_and_its_parameters() {
         "CONTRACT_METHOD_DISALLOWED deploy_change_v1 allows GET, HEAD, PUT, PATCH, DELETE";
     check("POST", deployment, refused, 1);
     let ambiguous = "AMBIGUOUS_TARGET the path has a dot segment";
-    check("GET", "/api/v1/../v1/status", ambiguous, 1);
+    check("GET", "/nobody/../nowhere", ambiguous, 1);
+    let alias = "CONTRACT_ALIAS status_v1 when folded: dot segments";
+    let both = format!("{ambiguous}\n{alias}");
+    check("GET", "/api/v1/../v1/status", &both, 1);
 }
 
 #[test]

@@ -34,6 +34,21 @@ use tidegate::units::{Moment, PerMinute, Tier};
 
 /// Contracts of a scene.
 pub(crate) const CONTRACTS: usize = 1_000;
+
+/// An ordinary head of a browser: eleven fields, 455 bytes.
+pub(crate) const BROWSER_HEAD: &[u8] = b"GET /api/v1/orders/12345?fields=id,state HTTP/1.1\r\n\
+    Host: shop.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: application/json, text/plain, */*\r\n\
+    Accept-Language: en-GB,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Referer: https://shop.example.com/orders\r\n\
+    Connection: keep-alive\r\n\
+    Cookie: session=0123456789abcdef0123456789abcdef\r\n\
+    Sec-Fetch-Dest: empty\r\n\
+    Sec-Fetch-Mode: cors\r\n\
+    Priority: u=4\r\n\r\n";
+
 /// The paths that the measured requests ask for in turn.
 pub(crate) const BUSY_ROUTES: usize = 64;
 /// The path whose upstream answers 503 only.

@@ -24,7 +24,7 @@ pub(super) struct Aliases {
 impl Aliases {
     /// The folded view of these runs with their templates; and for each run, in their order, its
     /// folded shape, or `NO_RIVALS`.
-    pub(super) fn of<'a>(runs: impl Iterator<Item = (u32, &'a str)>) -> (Self, Vec<u32>) {
+    pub(super) fn of(runs: impl Iterator<Item = (u32, Template)>) -> (Self, Vec<u32>) {
         let mut aliases = Self {
             index: RouteIndex::new(),
             starts: Vec::new(),
@@ -41,10 +41,14 @@ impl Aliases {
         (aliases, shapes)
     }
 
-    fn place(&mut self, start: u32, template: &str) -> Option<(Template, u32)> {
-        let template = Template::parse(template).ok()?;
-        let folded = folded(&template);
-        self.any_template_folds |= folded.segments() != template.segments();
+    fn place(&mut self, start: u32, template: Template) -> Option<(Template, u32)> {
+        let folded = if folds(&template) {
+            let folded = folded(&template);
+            self.any_template_folds |= folded.segments() != template.segments();
+            folded
+        } else {
+            template
+        };
         let next = self.starts.len() as u32;
         let shape = self.index.place(&folded)?;
         if RouteIndex::is_unset(*shape) {
@@ -84,6 +88,14 @@ impl Aliases {
             Some((*self.starts.get(shape as usize)?, folds))
         })
     }
+}
+
+/// Whether a literal has another spelling when it is folded; most have not.
+fn folds(template: &Template) -> bool {
+    template.segments().iter().any(|segment| match segment {
+        Segment::Literal(literal) => literal.is_empty() || may_change(literal.as_bytes()),
+        Segment::Parameter(_) | Segment::CatchAll(_) => false,
+    })
 }
 
 /// The same template with its literals folded.

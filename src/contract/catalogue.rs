@@ -57,7 +57,7 @@ impl Catalogue {
         let mut collisions = same_ids(&contracts, &order);
         let mut index = RouteIndex::new();
         let shapes = shapes(&contracts, &order, &mut index, &mut collisions);
-        for shape in &shapes {
+        for (_, shape) in &shapes {
             shared_methods(&contracts, &order, shape, &mut collisions);
         }
         if !collisions.is_empty() {
@@ -74,14 +74,18 @@ impl Catalogue {
         sorted.extend(rank.into_iter().zip(contracts));
         sorted.sort_by_key(|(rank, _)| *rank);
         let contracts = sorted.into_iter().map(|(_, contract)| contract).collect();
-        Ok(Self::assemble(contracts, &shapes, index))
+        Ok(Self::assemble(contracts, shapes, index))
     }
 
-    fn assemble(contracts: Vec<Contract>, shapes: &[Vec<u32>], mut index: RouteIndex) -> Self {
+    fn assemble(
+        contracts: Vec<Contract>,
+        shapes: Vec<(Template, Vec<u32>)>,
+        mut index: RouteIndex,
+    ) -> Self {
         let mut claims: Vec<Claim> = Vec::with_capacity(contracts.len());
         let mut runs = vec![0; contracts.len()];
         let mut starts = Vec::with_capacity(shapes.len());
-        for shape in shapes {
+        for (_, shape) in &shapes {
             let start = claims.len() as u32;
             starts.push(start);
             for number in shape {
@@ -104,11 +108,8 @@ impl Catalogue {
             }
         }
         index.renumber(|shape| starts.get(shape as usize).copied().unwrap_or(shape));
-        let firsts = starts.iter().filter_map(|start| {
-            let claim = claims.get(*start as usize)?;
-            Some((*start, contracts.get(claim.contract.get())?.template()))
-        });
-        let (aliases, folded_shapes) = Aliases::of(firsts);
+        let templates = shapes.into_iter().map(|(template, _)| template);
+        let (aliases, folded_shapes) = Aliases::of(starts.into_iter().zip(templates));
         let mut folded_shapes = folded_shapes.into_iter();
         let mut shape = NO_RIVALS;
         let mut is_first = true;

@@ -60,14 +60,15 @@ pub(super) fn same_ids(contracts: &[Contract], order: &[usize]) -> Vec<Collision
     collisions
 }
 
-/// The path shapes, each with the ranks of its contracts, rising.
+/// The path shapes, each with the ranks of its contracts, rising, and with a template that has it:
+/// parsing is most of the work with many contracts, so it is done once.
 pub(super) fn shapes(
     contracts: &[Contract],
     order: &[usize],
     index: &mut RouteIndex,
     collisions: &mut Vec<Collision>,
-) -> Vec<Vec<u32>> {
-    let mut shapes: Vec<Vec<u32>> = Vec::new();
+) -> Vec<(Template, Vec<u32>)> {
+    let mut shapes: Vec<(Template, Vec<u32>)> = Vec::new();
     for (rank, position) in order.iter().enumerate() {
         let Some(contract) = contracts.get(*position) else {
             continue;
@@ -85,10 +86,9 @@ pub(super) fn shapes(
         };
         if RouteIndex::is_unset(*word) {
             *word = shapes.len() as u32;
-            shapes.push(Vec::with_capacity(1));
-        }
-        if let Some(shape) = shapes.get_mut(*word as usize) {
-            shape.push(rank as u32);
+            shapes.push((template, vec![rank as u32]));
+        } else if let Some((_, ranks)) = shapes.get_mut(*word as usize) {
+            ranks.push(rank as u32);
         }
     }
     shapes

@@ -134,9 +134,14 @@ pub(super) fn may_change(path: &[u8]) -> bool {
             || byte.is_ascii_digit()
             || matches!(byte, b'-' | b'_' | b'~' | b'/')
     };
-    path.last() == Some(&b'/')
-        || !path.iter().all(is_plain)
-        || path.windows(2).any(|pair| pair == b"//")
+    let mut before = None;
+    for byte in path {
+        if !is_plain(byte) || (byte == &b'/' && before == Some(byte)) {
+            return true;
+        }
+        before = Some(byte);
+    }
+    before == Some(&b'/')
 }
 
 fn decode_all(raw_path: &[u8], reading: Reading, folds: &mut Folds) -> Vec<u8> {

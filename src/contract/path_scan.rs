@@ -46,7 +46,9 @@ fn look_at(bytes: [u8; 8], odd: &mut u64, after_slash: &mut u64) {
     let slashes = !is_not(b'/') & TOP;
     // Dot and slash are neighbours: with the lowest bit set both are the slash.
     let dots_and_slashes = !((word | all(1)) ^ all(b'/')).wrapping_add(all(0x7f));
-    *odd |= below_parenthesis | above_tilde | !(is_not(b'\\') & is_not(b'?') & is_not(b';'));
+    // And with bit 2 set, `;` is `?`.
+    let parameters_and_queries = !((word | all(4)) ^ all(b'?')).wrapping_add(all(0x7f));
+    *odd |= below_parenthesis | above_tilde | !is_not(b'\\') | parameters_and_queries;
     *odd |= (slashes << 8 | *after_slash) & dots_and_slashes;
     *after_slash = slashes >> 56;
 }

@@ -60,15 +60,9 @@ pub(super) fn name_client(
     if let Some(field) = contract.and_then(Contract::client_header)
         && let Some(name) = named_by(facts, field, clients)
     {
-        arrival.address = Some(behind_names(arrival.client));
+        arrival.address = Some(arrival.client.behind_names());
         arrival.client = name;
     }
-}
-
-/// The key of an address as what stands behind names. It is another one than the address has where
-/// it is a client itself: the two have different limits, and so must have words of their own.
-const fn behind_names(address: ClientKey) -> ClientKey {
-    ClientKey(!address.0)
 }
 
 /// A field that `Connection` names goes no further than here, so it names nobody.
@@ -82,6 +76,7 @@ fn named_by(facts: &HeadFacts<'_>, field: &str, clients: &ClientHasher) -> Optio
 
 /// The key of a name that a certificate proves. No field of a request can hold the byte before it,
 /// so nobody has this key who only says the name.
+#[inline(never)]
 fn certified(name: &str, clients: &ClientHasher) -> ClientKey {
     let mut bytes = [0; 1 + IDENTITY_BYTES_MAX + KIND_BYTES_MAX];
     let length = name.len().min(bytes.len() - 1);
@@ -388,7 +383,7 @@ mod tests {
             let named = named_by(&facts, "x-api-key", &settings.clients);
             match arrival.address {
                 Some(address) => {
-                    assert_eq!(address, super::behind_names(peer));
+                    assert_eq!(address, peer.behind_names());
                     assert_eq!(Some(arrival.client), named);
                 }
                 None => assert_eq!(arrival.client, peer),

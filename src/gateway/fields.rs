@@ -293,8 +293,8 @@ mod tests {
 
     #[test]
     fn what_was_judged_is_not_replaced() {
-        // R020
-        for (strict, left) in [(true, 1), (false, 9)] {
+        // R020: those with `_` are nobody's in good faith, so they pass in no tier.
+        for (strict, left) in [(true, 1), (false, 7)] {
             let mut request = RequestHeader::build("GET", b"/", None).unwrap();
             for name in [
                 "X-HTTP-Method-Override",

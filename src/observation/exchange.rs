@@ -8,6 +8,16 @@ use crate::units::{Moment, Tier};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ClientKey(pub u64);
 
+impl ClientKey {
+    /// The key of this address as what stands behind names. It is another one than the address has
+    /// where it is a client itself: the two have different limits, and so must have words of their
+    /// own.
+    #[must_use]
+    pub const fn behind_names(self) -> Self {
+        Self(!self.0)
+    }
+}
+
 /// What is known of a request before it is forwarded.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
@@ -31,7 +41,8 @@ pub struct Arrival {
     pub has_body: bool,
     /// Whether the ledger can keep its record.
     pub ledger: LedgerStanding,
-    /// Its contract says who may call it, and the caller is none of them.
+    /// Its contract, or the one that another spelling of its path would reach, says who may call
+    /// it, and the caller is none of them.
     pub undeclared: bool,
 }
 

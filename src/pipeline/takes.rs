@@ -8,7 +8,7 @@
 
 use super::ending::lost_ns;
 use super::{Holds, Site, effective_tier, mode_of, staging};
-use crate::contract::{Contract, ContractIndex, Throttle};
+use crate::contract::{ContractIndex, Throttle};
 use crate::observation::{
     Arrival, CircuitState, ClientSlot, GcraWord, Limit, Mode, Passage, Signals, Take, Turn,
 };
@@ -99,6 +99,9 @@ fn patience_ns(site: &Site<'_>) -> u64 {
 /// Takes a turn of the client and of the contract for a request that may reach the contract under
 /// another spelling, in the mode of the contract's own requests: no spelling gets round a limit,
 /// also where requests are only observed. It is asked for nothing, so it never waits.
+///
+/// Nor is it a weapon: who could take no turn with the path itself takes none with another spelling
+/// of it, and who is over the limit of a client uses up the contract's no further.
 #[cold]
 pub(super) fn charge(
     rulebook: &Rulebook,
@@ -108,23 +111,32 @@ pub(super) fn charge(
 ) {
     let (index, now_ns) = (contract.get(), arrival.at.monotonic_ns);
     let route = rulebook.route(index);
-    let terms = rulebook.contract_of(index).map(Contract::terms);
-    if staging::is_retired(terms) {
+    let Some(contract) = rulebook.contract_of(index) else {
+        return;
+    };
+    let terms = Some(contract.terms());
+    let has_method = contract.methods().contains(arrival.method);
+    let refuses_caller = rulebook.rules().consumer_not_declared != Severity::Allow;
+    let is_excluded = arrival.undeclared && refuses_caller;
+    if staging::is_retired(terms) || is_excluded || !has_method {
         return;
     }
     let tier = effective_tier(around, terms, arrival.ledger);
     let mode = mode_of(staging::lowered(tier, terms, arrival.client, route));
     if let Some(limits) = rulebook.client_limits_of(index) {
-        // It has no name: fields are read for the contract's own requests alone.
-        let is_named = rulebook
-            .contract_of(index)
-            .is_some_and(|contract| contract.client_header().is_some());
-        let (limit, overflow) = match is_named {
-            true => (&limits.address, route.address_overflow()),
-            false => (&limits.own, route.client_overflow()),
+        // It has no name: fields are read for the contract's own requests alone. So where those go
+        // by names, it takes from what all names of its address share.
+        let address = arrival.client;
+        let (client, limit, overflow) = match contract.client_header() {
+            Some(_) => (
+                address.behind_names(),
+                &limits.address,
+                route.address_overflow(),
+            ),
+            None => (address, &limits.own, route.client_overflow()),
         };
         let clients = rulebook.board().clients();
-        let slot = clients.slot(arrival.client, route.salt(), overflow, now_ns);
+        let slot = clients.slot(client, route.salt(), overflow, now_ns);
         if matches!(slot.rate(mode).turn(limit, now_ns, 0), Turn::Not(_)) {
             return;
         }

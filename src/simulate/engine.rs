@@ -203,9 +203,13 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Whether the contract names callers, and the one of the line is none of them.
+    /// Whether the contract, or the one that another spelling would reach, names callers, and the
+    /// one of the line is none of them.
     fn excludes(&self, line: &TrafficLine, pairing: Pairing) -> bool {
-        let contract = self.contract_of(pairing);
+        let contract = match pairing {
+            Pairing::Alias { contract, .. } => self.rulebook.contract_of(contract.get()),
+            pairing => self.contract_of(pairing),
+        };
         contract.is_some_and(|contract| contract.excludes(line.caller.as_deref()))
     }
 
@@ -216,7 +220,7 @@ impl<'a> Engine<'a> {
             .contract_of(pairing)
             .and_then(|contract| contract.client_header());
         match field.and_then(|field| line.named_client(field)) {
-            Some(client) => (client, Some(address)),
+            Some(client) => (client, Some(address.behind_names())),
             None => (address, None),
         }
     }

@@ -220,6 +220,32 @@ fn every_member_that_follows_from_something_is_checked() {
     assert_eq!(members_named(&place), (3, vec!["case_id".to_owned()]));
 }
 
+/// A name that no rulebook has is found; where it is another contract's nothing tells it.
+#[test]
+fn an_alias_is_of_a_contract_of_its_rulebook() {
+    let place = Place::new();
+    place.write(
+        "traffic.jsonl",
+        "{\"at_ms\":0,\"method\":\"GET\",\"url\":\"/API/v1/status\",\"client\":\"10.0.0.1\",\
+         \"status\":200,\"latency_ms\":1}\n",
+    );
+    place.simulated();
+    assert_eq!(members_named(&place), (0, Vec::new()));
+    let of = "\"alias_of\":\"status_get_v1\"";
+    for to in ["\"alias_of\":\"status_get_v2\"", "\"alias_of\":\"\""] {
+        let place = &place;
+        let good = place.ledger_lines();
+        assert!(good[ALLOWED].contains(of), "{}", good[ALLOWED]);
+        place.forge(ALLOWED, |line| line.replace(of, to));
+        assert_eq!(
+            members_named(place),
+            (3, vec!["alias_of".to_owned()]),
+            "{to}"
+        );
+        place.restore(&good);
+    }
+}
+
 /// These are no records that a gateway could have written, so nothing is judged by them.
 #[test]
 fn inputs_beyond_their_bounds_are_not_judged() {

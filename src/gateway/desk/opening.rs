@@ -90,7 +90,9 @@ impl Desk {
         let mut arrival = arrival::of(facts, target.method, &declared, settings);
         let contract = contract_of(rulebook, target.pairing);
         arrival::name_client(&mut arrival, contract, facts, &settings.clients);
-        arrival.undeclared = contract.is_some_and(|contract| contract.excludes(facts.caller));
+        arrival.undeclared = contract
+            .or_else(|| meant(rulebook, target.pairing))
+            .is_some_and(|contract| contract.excludes(facts.caller));
         arrival.request = target.request_of(&arrival);
         if self.producer.is_ledger_unavailable() {
             arrival.ledger = self.without_ledger();
@@ -230,6 +232,15 @@ fn contract_of(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
             rulebook.contract_of(index.get())
         }
         Pairing::Unknown | Pairing::Ambiguous(_) | Pairing::Alias { .. } => None,
+    }
+}
+
+/// The contract that another spelling of the path would reach: who may call it says who is charged.
+#[cold]
+fn meant(rulebook: &Rulebook, pairing: Pairing) -> Option<&Contract> {
+    match pairing {
+        Pairing::Alias { contract, .. } => rulebook.contract_of(contract.get()),
+        _ => None,
     }
 }
 
