@@ -15,6 +15,7 @@ mod upstreams;
 use std::path::Path;
 use std::time::Instant;
 
+use super::graceful;
 use crate::accept::{Context, Scale, Verdict};
 
 /// What was tried, and what came of it.
@@ -78,7 +79,15 @@ fn tried(context: &Context) -> Rows {
     descriptors::rows(context, &mut rows);
     bundles::rows(context, &mut rows);
     kills::rows(context, &mut rows);
+    rows.note("binary upgrade under load", upgraded(context));
     rows
+}
+
+/// The fault is the hand-over: the part of the list that does it judges it.
+fn upgraded(context: &Context) -> anyhow::Result<String> {
+    let verdict = graceful::upgrades(context)?;
+    anyhow::ensure!(verdict.pass, "{}", verdict.figure);
+    Ok(verdict.figure)
 }
 
 /// The table as a part of the list.
