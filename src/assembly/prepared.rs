@@ -119,7 +119,7 @@ pub fn check_client_key(state_dir: &Path) -> Result<(), ClientKeyError> {
     ClientKeyFile::check(&state_dir.join("client.key"))
 }
 
-fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
+pub(super) fn open_state(settings: &Settings) -> Result<ClientKeyFile, StartError> {
     let path = &settings.state_dir;
     std::fs::create_dir_all(path).map_err(|error| StartError::State {
         path: path.clone(),

@@ -22,6 +22,8 @@ use crate::accept::{Context, Scale, Verdict};
 pub(super) struct Rows {
     began: Instant,
     rows: Vec<Row>,
+    /// What is done at full scale alone.
+    left_out: Vec<&'static str>,
 }
 
 struct Row {
@@ -36,6 +38,7 @@ impl Rows {
         Self {
             began: Instant::now(),
             rows: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -53,6 +56,11 @@ impl Rows {
         });
     }
 
+    /// Says what this scale does not do.
+    pub(super) fn leave_out(&mut self, name: &'static str) {
+        self.left_out.push(name);
+    }
+
     /// Adds what could not even be begun.
     fn whole(&mut self, name: &str, done: anyhow::Result<()>) {
         if let Err(error) = done {
@@ -65,7 +73,11 @@ impl Rows {
     }
 
     fn closing(&self) -> String {
-        format!("survived {} / tried {}", self.survived(), self.rows.len())
+        let counts = format!("survived {} / tried {}", self.survived(), self.rows.len());
+        if self.left_out.is_empty() {
+            return counts;
+        }
+        format!("{counts}; at full scale only: {}", self.left_out.join(", "))
     }
 }
 
