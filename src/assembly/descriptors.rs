@@ -16,7 +16,7 @@ const RESERVE: u64 = 128;
 const PER_WORKER: u64 = 4;
 
 /// Descriptors of a worker on each listener.
-const PER_LISTENER: u64 = 2;
+const PER_LISTENER: u64 = 3;
 
 /// A client's connection can need another one to an upstream.
 const PER_CONNECTION: u64 = 2;
@@ -61,7 +61,8 @@ pub(super) fn connections_max(settings: &Settings) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-/// Each worker has a socket of its own on each listener, and a copy of it is kept to be handed on.
+/// Each worker has a socket of its own on each listener; one copy of it is kept to be handed on, and one to empty its queue at
+/// a stop.
 fn reserve(settings: &Settings) -> u64 {
     let per_worker = PER_WORKER + PER_LISTENER * settings.listeners.len() as u64;
     RESERVE + convert::workers(settings) as u64 * per_worker

@@ -1,10 +1,12 @@
 //! Looks four times a second whether the threads beside the workers live, and tells log and service
-//! manager.
+//! manager; and whether the process can open descriptors still.
 //!
 //! Invariant: the manager's watchdog hears of a healthy process only while the threads live that requests
 //! or operators depend on. Not here: what a dead thread means for a request (the ledger's rules do that
 //! by themselves, `/readyz` looks for itself).
 
+use std::io;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -69,6 +71,8 @@ impl Drop for Supervisor {
 struct Told {
     down: Vec<&'static str>,
     stopping: bool,
+    /// The process can open no more descriptors.
+    exhausted: bool,
     /// When the manager was last told, monotonic.
     pinged_ns: Option<u64>,
 }
@@ -83,6 +87,7 @@ impl Told {
                 tracing::error!(event = "thread_ended", thread = name);
             }
         }
+        self.look_at_descriptors(&watched.telemetry);
         if watched.control.is_draining() && !self.stopping {
             self.stopping = true;
             // Of a process that handed over the manager knows no more.
@@ -91,6 +96,25 @@ impl Told {
             }
         }
         self.ping(&watched.service);
+    }
+
+    /// Without one nobody is let in, and of that Pingora says only that an accept failed. Asked of the
+    /// system itself, by making a socket: what else there is would have to be counted.
+    fn look_at_descriptors(&mut self, telemetry: &Telemetry) {
+        let made = UnixDatagram::unbound();
+        let exhausted = made.is_err_and(|error| is_exhaustion(&error));
+        if exhausted {
+            telemetry.note_exhausted();
+        }
+        if exhausted && !self.exhausted {
+            tracing::error!(
+                event = "descriptors_exhausted",
+                "no connection is let in; raise the limit of open files (ulimit -n, LimitNOFILE=) or lower limits.connections"
+            );
+        } else if self.exhausted && !exhausted {
+            tracing::info!(event = "descriptors_free_again");
+        }
+        self.exhausted = exhausted;
     }
 
     /// Three times as often as the manager wants to hear it.
@@ -106,4 +130,12 @@ impl Told {
             service.tell("WATCHDOG=1");
         }
     }
+}
+
+/// The process, or the whole system, has as many descriptors as it may.
+fn is_exhaustion(error: &io::Error) -> bool {
+    let exhausted = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    exhausted
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
 }

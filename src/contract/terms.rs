@@ -351,8 +351,8 @@ impl Contract {
     #[cold]
     #[inline(never)]
     fn names(&self, caller: &str) -> bool {
-        let order = |name: &Box<str>| (**name).cmp(caller);
-        self.consumers.binary_search_by(order).is_ok()
+        let found = self.consumers.binary_search_by(|name| (**name).cmp(caller));
+        found.is_ok()
     }
 
     /// Who answers for it.

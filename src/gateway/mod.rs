@@ -24,6 +24,7 @@ mod listener;
 mod pace;
 mod passage;
 mod proxy;
+mod queue;
 pub mod quota;
 pub mod refusal;
 pub mod respond;

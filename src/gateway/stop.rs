@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     opened: watch::Sender<bool>,
     /// Workers whose ports are not open yet.
     not_listening: AtomicUsize,
+    /// Workers that let nobody in any more, and have met whoever still waited to be.
+    emptied: AtomicUsize,
     draining: AtomicBool,
     /// Another process serves from here on.
     handed_over: AtomicBool,
@@ -68,6 +70,7 @@ impl Control {
                 asked: watch::Sender::new(false),
                 opened: watch::Sender::new(!is_closed),
                 not_listening: AtomicUsize::new(not_listening),
+                emptied: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
                 handed_over: AtomicBool::new(false),
                 sockets: Mutex::new(sockets),
@@ -134,6 +137,16 @@ impl Control {
             .shared
             .not_listening
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// Called by each worker when nobody waits in its sockets any more.
+    pub(crate) fn note_emptied(&self) {
+        self.shared.emptied.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether nobody can come any more.
+    fn is_emptied(&self) -> bool {
+        self.shared.emptied.load(Ordering::Acquire) >= self.shared.in_flight.len()
     }
 
     /// Says when the ports may be opened.
@@ -242,7 +255,7 @@ impl Stopper {
             let now = Instant::now();
             if self.control.in_flight() > 0 {
                 quiet_since = None;
-            } else if self.control.connections().open() == 0
+            } else if self.control.is_emptied() && self.control.connections().open() == 0
                 || now - *quiet_since.get_or_insert(now) >= LAST_REQUEST + LOOK_EVERY
             {
                 return;

@@ -32,6 +32,7 @@ use super::governor::Governor;
 use super::in_flight::InFlight;
 use super::listener::Listeners;
 use super::proxy::Hooks;
+use super::queue::Queues;
 use super::settings::GatewaySettings;
 use super::stop::Control;
 use super::upstreams::Upstreams;
@@ -66,6 +67,7 @@ impl Parts {
         sockets: Vec<(SocketAddr, Door)>,
     ) -> Worker {
         let edge = self.edge(number, Arc::clone(&governor), in_flight);
+        let again = Arc::new(edge.clone());
         let mut service = Service::new(format!("worker-{number}"), edge);
         // The edge has a buffer of its own, which an idle connection gives back; Pingora's would be
         // 64 KiB for as long as the connection lasts.
@@ -81,6 +83,7 @@ impl Parts {
         Worker {
             number,
             governor,
+            edge: again,
             service,
             sockets: named,
         }
@@ -112,6 +115,8 @@ impl Parts {
 pub(crate) struct Worker {
     number: usize,
     governor: Arc<dyn Governor>,
+    /// For who is met when Pingora accepts no more.
+    edge: Arc<Edge>,
     service: Service<Edge>,
     sockets: Vec<(String, Door)>,
 }
@@ -145,6 +150,7 @@ impl Worker {
     ) {
         let Self {
             governor,
+            edge,
             mut service,
             sockets,
             ..
@@ -156,8 +162,13 @@ impl Worker {
                 return;
             }
             let mut fds = Fds::new();
+            let mut queues = Vec::with_capacity(sockets.len());
             for (key, door) in sockets {
-                match door.open() {
+                let opened = door.open().and_then(|socket| {
+                    queues.push(socket.try_clone()?);
+                    Ok(socket)
+                });
+                match opened {
                     Ok(socket) => fds.add(key, socket.into_raw_fd()),
                     Err(error) => {
                         // The worker ends, and with it the gateway.
@@ -168,7 +179,13 @@ impl Worker {
             }
             control.note_listening();
             let fds: ListenFds = Arc::new(fds.into());
-            service.start_service(Some(fds), closing, 1).await;
+            service.start_service(Some(fds), closing.clone(), 1).await;
+            // Its own holders of the sockets, so that these are the last.
+            drop(service);
+            if !control.is_handed_over() {
+                Queues::new(queues).empty(&edge, &closing);
+            }
+            control.note_emptied();
             // No more connections; those that are open are served to their end.
             pending::<()>().await;
         };

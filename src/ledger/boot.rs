@@ -1,7 +1,8 @@
 //! What a boot chains before the first event, all of it durable: `open`, and `key` where the key
-//! is new to this ledger.
+//! is new to this ledger, and a `fault` for each boot that decided and never had the ledger.
 
 use super::directory::Directory;
+use super::entry::EntryBuilder;
 use super::error::LedgerError;
 use super::handle::{OpenFacts, Settings};
 use super::merkle::Frontier;
@@ -11,6 +12,7 @@ use super::recovery::Found;
 use super::signing::Signer;
 use super::tree::LogTree;
 use super::tree_file::TreeBuilder;
+use super::unopened::LostBoot;
 
 /// Enters the chain and readies everything that the writer goes on from.
 pub(super) fn begin(
@@ -18,6 +20,7 @@ pub(super) fn begin(
     directory: &Directory,
     facts: &OpenFacts,
     found: Option<Found>,
+    lost: &[LostBoot],
 ) -> Result<Begun, LedgerError> {
     // The key of the notes before may have gone with the records that were given up.
     let is_rolled_back = found.as_ref().is_some_and(|found| found.is_rolled_back);
@@ -48,14 +51,23 @@ pub(super) fn begin(
         }
         begun.signer = Some(signer);
     }
+    for lost in lost {
+        chain_one(settings, &mut begun, |entry| lost.members(entry))?;
+    }
     Ok(begun)
 }
 
 fn chain_key(settings: &Settings, signer: &Signer, begun: &mut Begun) -> Result<(), LedgerError> {
+    chain_one(settings, begun, |entry| signer.key_members(entry))
+}
+
+fn chain_one(
+    settings: &Settings,
+    begun: &mut Begun,
+    members: impl FnOnce(&mut EntryBuilder<'_>),
+) -> Result<(), LedgerError> {
     let mut line = Vec::new();
-    let leaf = begun
-        .chain
-        .append(&mut line, |entry| signer.key_members(entry));
+    let leaf = begun.chain.append(&mut line, members);
     begun.tree.push(leaf);
     begun
         .segment

@@ -4,7 +4,7 @@
 //! Why mapped: a worker must count without a system call, and the count must be exact after SIGKILL.
 //! What a thread stored into a shared mapping belongs to the kernel from that instant on.
 //! Invariants: each slot has a single writer, its worker; a file is made anew by each start, after
-//! recovery has read the old one and while the lock is held. Without a usable mapping the counts
+//! recovery has read the old one and while the lock is held (or under a name of its own, see `unopened`). Without a usable mapping the counts
 //! live in memory alone, and a start never fails for it. Not here: reading the file of another boot.
 //!
 //! # Safety
@@ -90,22 +90,15 @@ impl Counters {
     /// # Errors
     /// What the system answers, or that the file system is one that cannot carry it.
     pub(super) fn create(disk: &Disk, dir: &Path, boot: BootId) -> io::Result<Self> {
-        let directory = dir.metadata()?;
-        let mut bytes = vec![0_u8; FILE_BYTES];
-        let head = MAGIC
-            .iter()
-            .copied()
-            .chain(boot.as_u32().to_le_bytes())
-            .chain([0; 4])
-            .chain(directory.dev().to_le_bytes())
-            .chain(directory.ino().to_le_bytes());
-        for (place, byte) in bytes.iter_mut().zip(head) {
-            *place = byte;
-        }
-        disk.put(dir, FILE_NAME, &bytes).map_err(io::Error::other)?;
-        let path = dir.join(FILE_NAME);
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Self(Arc::new(Mapping::of(&file)?)))
+        Self::map(&put(disk, dir, FILE_NAME, boot)?)
+    }
+
+    /// Maps a file that [`put`] has made.
+    ///
+    /// # Errors
+    /// As for [`Counters::create`].
+    pub(super) fn map(file: &File) -> io::Result<Self> {
+        Ok(Self(Arc::new(Mapping::of(file)?)))
     }
 
     /// The counter of a worker.
@@ -118,6 +111,28 @@ impl Counters {
             _mapping: Arc::clone(&self.0),
         }
     }
+}
+
+/// Makes the file of a boot anew under a name, all counts 0.
+///
+/// # Errors
+/// What the system answers.
+pub(super) fn put(disk: &Disk, dir: &Path, name: &str, boot: BootId) -> io::Result<File> {
+    let directory = dir.metadata()?;
+    let mut bytes = vec![0_u8; FILE_BYTES];
+    let head = MAGIC
+        .iter()
+        .copied()
+        .chain(boot.as_u32().to_le_bytes())
+        .chain([0; 4])
+        .chain(directory.dev().to_le_bytes())
+        .chain(directory.ino().to_le_bytes());
+    for (place, byte) in bytes.iter_mut().zip(head) {
+        *place = byte;
+    }
+    disk.put(dir, name, &bytes).map_err(io::Error::other)?;
+    let path = dir.join(name);
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
 impl Slot {

@@ -32,6 +32,7 @@ use super::rollup::Encode;
 use super::rulebooks;
 use super::stats::{Kept, KeptDamage, RingMark, Snapshot, Stats};
 use super::sync::Syncer;
+use super::unopened::{Mark, lost_boots};
 use super::waiting::{self, Waited};
 use super::writer::{Ack, Control, EndGuard, Writer};
 
@@ -259,6 +260,8 @@ impl Ledger {
     {
         rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
         let intakes: Vec<_> = rings.into_iter().map(Intake::new).collect();
+        // Before anything is decided: should this process be killed, the next start tells of it.
+        let mark = marked(settings, facts.boot, intakes.iter().map(Intake::counts));
         let stats = Arc::new(Stats::of(&intakes));
         let (control, inbox) = mpsc::channel();
         let recovered = Arc::new(OnceLock::new());
@@ -272,7 +275,7 @@ impl Ledger {
                 stats: &shared,
                 recovered: &found,
             };
-            late.run(intakes, encode, inbox);
+            late.run(mark, intakes, encode, inbox);
         })?;
         let mut ledger = Self::running(settings, facts, control, stats, writer);
         ledger.recovered = recovered;
@@ -504,7 +507,12 @@ fn enter(
     let syncer = Syncer::start(&settings.disk).map_err(|e| no_thread("ledger-sync", &e))?;
     // Before the record, so that no crash leaves a record without the rulebook that it names.
     rulebooks::keep(&settings.disk, &settings.dir, &facts.policy_hash, rulebook)?;
-    let begun = begin(settings, directory, facts, found)?;
+    let lost = lost_boots(directory.path());
+    let lost = lost.map_err(|e| LedgerError::io("listing", directory.path(), e))?;
+    let begun = begin(settings, directory, facts, found, &lost)?;
+    for lost in lost {
+        lost.is_told(&settings.disk);
+    }
     Ok((begun, syncer, recovered))
 }
 
@@ -539,6 +547,7 @@ impl Late<'_> {
     /// The thread's life.
     fn run<E, F: Encode<E>>(
         &self,
+        mark: Option<Mark>,
         mut intakes: Vec<Intake<E>>,
         mut encode: F,
         inbox: Receiver<Control>,
@@ -547,7 +556,7 @@ impl Late<'_> {
         let had = waiting::wait(self.settings, &mut intakes, &mut encode, self.stats);
         let (directory, period) = match had {
             Ok(Waited::Had(directory, period)) => (directory, period),
-            Ok(Waited::Ended(unwritten)) => return self.ended(unwritten),
+            Ok(Waited::Ended(unwritten)) => return self.ended(mark, unwritten),
             Err(error) => return self.failed(&error),
         };
         let entered = enter(self.settings, self.facts, self.rulebook, &directory);
@@ -555,11 +564,10 @@ impl Late<'_> {
             Ok(entered) => entered,
             Err(error) => return self.failed(&error),
         };
-        survive(
-            self.settings,
-            self.facts.boot,
-            intakes.iter().map(Intake::counts),
-        );
+        if let Some(mark) = mark {
+            let kept = mark.becomes_the_ledgers(&self.settings.disk, directory.path());
+            kept.unwrap_or_else(|error| told_in_memory(&error));
+        }
         tell(self.settings, self.stats, &begun, &recovered);
         tracing::info!(
             event = "ledger_taken_over",
@@ -576,7 +584,12 @@ impl Late<'_> {
         drop(directory);
     }
 
-    fn ended(&self, unwritten: u64) {
+    fn ended(&self, mark: Option<Mark>, unwritten: u64) {
+        if unwritten == 0
+            && let Some(mark) = mark
+        {
+            mark.remove(&self.settings.disk);
+        }
         if unwritten > 0 {
             tracing::error!(event = "ledger_never_had", unwritten);
             let text = format!("{unwritten} decisions of this process are in no ledger");
@@ -599,16 +612,41 @@ fn survive<'r>(
     rings: impl Iterator<Item = (Source, &'r Counts)>,
 ) {
     match Counters::create(&settings.disk, &settings.dir, boot) {
-        Ok(survivors) => {
-            for (source, counts) in rings.filter(|(source, _)| source.boot == boot) {
-                counts.survive_in(survivors.slot(source.worker));
-            }
-        }
-        // What a crash then leaves unaccounted is found by the gaps in the numbers, all but the last.
-        Err(error) => {
-            tracing::warn!(event = "ledger_counters_in_memory", error = %error);
-        }
+        Ok(survivors) => count_in(&survivors, boot, rings),
+        Err(error) => told_in_memory(&error),
     }
+}
+
+fn count_in<'r>(
+    survivors: &Counters,
+    boot: BootId,
+    rings: impl Iterator<Item = (Source, &'r Counts)>,
+) {
+    for (source, counts) in rings.filter(|(source, _)| source.boot == boot) {
+        counts.survive_in(survivors.slot(source.worker));
+    }
+}
+
+/// What a crash then leaves unaccounted is found by the gaps in the numbers, all but the last.
+fn told_in_memory(error: &std::io::Error) {
+    tracing::warn!(event = "ledger_counters_in_memory", %error);
+}
+
+/// The mark of a boot that decides before it has the ledger, with its counters in it. Without one a
+/// crash until then is told by nobody but the log.
+fn marked<'r>(
+    settings: &Settings,
+    boot: BootId,
+    rings: impl Iterator<Item = (Source, &'r Counts)>,
+) -> Option<Mark> {
+    let put = Mark::put(&settings.disk, &settings.dir, boot);
+    let failed = |error: &_| tracing::warn!(event = "ledger_not_marked", %error);
+    let mark = put.inspect_err(failed).ok()?;
+    match mark.counters() {
+        Ok(survivors) => count_in(&survivors, boot, rings),
+        Err(error) => told_in_memory(&error),
+    }
+    Some(mark)
 }
 
 fn no_thread(name: &str, error: &std::io::Error) -> LedgerError {

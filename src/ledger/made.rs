@@ -29,7 +29,12 @@ pub(super) struct Made {
 
 /// Reads the counters; `None` where there are none or they are not in this form.
 pub(super) fn read(dir: &Path) -> io::Result<Option<Made>> {
-    let bytes = match fs::read(dir.join("made")) {
+    read_from(&dir.join("made"), dir)
+}
+
+/// The same from another file of the directory.
+pub(super) fn read_from(path: &Path, dir: &Path) -> io::Result<Option<Made>> {
+    let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -72,6 +72,7 @@ mod tests;
 mod tiles;
 mod tree;
 mod tree_file;
+mod unopened;
 mod verify;
 mod waiting;
 mod writer;
@@ -107,6 +108,7 @@ pub use tail::Tail;
 pub use tiles::{TileReport, export_tiles};
 pub use tree::LogTree;
 pub use tree_file::{TreeBuilder, TreeFile, TreeHash, TreeMark};
+pub use unopened::{LostBoot, lost_boots};
 pub use verify::{
     Damage, KnownHead, Report, TrustedKey, Verdict, VerifyOptions, verify, verify_with,
 };

@@ -81,6 +81,7 @@ pub struct Telemetry {
     upstreams: UpstreamReader,
     started: Moment,
     threads: Threads,
+    exhausted: AtomicU64,
     reloads: Reloads,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     /// When the root ends, microseconds since 1970; 0 without one.
@@ -151,6 +152,7 @@ impl Telemetry {
             upstreams: Box::new(Vec::new),
             started,
             threads: Threads::default(),
+            exhausted: AtomicU64::new(0),
             reloads: Reloads {
                 succeeded_us: AtomicU64::new(started.wall_us),
                 ..Reloads::default()
@@ -186,6 +188,11 @@ impl Telemetry {
     #[must_use]
     pub const fn threads(&self) -> &Threads {
         &self.threads
+    }
+
+    /// The process could open no more descriptors.
+    pub fn note_exhausted(&self) {
+        self.exhausted.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The connections now.
@@ -298,6 +305,8 @@ impl Telemetry {
         for (reason, number) in &counts.closed {
             text.sample(&names::CONNECTIONS_CLOSED, &[reason], *number as f64);
         }
+        let exhausted = self.exhausted.load(Ordering::Relaxed);
+        text.sample(&names::EXHAUSTED, &[], exhausted as f64);
         let refused = [
             ("all", counts.refused_all),
             ("address", counts.refused_address),

@@ -14,10 +14,10 @@ use crate::process::Process;
 use crate::wire::{Upstream, eventually};
 
 /// Who signs, and where the files of a gateway lie.
-struct Site {
+pub(crate) struct Site {
     authority: Certificate,
     key: KeyPair,
-    installation: Installation,
+    pub(crate) installation: Installation,
 }
 
 const TLS: &str =
@@ -25,7 +25,7 @@ const TLS: &str =
 
 impl Site {
     /// A gateway with TLS, and a contract that knows clients by their certificates.
-    fn new(upstream: SocketAddr) -> Self {
+    pub(crate) fn new(upstream: SocketAddr) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // Another name than that of what it signs, which openssl would take for its own issuer.
@@ -80,7 +80,7 @@ impl Site {
     }
 
     /// What curl prints of a request: the version of HTTP and the status.
-    fn curl(&self, process: &Process, path: &str, more: &[&str]) -> String {
+    pub(crate) fn curl(&self, process: &Process, path: &str, more: &[&str]) -> String {
         let ran = self.ask(process, path, more);
         let text = String::from_utf8_lossy(&ran.stdout).into_owned();
         assert!(!text.is_empty(), "{ran:?}");
@@ -88,6 +88,12 @@ impl Site {
     }
 
     fn ask(&self, process: &Process, path: &str, more: &[&str]) -> Output {
+        let mut command = self.command(process, path, more);
+        command.output().expect("curl is there")
+    }
+
+    /// Curl on its way to this path.
+    pub(crate) fn command(&self, process: &Process, path: &str, more: &[&str]) -> Command {
         let port = process.addresses[0].port();
         let mut command = Command::new("curl");
         command.args([
@@ -106,7 +112,7 @@ impl Site {
             .arg(self.installation.path("ca.pem"));
         command.args(more);
         command.arg(format!("https://gateway.test:{port}{path}"));
-        command.output().expect("curl is there")
+        command
     }
 }
 

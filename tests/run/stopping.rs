@@ -155,6 +155,61 @@ fn a_request_that_never_ends_does_not_hold_up_a_stop() {
 }
 
 #[test]
+fn who_waits_to_be_accepted_at_a_stop_is_served() {
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    // The kernel lets clients in while nobody accepts.
+    process.signal(Signal::STOP);
+    let mut clients: Vec<Client> = (0..40).map(|_| process.connect()).collect();
+    for client in &mut clients {
+        client.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    process.signal(Signal::TERM);
+    process.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.response().status(), 200);
+    }
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert_eq!(installation.decisions().len(), clients.len());
+    assert_eq!(installation.verify(&[]).code, Some(0));
+}
+
+#[test]
+fn without_descriptors_nobody_is_let_in_until_there_are_some_again() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let mut kept = process.connect();
+    assert_eq!(kept.get("/api/v1/status").status(), 200);
+    let pid = Pid::from_raw(process.id() as i32);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.id()))
+        .unwrap()
+        .count();
+    let before = rustix::process::getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(open as u64),
+        maximum: before.maximum,
+    };
+    prlimit(pid, Resource::Nofile, few).unwrap();
+    let comers: Vec<Client> = (0..50).map(|_| process.connect()).collect();
+    eventually("the shortage", || process.said("descriptors_exhausted"));
+    assert_eq!(kept.get("/api/v1/status").status(), 200);
+    drop(comers);
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    eventually("descriptors", || process.said("descriptors_free_again"));
+    for _ in 0..5 {
+        assert_eq!(process.get("/api/v1/status").status(), 200);
+    }
+    assert!(process.metric("tidegate_descriptors_exhausted_total", "") >= 1.0);
+    let said = |entry: &&Value| entry["event"] == "descriptors_exhausted";
+    assert_eq!(process.log().iter().filter(said).count(), 1);
+    process.stop();
+}
+
+#[test]
 fn hup_does_not_end_the_process() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);

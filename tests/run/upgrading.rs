@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::installation::{Installation, Ran};
 use crate::process::Process;
+use crate::secure::Site;
+use crate::signing;
 use crate::wire::{OK, PATIENCE, Upstream, eventually};
 
 /// A server that holds `/upload` until it is told, and answers everything else at once.
@@ -275,4 +277,118 @@ fn upgrades_under_load_fail_no_request_and_the_accounts_are_whole() {
         .sum();
     assert_eq!(lines + counted, made);
     assert_eq!(boots(&records, "open"), boots(&records, "close"));
+}
+
+#[test]
+fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
+    let (upstream, release) = held();
+    let mut site = Site::new(upstream.address);
+    site.installation = site
+        .installation
+        .with("contracts: contracts\npolicy: policy.yaml\n", "")
+        .and("bundle: {root: root.json, dir: bundles}");
+    let path = |name: &str| site.installation.path(name);
+    std::fs::write(path("root.json"), signing::root()).unwrap();
+    std::fs::create_dir(path("bundles")).unwrap();
+    let one = signing::bundle(1, None, &["a", "upload"], signing::ALL);
+    std::fs::write(path("bundles/bundle.json"), &one).unwrap();
+    let old = Process::start(&site.installation);
+    assert_eq!(site.curl(&old, "/a", &["--http2"]), "2 200");
+    let mut streaming = site.command(&old, "/upload", &["--http2"]);
+    let streaming = streaming.stdout(std::process::Stdio::piped()).spawn();
+    eventually("the stream", || {
+        old.metric("tidegate_inflight_requests", "upload") == 1.0
+    });
+    // The new one begins with what is in force, not with what lay there first.
+    let two = signing::bundle(2, Some(&one), &["a", "b", "upload"], signing::ALL);
+    std::fs::write(path("bundles/.new"), &two).unwrap();
+    std::fs::rename(path("bundles/.new"), path("bundles/bundle.json")).unwrap();
+    let serial = |process: &Process| process.status()["bundle"]["active"]["serial"].clone();
+    eventually("the second bundle", || serial(&old) == 2);
+    let new = Process::upgrade(&site.installation);
+    eventually("the hand-over", || old.said("handed_over"));
+    assert_eq!(serial(&new), 2);
+    for (version, told) in [("--http1.1", "1.1 200"), ("--http2", "2 200")] {
+        assert_eq!(site.curl(&new, "/a", &[version]), told);
+        assert_eq!(site.curl(&new, "/b", &[version]), told);
+    }
+    release.send(()).unwrap();
+    let streamed = streaming.unwrap().wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&streamed.stdout), "2 200");
+    let (status, log) = old.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    eventually("the ledger", || new.said("ledger_taken_over"));
+    new.stop();
+    assert_eq!(site.installation.verify(&[]).code, Some(0));
+    assert_eq!(site.installation.decisions().len(), 6);
+}
+
+#[test]
+fn what_a_new_process_decided_is_told_though_it_was_killed_before_it_had_the_ledger() {
+    let (upstream, release) = held();
+    let installation = Installation::in_front_of(upstream.address);
+    let old = Process::start(&installation);
+    let mut busy = old.connect();
+    busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
+    eventually("the request", || {
+        old.metric("tidegate_inflight_requests", "upload_v1") == 1.0
+    });
+    let new = Process::upgrade(&installation);
+    eventually("the hand-over", || old.said("handed_over"));
+    for _ in 0..7 {
+        assert_eq!(new.get("/api/v1/status").status(), 200);
+    }
+    new.signal(Signal::KILL);
+    new.ended();
+    release.send(()).unwrap();
+    assert_eq!(busy.response().status(), 200);
+    let (status, log) = old.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    let doctor = Ran::of(installation.command("doctor").output().unwrap());
+    assert!(doctor.stdout.contains("DOCTOR_BOOT_LOST"), "{doctor:?}");
+    let next = Process::start_again(&installation);
+    let told = next.log();
+    let told = told
+        .iter()
+        .find(|entry| entry["event"] == "ledger_boot_lost");
+    let told = told.expect("the log tells");
+    assert_eq!(told["made"], 7);
+    next.stop();
+    let records = installation.records();
+    let faults: Vec<_> = records
+        .iter()
+        .filter(|record| record["kind"] == "fault")
+        .collect();
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0]["code"], "LEDGER_BOOT_LOST");
+    assert_eq!(faults[0]["lost_boot"], told["boot"]);
+    assert_eq!(faults[0]["lost_made"]["00"], 7);
+    let verified = installation.verify(&["--format", "json"]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+    let report: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(report["unaccounted"], 7, "{report}");
+    let doctor = Ran::of(installation.command("doctor").output().unwrap());
+    assert!(!doctor.stdout.contains("DOCTOR_BOOT_LOST"), "{doctor:?}");
+}
+
+#[test]
+fn who_asks_and_says_nothing_holds_up_no_stop() {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
+    let upstream = Upstream::ok();
+    let installation = Installation::in_front_of(upstream.address);
+    let process = Process::start(&installation);
+    let silent = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    let bell = SocketAddrUnix::new(installation.path("state/upgrade.sock")).unwrap();
+    connect(&silent, &bell).unwrap();
+    eventually("the question", || process.said("upgrade_asked"));
+    assert_eq!(process.get("/api/v1/status").status(), 200);
+    let begun = std::time::Instant::now();
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended();
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(
+        log.iter().any(|entry| entry["event"] == "upgrade_failed"),
+        "{log:?}"
+    );
 }

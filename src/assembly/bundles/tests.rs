@@ -9,8 +9,10 @@ use super::activation::From;
 use super::memory::{Memory, newest_record};
 use super::*;
 use crate::assembly::certificates::Certificates;
+use crate::assembly::convert;
+use crate::assembly::entering::{open_ledger, opening_facts};
 use crate::assembly::kill_switch::KillSwitch;
-use crate::assembly::{convert, open_ledger, opening_facts};
+use crate::assembly::prepared::open_state;
 use crate::bundle::envelope::{BUNDLE_TYPE, Envelope, ROOT_TYPE};
 use crate::bundle::manifest::{Breakglass, Manifest};
 use crate::bundle::refusal::RefusalCode;
@@ -154,7 +156,7 @@ impl Site {
             ..
         } = *bundled;
         let settings = Arc::new(settings);
-        let key = crate::assembly::open_state(&settings).unwrap();
+        let key = open_state(&settings).unwrap();
         // The clock of these tests stands before that of the ledger's own records.
         let begun = Begun::read_at(&settings, &bundle, now_us, Some(NOW)).unwrap();
         let (parts, content, open) = first(&begun, &settings, 1, now_us).unwrap();

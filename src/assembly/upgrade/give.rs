@@ -16,6 +16,9 @@ use crate::gateway::Control;
 /// How often the thread looks whether it shall end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// A message, and the descriptor with it.
+type Words = (String, Option<OwnedFd>);
+
 /// What is handed over, and what is done around it.
 pub(in crate::assembly) struct GiveParts {
     pub(in crate::assembly) state_dir: PathBuf,
@@ -70,7 +73,7 @@ fn wait(parts: &GiveParts, mut bell: Bell, end: &AtomicBool) {
     while !end.load(Ordering::Acquire) && !parts.control.is_draining() {
         let answered = bell.answer(LOOK_EVERY).and_then(|line| match line {
             None => Ok(None),
-            Some(line) => offer(parts, &line).map(|()| Some(line)),
+            Some(line) => offer(parts, &line, end).map(|()| Some(line)),
         });
         let line = match answered {
             Ok(None) => continue,
@@ -83,7 +86,7 @@ fn wait(parts: &GiveParts, mut bell: Bell, end: &AtomicBool) {
         };
         // From here on the other one has its own bell at this place.
         drop(bell);
-        match give_way(parts, &line) {
+        match give_way(parts, &line, end) {
             Ok(()) => return,
             Err(error) => tracing::error!(event = "upgrade_failed", %error, "this process goes on"),
         }
@@ -98,7 +101,7 @@ fn wait(parts: &GiveParts, mut bell: Bell, end: &AtomicBool) {
 }
 
 /// Hands copies of the sockets over, and waits until the other process is ready.
-fn offer(parts: &GiveParts, line: &Line) -> io::Result<()> {
+fn offer(parts: &GiveParts, line: &Line, end: &AtomicBool) -> io::Result<()> {
     tracing::info!(event = "upgrade_asked", pid = line.peer());
     line.say(GREETING, None)?;
     (parts.save)();
@@ -113,15 +116,35 @@ fn offer(parts: &GiveParts, line: &Line) -> io::Result<()> {
     let (asked, address, socket) = &parts.admin;
     line.say(&format!("admin {asked} {address}"), Some(socket))?;
     line.say("end", None)?;
-    match line.hear(READY_MAX)? {
+    match hear(line, READY_MAX, end)? {
         (words, _) if words == "ready" => Ok(()),
         (words, _) => Err(io::Error::other(format!("it says {words:?}"))),
     }
 }
 
-fn give_way(parts: &GiveParts, line: &Line) -> io::Result<()> {
+/// The next message; a stop waits for nobody who says nothing.
+fn hear(line: &Line, patience: Duration, end: &AtomicBool) -> io::Result<Words> {
+    let mut left = patience;
+    loop {
+        match line.hear(LOOK_EVERY) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                left = left.saturating_sub(LOOK_EVERY);
+                if end.load(Ordering::Acquire) {
+                    return Err(io::Error::other("this process stops"));
+                }
+                if left.is_zero() {
+                    let text = format!("it has said nothing for {} s", patience.as_secs());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                }
+            }
+            heard => return heard,
+        }
+    }
+}
+
+fn give_way(parts: &GiveParts, line: &Line, end: &AtomicBool) -> io::Result<()> {
     line.say("go", None)?;
-    match line.hear(STEP_MAX)? {
+    match hear(line, STEP_MAX, end)? {
         (words, _) if words == "serving" => {}
         (words, _) => return Err(io::Error::other(format!("it says {words:?}"))),
     }

@@ -16,6 +16,8 @@ use rustix::net::{
     connect, listen, recvmsg, sendmsg, socket_with, sockopt,
 };
 
+use super::STEP_MAX;
+
 /// Longer than every message.
 const PACKET_MAX: usize = 512;
 
@@ -73,7 +75,7 @@ impl Bell {
             Err(error) => return Err(error.into()),
         };
         let uid = sockopt::socket_peercred(&asking)?.uid;
-        if uid != rustix::process::geteuid() && !uid.is_root() {
+        if !is_trusted(uid) {
             tracing::error!(
                 event = "upgrade_refused",
                 uid = uid.as_raw(),
@@ -95,9 +97,19 @@ impl Drop for Bell {
 impl Line {
     /// Rings at the gateway that serves; `None` where none does.
     pub(super) fn ring(path: &Path) -> io::Result<Option<Self>> {
+        if !is_ours(path)? {
+            return Ok(None);
+        }
         let socket = packets()?;
         match connect(&socket, &SocketAddrUnix::new(path)?) {
-            Ok(()) => Ok(Some(Self(socket))),
+            Ok(()) => {
+                let uid = sockopt::socket_peercred(&socket)?.uid;
+                if is_trusted(uid) {
+                    return Ok(Some(Self(socket)));
+                }
+                let text = format!("a process of user {} answers there", uid.as_raw());
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+            }
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -116,6 +128,8 @@ impl Line {
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
+        // Who reads nothing fills the socket.
+        sockopt::set_socket_timeout(&self.0, sockopt::Timeout::Send, Some(STEP_MAX))?;
         let words = [IoSlice::new(words.as_bytes())];
         sendmsg(&self.0, &words, &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
@@ -131,6 +145,10 @@ impl Line {
         let got = loop {
             match recvmsg(&self.0, &mut into, &mut control, RecvFlags::CMSG_CLOEXEC) {
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    let text = format!("it has said nothing for {} ms", patience.as_millis());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                }
                 got => break got?,
             }
         };
@@ -144,6 +162,25 @@ impl Line {
         let words = bytes.get(..got.bytes).unwrap_or_default();
         let words = String::from_utf8_lossy(words).into_owned();
         Ok((words, descriptor))
+    }
+}
+
+/// Root may do everything anyway.
+fn is_trusted(uid: rustix::process::Uid) -> bool {
+    uid == rustix::process::geteuid() || uid.is_root()
+}
+
+/// Whether something lies there that may be asked: what a link leads to is nobody's that was started on
+/// this state directory.
+fn is_ours(path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(file) if file.is_symlink() => {
+            let text = format!("{} is a link; remove it", path.display());
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -193,6 +230,40 @@ mod tests {
         assert!(asking.hear(SOON).is_err(), "the other side is gone");
         drop(bell);
         assert!(!path.exists() && Line::ring(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_link_is_not_followed_and_gives_way_to_the_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (
+            folder.path().join("upgrade.sock"),
+            folder.path().join("x.sock"),
+        );
+        let elsewhere = Bell::hang(&other).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let told = Line::ring(&path).unwrap_err().to_string();
+        assert!(told.contains("is a link"), "{told}");
+        let bell = Bell::hang(&path).unwrap();
+        assert!(!path.symlink_metadata().unwrap().is_symlink());
+        assert!(Line::ring(&path).unwrap().is_some() && bell.answer(SOON).unwrap().is_some());
+        let asked = elsewhere.answer(Duration::from_millis(1)).unwrap();
+        assert!(asked.is_none() && other.exists());
+        // A file that is no socket is nobody.
+        drop(bell);
+        std::fs::write(&path, "").unwrap();
+        assert!(Line::ring(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn who_says_nothing_is_told_to_have_said_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("upgrade.sock");
+        let bell = Bell::hang(&path).unwrap();
+        let _silent = Line::ring(&path).unwrap().unwrap();
+        let line = bell.answer(SOON).unwrap().unwrap();
+        let error = line.hear(Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("said nothing"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Checked;
 use crate::config::Settings;
-use crate::ledger::{LedgerError, NewestFacts, known_damage, newest_facts};
+use crate::ledger::{LedgerError, NewestFacts, known_damage, lost_boots, newest_facts};
 
 /// Clocks of one host are this exact.
 const CLOCK_US_MAX: u64 = 5_000_000;
@@ -40,6 +40,7 @@ pub(super) fn check(
         )),
         Ok(Some(facts)) => {
             checks.push(end(dir, facts, running));
+            checks.extend(lost(dir));
             checks.push(damage(dir));
             checks.push(clock(dir, facts, now_us));
         }
@@ -94,6 +95,26 @@ fn end(dir: &Path, facts: &NewestFacts, running: Option<u32>) -> Checked {
     check.fine(format!(
         "{records} records, closed in order; hashes were not checked"
     ))
+}
+
+/// Boots that took over and were killed before they had the ledger; nothing where there is none.
+fn lost(dir: &Path) -> Vec<Checked> {
+    let check = || Checked::new("boot without a ledger", dir.display());
+    match lost_boots(dir) {
+        Ok(lost) => lost
+            .iter()
+            .map(|lost| {
+                let found = format!(
+                    "boot {} served and was killed before the ledger was its own: {} decisions are in no record",
+                    lost.boot,
+                    lost.total()
+                );
+                let remedy = "start the gateway, which records it; find out what killed that process";
+                check().finding("DOCTOR_BOOT_LOST", found, remedy)
+            })
+            .collect(),
+        Err(error) => vec![check().skipped(error.to_string())],
+    }
 }
 
 /// Damage that a start has gone on behind; any other shows only where every hash is checked.

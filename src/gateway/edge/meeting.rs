@@ -24,6 +24,7 @@ use super::proxy_protocol::{self, Fault};
 use super::secured::Secured;
 use crate::gateway::connection::Connection;
 use crate::gateway::settings::ListenerSettings;
+use crate::gateway::stop::LAST_REQUEST;
 use crate::tls::{ListenerTls, identity};
 
 /// What a connection speaks, as far as it is known before its first byte of HTTP.
@@ -72,7 +73,7 @@ impl Edge {
         }
     }
 
-    /// Everything before HTTP; a gateway that stops waits for none of it.
+    /// Everything before HTTP; a gateway that stops waits for it as long as for a request.
     async fn shake_hands(
         &self,
         stream: Stream,
@@ -89,8 +90,11 @@ impl Edge {
         tokio::select! {
             biased;
             met = self.introduce(stream, connection, listener, permit) => met,
-            // An error means the sender is gone, and with it everything else.
-            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = async {
+                // An error means the sender is gone, and with it everything else.
+                _ = stopping.wait_for(|stopping| *stopping).await;
+                tokio::time::sleep(LAST_REQUEST).await;
+            } => None,
         }
     }
 

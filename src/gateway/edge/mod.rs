@@ -59,6 +59,7 @@ pub fn head_len(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, ParseRef
 }
 
 /// The edge of one worker.
+#[derive(Clone)]
 pub(crate) struct Edge {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
     pub(crate) governor: Arc<dyn Governor>,

@@ -48,6 +48,8 @@ struct BootState {
 pub(super) struct Accounts {
     accounts: HashMap<(Boot, u8), Account>,
     boots: HashMap<Boot, BootState>,
+    /// Boots that never had the ledger, and what they made.
+    lost_boots: HashMap<Boot, u64>,
     pub(super) lost: u64,
     pub(super) rolled_up: u64,
     /// Outcomes that rollups left out.
@@ -73,7 +75,8 @@ impl Accounts {
                 upto.saturating_sub(account.count())
             });
         let told = self.boots.values().map(|boot| boot.unaccounted);
-        sum(missing.chain(told))
+        let lost = self.lost_boots.values().copied();
+        sum(missing.chain(told).chain(lost))
     }
 
     /// Lines of decisions.
@@ -172,6 +175,11 @@ impl Accounts {
         self.settle(boot, made, unaccounted)?;
         self.boots.entry(boot).or_default().closed = Some(made.clone());
         Ok(())
+    }
+
+    /// A boot that never had the ledger; told twice where a start was killed meanwhile.
+    pub(super) fn lost_boot(&mut self, boot: Boot, made: u64) {
+        self.lost_boots.insert(boot, made);
     }
 
     pub(super) fn handover(&mut self, boot: Boot) {

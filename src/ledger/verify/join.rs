@@ -231,6 +231,10 @@ impl<'a> Log<'a> {
                 self.accounts.stubs(count);
                 Ok(())
             }
+            Step::LostBoot { boot, made } => {
+                self.accounts.lost_boot(boot, made);
+                Ok(())
+            }
             Step::Checkpoint(record) => {
                 self.checkpoints += 1;
                 self.accounts.checkpoint(&record)?;

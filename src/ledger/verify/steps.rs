@@ -9,6 +9,7 @@ use super::super::acceptance::{Claim, ROLLBACK_ACCEPTED};
 use super::super::line::{Record, is_hash};
 use super::super::note::VerifierKey;
 use super::super::scan::{as_counts, as_pairs, as_uint};
+use super::super::unopened::BOOT_LOST;
 use super::report::{Broken, broken};
 use super::tree::{Hash, from_hex};
 
@@ -46,6 +47,11 @@ pub(super) enum Step {
     /// A head that an operator gave up, if the signature is good.
     RolledBack(Box<Claim>),
     Removal(Box<Removal>),
+    /// A boot that decided and never had the ledger, and the sum of what it made.
+    LostBoot {
+        boot: u32,
+        made: u64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -310,6 +316,13 @@ fn checkpoint(record: &Record<'_>) -> Result<Signed, Broken> {
 }
 
 fn fault(record: &Record<'_>) -> Result<Option<Step>, Broken> {
+    if record.text("code") == Some(BOOT_LOST) {
+        let boot = boot_text(record.text("lost_boot"))?;
+        let made = counts(record, "lost_made")?.unwrap_or_default();
+        let made = made.iter().map(|(_, count)| *count);
+        let made = made.fold(0, u64::saturating_add);
+        return Ok(Some(Step::LostBoot { boot, made }));
+    }
     if record.text("code") != Some(ROLLBACK_ACCEPTED) {
         let segment = record.text("segment");
         return Ok(segment.map(|segment| Step::GivenUp(segment.to_owned())));

@@ -21,9 +21,9 @@ fn killed(context: &Context) -> anyhow::Result<String> {
     let place = Place::new(&context.folder("faults-kill"))?;
     let listen = place.site.listen;
     let served = AtomicU64::new(0);
-    let rounds = context.pick(1, 10);
+    let (rounds, every) = context.pick((1, 2), (10, 1));
     let mut kills = 0_u64;
-    for at in std::iter::repeat_n(AT_MS, rounds).flatten() {
+    for at in std::iter::repeat_n(AT_MS, rounds).flatten().step_by(every) {
         let mut gateway = place.start(&[])?;
         let loaded = std::thread::scope(|scope| {
             let load = scope.spawn(|| load(listen, &served));

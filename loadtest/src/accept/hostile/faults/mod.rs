@@ -15,12 +15,15 @@ mod upstreams;
 use std::path::Path;
 use std::time::Instant;
 
+use super::graceful;
 use crate::accept::{Context, Scale, Verdict};
 
 /// What was tried, and what came of it.
 pub(super) struct Rows {
     began: Instant,
     rows: Vec<Row>,
+    /// What is done at full scale alone.
+    left_out: Vec<&'static str>,
 }
 
 struct Row {
@@ -35,6 +38,7 @@ impl Rows {
         Self {
             began: Instant::now(),
             rows: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -52,6 +56,11 @@ impl Rows {
         });
     }
 
+    /// Says what this scale does not do.
+    pub(super) fn leave_out(&mut self, name: &'static str) {
+        self.left_out.push(name);
+    }
+
     /// Adds what could not even be begun.
     fn whole(&mut self, name: &str, done: anyhow::Result<()>) {
         if let Err(error) = done {
@@ -64,7 +73,11 @@ impl Rows {
     }
 
     fn closing(&self) -> String {
-        format!("survived {} / tried {}", self.survived(), self.rows.len())
+        let counts = format!("survived {} / tried {}", self.survived(), self.rows.len());
+        if self.left_out.is_empty() {
+            return counts;
+        }
+        format!("{counts}; at full scale only: {}", self.left_out.join(", "))
     }
 }
 
@@ -78,7 +91,15 @@ fn tried(context: &Context) -> Rows {
     descriptors::rows(context, &mut rows);
     bundles::rows(context, &mut rows);
     kills::rows(context, &mut rows);
+    rows.note("binary upgrade under load", upgraded(context));
     rows
+}
+
+/// The fault is the hand-over: the part of the list that does it judges it.
+fn upgraded(context: &Context) -> anyhow::Result<String> {
+    let verdict = graceful::upgrades(context)?;
+    anyhow::ensure!(verdict.pass, "{}", verdict.figure);
+    Ok(verdict.figure)
 }
 
 /// The table as a part of the list.

@@ -152,14 +152,24 @@ const SILENT: &[Fault] = &[
     cut(script("silent in body", "/s3?do=fault/silent-in-body", &[])),
 ];
 
+/// Each waits for seconds, and a like of it is done at any scale.
+const SLOW: &[&str] = &["drip, head"];
+
 pub(super) fn rows(context: &Context, rows: &mut Rows) -> anyhow::Result<()> {
     let observing = Place::new(&context.folder("faults-upstream"))?;
-    all(observing, FAULTS, rows)?;
+    let slow = context.pick(SLOW, &[]);
+    let now = FAULTS.iter().filter(|fault| !slow.contains(&fault.name));
+    slow.iter().for_each(|name| rows.leave_out(name));
+    all(observing, now, rows)?;
     let controlling = Place::controlling(&context.folder("faults-silent"))?;
-    all(controlling, SILENT, rows)
+    all(controlling, SILENT.iter(), rows)
 }
 
-fn all(mut place: Place, faults: &[Fault], rows: &mut Rows) -> anyhow::Result<()> {
+fn all<'f>(
+    mut place: Place,
+    faults: impl Iterator<Item = &'f Fault>,
+    rows: &mut Rows,
+) -> anyhow::Result<()> {
     let gateway = place.start(&[])?;
     for fault in faults {
         let judged = judged(&mut place, fault);

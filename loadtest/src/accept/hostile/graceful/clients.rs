@@ -21,6 +21,8 @@ pub(super) struct Seen {
     /// Kept connections that were closed before any byte of an answer: asked again, as RFC 9110
     /// section 9.2.2 allows.
     pub(super) again: AtomicU64,
+    /// New connections of a gateway that goes which ended before any byte of an answer.
+    pub(super) unmet: AtomicU64,
 }
 
 /// The running clients.
@@ -104,8 +106,11 @@ impl Client {
                     Err((0, _)) if is_kept => {
                         self.seen.again.fetch_add(1, Ordering::Relaxed);
                     }
-                    // It was in the kernel's queue of a gateway that goes.
-                    Err((0, _)) if self.may_end => return failed,
+                    // It came behind the last look at the queue of a gateway that goes.
+                    Err((0, _)) if self.may_end => {
+                        self.seen.unmet.fetch_add(1, Ordering::Relaxed);
+                        return failed;
+                    }
                     Err((bytes, error)) => failed.push(format!("after {bytes} bytes: {error}")),
                 },
                 Err(_) if self.may_end => return failed,
