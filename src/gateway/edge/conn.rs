@@ -6,9 +6,10 @@
 
 use std::future::Future as _;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -179,10 +180,19 @@ impl Conn {
         }
     }
 
+    /// Reads into the buffer. Where nothing is in it yet, room is made only for bytes that have
+    /// come: waiting for a client that says nothing holds no memory.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.ahead.reserve(READ_BYTES);
-        let read = std::pin::pin!(self.inner.read_buf(&mut self.ahead));
-        read.poll(cx)
+        if !self.ahead.is_empty() {
+            self.ahead.reserve(READ_BYTES);
+            let read = std::pin::pin!(self.inner.read_buf(&mut self.ahead));
+            return read.poll(cx);
+        }
+        let mut piece = [MaybeUninit::uninit(); READ_BYTES];
+        let mut piece = ReadBuf::uninit(&mut piece);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut piece))?;
+        self.ahead.extend_from_slice(piece.filled());
+        Poll::Ready(Ok(piece.filled().len()))
     }
 }
 
