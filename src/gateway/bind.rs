@@ -17,6 +17,12 @@ use super::settings::ListenerSettings;
 /// Connections the kernel holds while the workers are busy.
 const BACKLOG: i32 = 4_096;
 
+/// What the kernel may hold of an answer that it cannot send yet. By default it is as much as the
+/// buffer may grow to, 4 MiB: a client that reads nothing would fill that, through the gateway and at
+/// the expense of everybody else. What is sent and not acknowledged does not count, so that a fast
+/// client far away is not held up.
+pub(crate) const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+
 /// A listener could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}; {}", remedy(.source))]
@@ -150,9 +156,20 @@ pub(crate) fn bind(
             let _guard = runtime.enter();
             let ready = of_handed(address, workers, is_closed, &mut handed);
             let bound = ready.unwrap_or_else(|| bind_one(address, workers, is_closed));
+            let bound = bound.and_then(|bound| bounded(&bound.sockets).map(|()| bound));
             bound.map_err(|source| BindError { address, source })
         })
         .collect()
+}
+
+/// Bounds what may wait in the kernel for a client. Connections have it from the socket that they
+/// are accepted from, so it costs them no call.
+fn bounded(sockets: &[Door]) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    for door in sockets {
+        socket2::SockRef::from(door.socket()).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    }
+    Ok(())
 }
 
 /// The listener made of what was handed over; `None` where nothing of it was.

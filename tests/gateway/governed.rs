@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) upstreams: Vec<(&'static str, Vec<SocketAddr>)>,
     pub(crate) trusted: &'static [&'static str],
     pub(crate) stop: Duration,
+    /// Anything else about the settings.
+    pub(crate) adjust: fn(&mut GatewaySettings),
 }
 
 impl Plan {
@@ -52,6 +54,7 @@ impl Plan {
             upstreams: vec![("main", vec![upstream])],
             trusted: &[],
             stop: Duration::from_secs(8),
+            adjust: |_| {},
         }
     }
 
@@ -153,6 +156,7 @@ impl Governed {
         settings.upstreams = groups;
         settings.trusted_proxies = networks();
         settings.timeouts.stop = plan.stop;
+        (plan.adjust)(&mut settings);
         let clerk: Arc<dyn Governor> = Arc::new(Clerk::new(desk));
         let gateway = Gateway::bind(settings, vec![clerk]).expect("free ports");
         let rulebook = registry.active().load_full();

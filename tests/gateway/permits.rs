@@ -73,6 +73,58 @@ fn places_in_flight_come_back_at_a_stop() {
     drop(clients);
 }
 
+#[test]
+fn places_in_flight_come_back_when_the_slow_are_cut() {
+    // R038
+    // A body that stands still, an answer that nobody reads, a tunnel in which nothing moves.
+    let cases = [
+        "GET /slow HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n12345",
+        "GET /slow HTTP/1.1\r\nHost: test\r\n\r\n",
+        "GET /slow HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ];
+    for asked in cases {
+        let upstream = Upstream::start(|mut conn, _| {
+            use std::io::Write;
+            conn.stream.set_read_timeout(None).unwrap();
+            conn.stream.set_write_timeout(None).unwrap();
+            let head = conn.head().unwrap().to_ascii_lowercase();
+            if head.contains("upgrade: websocket") {
+                conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+            } else if !head.contains("content-length") && !head.contains("transfer-encoding") {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+                while conn.stream.write_all(&[b'x'; 65_536]).is_ok() {}
+            }
+            conn.rest();
+        });
+        let terms = Terms {
+            max_in_flight: NonZeroU32::new(2),
+            max_latency: Millis::new(60_000),
+            websocket: true,
+            ..Terms::default()
+        };
+        let mut plan = Plan::of(upstream.address, vec![contract("slow_v1", "/slow", terms)]);
+        let low = BasisPoints::saturating(1_000);
+        plan.rules.weights.set(Factor::Concurrency, low);
+        plan.adjust = |settings| {
+            settings.limits.body_rate_min = 1_000_000;
+            settings.limits.response_rate_min = 1_000_000;
+            settings.timeouts.rate_grace = Duration::from_millis(100);
+            settings.timeouts.tunnel_idle = Duration::from_millis(100);
+        };
+        let gateway = plan.start();
+        for round in 1..=3 {
+            let mut clients: Vec<Client> = (0..2).map(|_| gateway.connect()).collect();
+            for client in &mut clients {
+                client.send(asked);
+            }
+            // The clients stay: it is the gateway that lets go, or the next two find no place.
+            let records = gateway.records(2 * round);
+            assert!(records.iter().all(|record| record["decision"] == "ALLOW"));
+            eventually("the places to come back", || gateway.in_flight(0) == 0);
+        }
+    }
+}
+
 const RESETS: u8 = 0;
 const STALLS: u8 = 1;
 const ANSWERS: u8 = 2;

@@ -17,6 +17,7 @@ use super::conn::Conn;
 use super::reading::{self, Alarm, Next};
 use crate::gateway::connection::Connection;
 use crate::gateway::governor::ParseRefusal;
+use crate::gateway::settings::Timeouts;
 use crate::gateway::stop::LAST_REQUEST;
 
 impl Edge {
@@ -52,10 +53,16 @@ impl Edge {
                     served += 1;
                 }
                 Next::Http2 if self.settings.takes_h2c(connection.listener) => {
-                    return self.serve_http2(conn, connection, shutdown).await;
+                    // Apart, as what is rare: an idle connection would hold room for it.
+                    return Box::pin(self.serve_http2(conn, connection, shutdown)).await;
                 }
-                Next::Http2 => return self.refuse(conn, connection, ParseRefusal::Version).await,
-                Next::Refused(refusal) => return self.refuse(conn, connection, refusal).await,
+                Next::Http2 => {
+                    let refused = self.refuse(conn, connection, ParseRefusal::Version);
+                    return Box::pin(refused).await;
+                }
+                Next::Refused(refusal) => {
+                    return Box::pin(self.refuse(conn, connection, refusal)).await;
+                }
                 Next::Over => return,
             }
         }
@@ -74,15 +81,23 @@ impl Edge {
         shutdown: &ShutdownWatch,
     ) -> Option<Box<Conn>> {
         let timeouts = &self.settings.timeouts;
-        let mut session = ServerSession::new_http1(conn);
-        session.set_pipelined_prefix(head);
-        session.set_keepalive_reuses_remaining(last.then_some(0));
-        session.set_read_timeout(Some(timeouts.body_read));
-        session.set_write_timeout(Some(timeouts.client_write));
-        session.set_total_drain_timeout(Some(timeouts.drain_body));
-        let reused = self.proxy.process_new_http(session, shutdown).await?;
-        let (stream, _) = reused.consume();
+        // Made in a call of its own: a session that is kept here while it is served would be part
+        // of what an idle connection holds.
+        let served = self
+            .proxy
+            .process_new_http(session(conn, head, last, timeouts), shutdown);
+        let (stream, _) = served.await?.consume();
         let conn: Box<Conn> = stream.into_any().downcast().ok()?;
         conn.is_between_requests().then_some(conn)
     }
+}
+
+fn session(conn: Box<Conn>, head: BytesMut, last: bool, timeouts: &Timeouts) -> ServerSession {
+    let mut session = ServerSession::new_http1(conn);
+    session.set_pipelined_prefix(head);
+    session.set_keepalive_reuses_remaining(last.then_some(0));
+    session.set_read_timeout(Some(timeouts.body_read));
+    session.set_write_timeout(Some(timeouts.client_write));
+    session.set_total_drain_timeout(Some(timeouts.drain_body));
+    session
 }

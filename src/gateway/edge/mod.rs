@@ -83,7 +83,8 @@ impl ServerApp for Edge {
         match met.protocol {
             Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
             Protocol::Http2 => {
-                self.serve_http2(met.conn, &met.connection, shutdown).await;
+                // Apart, so that a connection of HTTP/1 holds no room for it.
+                Box::pin(self.serve_http2(met.conn, &met.connection, shutdown)).await;
             }
         }
         None

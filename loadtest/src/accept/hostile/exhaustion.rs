@@ -20,7 +20,7 @@ const SLOWER_MAX: f64 = 2.0;
 /// What memory may grow by: nothing of it may depend on how long an attack lasts.
 const GROWTH_KIB_MAX: u64 = 160 * 1024;
 /// How long the buffers of slow readers take to fill.
-const FILLING: Duration = Duration::from_secs(4);
+const FILLING: Duration = Duration::from_secs(2);
 /// Requests a second with a path or a client of their own.
 const DISTINCT_PER_SECOND: u64 = 1_000;
 
@@ -109,11 +109,11 @@ fn one(
     gateway: &Process,
     attack: Attack,
 ) -> anyhow::Result<(bool, String)> {
-    let long = Duration::from_millis(context.pick(1_000, 4_000));
+    let long = Duration::from_millis(context.pick(1_000, 3_000));
     let before = Use::of(site, gateway)?;
     let (mut quiet, mut under, mut worst) = (Vec::new(), Vec::new(), before);
     let mut told = String::new();
-    for _ in 0..context.pick(1, 5) {
+    for _ in 0..context.pick(1, 7) {
         quiet.push(clean::watch(site.listen, CLEAN, long)?);
         let (seen, during, about) = attacked(site, gateway, attack, long)?;
         under.push(seen);

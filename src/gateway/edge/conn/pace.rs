@@ -14,11 +14,12 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::super::Cut;
+use crate::gateway::bind::UNSENT_BYTES_MAX;
 use crate::gateway::settings::{Limits, Timeouts};
 
-/// What the kernel may hold back before it says that there is room again: a client that takes
-/// bytes one by one is seen to take them in steps of this size.
-const WRITE_STEP_BYTES: u32 = 16 * 1024;
+/// The kernel says that there is room again when half of what may wait in it has gone: a client that
+/// takes bytes one by one is seen to take them in steps of this size.
+const WRITE_STEP_BYTES: u32 = UNSENT_BYTES_MAX / 2;
 
 /// A timer that is made when it is first needed, and re-armed only where it must ring earlier.
 #[derive(Debug, Default)]
