@@ -51,7 +51,7 @@ async fn call(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>
     _ = send.send_trailers(trailers);
 }
 
-fn server() -> SocketAddr {
+pub(super) fn server() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -67,13 +67,16 @@ fn server() -> SocketAddr {
     address
 }
 
-fn gateway(server: SocketAddr, rule: impl Fn() -> Course + Send + Sync + 'static) -> Running {
+pub(super) fn gateway(
+    server: SocketAddr,
+    rule: impl Fn() -> Course + Send + Sync + 'static,
+) -> Running {
     let mut settings = settings(&[server]);
     settings.upstreams[0].protocol = Protocol::Http2;
     Running::start(settings, Script::scripted(Box::new(move |_| rule())))
 }
 
-fn a_call(method: &str) -> Request<()> {
+pub(super) fn a_call(method: &str) -> Request<()> {
     let mut request = post(&format!("http://test/p.S/{method}"));
     let headers = request.headers_mut();
     headers.insert("te", "trailers".parse().unwrap());

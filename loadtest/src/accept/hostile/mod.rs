@@ -6,6 +6,7 @@ mod exhaustion;
 mod faults;
 mod fuzz;
 mod graceful;
+mod grpc;
 mod horde;
 mod http2;
 mod paths;
@@ -106,6 +107,11 @@ pub static HOSTILE: List = List {
             "rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
              clean client at 100 %, at most 1 us of CPU per attacker's byte, at most 64 MiB more",
             http2::floods,
+        ),
+        part(
+            "grpc",
+            "calls of all kinds with a gRPC library at both ends, without TLS and with it: messages, metadata, trailers, deadlines and limits as they should be, all recorded",
+            grpc::calls,
         ),
         part(
             "upgrades",
