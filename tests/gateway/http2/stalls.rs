@@ -72,7 +72,7 @@ fn a_client_that_reads_nothing_loses_its_connection() {
     raw.head(1, true, GET);
     raw.send(&frame(WINDOW_UPDATE, 0, 1, &wide));
     let ended = gateway.completions(1)[0];
-    assert!(ended.failure.is_some(), "{ended:?}");
+    assert_eq!(ended.failure, Some(Failure::ClientAbort));
     eventually("its end", || gateway.control.connections().open() == 0);
     drop(raw);
 }

@@ -44,7 +44,7 @@ fn through(context: &Context, is_secure: bool) -> anyhow::Result<(bool, String)>
     let site = site(&context.folder(&format!("grpc-{name}")), tls.as_deref())?;
     let mut gateway = site.start()?;
     let endpoint = endpoint(&site, tls.as_deref())?;
-    let rounds = context.pick(50, 2_000);
+    let rounds = context.pick(20, 2_000);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
