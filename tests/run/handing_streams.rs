@@ -45,15 +45,10 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
         .build()
         .unwrap();
     let (upstream, release) = held();
-    let installation = Installation::in_front_of(upstream.address);
-    let config = installation.path("tidegate.yaml");
-    let plain = std::fs::read_to_string(&config).unwrap();
-    let http2 = plain.replace(
-        "{bind: \"127.0.0.1:0\"}",
-        "{bind: \"127.0.0.1:0\", h2c: true}",
+    let installation = Installation::in_front_of(upstream.address).with(
+        r#"{bind: "127.0.0.1:0"}"#,
+        r#"{bind: "127.0.0.1:0", h2c: true}"#,
     );
-    assert_ne!(plain, http2);
-    std::fs::write(&config, http2).unwrap();
     let old = Process::start(&installation);
     let (mut client, end) = runtime.block_on(connect(&old));
     let (answer, _) = client.send_request(upload(), true).unwrap();

@@ -72,6 +72,36 @@ fn lengths_values_and_methods_as_in_http1() {
 }
 
 #[test]
+fn expectations_hops_and_content_as_in_http1() {
+    for fields in [
+        &[("expect", "more")][..],
+        &[("expect", "")],
+        &[("expect", "100-continue, more")],
+        &[("expect", "100-continue"), ("expect", "more")],
+    ] {
+        refused("PUT", "http://a/", fields, ParseRefusal::Expectation);
+    }
+    for method in ["TRACE", "OPTIONS"] {
+        let hops = &[("max-forwards", "0")];
+        refused(method, "http://a/", hops, ParseRefusal::MaxForwards);
+    }
+    let long = "X".repeat(33);
+    refused(&long, "http://a/", &[], ParseRefusal::RequestLine);
+    for (method, fields, has_body, expected) in [
+        ("TRACE", &[][..], true, Err(ParseRefusal::BodyNotAllowed)),
+        ("TRACE", &[("max-forwards", "1")], false, Ok(())),
+        ("OPTIONS", &[("max-forwards", "x")], true, Ok(())),
+        ("GET", &[("max-forwards", "0")], false, Ok(())),
+        ("PUT", &[("expect", "100-Continue")], true, Ok(())),
+        (&"X".repeat(32), &[], false, Ok(())),
+    ] {
+        let request = request(method, "http://a/", fields);
+        let got = check(&request, has_body, &Limits::default());
+        assert_eq!(got, expected, "{method} {fields:?}");
+    }
+}
+
+#[test]
 fn targets_as_in_http1() {
     refused("GET", "ftp://a/", &[], ParseRefusal::TargetForm);
     for raw in ["/\u{e9}", "/`", "/?\u{e9}", "/<"] {
