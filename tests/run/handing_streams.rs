@@ -46,8 +46,8 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
         .unwrap();
     let (upstream, release) = held();
     let installation = Installation::in_front_of(upstream.address).with(
-        r#"{bind: "127.0.0.1:0"}"#,
-        r#"{bind: "127.0.0.1:0", h2c: true}"#,
+        r#"listeners: [{bind: "127.0.0.1:0"}]"#,
+        r#"listeners: [{bind: "127.0.0.1:0", h2c: true}]"#,
     );
     let old = Process::start(&installation);
     let (mut client, end) = runtime.block_on(connect(&old));
