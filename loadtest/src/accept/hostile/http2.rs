@@ -148,7 +148,7 @@ fn flooded(context: &Context, listener: Listener) -> anyhow::Result<Verdict> {
     let folder = context.folder(&format!("floods-{}", listener.name()));
     let (site, target) = site(&folder, upstream.address(), listener)?;
     let gateway = site.start()?;
-    let long = Duration::from_secs(context.pick(1, 10));
+    let long = Duration::from_millis(context.pick(600, 10_000));
     let mut pass = true;
     let mut figures = Vec::new();
     for flood in Flood::ALL {
