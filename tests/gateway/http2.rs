@@ -6,7 +6,10 @@ mod client;
 mod floods;
 mod heads;
 mod lives;
+mod parity;
 mod raw;
+mod secured;
+mod stalls;
 
 use crate::harness::{Running, Upstream, settings};
 use crate::script::Script;

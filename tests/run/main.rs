@@ -19,6 +19,7 @@ mod demanding;
 mod deprecating;
 mod giving_up;
 mod governed;
+mod handing_streams;
 mod heads;
 mod installation;
 mod keeping;

@@ -42,7 +42,7 @@ pub(super) struct Head {
 }
 
 /// Twice the longest registered method.
-const METHOD_BYTES_MAX: usize = 32;
+pub(super) const METHOD_BYTES_MAX: usize = 32;
 
 /// Reads the head at the front of `bytes`; `None` while it is not complete.
 pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseRefusal> {

@@ -173,8 +173,11 @@ impl Serving<'_> {
                 (watch.verdict(), watch.has_unreported())
             };
             match (verdict, accepted) {
+                // A stream that came together with what ends the connection is not served.
+                (Some(verdict), Poll::Pending | Poll::Ready(Ok(Some(H2Accept::Session(_))))) => {
+                    Poll::Ready(Event::Judged(verdict))
+                }
                 (_, Poll::Ready(accepted)) => Poll::Ready(Event::Accepted(accepted)),
-                (Some(verdict), Poll::Pending) => Poll::Ready(Event::Judged(verdict)),
                 (None, Poll::Pending) if has_unreported || self.due() < due => {
                     Poll::Ready(Event::Earlier)
                 }

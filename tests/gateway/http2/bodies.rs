@@ -149,26 +149,6 @@ fn a_body_that_drips_is_broken_off() {
     assert_eq!(ended.failure, Some(Failure::ClientAbort));
 }
 
-#[test]
-fn a_client_that_never_opens_its_window_is_given_up() {
-    let answer = [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n",
-        vec![b'x'; 300_000].as_slice(),
-    ]
-    .concat();
-    let upstream = Upstream::answering(answer);
-    let mut settings = settings(&[upstream.address]);
-    settings.timeouts.client_write = SHORT;
-    let gateway = Running::start(settings, Script::forwarding());
-    let mut raw = Raw::open(gateway.address);
-    raw.head(1, true, super::raw::GET);
-    let reset = raw.until(|frame| frame.kind == RST_STREAM);
-    assert_eq!(reset.stream, 1);
-    let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
-    assert!(ended.response_body_bytes <= 65_535, "{ended:?}");
-}
-
 /// The connection to the upstream is in the middle of an answer, so nobody else gets it.
 #[test]
 fn a_client_that_leaves_takes_its_upstream_connection_along() {

@@ -51,7 +51,7 @@ async fn call(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>
     _ = send.send_trailers(trailers);
 }
 
-fn server() -> SocketAddr {
+pub(super) fn server() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -67,13 +67,16 @@ fn server() -> SocketAddr {
     address
 }
 
-fn gateway(server: SocketAddr, rule: impl Fn() -> Course + Send + Sync + 'static) -> Running {
+pub(super) fn gateway(
+    server: SocketAddr,
+    rule: impl Fn() -> Course + Send + Sync + 'static,
+) -> Running {
     let mut settings = settings(&[server]);
     settings.upstreams[0].protocol = Protocol::Http2;
     Running::start(settings, Script::scripted(Box::new(move |_| rule())))
 }
 
-fn a_call(method: &str) -> Request<()> {
+pub(super) fn a_call(method: &str) -> Request<()> {
     let mut request = post(&format!("http://test/p.S/{method}"));
     let headers = request.headers_mut();
     headers.insert("te", "trailers".parse().unwrap());
@@ -127,14 +130,14 @@ fn a_conversation_goes_both_ways_at_once() {
 fn a_quiet_conversation_is_not_broken_off() {
     let mut settings = settings(&[server()]);
     settings.upstreams[0].protocol = Protocol::Http2;
-    settings.timeouts.body_read = Duration::from_millis(50);
+    settings.timeouts.body_read = Duration::from_millis(400);
     let gateway = Running::start(settings, Script::forwarding());
     run(async {
         let mut client = connect(gateway.address).await;
         let (answer, mut stream) = client.send_request(a_call("Echo"), false).unwrap();
         let answer = answer.await.unwrap();
         // Far longer than a body may stand still; there is no event to wait for.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
         stream.send_data(Bytes::from_static(b"late"), true).unwrap();
         assert_eq!(Answer::read(answer).await.unwrap().text(), "late");
     });

@@ -1,10 +1,11 @@
 //! HTTP/2 at the real gateway: many requests over few connections, and floods that only HTTP/2
 //! knows, beside a clean client.
 //!
-//! Each flood prints what the attacker sent, what it cost the gateway, and how the clean client
+//! Each is done without TLS and over TLS. Each flood prints what the attacker sent, what it cost the gateway, and how the clean client
 //! fared. Deliberately not here: which frame is answered how; the gateway's own tests say that.
 
 mod frames;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,29 +18,49 @@ use anyhow::{Context as _, bail};
 use super::super::{Context, Verdict};
 use crate::crowd::{Crowd, run as run_crowd};
 use crate::process::{cpu_us, installed, rss_kib};
-use crate::site::{Metrics, Setup, Site, get};
+use crate::site::{Metrics, Setup, Site, free, get};
 use crate::upstream::Upstream;
-use frames::{Flood, attack};
+use frames::{Flood, Wire, attack};
 
-/// What a client of the listener speaks.
+/// How the listener that is spoken HTTP/2 to is reached.
 #[derive(Clone, Copy)]
 enum Listener {
-    /// HTTP/2 without TLS.
+    /// Without TLS.
     H2c,
+    Tls,
 }
 
 impl Listener {
-    /// What stands behind `bind` in the listener's configuration.
-    const fn keys(self) -> &'static str {
+    const ALL: [Self; 2] = [Self::H2c, Self::Tls];
+
+    const fn name(self) -> &'static str {
         match self {
-            Self::H2c => ", h2c: true",
+            Self::H2c => "h2c",
+            Self::Tls => "TLS",
         }
+    }
+
+    /// What stands behind `bind` in the listener's configuration.
+    fn keys(self) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::H2c => ", h2c: true".to_owned(),
+            Self::Tls => tls::keys()?,
+        })
     }
 
     const fn scheme(self) -> &'static str {
         match self {
             Self::H2c => "http",
+            Self::Tls => "https",
         }
+    }
+
+    fn connect(self, target: SocketAddr) -> anyhow::Result<Box<dyn Wire>> {
+        let stream = frames::connect(target)?;
+        Ok(match self {
+            Self::H2c => Box::new(stream),
+            Self::Tls => Box::new(tls::over(stream)?),
+        })
     }
 }
 
@@ -49,21 +70,52 @@ const RSS_KIB_MAX: u64 = 64 * 1024;
 /// What an idle gateway costs while a flood of few bytes lasts, in milliseconds.
 const CPU_MS_FREE: u64 = 500;
 
-fn site(folder: &Path, upstream: SocketAddr, listener: Listener) -> anyhow::Result<Site> {
+/// A gateway with a plain listener for clean clients, and beside it one of that kind.
+fn site(
+    folder: &Path,
+    upstream: SocketAddr,
+    listener: Listener,
+) -> anyhow::Result<(Site, SocketAddr)> {
     let site = Site::prepare(folder, &Setup::observing(upstream))?;
-    let bind = format!("bind: \"{}\"", site.listen);
-    site.amend(&bind, &format!("{bind}{}", listener.keys()))?;
-    Ok(site)
+    let plain = format!("{{ bind: \"{}\" }}", site.listen);
+    let target = free()?;
+    let keys = listener.keys()?;
+    site.amend(&plain, &format!("{plain}, {{ bind: \"{target}\"{keys} }}"))?;
+    Ok((site, target))
 }
 
 /// All requests of h2load are answered, counted and forwarded.
 pub(super) fn h2load(context: &Context) -> anyhow::Result<Verdict> {
+    each(context, loaded)
+}
+
+/// Each flood costs the attacker its connection and nobody else anything.
+pub(super) fn floods(context: &Context) -> anyhow::Result<Verdict> {
+    each(context, flooded)
+}
+
+/// Runs a part at both listeners.
+fn each(
+    context: &Context,
+    part: fn(&Context, Listener) -> anyhow::Result<Verdict>,
+) -> anyhow::Result<Verdict> {
+    let mut pass = true;
+    let mut figures = Vec::new();
+    for listener in Listener::ALL {
+        let verdict = part(context, listener)?;
+        pass &= verdict.pass;
+        figures.push(format!("{}: {}", listener.name(), verdict.figure));
+    }
+    Ok(Verdict::new(pass, figures.join("; ")))
+}
+
+fn loaded(context: &Context, listener: Listener) -> anyhow::Result<Verdict> {
     let Some(h2load) = installed("h2load") else {
         bail!("h2load is not installed");
     };
     let upstream = Upstream::start()?;
-    let listener = Listener::H2c;
-    let site = site(&context.folder("h2load"), upstream.address(), listener)?;
+    let folder = context.folder(&format!("h2load-{}", listener.name()));
+    let (site, target) = site(&folder, upstream.address(), listener)?;
     // h2load does not go on over another connection when it is told to go.
     site.amend(
         "admin:",
@@ -73,7 +125,7 @@ pub(super) fn h2load(context: &Context) -> anyhow::Result<Verdict> {
     let requests: u64 = context.pick(5_000, 200_000);
     let output = Command::new(h2load)
         .args(["-n", &requests.to_string(), "-c", "8", "-m", "50"])
-        .arg(format!("{}://{}/orders", listener.scheme(), site.listen))
+        .arg(format!("{}://{target}/orders", listener.scheme()))
         .output()
         .context("run h2load")?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -82,24 +134,26 @@ pub(super) fn h2load(context: &Context) -> anyhow::Result<Verdict> {
         let before = line.split(word).next()?.split_whitespace().next_back()?;
         before.parse::<u64>().ok()
     };
+    let is_http2 = said.contains("Application protocol: h2");
     let answered = number("succeeded").unwrap_or(0);
     let seen = upstream.seen().requests;
     Ok(Verdict::new(
-        answered == requests && seen == requests,
+        is_http2 && answered == requests && seen == requests,
         format!("{answered} of {requests} answered 2xx, {seen} at the upstream"),
     ))
 }
 
-/// Each flood costs the attacker its connection and nobody else anything.
-pub(super) fn floods(context: &Context) -> anyhow::Result<Verdict> {
+fn flooded(context: &Context, listener: Listener) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
-    let site = site(&context.folder("floods"), upstream.address(), Listener::H2c)?;
+    let folder = context.folder(&format!("floods-{}", listener.name()));
+    let (site, target) = site(&folder, upstream.address(), listener)?;
     let gateway = site.start()?;
-    let long = Duration::from_secs(context.pick(1, 10));
+    let long = Duration::from_millis(context.pick(600, 10_000));
     let mut pass = true;
     let mut figures = Vec::new();
     for flood in Flood::ALL {
-        let figure = one(&site, gateway.id(), flood, long)?;
+        let connect = || listener.connect(target);
+        let figure = one(&site, gateway.id(), flood, long, &connect)?;
         pass &= figure.pass();
         figures.push(figure.to_text());
     }
@@ -146,7 +200,13 @@ impl Figure {
     }
 }
 
-fn one(site: &Site, gateway: u32, flood: Flood, long: Duration) -> anyhow::Result<Figure> {
+fn one(
+    site: &Site,
+    gateway: u32,
+    flood: Flood,
+    long: Duration,
+    connect: &(dyn Fn() -> anyhow::Result<Box<dyn Wire>> + Sync),
+) -> anyhow::Result<Figure> {
     let stop = AtomicBool::new(false);
     let (rss, cpu) = (rss_kib(gateway)?, cpu_us(gateway)?);
     let crowd = Crowd::patient(site.listen, "/orders", 50);
@@ -155,7 +215,7 @@ fn one(site: &Site, gateway: u32, flood: Flood, long: Duration) -> anyhow::Resul
             let mut sum = (0, 0);
             let until = Instant::now() + long;
             while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-                sum.0 += attack(site.listen, flood, until)?;
+                sum.0 += attack(&mut *connect()?, flood, until);
                 sum.1 += 1;
             }
             anyhow::Ok(sum)

@@ -7,6 +7,7 @@ mod exhaustion;
 mod faults;
 mod fuzz;
 mod graceful;
+mod grpc;
 mod horde;
 mod http2;
 mod paths;
@@ -99,14 +100,19 @@ pub static HOSTILE: List = List {
         ),
         part(
             "h2load",
-            "200,000 requests over HTTP/2 without TLS, 8 connections of 50 streams: all answered",
+            "200,000 requests over HTTP/2 without TLS and as many over TLS, 8 connections of 50 streams: all answered",
             http2::h2load,
         ),
         part(
             "http2-floods",
-            "rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
+            "without TLS and over TLS: rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
              clean client at 100 %, at most 1 us of CPU per attacker's byte, at most 64 MiB more",
             http2::floods,
+        ),
+        part(
+            "grpc",
+            "calls of all kinds with a gRPC library at both ends, without TLS and with it: messages, metadata, trailers, deadlines and limits as they should be, all recorded",
+            grpc::calls,
         ),
         part(
             "upgrades",

