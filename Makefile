@@ -88,4 +88,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc jq curl nginx valgrind promtool strace openssl haproxy h2load
+	@.ci/tools cmake cc c++ jq curl nginx valgrind promtool strace openssl haproxy h2load
