@@ -76,7 +76,7 @@ faults: fast ## each fault done to a gateway; prints survived N / tried M
 	$(FAST)/loadtest faults --scale $(SCALE) --state $(ACCEPT_DIR)/faults-$(SCALE)
 
 fuzz: fast ## fuzz targets until each has RUNS executions; resumable
-	$(FAST)/loadtest fuzz --runs $(RUNS) --seconds $(FUZZ_SECONDS) --state $(ACCEPT_DIR)/fuzz
+	$(FAST)/loadtest fuzz --runs $(RUNS) --seconds $(FUZZ_SECONDS) --state $(ACCEPT_DIR)/hostile-full/fuzz --page docs/acceptance/fuzz.md
 
 # Examples need the development dependencies, and with them shared crates get other features.
 # Built in one go, binaries, gate and benchmarks share everything; apart, Pingora is built twice.
@@ -88,4 +88,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc jq curl nginx valgrind promtool strace openssl haproxy h2load
+	@.ci/tools cmake cc c++ jq curl nginx valgrind promtool strace openssl haproxy h2load

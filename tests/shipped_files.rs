@@ -321,7 +321,7 @@ fn no_document_names_a_folder_of_one_machine() {
 #[test]
 fn every_dependency_says_what_it_is_for() {
     let mut problems = Vec::new();
-    for manifest in ["Cargo.toml", "loadtest/Cargo.toml"] {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "loadtest/Cargo.toml"] {
         let text = read(&root().join(manifest));
         let (mut inside, mut before) = (false, "");
         for (n, line) in text.lines().enumerate() {

@@ -10,7 +10,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Random {
 
     /// Below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n.max(1) as u64).unwrap_or(0)
+        usize::try_from(self.number() % n.max(1) as u64).unwrap_or(0)
     }
 }
 
@@ -78,7 +78,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8], bytes_max:
         let at = random.below(bytes.len() + 1);
         match random.below(8) {
             0 => flip(random, bytes, at),
-            1 => bytes.insert(at, random.next() as u8),
+            1 => bytes.insert(at, random.number() as u8),
             2 => {
                 let end = (at + 1 + random.below(8)).min(bytes.len());
                 bytes.drain(at..end);
@@ -99,7 +99,7 @@ pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8], bytes_max:
             }
             _ => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = random.next() as u8;
+                    *byte = random.number() as u8;
                 }
             }
         }

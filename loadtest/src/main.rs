@@ -67,6 +67,9 @@ enum Verb {
         /// Folder that keeps corpus, counts and what crashed
         #[arg(long)]
         state: PathBuf,
+        /// Page that the table is written to
+        #[arg(long)]
+        page: Option<PathBuf>,
     },
     /// Acceptance lists, in parts that can be resumed
     #[command(subcommand)]
@@ -133,11 +136,13 @@ fn main() -> anyhow::Result<()> {
             seconds,
             target,
             state,
+            page,
         } => {
             let asked = accept::FuzzAsked {
                 runs,
                 time: Duration::from_secs(seconds),
                 only: target,
+                page,
             };
             let well = accept::fuzz(&state, &asked)?;
             std::process::exit(i32::from(!well))

@@ -97,6 +97,11 @@ fn chunked_bodies_end_where_others_end_them() {
     check("chunked");
 }
 
+#[test]
+fn proxy_headers_name_the_client_that_others_read() {
+    check("proxy");
+}
+
 /// A target without seeds, or one that libFuzzer does not know, would be run by nobody.
 #[test]
 fn each_target_has_seeds_and_a_binary() {
@@ -107,4 +112,14 @@ fn each_target_has_seeds_and_a_binary() {
     let names: BTreeSet<String> = ALL.iter().map(|target| target.name.to_owned()).collect();
     assert_eq!(stems("seeds"), names);
     assert_eq!(stems("fuzz_targets"), names);
+}
+
+/// `docs/faults.md` tells the laws of each.
+#[test]
+fn each_target_is_in_the_docs() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let (_, laws) = text.split_once("| target | laws |").unwrap();
+    let told: BTreeSet<&str> = laws.lines().filter_map(|l| l.split('`').nth(1)).collect();
+    assert_eq!(told, ALL.iter().map(|target| target.name).collect());
 }

@@ -1,7 +1,9 @@
 //! Bundles: any bytes are refused or read in one way, and nothing but what was signed verifies.
 //!
 //! The first byte says how the rest is read: as an envelope, as a payload, as a root, as signed
-//! content, or as changes of a good bundle.
+//! content, or as changes of a good bundle. Ed25519 takes a hundred times as long as all else, so
+//! where nothing but a forged signature could break a law, one input of sixteen pays for it; where
+//! the signed bytes are whole, each does.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -26,6 +28,7 @@ pub fn run(bytes: &[u8]) {
     let Some((way, rest)) = bytes.split_first() else {
         return;
     };
+    let pays = way / 8 % 16 == 0;
     match way % 8 {
         0 => envelope(rest),
         1 => payload_alone(rest),
@@ -37,8 +40,8 @@ pub fn run(bytes: &[u8]) {
                 "unsigned bytes verify"
             );
         }
-        4 => signed(rest),
-        _ => mutated(rest),
+        4 => signed(rest, pays),
+        _ => mutated(rest, pays),
     }
 }
 
@@ -70,27 +73,34 @@ fn root_alone(bytes: &[u8]) {
 }
 
 /// Behind true signatures: no panic, and what verifies is a payload by itself.
-fn signed(bytes: &[u8]) {
-    // Signing is slow; what is no JSON object is refused before any signature counts.
-    if bytes.first() != Some(&b'{') {
+fn signed(bytes: &[u8], pays: bool) {
+    let is_payload = Payload::read(bytes).is_ok();
+    // What is no payload is read no further behind its signatures than it was here.
+    if !is_payload && !pays {
         return;
     }
     let envelope = sign(BUNDLE_TYPE, bytes.to_vec());
     if verify(&envelope, &site().around()).is_ok() {
-        assert!(Payload::read(bytes).is_ok());
+        assert!(is_payload, "verified, and no payload");
     }
 }
 
 /// Whatever is changed of a good bundle, it is refused, or it says and shows the same.
-fn mutated(bytes: &[u8]) {
+fn mutated(bytes: &[u8], pays: bool) {
     let site = site();
     let other = changed(&site.bundle, bytes);
+    let read = Envelope::parse(&other, BUNDLE_TYPE);
+    let is_forged = read
+        .as_ref()
+        .is_ok_and(|read| read.unverified_payload() != site.envelope.unverified_payload());
+    if is_forged && !pays {
+        return;
+    }
     if let Ok(verified) = verify(&other, &site.around()) {
         assert_eq!(verified.digest(), site.digest, "another bundle verifies");
-        let known = Envelope::parse(&site.bundle, BUNDLE_TYPE).expect("the good one");
-        let read = Envelope::parse(&other, BUNDLE_TYPE).expect("it verified");
-        assert_eq!(read.unverified_payload(), known.unverified_payload());
-        let is_known = |one| known.signatures().contains(one);
+        assert!(!is_forged, "another payload verifies");
+        let read = read.expect("it verified");
+        let is_known = |one| site.envelope.signatures().contains(one);
         assert!(
             read.signatures().iter().all(is_known),
             "another signature counts"
@@ -102,6 +112,8 @@ fn mutated(bytes: &[u8]) {
 struct Site {
     root: VerifiedRoot,
     bundle: Vec<u8>,
+    /// The same, read.
+    envelope: Envelope,
     digest: String,
 }
 
@@ -139,8 +151,10 @@ fn site() -> &'static Site {
             .expect("a payload")
             .digest()
             .to_owned();
+        let bundle = sign(BUNDLE_TYPE, payload);
         let site = Site {
-            bundle: sign(BUNDLE_TYPE, payload),
+            envelope: Envelope::parse(&bundle, BUNDLE_TYPE).expect("an envelope"),
+            bundle,
             root,
             digest,
         };

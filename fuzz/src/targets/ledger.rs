@@ -99,8 +99,10 @@ fn note(bytes: &[u8]) {
 /// A member's value: accepted as canonical it is canonical JSON, and lists read as JSON reads them.
 fn values(bytes: &[u8]) {
     let entry = [b"{\"a\":", bytes, b"}"].concat();
-    if Members::new(&entry).any(|member| member.is_err()) {
-        // What is no value is asked for nothing but an answer.
+    let mut members = Members::new(&entry);
+    let alone = matches!(members.next(), Some(Ok((_, raw))) if raw == bytes);
+    if !alone || members.next().is_some() {
+        // What is no value, or brings another member along, is asked for nothing but an answer.
         let _ = (
             as_pairs(bytes),
             as_counts(bytes),

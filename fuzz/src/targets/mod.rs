@@ -32,12 +32,12 @@ const fn target(name: &'static str, run: fn(&[u8]), bytes_max: usize) -> Target 
 
 /// All targets.
 pub const ALL: &[Target] = &[
-    target("path", path::run, 512),
-    target("differential", differential::run, 256),
-    target("contracts", contracts::run, 1024),
-    target("bundle", bundle::run, 4096),
-    target("ledger", ledger::run, 1024),
-    target("head", head::run, 1024),
-    target("chunked", chunked::run, 512),
-    target("proxy", proxy::run, 512),
+    target("path", path::run, 256),
+    target("differential", differential::run, 160),
+    target("contracts", contracts::run, 512),
+    target("bundle", bundle::run, 3200),
+    target("ledger", ledger::run, 512),
+    target("head", head::run, 512),
+    target("chunked", chunked::run, 256),
+    target("proxy", proxy::run, 320),
 ];

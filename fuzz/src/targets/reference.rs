@@ -37,17 +37,14 @@ pub fn canonical(raw: &[u8]) -> Option<Reference> {
         return None;
     }
     let plain: Vec<u8> = bytes.iter().map(|byte| byte.value).collect();
-    let dots = bytes.split(|byte| byte.is_any_slash()).any(|segment| {
-        let name = segment.split(|byte| byte.value == b';').next();
-        let name: Vec<u8> = name.unwrap_or(segment).iter().map(|b| b.value).collect();
-        name == b"." || name == b".."
-    });
+    let mut segments = bytes.split(|byte| byte.is_any_slash());
+    let loose = segments.any(|segment| is_dots(segment) || is_parameters_alone(segment));
     let twice = bytes.windows(3).any(|three| {
         let [percent, a, b] = three else { return false };
         percent.value == b'%' && a.value.is_ascii_hexdigit() && b.value.is_ascii_hexdigit()
     });
     let readable = String::from_utf8(plain).is_ok();
-    if dots || twice || !readable {
+    if loose || twice || !readable {
         return None;
     }
     Some(Reference {
@@ -55,6 +52,21 @@ pub fn canonical(raw: &[u8]) -> Option<Reference> {
         empty_segment: raw.windows(2).any(|two| two == b"//"),
         bytes: spelled(&bytes),
     })
+}
+
+/// Dots alone, for a reader that cuts off parameters, or spaces at the end, which are always escaped.
+fn is_dots(segment: &[Byte]) -> bool {
+    let name = segment.iter().map(|byte| byte.value);
+    let mut name: Vec<u8> = name.take_while(|byte| *byte != b';').collect();
+    while name.last() == Some(&b' ') {
+        name.pop();
+    }
+    name == b"." || name == b".."
+}
+
+/// Empty for a reader that cuts off parameters.
+fn is_parameters_alone(segment: &[Byte]) -> bool {
+    segment.first().is_some_and(|byte| byte.value == b';')
 }
 
 fn decoded(raw: &[u8]) -> Option<Vec<Byte>> {

@@ -1,48 +1,57 @@
 //! Fuzzing until each target has had its executions, in calls that add up.
 //!
-//! What was done is kept in the state folder for the sources that it was done with: a call goes on
-//! where the last one stopped, and other sources begin again.
+//! What was done is kept in the state folder, by target, with the commit and the engine that it was
+//! done with. Counts are of a target, not of a commit: most commits do not touch what one target
+//! reads, and ten million executions take longer than the time between two commits. So each figure
+//! names its commits, and says where what the target reads has changed since.
+
+mod counts;
+mod engine;
+mod page;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use serde_json::{Value, json};
+use self::counts::Counts;
+use self::engine::Engine;
+use super::super::{Context, Verdict, state};
 
-use super::super::{Context, Verdict};
+/// A target.
+struct Target {
+    name: &'static str,
+    /// The most bytes of an input, as fuzz/src/targets/mod.rs has it.
+    bytes_max: usize,
+    /// Whose change makes older executions say less.
+    sources: &'static [&'static str],
+}
 
-/// The targets and the most bytes of an input, as fuzz/src/targets/mod.rs has them.
-const TARGETS: [(&str, usize); 8] = [
-    ("path", 512),
-    ("differential", 256),
-    ("contracts", 1024),
-    ("bundle", 4096),
-    ("ledger", 1024),
-    ("head", 1024),
-    ("chunked", 512),
-    ("proxy", 512),
+const fn target(name: &'static str, bytes_max: usize, sources: &'static [&'static str]) -> Target {
+    Target {
+        name,
+        bytes_max,
+        sources,
+    }
+}
+
+/// The fast ones first.
+static TARGETS: [Target; 8] = [
+    target("path", 256, &["src/contract"]),
+    target("head", 512, &["src/gateway/edge"]),
+    target("chunked", 256, &["src/gateway/edge"]),
+    target("proxy", 320, &["src/gateway/edge"]),
+    target("differential", 160, &["src/contract"]),
+    target("ledger", 512, &["src/ledger"]),
+    target("bundle", 3200, &["src/bundle", "src/policy"]),
+    target(
+        "contracts",
+        512,
+        &["src/contract", "src/policy", "src/yaml", "src/diagnostic"],
+    ),
 ];
 /// Executions of each.
 const RUNS: u64 = 10_000_000;
 /// Seconds that one call of the part may take; another one goes on.
 const SECONDS: u64 = 1_200;
-/// One process runs so long before what it did is kept.
-const SLICE_SECONDS: u64 = 120;
-
-/// What was done of one target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Done {
-    executions: u64,
-    seconds: u64,
-    crashes: u64,
-}
-
-/// How targets are run.
-enum Engine {
-    LibFuzzer(PathBuf),
-    Plain(PathBuf),
-}
 
 /// What is asked of a run.
 pub struct Asked {
@@ -52,7 +61,11 @@ pub struct Asked {
     pub time: Duration,
     /// Only this target.
     pub only: Option<String>,
+    /// Where the table goes.
+    pub page: Option<PathBuf>,
 }
+
+type Row = (&'static Target, Counts);
 
 pub(super) fn ten_million(context: &Context) -> anyhow::Result<Verdict> {
     let seconds = std::env::var("FUZZ_SECONDS").ok();
@@ -63,24 +76,23 @@ pub(super) fn ten_million(context: &Context) -> anyhow::Result<Verdict> {
         runs: context.pick(RUNS / 1_000, RUNS),
         time: Duration::from_secs(seconds),
         only: None,
+        page: None,
     };
     let rows = run(&context.folder("fuzz"), &asked)?;
-    let short = rows
-        .iter()
-        .filter(|(_, done)| done.executions < asked.runs)
-        .count();
-    let crashes: u64 = rows.iter().map(|(_, done)| done.crashes).sum();
-    let told: Vec<String> = rows.iter().map(|(name, done)| told(name, done)).collect();
-    let go_on = if short == 0 {
-        String::new()
-    } else {
-        format!(
-            "; {short} targets are short of {}: run it again",
-            asked.runs
-        )
+    let short = rows.iter().filter(|(_, c)| c.executions() < asked.runs);
+    let short: Vec<&str> = short.map(|(target, _)| target.name).collect();
+    let crashes: u64 = rows.iter().map(|(_, counts)| counts.crashes).sum();
+    let told: Vec<String> = rows.iter().map(page::line).collect();
+    let go_on = match &*short {
+        [] => String::new(),
+        short => format!(
+            "; short of {}: {}; run it again",
+            asked.runs,
+            short.join(", ")
+        ),
     };
     Ok(Verdict::new(
-        short == 0 && crashes == 0,
+        short.is_empty() && crashes == 0,
         format!("{}{go_on}", told.join("; ")),
     ))
 }
@@ -91,164 +103,49 @@ pub(super) fn ten_million(context: &Context) -> anyhow::Result<Verdict> {
 /// When no engine can be built, or the folder cannot be written.
 pub fn print(folder: &Path, asked: &Asked) -> anyhow::Result<bool> {
     let rows = run(folder, asked)?;
-    for (name, done) in &rows {
-        println!("{}", told(name, done));
+    for row in &rows {
+        println!("{}", page::line(row));
     }
-    let well = |done: &Done| done.executions >= asked.runs && done.crashes == 0;
-    Ok(rows.iter().all(|(_, done)| well(done)))
+    if let Some(file) = &asked.page {
+        std::fs::write(file, page::of(&rows))?;
+    }
+    let well = |counts: &Counts| counts.executions() >= asked.runs && counts.crashes == 0;
+    Ok(rows.iter().all(|(_, counts)| well(counts)))
 }
 
-fn told(name: &str, done: &Done) -> String {
-    let rate = done.executions / done.seconds.max(1);
-    format!(
-        "{name}: {} executions, {rate}/s, {} crashes",
-        done.executions, done.crashes
-    )
-}
-
-fn run(folder: &Path, asked: &Asked) -> anyhow::Result<Vec<(&'static str, Done)>> {
+fn run(folder: &Path, asked: &Asked) -> anyhow::Result<Vec<Row>> {
     let began = Instant::now();
-    let engine = engine()?;
-    let sources = sources();
     std::fs::create_dir_all(folder)?;
+    let commit = state::commit();
+    // Built when there is something left to do.
+    let mut engine: Option<Engine> = None;
     let mut rows = Vec::new();
-    let wanted =
-        |target: &&(&str, usize)| asked.only.as_deref().is_none_or(|only| only == target.0);
+    let wanted = |target: &&Target| asked.only.as_deref().is_none_or(|only| only == target.name);
     for target in TARGETS.iter().filter(wanted) {
-        let (name, _) = target;
-        let file = folder.join(format!("{name}.json"));
-        let mut done = load(&file, &sources);
-        while done.executions < asked.runs && done.crashes == 0 && began.elapsed() < asked.time {
-            let left = asked.time.saturating_sub(began.elapsed()).as_secs().max(1);
-            let slice = slice(
-                &engine,
-                folder,
-                *target,
-                asked.runs - done.executions,
-                left,
-                &done,
-            )?;
-            done.executions += slice.executions;
-            done.seconds += slice.seconds;
-            done.crashes += slice.crashes;
-            save(&file, &sources, &done)?;
+        let file = folder.join(format!("{}.json", target.name));
+        let mut counts = Counts::load(&file);
+        while counts.executions() < asked.runs
+            && counts.crashes == 0
+            && began.elapsed() < asked.time
+        {
+            let with = match &mut engine {
+                Some(built) => built,
+                none => none.insert(Engine::build()?),
+            };
+            let left = engine::Left {
+                runs: asked.runs - counts.executions(),
+                time: asked.time.saturating_sub(began.elapsed()),
+                seed: counts.executions() + 1,
+            };
+            let slice = with.slice(folder, target, &left)?;
+            counts.add(&commit, with.name(), &slice);
+            counts.save(&file)?;
         }
-        rows.push((*name, done));
+        rows.push((target, counts));
     }
-    let names = TARGETS.map(|(name, _)| name).join(", ");
-    anyhow::ensure!(!rows.is_empty(), "the targets are {names}");
+    let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    anyhow::ensure!(!rows.is_empty(), "the targets are {}", names.join(", "));
     Ok(rows)
-}
-
-fn engine() -> anyhow::Result<Engine> {
-    let output = Command::new(".ci/fuzz-build")
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("run .ci/fuzz-build; call this in the root of the repository")?;
-    anyhow::ensure!(output.status.success(), "the fuzz targets cannot be built");
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.trim().split_once(' ') {
-        Some(("libfuzzer", folder)) => Ok(Engine::LibFuzzer(folder.into())),
-        Some(("plain", program)) => Ok(Engine::Plain(program.into())),
-        _ => anyhow::bail!(".ci/fuzz-build says {text:?}"),
-    }
-}
-
-/// What is fuzzed, by the digests of its folders: a change of docs begins nothing again.
-fn sources() -> String {
-    let of = |folder: &str| {
-        let output = Command::new("git")
-            .args(["rev-parse", &format!("HEAD:{folder}")])
-            .output();
-        output.map_or_else(
-            |_| "unknown".to_owned(),
-            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        )
-    };
-    format!("{} {}", of("src"), of("fuzz/src"))
-}
-
-/// One process of at most [`SLICE_SECONDS`].
-fn slice(
-    engine: &Engine,
-    folder: &Path,
-    (name, bytes_max): (&str, usize),
-    runs: u64,
-    seconds: u64,
-    before: &Done,
-) -> anyhow::Result<Done> {
-    let seconds = seconds.min(SLICE_SECONDS);
-    let seed = before.executions + 1;
-    let began = Instant::now();
-    let mut command = Command::new("nice");
-    match engine {
-        Engine::LibFuzzer(binaries) => {
-            let corpus = folder.join("corpus").join(name);
-            std::fs::create_dir_all(&corpus)?;
-            command.args(["-n", "19"]).arg(binaries.join(name));
-            command.args([
-                format!("-runs={runs}"),
-                format!("-max_total_time={seconds}"),
-                format!("-seed={}", seed % u64::from(u32::MAX)),
-                format!("-artifact_prefix={}/{name}-", folder.display()),
-                format!("-max_len={bytes_max}"),
-                "-print_final_stats=1".to_owned(),
-            ]);
-            command.arg(corpus).arg(Path::new("fuzz/seeds").join(name));
-        }
-        Engine::Plain(program) => {
-            command.args(["-n", "19"]).arg(program).arg(name);
-            command.args([runs, seed, seconds].map(|n| n.to_string()));
-        }
-    }
-    let output = command.output().context("run a fuzz target")?;
-    let log = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    std::fs::write(folder.join(format!("{name}.log")), &log)?;
-    let log = String::from_utf8_lossy(&log);
-    let executions = executions(&log).with_context(|| format!("no count in {name}.log"))?;
-    Ok(Done {
-        executions,
-        seconds: began.elapsed().as_secs().max(1),
-        crashes: u64::from(!output.status.success()),
-    })
-}
-
-/// `stat::number_of_executed_units: N` of libFuzzer, or `"executions":N` of the plain driver.
-fn executions(log: &str) -> Option<u64> {
-    let behind = |mark: &str| {
-        let (_, rest) = log.rsplit_once(mark)?;
-        let digits = rest.trim_start();
-        let end = digits
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(digits.len());
-        digits.get(..end)?.parse().ok()
-    };
-    behind("stat::number_of_executed_units:").or_else(|| behind("\"executions\":"))
-}
-
-fn load(file: &Path, sources: &str) -> Done {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    let number = |name: &str| value[name].as_u64().unwrap_or(0);
-    // A crash is looked at again, not remembered: its input is a seed by then.
-    if value["sources"] != sources || number("crashes") > 0 {
-        return Done::default();
-    }
-    Done {
-        executions: number("executions"),
-        seconds: number("seconds"),
-        crashes: 0,
-    }
-}
-
-fn save(file: &Path, sources: &str, done: &Done) -> std::io::Result<()> {
-    let Done {
-        executions,
-        seconds,
-        crashes,
-    } = done;
-    let value = json!({"sources": sources, "executions": executions, "seconds": seconds, "crashes": crashes});
-    std::fs::write(file, value.to_string())
 }
 
 #[cfg(test)]
@@ -256,46 +153,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_engines_tell_their_executions() {
-        let check = |log: &str, expected| assert_eq!(executions(log), expected, "{log}");
-        check(
-            "x\nstat::number_of_executed_units: 1234\nstat::a: 5",
-            Some(1234),
-        );
-        check(
-            "{\"target\":\"a\",\"executions\":77,\"seconds\":1.0}",
-            Some(77),
-        );
-        check("nothing", None);
-    }
-
-    #[test]
-    fn calls_add_up_for_the_same_sources_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("path.json");
-        let done = Done {
-            executions: 5,
-            seconds: 2,
-            crashes: 0,
-        };
-        save(&file, "a b", &done).unwrap();
-        assert_eq!(load(&file, "a b"), done);
-        assert_eq!(load(&file, "a c"), Done::default());
-        save(&file, "a b", &Done { crashes: 1, ..done }).unwrap();
-        assert_eq!(load(&file, "a b"), Done::default());
-    }
-
-    #[test]
-    fn each_target_is_run() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
-        let stem = |entry: std::io::Result<std::fs::DirEntry>| {
-            let path = entry.unwrap().path();
-            path.file_stem().unwrap().to_string_lossy().into_owned()
-        };
-        let mut found: Vec<String> = std::fs::read_dir(folder).unwrap().map(stem).collect();
-        found.sort();
-        let mut named = TARGETS.map(|(name, _)| name);
+    fn each_target_is_run_as_it_is_written() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = std::fs::read_to_string(root.join("fuzz/src/targets/mod.rs")).unwrap();
+        let written = |line: &str| line.trim_start().starts_with("target(\"");
+        let mut found: Vec<&str> = text.lines().filter(|l| written(l)).map(str::trim).collect();
+        found.sort_unstable();
+        let named = |t: &Target| format!("target(\"{0}\", {0}::run, {1}),", t.name, t.bytes_max);
+        let mut named: Vec<String> = TARGETS.iter().map(named).collect();
         named.sort_unstable();
         assert_eq!(found, named);
+        for source in TARGETS.iter().flat_map(|target| target.sources) {
+            assert!(root.join(source).is_dir(), "{source}");
+        }
     }
 }
