@@ -16,7 +16,7 @@ fn installation(upstream: &Upstream) -> Installation {
 
 fn ask(process: &Process, caller: &str) -> u16 {
     let mut client = process.connect();
-    client.send(&format!(
+    client.send(format!(
         "GET /api/v1/orders HTTP/1.1\r\nHost: test\r\n{caller}\r\n"
     ));
     client.response().status()
