@@ -23,7 +23,7 @@ use super::edge::{self, LINGER_MAX};
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::framing;
-use super::governor::{Course, Exchange, Forward, Governor, HeadFacts};
+use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
 use super::quota;
@@ -232,6 +232,7 @@ impl ProxyHttp for Hooks {
         passage: &mut Passage,
     ) -> Result<()> {
         bodies::count(passage, body.as_ref())?;
+        passage.body_ended |= end_of_stream;
         if let Some(progress) = &passage.body {
             progress.note(body.as_ref().map_or(0, Bytes::len), end_of_stream);
         }
@@ -280,6 +281,12 @@ impl ProxyHttp for Hooks {
         passage: &mut Passage,
         reused: bool,
     ) -> Box<Error> {
+        if bodies::is_waited_for(&error, passage) {
+            error.as_down();
+        }
+        // Such a request is refused by Pingora before its head is written.
+        let never_sent = failure::classify(&error) == Failure::NotForwardable;
+        passage.never_sent += u8::from(never_sent);
         let unserved = reused && closed_before_a_byte(&error, session);
         passage.unanswered += u8::from(unserved);
         if !unserved && *error.esource() == ErrorSource::Upstream {

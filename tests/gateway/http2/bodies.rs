@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate::gateway::governor::Failure;
+use tidegate::gateway::governor::{Course, Failure, Forward};
 
 use super::client::{Answer, ask, connect, get, post, run};
 use super::raw::{DATA, POST, RST_STREAM, Raw, frame};
-use crate::harness::{OK, Running, Upstream, eventually, settings};
+use crate::harness::{OK, Running, Upstream, eventually, forward, settings};
 use crate::script::Script;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -127,6 +127,36 @@ fn a_body_that_stands_still_is_broken_off_and_recorded() {
         0,
         "no fault of the frames"
     );
+}
+
+/// The upstream's time counts from the body's end, so the client is the slow one until then.
+#[test]
+fn who_stalls_its_own_body_is_the_slow_one() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    let gateway = Running::scripted(upstream.address, |_| {
+        Course::Forward(Forward {
+            timeout: SHORT,
+            ..forward()
+        })
+    });
+    run(async {
+        let mut client = connect(gateway.address).await;
+        for (body, status) in [(None, 408), (Some(false), 408), (Some(true), 504)] {
+            let (answer, mut stream) = client.send_request(post("http://test/"), false).unwrap();
+            if let Some(is_all) = body {
+                stream
+                    .send_data(Bytes::from_static(b"body"), is_all)
+                    .unwrap();
+            }
+            assert_eq!(answer.await.unwrap().status(), status, "{body:?}");
+        }
+    });
+    let failures: Vec<_> = gateway.completions(3).iter().map(|c| c.failure).collect();
+    let slow = Some(Failure::BodyTooSlow);
+    assert_eq!(failures, [slow, slow, Some(Failure::Timeout)]);
 }
 
 /// Below 240 bytes per second on average, after 5 s.
