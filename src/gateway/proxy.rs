@@ -110,12 +110,14 @@ impl ProxyHttp for Hooks {
             .forward()
             .ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         let chosen = self.picker.pick(forward.upstream, last);
-        let chosen = chosen.and_then(|target| Some((self.peer(&target, forward)?, target)));
+        let may_switch = may_switch(session, passage);
+        let chosen =
+            chosen.and_then(|target| Some((self.peer(&target, forward, may_switch)?, target)));
         let Some((mut peer, target)) = chosen else {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
-        if forward.may_upgrade && session.is_upgrade_req() {
+        if may_switch {
             self.expect_tunnel(session, forward, &mut peer);
         }
         passage.target = Some(target);
@@ -465,7 +467,7 @@ impl Hooks {
         }
     }
 
-    fn peer(&self, target: &Target, forward: &Forward) -> Option<HttpPeer> {
+    fn peer(&self, target: &Target, forward: &Forward, may_switch: bool) -> Option<HttpPeer> {
         let timeouts = &self.settings.timeouts;
         let mut peer = self.picker.peer(target)?;
         peer.options.connection_timeout = Some(timeouts.connect);
@@ -473,7 +475,7 @@ impl Hooks {
         peer.options.read_timeout = Some(forward.timeout);
         peer.options.write_timeout = Some(timeouts.upstream_write);
         peer.options.idle_timeout = Some(timeouts.upstream_idle);
-        if !forward.may_upgrade {
+        if !may_switch {
             peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }
         Some(peer)
@@ -521,9 +523,8 @@ fn keep_for_next_request(session: &mut Session, close: bool) {
 
 /// Whether the request asked its upstream for another protocol.
 fn may_switch(session: &Session, passage: &Passage) -> bool {
-    let request = session.req_header();
-    request.version == http::Version::HTTP_11
-        && request.headers.contains_key(http::header::UPGRADE)
+    !passage.has_body
+        && framing::is_handshake(session.req_header())
         && passage.forward().is_some_and(|forward| forward.may_upgrade)
 }
 
