@@ -163,7 +163,7 @@ impl Passage {
         Some(Ending {
             at: clock::now(),
             status_sent: self.upstream_status,
-            failure: Some(Failure::ClientAbort),
+            failure: Some(Failure::BodyTooSlow),
             request_body_bytes: body.taken(),
             response_body_bytes: 0,
         })

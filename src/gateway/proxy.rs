@@ -122,7 +122,9 @@ impl ProxyHttp for Hooks {
         }
         passage.target = Some(target);
         if let Some(body) = &passage.body {
-            body.note_forwarding();
+            let is_http2 = peer.options.alpn.get_min_http_version() == 2;
+            let is_stream = passage.forward().is_some_and(|forward| forward.is_stream);
+            body.note_forwarding(is_stream || is_http2);
         }
         Ok(Box::new(peer))
     }

@@ -116,7 +116,7 @@ fn a_body_that_stands_still_is_broken_off_and_recorded() {
     let reset = raw.until(|frame| frame.kind == RST_STREAM);
     assert_eq!(reset.stream, 1);
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
     assert_eq!((ended.status_sent, ended.request_body_bytes), (0, 11));
     assert_eq!(
         (gateway.governor.dropped(), gateway.control.in_flight()),
@@ -176,7 +176,35 @@ fn a_body_that_drips_is_broken_off() {
     }
     assert!(began.elapsed() > Duration::from_secs(4));
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
+}
+
+/// Bytes buy no time without end, and a client's word that it speaks gRPC none at all.
+#[test]
+fn a_body_ends_in_time_whatever_it_brings() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.head();
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        conn.rest();
+    });
+    let mut settings = settings(&[upstream.address]);
+    settings.timeouts.body = SHORT * 3;
+    settings.limits.body_rate_min = 0;
+    let gateway = Running::start(settings, Script::forwarding());
+    let grpc = [POST, &[("content-type", "application/grpc")]].concat();
+    for (count, fields) in [POST, &grpc].into_iter().enumerate() {
+        let mut raw = Raw::open(gateway.address);
+        raw.head(1, false, fields);
+        raw.set_patience(SHORT / 4);
+        let began = std::time::Instant::now();
+        while raw.try_next().is_none_or(|frame| frame.kind != RST_STREAM) {
+            raw.send(&frame(DATA, 0, 1, b"x"));
+            assert!(began.elapsed() < crate::harness::PATIENCE);
+        }
+        let ended = &gateway.completions(count + 1)[count];
+        assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
+    }
 }
 
 #[test]
@@ -195,7 +223,7 @@ fn a_client_that_never_opens_its_window_is_given_up() {
     let reset = raw.until(|frame| frame.kind == RST_STREAM);
     assert_eq!(reset.stream, 1);
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::AnswerTooSlow));
     assert!(ended.response_body_bytes <= 65_535, "{ended:?}");
 }
 
