@@ -101,6 +101,7 @@ fn limits(settings: &Settings, connections_max: usize) -> Limits {
 fn timeouts(settings: &Settings) -> Timeouts {
     let configured = &settings.timeouts;
     Timeouts {
+        body: duration(configured.body),
         connect: duration(configured.connect),
         handshake: duration(configured.handshake),
         head: duration(configured.header),

@@ -19,6 +19,8 @@ use crate::telemetry::Telemetry;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+const LEDGER_WRITER: &str = "ledger-writer";
+
 /// What is looked at.
 pub(super) struct Watched {
     pub(super) telemetry: Arc<Telemetry>,
@@ -80,11 +82,14 @@ struct Told {
 impl Told {
     fn look(&mut self, watched: &Watched) {
         let threads = watched.telemetry.threads();
-        threads.set("ledger-writer", watched.ledger.is_writing());
+        threads.set(LEDGER_WRITER, watched.ledger.is_writing());
         for (name, is_up) in threads.read() {
             if !is_up && !self.down.contains(&name) {
                 self.down.push(name);
-                tracing::error!(event = "thread_ended", thread = name);
+                // Who drains ends its threads one by one; only the ledger has to live to the last.
+                if !watched.control.is_draining() || name == LEDGER_WRITER {
+                    tracing::error!(event = "thread_ended", thread = name);
+                }
             }
         }
         self.look_at_descriptors(&watched.telemetry);

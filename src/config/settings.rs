@@ -245,9 +245,11 @@ impl OnUnavailable {
     }
 }
 
-/// Clocks of connections, all at least 1 ms.
+/// Clocks of connections, at least 1 ms where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
+    /// For a client to send a whole request body; 0 = any.
+    pub body: Millis,
     /// To connect to a server.
     pub connect: Millis,
     /// For a PROXY header and TLS, together.
@@ -273,6 +275,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            body: Millis::new(1_800_000),
             connect: Millis::new(3_000),
             handshake: Millis::new(10_000),
             drain: Millis::new(8_000),

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::failure::BODY_TOO_LARGE;
 use super::governor::{Failure, Forward};
@@ -45,6 +45,16 @@ pub(crate) fn count(passage: &mut Passage, part: Option<&Bytes>) -> Result<()> {
 /// The error that stands for [`Failure::BodyTooLarge`].
 pub(crate) fn too_large() -> Box<Error> {
     Error::new_down(ErrorType::Custom(BODY_TOO_LARGE))
+}
+
+/// Whether an upstream is silent while the client still owes bytes of its body. Nobody can know then
+/// what the upstream waits for, so the silence is the client's: it must not be able to speak for the
+/// health of a server by saying nothing.
+pub(crate) fn is_waited_for(error: &Error, passage: &Passage) -> bool {
+    passage.has_body
+        && !passage.body_ended
+        && *error.esource() == ErrorSource::Upstream
+        && *error.etype() == ErrorType::ReadTimedout
 }
 
 /// Whether the client may be in the middle of sending when it is answered.

@@ -53,6 +53,7 @@ pub(super) fn forward(
 ) -> Forward {
     let observing = admission.signals.tier == Tier::ObserveOnly;
     let terms = rulebook.contract_of(admission.route).map(Contract::terms);
+    let is_stream = terms.is_some_and(|terms| terms.stream);
     let terms = terms.filter(|_| !observing);
     let timeout = terms.map_or(OBSERVED_TIMEOUT, |terms| terms.timeout);
     let body_bytes_max = terms.and_then(|terms| terms.body_bytes_max);
@@ -64,6 +65,7 @@ pub(super) fn forward(
         timeout: Duration::from_millis(u64::from(timeout.get())),
         may_retry: !observing,
         body_bytes_max: body_bytes_max.map(NonZeroU64::get),
+        is_stream,
         may_upgrade: observing || terms.is_some_and(|terms| terms.websocket),
         strict: !observing,
     }

@@ -3,9 +3,9 @@
 //! Invariant: a client is told one way in which an answer ends, and the right one. What Pingora
 //! took for something it is not, is not passed on at all. Deliberately not here: reading bodies.
 
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use pingora::http::ResponseHeader;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::{Error, ErrorType, Result};
 
 /// Mends the framing of an answer. `may_switch` says that the request asked for another protocol.
@@ -16,7 +16,9 @@ use pingora::{Error, ErrorType, Result};
 /// protocol that nobody asked for.
 pub(crate) fn mend(answer: &mut ResponseHeader, may_switch: bool) -> Result<()> {
     let status = answer.status;
-    if status == StatusCode::SWITCHING_PROTOCOLS && !may_switch {
+    if status == StatusCode::SWITCHING_PROTOCOLS
+        && !(may_switch && is_websocket_alone(&answer.headers))
+    {
         return Err(garbage("a change of protocol that nobody asked for"));
     }
     if status.is_informational() || status == StatusCode::NO_CONTENT {
@@ -28,6 +30,23 @@ pub(crate) fn mend(answer: &mut ResponseHeader, may_switch: bool) -> Result<()> 
         return only_chunked(answer);
     }
     one_length(answer)
+}
+
+/// Whether a head without a body asks for a WebSocket, as RFC 6455 says: GET over HTTP/1.1, one
+/// `Upgrade`, which `Connection` names.
+pub(crate) fn is_handshake(request: &RequestHeader) -> bool {
+    let named = request.headers.get_all(CONNECTION).iter();
+    let mut named = named.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    request.version == Version::HTTP_11
+        && request.method == Method::GET
+        && is_websocket_alone(&request.headers)
+        && named.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
+fn is_websocket_alone(headers: &HeaderMap) -> bool {
+    let mut protocols = headers.get_all(UPGRADE).iter();
+    let first = protocols.next().map(HeaderValue::as_bytes);
+    first.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
 }
 
 fn only_chunked(answer: &ResponseHeader) -> Result<()> {
@@ -63,9 +82,9 @@ fn garbage(what: &'static str) -> Box<Error> {
 
 #[cfg(test)]
 mod tests {
-    use pingora::http::ResponseHeader;
+    use pingora::http::{RequestHeader, ResponseHeader};
 
-    use super::mend;
+    use super::{is_handshake, mend};
 
     fn check(status: u16, fields: &[(&'static str, &str)], expected: Option<&str>) {
         let mut answer = ResponseHeader::build(status, None).unwrap();
@@ -115,7 +134,37 @@ mod tests {
 
     #[test]
     fn a_protocol_changes_for_who_asked() {
-        let mut answer = ResponseHeader::build(101, None).unwrap();
-        assert!(mend(&mut answer, true).is_ok());
+        for (protocols, expected) in [
+            (&["WebSocket"][..], true),
+            (&[], false),
+            (&["h2c"], false),
+            (&["websocket, h2c"], false),
+            (&["websocket", "h2c"], false),
+        ] {
+            let mut answer = ResponseHeader::build(101, None).unwrap();
+            for protocol in protocols {
+                answer.append_header("Upgrade", *protocol).unwrap();
+            }
+            assert_eq!(mend(&mut answer, true).is_ok(), expected, "{protocols:?}");
+            assert!(mend(&mut answer, false).is_err());
+        }
+    }
+
+    #[test]
+    fn a_handshake_is_a_get_that_names_its_upgrade() {
+        for (method, connection, upgrade, expected) in [
+            ("GET", "keep-alive, Upgrade", "websocket", true),
+            ("GET", "upgrade", "WebSocket", true),
+            ("GET", "keep-alive", "websocket", false),
+            ("GET", "upgrade", "h2c", false),
+            ("POST", "upgrade", "websocket", false),
+            ("HEAD", "upgrade", "websocket", false),
+        ] {
+            let mut request = RequestHeader::build(method, b"/", None).unwrap();
+            request.append_header("Connection", connection).unwrap();
+            request.append_header("Upgrade", upgrade).unwrap();
+            let is = is_handshake(&request);
+            assert_eq!(is, expected, "{method} {connection} {upgrade}");
+        }
     }
 }

@@ -103,6 +103,8 @@ pub struct Forward {
     pub may_retry: bool,
     /// The most bytes of the request body; a longer one is answered 413.
     pub body_bytes_max: Option<u64>,
+    /// Whether the contract is a stream: a call of gRPC may be silent in it.
+    pub is_stream: bool,
     /// Whether a WebSocket handshake is passed on. Without it the `Upgrade` field is dropped.
     pub may_upgrade: bool,
     /// Whether fields are dropped by which a server may take another method or path than the

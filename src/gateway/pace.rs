@@ -2,7 +2,7 @@
 //!
 //! Over HTTP/2 Pingora waits for a body without end. Who serves a stream looks here how far the
 //! body has come, and breaks the request off when it comes too slowly; its passage then closes the
-//! exchange as one whose client went away. Deliberately not here: HTTP/1, where reads have timeouts.
+//! exchange as one whose body was too slow. Deliberately not here: HTTP/1, where reads have timeouts.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ tokio::task_local! {
 pub(crate) struct BodyProgress {
     taken: AtomicU64,
     forwarding: AtomicBool,
+    conversation: AtomicBool,
     answered: AtomicBool,
     ended: AtomicBool,
     broken_off: AtomicBool,
@@ -36,8 +37,10 @@ impl BodyProgress {
         CURRENT.scope(Arc::clone(self), served).await
     }
 
-    /// Notes that from now on the body is read as it comes.
-    pub(crate) fn note_forwarding(&self) {
+    /// Notes that from now on the body is read as it comes. `may_converse` says that its upstream
+    /// may be one that client and server talk through; what a client says of itself is not enough.
+    pub(crate) fn note_forwarding(&self, may_converse: bool) {
+        self.conversation.store(may_converse, Ordering::Relaxed);
         self.forwarding.store(true, Ordering::Relaxed);
     }
 
@@ -68,9 +71,13 @@ impl BodyProgress {
 pub(crate) struct Pace {
     /// It may stand still for so long.
     pub(crate) standstill: Duration,
-    /// Bytes per second that it brings on average after `grace`; `None` for a conversation, whose
-    /// silence means nothing, and which is only watched until the answer begins.
-    pub(crate) bytes_per_second: Option<u32>,
+    /// What it may take in all; 0 = any.
+    pub(crate) all: Duration,
+    /// Bytes per second that it brings on average after `grace`; 0 = any.
+    pub(crate) bytes_per_second: u32,
+    /// Whether the client says that it is a conversation. If its upstream may hold one, its silence
+    /// means nothing, and it is only watched until the answer begins.
+    pub(crate) speaks_grpc: bool,
     /// What a body may take before its average counts.
     pub(crate) grace: Duration,
 }
@@ -90,7 +97,8 @@ impl Pace {
             }
             let come = body.taken() + under_way();
             let waits = !body.forwarding.load(Ordering::Relaxed);
-            if seen.is_too_slow(self, Instant::now(), come, waits) {
+            let pace = self.of(body);
+            if seen.is_too_slow(pace, Instant::now(), come, waits) {
                 body.broken_off.store(true, Ordering::Relaxed);
                 return;
             }
@@ -98,9 +106,23 @@ impl Pace {
     }
 
     fn is_done(self, body: &BodyProgress) -> bool {
-        let is_conversation = self.bytes_per_second.is_none();
         body.ended.load(Ordering::Relaxed)
-            || (is_conversation && body.answered.load(Ordering::Relaxed))
+            || (self.is_conversation(body) && body.answered.load(Ordering::Relaxed))
+    }
+
+    fn is_conversation(self, body: &BodyProgress) -> bool {
+        self.speaks_grpc && body.conversation.load(Ordering::Relaxed)
+    }
+
+    /// What holds for this body.
+    fn of(self, body: &BodyProgress) -> Self {
+        match self.is_conversation(body) {
+            true => Self {
+                bytes_per_second: 0,
+                ..self
+            },
+            false => self,
+        }
     }
 }
 
@@ -128,8 +150,9 @@ impl Seen {
             (self.most, self.moved_at) = (come, now);
         }
         let counted = (now - self.since).saturating_sub(pace.grace).as_millis();
-        let owed = counted * u128::from(pace.bytes_per_second.unwrap_or(0)) / 1_000;
-        now - self.moved_at >= pace.standstill || u128::from(come) < owed
+        let owed = counted * u128::from(pace.bytes_per_second) / 1_000;
+        let in_all = !pace.all.is_zero() && now - self.since >= pace.all;
+        in_all || now - self.moved_at >= pace.standstill || u128::from(come) < owed
     }
 }
 
@@ -143,11 +166,13 @@ mod tests {
 
     const PACE: Pace = Pace {
         standstill: Duration::from_secs(60),
-        bytes_per_second: Some(240),
+        all: Duration::from_secs(500),
+        bytes_per_second: 240,
+        speaks_grpc: true,
         grace: Duration::from_secs(5),
     };
     const CONVERSATION: Pace = Pace {
-        bytes_per_second: None,
+        bytes_per_second: 0,
         ..PACE
     };
 
@@ -164,11 +189,20 @@ mod tests {
     #[test]
     fn slow_bodies_are_broken_off() {
         for (pace, bytes, waits_until, expected) in [
-            (PACE, 240, 0, None),
+            (
+                Pace {
+                    all: Duration::ZERO,
+                    ..PACE
+                },
+                240,
+                0,
+                None,
+            ),
+            (PACE, 240, 0, Some(500)),
             (PACE, 0, 0, Some(6)),
             (PACE, 100, 0, Some(9)),
             (PACE, 0, 100, Some(106)),
-            (CONVERSATION, 1, 0, None),
+            (CONVERSATION, 1, 0, Some(500)),
             (CONVERSATION, 0, 0, Some(60)),
             (CONVERSATION, 0, 100, Some(160)),
         ] {
@@ -180,9 +214,16 @@ mod tests {
     #[test]
     fn nothing_is_owed_after_the_end_or_once_a_conversation_has_begun() {
         let body = BodyProgress::default();
-        assert!(!PACE.is_done(&body) && !CONVERSATION.is_done(&body));
+        assert!(!PACE.is_done(&body));
         body.note_answered();
-        assert!(!PACE.is_done(&body) && CONVERSATION.is_done(&body));
+        // The client alone says that it is one.
+        body.note_forwarding(false);
+        assert!(!PACE.is_done(&body));
+        assert_eq!(PACE.of(&body).bytes_per_second, 240);
+        body.note_forwarding(true);
+        assert!(PACE.is_done(&body));
+        assert_eq!(PACE.of(&body).bytes_per_second, 0);
+        body.note_forwarding(false);
         body.note(3, true);
         assert!(PACE.is_done(&body));
         assert_eq!(body.taken(), 3);

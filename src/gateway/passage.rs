@@ -56,6 +56,8 @@ pub(crate) struct Passage {
     pub(crate) body_bytes: u64,
     /// Whether a body follows the head.
     pub(crate) has_body: bool,
+    /// Whether the last byte of the body has come.
+    pub(crate) body_ended: bool,
     /// How far the body has come, where somebody watches that.
     pub(crate) body: Option<Arc<BodyProgress>>,
     /// The status that the decision stands for, where the client was told it in other words.
@@ -87,6 +89,7 @@ impl Passage {
             upstream_ended_at: None,
             body_bytes: 0,
             has_body: false,
+            body_ended: false,
             body: BodyProgress::current(),
             status_meant: None,
             _in_flight: in_flight,
@@ -160,7 +163,7 @@ impl Passage {
         Some(Ending {
             at: clock::now(),
             status_sent: self.upstream_status,
-            failure: Some(Failure::ClientAbort),
+            failure: Some(Failure::BodyTooSlow),
             request_body_bytes: body.taken(),
             response_body_bytes: 0,
         })

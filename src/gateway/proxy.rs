@@ -23,7 +23,7 @@ use super::edge::{self, LINGER_MAX};
 use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::framing;
-use super::governor::{Course, Exchange, Forward, Governor, HeadFacts};
+use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
 use super::quota;
@@ -111,17 +111,21 @@ impl ProxyHttp for Hooks {
             .forward()
             .ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
         let chosen = self.picker.pick(forward.upstream, last);
-        let chosen = chosen.and_then(|target| Some((self.peer(&target, forward)?, target)));
+        let may_switch = may_switch(session, passage);
+        let chosen =
+            chosen.and_then(|target| Some((self.peer(&target, forward, may_switch)?, target)));
         let Some((mut peer, target)) = chosen else {
             passage.never_sent += 1;
             return Err(Error::new_up(ErrorType::Custom(NO_ADDRESS)));
         };
-        if forward.may_upgrade && session.is_upgrade_req() {
+        if may_switch {
             self.expect_tunnel(session, forward, &mut peer);
         }
         passage.target = Some(target);
         if let Some(body) = &passage.body {
-            body.note_forwarding();
+            let is_http2 = peer.options.alpn.get_min_http_version() == 2;
+            let is_stream = passage.forward().is_some_and(|forward| forward.is_stream);
+            body.note_forwarding(is_stream || is_http2);
         }
         Ok(Box::new(peer))
     }
@@ -234,6 +238,7 @@ impl ProxyHttp for Hooks {
         passage: &mut Passage,
     ) -> Result<()> {
         bodies::count(passage, body.as_ref())?;
+        passage.body_ended |= end_of_stream;
         if let Some(progress) = &passage.body {
             progress.note(body.as_ref().map_or(0, Bytes::len), end_of_stream);
         }
@@ -282,6 +287,12 @@ impl ProxyHttp for Hooks {
         passage: &mut Passage,
         reused: bool,
     ) -> Box<Error> {
+        if bodies::is_waited_for(&error, passage) {
+            error.as_down();
+        }
+        // Such a request is refused by Pingora before its head is written.
+        let never_sent = failure::classify(&error) == Failure::NotForwardable;
+        passage.never_sent += u8::from(never_sent);
         let unserved = reused && closed_before_a_byte(&error, session);
         passage.unanswered += u8::from(unserved);
         if !unserved && *error.esource() == ErrorSource::Upstream {
@@ -462,7 +473,7 @@ impl Hooks {
         }
     }
 
-    fn peer(&self, target: &Target, forward: &Forward) -> Option<HttpPeer> {
+    fn peer(&self, target: &Target, forward: &Forward, may_switch: bool) -> Option<HttpPeer> {
         let timeouts = &self.settings.timeouts;
         let mut peer = self.picker.peer(target)?;
         peer.options.connection_timeout = Some(timeouts.connect);
@@ -470,7 +481,7 @@ impl Hooks {
         peer.options.read_timeout = Some(forward.timeout);
         peer.options.write_timeout = Some(timeouts.upstream_write);
         peer.options.idle_timeout = Some(timeouts.upstream_idle);
-        if !forward.may_upgrade {
+        if !may_switch {
             peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         }
         Some(peer)
@@ -518,9 +529,8 @@ fn keep_for_next_request(session: &mut Session, close: bool) {
 
 /// Whether the request asked its upstream for another protocol.
 fn may_switch(session: &Session, passage: &Passage) -> bool {
-    let request = session.req_header();
-    request.version == http::Version::HTTP_11
-        && request.headers.contains_key(http::header::UPGRADE)
+    !passage.has_body
+        && framing::is_handshake(session.req_header())
         && passage.forward().is_some_and(|forward| forward.may_upgrade)
 }
 

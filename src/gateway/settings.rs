@@ -163,6 +163,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// How old an HTTP/2 connection may become; then it is told to go, and its streams end.
     pub age: Duration,
+    /// From when a request body is first waited for to its end; 0 = any.
+    pub body: Duration,
     /// For each read of a request body; a body that stands still longer loses its connection.
     pub body_read: Duration,
     /// For each write of a response to the client.
@@ -195,6 +197,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             age: Duration::from_secs(3_600),
+            body: Duration::from_secs(1_800),
             body_read: Duration::from_secs(60),
             client_write: Duration::from_secs(60),
             rate_grace: Duration::from_secs(5),

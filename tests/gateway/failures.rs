@@ -58,6 +58,49 @@ fn an_upstream_that_is_slow_is_504() {
     check(&gateway, 504, Failure::Timeout, "http_response_timeout");
 }
 
+/// The upstream answers when it has the whole body, and its time counts from there.
+#[test]
+fn who_stalls_its_own_body_is_the_slow_one() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    let gateway = Running::scripted(upstream.address, |_| {
+        Course::Forward(Forward {
+            timeout: Duration::from_millis(100),
+            ..forward()
+        })
+    });
+    for (count, (rest, status, failure)) in [
+        ("Content-Length: 10\r\n\r\n12345", 408, Failure::BodyTooSlow),
+        ("Content-Length: 10\r\n\r\n", 408, Failure::BodyTooSlow),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            408,
+            Failure::BodyTooSlow,
+        ),
+        (
+            "Content-Length: 10\r\n\r\n1234567890",
+            504,
+            Failure::Timeout,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            504,
+            Failure::Timeout,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = gateway.connect();
+        client.send(format!("PUT / HTTP/1.1\r\nHost: test\r\n{rest}"));
+        assert_eq!(client.response().status(), status, "{rest}");
+        let completion = gateway.completions(count + 1)[count];
+        assert_eq!(completion.failure, Some(failure), "{rest}");
+    }
+}
+
 #[test]
 fn an_upstream_that_closes_or_resets_is_502() {
     let upstream = Upstream::start(|mut conn, _| {

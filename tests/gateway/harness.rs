@@ -105,6 +105,7 @@ pub(crate) fn forward() -> Forward {
         timeout: PATIENCE,
         may_retry: false,
         body_bytes_max: None,
+        is_stream: false,
         may_upgrade: true,
         strict: false,
     }

@@ -74,6 +74,30 @@ fn a_body_that_stands_still_is_answered_408_whatever_the_rate() {
     assert_eq!(completion.failure, Some(Failure::BodyTooSlow));
 }
 
+/// Bytes buy no time without end.
+#[test]
+fn a_body_ends_in_time_whatever_it_brings() {
+    let upstream = swallowing();
+    let mut settings = settings(&[upstream.address]);
+    settings.timeouts.body = Duration::from_millis(500);
+    let gateway = Running::start(settings, Script::forwarding());
+    let mut client = gateway.connect();
+    client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 10000000\r\n\r\n");
+    let mut sender = client.stream.try_clone().unwrap();
+    let drip = std::thread::spawn(move || {
+        use std::io::Write;
+        let (_hold, silent) = mpsc::channel::<()>();
+        while sender.write_all(&[b'x'; 1_000]).is_ok() {
+            assert!(silent.recv_timeout(Duration::from_millis(50)).is_err());
+        }
+    });
+    assert_eq!(client.response().status(), 408);
+    drop(client);
+    let completion = gateway.completions(1)[0];
+    assert_eq!(completion.failure, Some(Failure::BodyTooSlow));
+    drip.join().unwrap();
+}
+
 #[test]
 fn once_an_answer_has_begun_a_slow_body_only_loses_its_connection() {
     let upstream = Upstream::start(|mut conn, _| {

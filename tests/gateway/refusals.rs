@@ -88,6 +88,17 @@ fn every_refusal_is_answered_and_counted() {
             400,
             ParseRefusal::Nomination,
         ),
+        // What Pingora would refuse after the decision, and nobody would know that it went nowhere.
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, \"host\"\r\n\r\n",
+            400,
+            ParseRefusal::Nomination,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, a, b, c, d, e, f, g, h, i\r\n\r\n",
+            400,
+            ParseRefusal::Nomination,
+        ),
         (
             "PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
             417,

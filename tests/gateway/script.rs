@@ -37,6 +37,7 @@ impl Script {
                 timeout: Duration::from_secs(30),
                 may_retry: false,
                 body_bytes_max: None,
+                is_stream: false,
                 may_upgrade: true,
                 strict: false,
             })

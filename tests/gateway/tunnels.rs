@@ -168,6 +168,36 @@ fn an_upgrade_to_http_2_is_never_passed_on() {
     );
 }
 
+/// What is no handshake goes on as a plain request, and no other protocol comes back.
+#[test]
+fn only_a_handshake_is_passed_on_and_only_to_a_websocket() {
+    let upstream = Upstream::start(|mut conn, _| {
+        let request = conn.request().unwrap();
+        match request.field("upgrade") {
+            Some(_) => conn.send(SWITCHED.replace("websocket", "other")),
+            None => conn.send(OK),
+        }
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    for (request, status) in [
+        (HANDSHAKE.to_owned(), 502),
+        (HANDSHAKE.replace("GET", "POST"), 200),
+        (
+            HANDSHAKE.replace("Connection: Upgrade", "Connection: close"),
+            200,
+        ),
+        (HANDSHAKE.replace("websocket", "other"), 200),
+        (
+            HANDSHAKE.replace("Host: test", "Host: test\r\nContent-Length: 4") + "body",
+            200,
+        ),
+    ] {
+        let mut client = gateway.connect();
+        client.send(&request);
+        assert_eq!(client.response().status(), status, "{request}");
+    }
+}
+
 #[test]
 fn a_stop_cuts_tunnels_at_its_deadline() {
     let upstream = echo();

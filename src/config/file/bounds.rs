@@ -8,6 +8,7 @@ pub(super) const METRICS_KEYS: Keys = Keys::plain("'metrics'", &["series_max"]);
 pub(super) const TIMEOUT_KEYS: Keys = Keys::plain(
     "'timeouts'",
     &[
+        "body_ms",
         "connect_ms",
         "drain_ms",
         "drain_notice_ms",
@@ -55,9 +56,11 @@ pub(super) fn read_timeouts(sheet: &mut Sheet<'_>, fields: Fields<'_>) -> Timeou
     };
     let none = default.drain_notice.get();
     let drain_notice = number(sheet, fields, "drain_notice_ms", none, 0, MILLIS_MAX);
+    let body = number(sheet, fields, "body_ms", default.body.get(), 0, MILLIS_MAX);
     let mut millis =
         |key, default: Millis, max| Millis::new(number(sheet, fields, key, default.get(), 1, max));
     Timeouts {
+        body: Millis::new(body),
         connect: millis("connect_ms", default.connect, MILLIS_MAX),
         drain: millis("drain_ms", default.drain, MILLIS_MAX),
         drain_notice: Millis::new(drain_notice),

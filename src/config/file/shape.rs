@@ -342,6 +342,14 @@ const HEALTH: Shape = Shape {
 const TIMEOUTS: Shape = Shape {
     keys: TIMEOUT_KEYS,
     lines: &[
+        Line::new(
+            "body_ms",
+            Kind::Integer {
+                min: 0,
+                max: MILLIS_MAX,
+            },
+            "for a client to send a whole request body; 0 = any",
+        ),
         Line::new("connect_ms", up_to(MILLIS_MAX), "to connect to a server"),
         Line::new(
             "drain_ms",

@@ -118,7 +118,11 @@ impl Desk {
         let token = self.open.open(OpenRequest {
             route: admission.route,
             since: arrival.at,
-            overdue_at_ns: admission.overdue_at_ns,
+            // The upstream's time counts from the body's end, which may never come.
+            overdue_at_ns: match facts.has_body {
+                true => u64::MAX,
+                false => admission.overdue_at_ns,
+            },
             lateness: Lateness::InTime,
             written: false,
             about: Pending {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate::gateway::governor::Failure;
+use tidegate::gateway::governor::{Course, Failure, Forward};
 
 use super::client::{Answer, ask, connect, get, post, run};
 use super::raw::{DATA, POST, RST_STREAM, Raw, frame};
-use crate::harness::{OK, Running, Upstream, eventually, settings};
+use crate::harness::{OK, Running, Upstream, eventually, forward, settings};
 use crate::script::Script;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -116,7 +116,7 @@ fn a_body_that_stands_still_is_broken_off_and_recorded() {
     let reset = raw.until(|frame| frame.kind == RST_STREAM);
     assert_eq!(reset.stream, 1);
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
     assert_eq!((ended.status_sent, ended.request_body_bytes), (0, 11));
     assert_eq!(
         (gateway.governor.dropped(), gateway.control.in_flight()),
@@ -127,6 +127,36 @@ fn a_body_that_stands_still_is_broken_off_and_recorded() {
         0,
         "no fault of the frames"
     );
+}
+
+/// The upstream's time counts from the body's end, so the client is the slow one until then.
+#[test]
+fn who_stalls_its_own_body_is_the_slow_one() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.rest();
+    });
+    let gateway = Running::scripted(upstream.address, |_| {
+        Course::Forward(Forward {
+            timeout: SHORT,
+            ..forward()
+        })
+    });
+    run(async {
+        let mut client = connect(gateway.address).await;
+        for (body, status) in [(None, 408), (Some(false), 408), (Some(true), 504)] {
+            let (answer, mut stream) = client.send_request(post("http://test/"), false).unwrap();
+            if let Some(is_all) = body {
+                stream
+                    .send_data(Bytes::from_static(b"body"), is_all)
+                    .unwrap();
+            }
+            assert_eq!(answer.await.unwrap().status(), status, "{body:?}");
+        }
+    });
+    let failures: Vec<_> = gateway.completions(3).iter().map(|c| c.failure).collect();
+    let slow = Some(Failure::BodyTooSlow);
+    assert_eq!(failures, [slow, slow, Some(Failure::Timeout)]);
 }
 
 /// Below 240 bytes per second on average, after 5 s.
@@ -146,7 +176,35 @@ fn a_body_that_drips_is_broken_off() {
     }
     assert!(began.elapsed() > Duration::from_secs(4));
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
+}
+
+/// Bytes buy no time without end, and a client's word that it speaks gRPC none at all.
+#[test]
+fn a_body_ends_in_time_whatever_it_brings() {
+    let upstream = Upstream::start(|mut conn, _| {
+        conn.stream.set_read_timeout(None).unwrap();
+        conn.head();
+        conn.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        conn.rest();
+    });
+    let mut settings = settings(&[upstream.address]);
+    settings.timeouts.body = SHORT * 3;
+    settings.limits.body_rate_min = 0;
+    let gateway = Running::start(settings, Script::forwarding());
+    let grpc = [POST, &[("content-type", "application/grpc")]].concat();
+    for (count, fields) in [POST, &grpc].into_iter().enumerate() {
+        let mut raw = Raw::open(gateway.address);
+        raw.head(1, false, fields);
+        raw.set_patience(SHORT / 4);
+        let began = std::time::Instant::now();
+        while raw.try_next().is_none_or(|frame| frame.kind != RST_STREAM) {
+            raw.send(&frame(DATA, 0, 1, b"x"));
+            assert!(began.elapsed() < crate::harness::PATIENCE);
+        }
+        let ended = &gateway.completions(count + 1)[count];
+        assert_eq!(ended.failure, Some(Failure::BodyTooSlow));
+    }
 }
 
 /// The connection to the upstream is in the middle of an answer, so nobody else gets it.

@@ -191,6 +191,35 @@ fn failures_of_calls_are_told_in_words_of_grpc() {
     });
 }
 
+/// Nobody knows what a server waits for whose client has not ended, before its answer or within it.
+#[test]
+fn an_open_call_never_speaks_against_its_server() {
+    let gateway = gateway(server(), || {
+        Course::Forward(Forward {
+            timeout: Duration::from_millis(100),
+            ..forward()
+        })
+    });
+    run(async {
+        let mut client = connect(gateway.address).await;
+        let (answer, _open) = client.send_request(a_call("Silent"), false).unwrap();
+        let answer = answer.await.unwrap();
+        assert!(answer.headers().contains_key("grpc-status"));
+        let (answer, _open) = client.send_request(a_call("Echo"), false).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        assert!(body.data().await.unwrap().is_err(), "broken off");
+        let ended = gateway.completions(2);
+        assert_eq!(
+            (ended[0].status_sent, ended[0].failure),
+            (408, Some(Failure::BodyTooSlow))
+        );
+        assert_eq!(
+            (ended[1].status_sent, ended[1].failure),
+            (200, Some(Failure::BodyTooSlow))
+        );
+    });
+}
+
 #[test]
 fn a_call_that_is_cancelled_is_recorded_so() {
     let gateway = gateway(server(), || Course::Forward(forward()));

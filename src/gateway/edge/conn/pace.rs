@@ -52,6 +52,8 @@ struct Terms {
     first: Duration,
     /// What can be saved up at most.
     most: Duration,
+    /// What a message may take in all, from when it is first waited for; 0 = any.
+    all: Duration,
     cut: Cut,
 }
 
@@ -63,6 +65,7 @@ pub(super) struct Pace {
     /// Bytes that have not bought time yet.
     moved: u64,
     waiting: Option<Instant>,
+    ends_by: Option<Instant>,
     alarm: Alarm,
 }
 
@@ -73,6 +76,7 @@ impl Pace {
             bytes_per_second: limits.body_rate_min,
             first: timeouts.rate_grace,
             most: timeouts.body_read,
+            all: timeouts.body,
             cut: Cut::BodyTooSlow,
         })
     }
@@ -84,16 +88,18 @@ impl Pace {
             bytes_per_second: limits.response_rate_min,
             first: timeouts.rate_grace + step,
             most: timeouts.client_write.max(timeouts.rate_grace + step),
+            all: Duration::ZERO,
             cut: Cut::AnswerTooSlow,
         })
     }
 
     fn new(terms: Terms) -> Option<Self> {
-        (terms.bytes_per_second > 0).then(|| Self {
+        (terms.bytes_per_second > 0 || !terms.all.is_zero()).then(|| Self {
             left: terms.first,
             terms,
             moved: 0,
             waiting: None,
+            ends_by: None,
             alarm: Alarm::default(),
         })
     }
@@ -103,6 +109,7 @@ impl Pace {
         self.left = self.terms.first;
         self.moved = 0;
         self.waiting = None;
+        self.ends_by = None;
     }
 
     /// So many bytes went on.
@@ -119,7 +126,11 @@ impl Pace {
             Some(since) => since,
             None => self.begin_waiting(),
         };
-        ready!(self.alarm.poll_past(cx, since + self.left));
+        let by_rate = (self.terms.bytes_per_second > 0).then(|| since + self.left);
+        let Some(deadline) = by_rate.into_iter().chain(self.ends_by).min() else {
+            return Poll::Pending;
+        };
+        ready!(self.alarm.poll_past(cx, deadline));
         Poll::Ready(Err(self.terms.cut.into()))
     }
 
@@ -129,6 +140,9 @@ impl Pace {
         self.moved = 0;
         let now = Instant::now();
         self.waiting = Some(now);
+        if self.ends_by.is_none() && !self.terms.all.is_zero() {
+            self.ends_by = Some(now + self.terms.all);
+        }
         now
     }
 }
@@ -151,6 +165,7 @@ mod tests {
             bytes_per_second: 100,
             first: Duration::from_secs(5),
             most: Duration::from_secs(60),
+            all: Duration::ZERO,
             cut: Cut::BodyTooSlow,
         };
         Pace::new(terms).unwrap()
@@ -208,6 +223,27 @@ mod tests {
         pace.moved(0);
         tokio::time::advance(Duration::from_secs(600)).await;
         assert!(wait(&mut pace).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_ends_in_time_whatever_it_buys() {
+        let terms = Terms {
+            bytes_per_second: 0,
+            all: Duration::from_secs(100),
+            ..pace().terms
+        };
+        let mut pace = Pace::new(terms).unwrap();
+        for _ in 0..2 {
+            for _ in 0..9 {
+                assert!(wait(&mut pace).is_pending());
+                tokio::time::advance(Duration::from_secs(11)).await;
+                pace.moved(1 << 30);
+            }
+            assert!(wait(&mut pace).is_pending());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(wait(&mut pace).is_ready());
+            pace.begin();
+        }
     }
 
     #[test]

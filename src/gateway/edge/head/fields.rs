@@ -6,7 +6,7 @@
 use httparse::Header;
 
 use super::Framing;
-use super::nomination::is_protected_by;
+use super::nomination::{NAMES_MAX, names_in};
 use crate::gateway::governor::ParseRefusal;
 
 /// What a head says about itself.
@@ -16,6 +16,8 @@ pub(super) struct Fields<'a> {
     length: Option<&'a [u8]>,
     encoding: Option<&'a [u8]>,
     pub(super) upgrade: bool,
+    /// Names in `Connection`.
+    nominated: usize,
     /// `Max-Forwards: 0`.
     last_hop: bool,
 }
@@ -42,9 +44,7 @@ impl<'a> Fields<'a> {
                 self.upgrade = true;
                 return Ok(());
             }
-            10 if is("connection") && is_protected_by(header.value) => {
-                return Err(ParseRefusal::Nomination);
-            }
+            10 if is("connection") => return self.nominate(header.value),
             6 if is("expect") && !header.value.eq_ignore_ascii_case(b"100-continue") => {
                 return Err(ParseRefusal::Expectation);
             }
@@ -57,6 +57,15 @@ impl<'a> Fields<'a> {
         match slot.replace(header.value) {
             Some(_) => Err(doubled),
             None => Ok(()),
+        }
+    }
+
+    fn nominate(&mut self, value: &[u8]) -> Result<(), ParseRefusal> {
+        self.nominated += names_in(value).ok_or(ParseRefusal::Nomination)?;
+        if self.nominated <= NAMES_MAX {
+            Ok(())
+        } else {
+            Err(ParseRefusal::Nomination)
         }
     }
 

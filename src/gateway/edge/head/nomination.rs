@@ -2,7 +2,8 @@
 //!
 //! What `Connection` names is dropped at the gateway. A field that says where the message ends,
 //! whom it is for or who sent it would then be judged here and missing behind: one request, two
-//! readings. Deliberately not here: dropping the rest; Pingora does that.
+//! readings. Invariant: what passes here, Pingora accepts, so nothing is refused after a decision that
+//! says it was sent on. Deliberately not here: dropping the rest; Pingora does that.
 
 /// Names whole; those that end with a hyphen stand for all names that begin so.
 const PROTECTED: &[&str] = &[
@@ -18,15 +19,27 @@ const PROTECTED: &[&str] = &[
     "x-tidegate-",
 ];
 
-/// Whether a `Connection` of this value names a field that must stay.
-pub(super) fn is_protected_by(value: &[u8]) -> bool {
+/// Names in all the `Connection` fields of a head; Pingora takes no more.
+pub(super) const NAMES_MAX: usize = 9;
+
+/// How many names a `Connection` of this value has; `None` where one is no token, or names a field
+/// that must stay.
+pub(super) fn names_in(value: &[u8]) -> Option<usize> {
     // What nearly every request says.
     let usual = [b"keep-alive".as_slice(), b"close", b"upgrade"];
-    !usual.iter().any(|word| value.eq_ignore_ascii_case(word))
-        && value
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
-            .any(is_protected)
+    if usual.iter().any(|word| value.eq_ignore_ascii_case(word)) {
+        return Some(1);
+    }
+    let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let mut names = names.filter(|name| !name.is_empty());
+    names.try_fold(0, |count, name| {
+        let may_be_dropped = name.iter().all(|byte| is_token_byte(*byte)) && !is_protected(name);
+        may_be_dropped.then_some(count + 1)
+    })
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn is_protected(token: &[u8]) -> bool {

@@ -121,6 +121,12 @@ fn nobody_takes_away_what_frames_or_names() {
         ("X-Forwarded-Proto", true),
         ("Tidegate-Quarantine", true),
         ("X-Tidegate-Priority", true),
+        ("close, \"host\"", true),
+        (":authority", true),
+        ("a b", true),
+        ("a,b,c,d,,e,f,g,h,i", false),
+        ("a,b,c,d,e,f,g,h,i\r\nConnection: j", true),
+        ("close,a,b,c,d,e,f,g,h,i", true),
     ] {
         let expected = match protected {
             true => Err(ParseRefusal::Nomination),

@@ -133,11 +133,11 @@ pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
     let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else {
         return Ok(());
     };
-    let mut whole = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
-        whole.extend_from_slice(b"; ");
-        whole.extend_from_slice(crumb.as_bytes());
-    }
+    let all = [first, second].into_iter().chain(crumbs);
+    let all = all.map(HeaderValue::as_bytes);
+    // An empty crumb says nothing, and would leave a blank at an end.
+    let said: Vec<&[u8]> = all.filter(|crumb| !crumb.is_empty()).collect();
+    let whole = said.join(b"; ".as_slice());
     request.insert_header(COOKIE, whole)
 }
 

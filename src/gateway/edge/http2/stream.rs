@@ -46,8 +46,9 @@ impl Edge {
         });
         let pace = Pace {
             standstill: timeouts.body_read,
-            bytes_per_second: Some(self.settings.limits.body_rate_min)
-                .filter(|rate| *rate > 0 && !grpc::is_spoken(session.req_header())),
+            all: timeouts.body,
+            bytes_per_second: self.settings.limits.body_rate_min,
+            speaks_grpc: grpc::is_spoken(session.req_header()),
             grace: timeouts.rate_grace,
         };
         let proxy = Arc::clone(&self.proxy);

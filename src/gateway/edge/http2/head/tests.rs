@@ -137,6 +137,9 @@ fn crumbs_become_one_cookie() {
     for (crumbs, expected) in [
         (&["a=1", "b=2", "c=3"][..], "a=1; b=2; c=3"),
         (&["a=1"], "a=1"),
+        (&["a=1", ""], "a=1"),
+        (&["", "a=1", "", "b=2"], "a=1; b=2"),
+        (&["", ""], ""),
     ] {
         let fields: Vec<(&str, &str)> = crumbs.iter().map(|crumb| ("cookie", *crumb)).collect();
         let mut request = request("GET", "http://a/", &fields);
