@@ -208,8 +208,9 @@ fn h2c_options(idle: Duration) -> HttpServerOptions {
 
 /// Streams that `h2` resets in the life of a connection: behind the edge's own, smaller bound.
 const H2_LOCAL_RESETS_MAX: usize = 256;
-/// What a stream may hold for a client that does not read.
-const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What a stream hands over to its connection at once: half of the pieces that an upstream is read
+/// in, so that a client that does not read holds one of them less.
+const H2_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 fn h2_options(settings: &GatewaySettings) -> H2Options {
     let mut options = default_h2_options();

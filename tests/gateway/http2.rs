@@ -7,6 +7,7 @@ mod floods;
 mod heads;
 mod lives;
 mod raw;
+mod readers;
 
 use crate::harness::{Running, Upstream, settings};
 use crate::script::Script;

@@ -9,6 +9,7 @@ mod fuzz;
 mod graceful;
 mod horde;
 mod http2;
+mod http2_readers;
 mod paths;
 mod peer;
 mod probes;
@@ -107,6 +108,11 @@ pub static HOSTILE: List = List {
             "rapid reset, CONTINUATION, SETTINGS, PING, empty DATA, closed windows, half heads: a \
              clean client at 100 %, at most 1 us of CPU per attacker's byte, at most 64 MiB more",
             http2::floods,
+        ),
+        part(
+            "http2-readers",
+            "2,000 streams of one address that nobody reads: a clean client at 100 %, at most 640 KiB each and 768 MiB in all, and all of it back within 15 s",
+            http2_readers::readers,
         ),
         part(
             "upgrades",
