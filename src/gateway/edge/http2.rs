@@ -216,6 +216,10 @@ impl Serving<'_> {
 
     fn accept(&mut self, mut session: HttpSession) {
         self.requests = self.requests.saturating_add(1);
+        if self.frames.is_over() {
+            // What came in front of it ends the connection.
+            return;
+        }
         if let Ok(permit) = self.place() {
             self.quiet_since = None;
             let guard = Active::enter(&self.active, permit);

@@ -165,7 +165,7 @@ fn a_client_that_never_opens_its_window_is_given_up() {
     let reset = raw.until(|frame| frame.kind == RST_STREAM);
     assert_eq!(reset.stream, 1);
     let ended = &gateway.completions(1)[0];
-    assert_eq!(ended.failure, Some(Failure::ClientAbort));
+    assert_eq!(ended.failure, Some(Failure::AnswerTooSlow));
     assert!(ended.response_body_bytes <= 65_535, "{ended:?}");
 }
 

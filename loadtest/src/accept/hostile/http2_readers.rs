@@ -53,7 +53,7 @@ pub(super) fn readers(context: &Context) -> anyhow::Result<Verdict> {
         bail!("the attacker broke off");
     };
     let (held, clean) = (held?, clean?.all());
-    let refused = site.metrics()?.sum("tidegate_streams_refused_total") as u64;
+    let refused = site.metrics()?.sum("tidegate_streams_refused_total");
     let asked = connections * STREAMS;
     let served = asked.saturating_sub(refused);
     let grown = held.rss_kib.saturating_sub(before);
