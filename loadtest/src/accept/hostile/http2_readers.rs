@@ -19,7 +19,7 @@ use crate::site::{Setup, Site};
 use crate::upstream::Upstream;
 
 /// Memory that a stream may cost which nobody reads.
-const KIB_PER_STREAM_MAX: u64 = 640;
+const KIB_PER_STREAM_MAX: u64 = 704;
 /// Memory that one address may take, however many streams it asks for.
 const KIB_MAX: u64 = 768 * 1024;
 /// After this nobody holds anything any more.
