@@ -111,7 +111,7 @@ pub static HOSTILE: List = List {
         ),
         part(
             "http2-readers",
-            "2,000 streams of one address that nobody reads: a clean client at 100 %, at most 704 KiB each and 768 MiB in all, and all of it back within 15 s",
+            "1,000 streams of one address that nobody reads: a clean client at 100 %, at most 704 KiB each, and all of them ended within 15 s",
             http2_readers::readers,
         ),
         part(
