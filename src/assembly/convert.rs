@@ -143,6 +143,7 @@ pub(super) fn connection_reader(control: &Control) -> ConnectionReader {
             in_flight: control.in_flight() as u64,
             refused_all: counts.closed_as(Closed::FullAll),
             refused_address: counts.closed_as(Closed::FullAddress),
+            refused_streams: counts.streams_refused,
             handshakes: handshakes.under_way() as u64,
             refused_handshakes: handshakes.refused(),
             tls: TlsEnd::ALL.map(|end| (end.name(), handshakes.tls(end))),

@@ -19,6 +19,7 @@ mod fields;
 mod forwarding;
 mod framing;
 pub mod governor;
+mod held;
 mod in_flight;
 mod listener;
 mod pace;

@@ -24,6 +24,7 @@ use super::failure::{self, NO_ADDRESS};
 use super::fields;
 use super::framing;
 use super::governor::{Course, Exchange, Failure, Forward, Governor, HeadFacts};
+use super::held::Held;
 use super::in_flight::InFlight;
 use super::passage::{Ending, Passage};
 use super::quota;
@@ -254,10 +255,11 @@ impl ProxyHttp for Hooks {
     fn upstream_response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         passage: &mut Passage,
     ) -> Result<Option<Duration>> {
+        Held::note(body);
         if end_of_stream {
             passage.upstream_ended_at = Some(clock::now());
         }

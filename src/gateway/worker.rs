@@ -230,8 +230,9 @@ const H2_LOCAL_RESETS_MAX: usize = 256;
 const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// The same of all bodies of a connection: the most that one can make the gateway hold.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// What a stream may hold for a client that does not read.
-const H2_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What a stream hands over to its connection at once: half of the pieces that an upstream is read
+/// in, so that a client that does not read holds one of them less.
+const H2_SEND_BUFFER_BYTES: usize = 32 * 1024;
 
 fn h2_options(settings: &GatewaySettings) -> H2Options {
     let mut options = default_h2_options();

@@ -87,6 +87,7 @@ pub(crate) fn telemetry(tallies: Vec<Arc<Tally>>) -> Telemetry {
         in_flight: 3,
         refused_all: 2,
         refused_address: 1,
+        refused_streams: 4,
         handshakes: 1,
         refused_handshakes: 1,
         tls: ["completed", "failed", "not_tls", "timeout", "gone"].map(|end| (end, 1)),

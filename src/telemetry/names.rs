@@ -186,6 +186,8 @@ metrics! {
         "Connections closed at once because too many were open, in all or from one address, or because too many handshakes were under way.";
     EXHAUSTED = Counter "tidegate_descriptors_exhausted_total" [] "looks",
         "Looks, four in a second, at which the process could open no more descriptors: nobody is let in then.";
+    STREAMS_REFUSED = Counter "tidegate_streams_refused_total" [] "streams",
+        "Streams of HTTP/2 refused (`REFUSED_STREAM`) because, beside the first of each connection, they count against the limits of connections, and those were reached.";
     HANDSHAKES = Gauge "tidegate_handshakes" [] "handshakes",
         "Connections that have not come to HTTP yet: a PROXY header or TLS is under way.";
     TLS_HANDSHAKES = Counter "tidegate_tls_handshakes_total" ["result"] "handshakes",

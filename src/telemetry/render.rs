@@ -41,6 +41,8 @@ pub struct ConnectionCounts {
     pub refused_all: u64,
     /// Closed at once, because their address had too many open.
     pub refused_address: u64,
+    /// Streams of HTTP/2 refused, because there was no place for them.
+    pub refused_streams: u64,
     /// Handshakes under way.
     pub handshakes: u64,
     /// Closed, because too many handshakes were under way.
@@ -315,6 +317,7 @@ impl Telemetry {
         for (limit, number) in refused {
             text.sample(&names::CONNECTIONS_REFUSED, &[limit], number as f64);
         }
+        text.sample(&names::STREAMS_REFUSED, &[], counts.refused_streams as f64);
         secured::write(text, &counts, &self.certificates);
     }
 }

@@ -8,6 +8,7 @@ mod heads;
 mod lives;
 mod parity;
 mod raw;
+mod readers;
 mod secured;
 mod stalls;
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every connection counted is uncounted exactly once, when its permit is dropped,
 //! whatever ended it; so accepted = closed, summed over the reasons, + open, at every moment: the
-//! three are read under one lock. The table of addresses holds only open connections, so it is bounded by
+//! three are read under one lock. The table of addresses holds only what is open, so it is bounded by
 //! the first limit. Deliberately not here: requests; they are counted where they are governed.
 
 use std::collections::HashMap;
@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handshakes::Handshakes;
+pub(super) use streams::StreamPermit;
+
+mod streams;
 
 /// Why a connection was closed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub struct Counts {
     pub reading_head: u64,
     /// Of the open ones, those that are tunnels.
     pub tunnels: u64,
+    /// Streams of HTTP/2 refused so far because there was no place for them.
+    pub streams_refused: u64,
 }
 
 impl Counts {
@@ -121,6 +126,8 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     open: usize,
+    /// Streams beyond the first of each connection; they take places too.
+    streams: usize,
     counts: Counts,
     per_address: HashMap<IpAddr, usize>,
 }
@@ -198,7 +205,7 @@ impl Connections {
 impl Table {
     fn add(&mut self, limits: &Connections, address: Option<IpAddr>) -> Result<(), Full> {
         self.counts.accepted += 1;
-        if self.open >= limits.all_max {
+        if self.open + self.streams >= limits.all_max {
             self.counts.close(Closed::FullAll);
             return Err(Full::All);
         }
@@ -225,6 +232,10 @@ impl Table {
     fn remove(&mut self, address: Option<IpAddr>, closed: Closed) {
         self.counts.close(closed);
         self.open = self.open.saturating_sub(1);
+        self.remove_address(address);
+    }
+
+    fn remove_address(&mut self, address: Option<IpAddr>) {
         let Some(address) = address else { return };
         if let Entry::Occupied(mut open) = self.per_address.entry(address) {
             *open.get_mut() -= 1;

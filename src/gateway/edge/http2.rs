@@ -11,6 +11,7 @@ mod head;
 mod purse;
 mod scan;
 mod stream;
+mod taking;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -28,6 +29,7 @@ use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
+use super::caps::{Full, StreamPermit};
 use super::conn::Conn;
 use super::reading::{Alarm, H2_PREFACE};
 use super::{Edge, LINGER_MAX};
@@ -37,6 +39,7 @@ use crate::gateway::governor::{DecisionId, ParseRefusal, RefusedHead};
 use active::Active;
 pub(super) use frames::Frames;
 use frames::{Verdict, head_deadline};
+use taking::Taking;
 
 /// Requests that may come behind the last one that a client was told of, in multiples of the
 /// streams it may have open: it cannot have heard of that yet.
@@ -67,6 +70,7 @@ impl Edge {
             streams,
             digest: Arc::new(Digest::default()),
             active: Arc::default(),
+            taking: Taking::new(&self.settings, began),
             requests: 0,
             rejected: 0,
             began,
@@ -104,6 +108,8 @@ struct Serving<'a> {
     streams: H2<Stream, Bytes>,
     digest: Arc<Digest>,
     active: Arc<Active>,
+    /// How the client takes what it asked for.
+    taking: Taking,
     requests: u32,
     /// Streams that Pingora has answered, while that is not reported.
     rejected: u32,
@@ -211,17 +217,39 @@ impl Serving<'_> {
         true
     }
 
-    fn accept(&mut self, session: HttpSession) {
+    fn accept(&mut self, mut session: HttpSession) {
         self.requests = self.requests.saturating_add(1);
-        self.quiet_since = None;
-        let guard = Active::enter(&self.active);
-        let served =
-            self.edge
-                .serve_stream(session, self.connection, self.shutdown, &self.frames, guard);
-        tokio::spawn(served);
+        if self.frames.is_over() {
+            // What came in front of it ends the connection.
+            return;
+        }
+        if let Ok(permit) = self.place() {
+            self.quiet_since = None;
+            let guard = Active::enter(&self.active, permit);
+            let served = self.edge.serve_stream(
+                session,
+                self.connection,
+                self.shutdown,
+                &self.frames,
+                guard,
+            );
+            tokio::spawn(self.taking.holding(served));
+        } else {
+            // It was not looked at, so the client may send it again.
+            session.shutdown_with_reason(Reason::REFUSED_STREAM);
+        }
         if self.requests == self.edge.settings.limits.requests_per_connection_max {
             self.leave();
         }
+    }
+
+    /// The place of one more stream; the first of a connection has that of the connection.
+    fn place(&self) -> Result<Option<StreamPermit>, Full> {
+        if self.active.is_quiet() {
+            return Ok(None);
+        }
+        let address = self.connection.peer.map(|peer| peer.ip());
+        self.edge.connections.admit_stream(address).map(Some)
     }
 
     /// More than this comes only from a client that was told to go and does not.
@@ -238,7 +266,8 @@ impl Serving<'_> {
         let quiet = self.quiet_since.map(|since| since + timeouts.idle);
         let age = (!self.is_leaving).then(|| self.began + timeouts.age);
         let far = || Instant::now() + Duration::from_secs(24 * 3_600);
-        let due = [head, quiet, age].into_iter().flatten().min();
+        let taking = self.quiet_since.is_none().then(|| self.taking.look_at());
+        let due = [head, quiet, age, taking].into_iter().flatten().min();
         due.unwrap_or_else(far)
     }
 
@@ -246,10 +275,10 @@ impl Serving<'_> {
     async fn ring(&mut self) -> bool {
         let now = Instant::now();
         let timeouts = &self.edge.settings.timeouts;
-        let (settled, head) = {
+        let (settled, head, taken) = {
             let watch = self.frames.watch();
             let head = head_deadline(&watch, self.began, timeouts.head);
-            (watch.is_settled(), head)
+            (watch.is_settled(), head, watch.data_sent())
         };
         if head.is_some_and(|head| head <= now) {
             if !settled {
@@ -264,6 +293,9 @@ impl Serving<'_> {
             .is_some_and(|since| since + timeouts.idle <= now)
         {
             return self.end(Reason::NO_ERROR).await;
+        }
+        if self.taking.look(now, taken) {
+            return self.end(Reason::ENHANCE_YOUR_CALM).await;
         }
         if now >= self.began + timeouts.age {
             self.leave();

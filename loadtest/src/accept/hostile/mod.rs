@@ -10,6 +10,7 @@ mod graceful;
 mod grpc;
 mod horde;
 mod http2;
+mod http2_readers;
 mod paths;
 mod peer;
 mod probes;
@@ -113,6 +114,11 @@ pub static HOSTILE: List = List {
             "grpc",
             "calls of all kinds with a gRPC library at both ends, without TLS and with it: messages, metadata, trailers, deadlines and limits as they should be, all recorded",
             grpc::calls,
+        ),
+        part(
+            "http2-readers",
+            "1,000 streams of one address that nobody reads: a clean client at 100 %, at most 704 KiB each, and all of them ended within 15 s",
+            http2_readers::readers,
         ),
         part(
             "upgrades",

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::gateway::edge::caps::StreamPermit;
+
 /// The streams of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Active {
@@ -16,13 +18,20 @@ pub(super) struct Active {
 
 /// One stream; counted out when it is dropped.
 #[derive(Debug)]
-pub(super) struct Guard(Arc<Active>);
+pub(super) struct Guard {
+    active: Arc<Active>,
+    /// The place of a stream beside others.
+    _permit: Option<StreamPermit>,
+}
 
 impl Active {
     /// Counts a stream in.
-    pub(super) fn enter(active: &Arc<Self>) -> Guard {
+    pub(super) fn enter(active: &Arc<Self>, permit: Option<StreamPermit>) -> Guard {
         active.streams.fetch_add(1, Ordering::Relaxed);
-        Guard(Arc::clone(active))
+        Guard {
+            active: Arc::clone(active),
+            _permit: permit,
+        }
     }
 
     /// Whether no stream is open.
@@ -38,8 +47,8 @@ impl Active {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.0.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.ended.notify_one();
+        if self.active.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.active.ended.notify_one();
         }
     }
 }

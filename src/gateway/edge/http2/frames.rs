@@ -104,6 +104,7 @@ pub(super) struct Watch {
     code_bytes: u32,
     block_since: Option<Instant>,
     partial_data: u32,
+    data_sent: u64,
     verdict: Option<Verdict>,
 }
 
@@ -123,6 +124,7 @@ impl Watch {
             code_bytes: 0,
             block_since: None,
             partial_data: 0,
+            data_sent: 0,
             verdict: None,
         }
     }
@@ -145,6 +147,11 @@ impl Watch {
     /// Bytes that have come of a DATA frame that is not whole.
     pub(super) const fn partial_data(&self) -> u32 {
         self.partial_data
+    }
+
+    /// Bytes of answers that the client has taken.
+    pub(super) const fn data_sent(&self) -> u64 {
+        self.data_sent
     }
 
     /// Whether the client was sent away for a fault, and nobody has asked that yet.
@@ -228,6 +235,9 @@ impl Watch {
                 self.code_bytes = 0;
                 self.earn(frame);
                 self.follow_answer(frame);
+            }
+            Found::Payload(frame, payload) if frame.kind == kind::DATA => {
+                self.data_sent += payload.len() as u64;
             }
             Found::Payload(frame, payload) => self.read_code(frame, payload),
             Found::End(frame) => self.judge_sent(frame),
