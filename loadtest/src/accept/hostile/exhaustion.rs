@@ -113,7 +113,12 @@ fn one(
     let before = Use::of(site, gateway)?;
     let (mut quiet, mut under, mut worst) = (Vec::new(), Vec::new(), before);
     let mut told = String::new();
-    for _ in 0..context.pick(1, 7) {
+    // A round of names lasts until each was asked for: long enough to stand alone.
+    let rounds = match attack {
+        Attack::Connections(..) => context.pick(1, 5),
+        Attack::Paths(_) | Attack::Clients(_) => 1,
+    };
+    for _ in 0..rounds {
         quiet.push(clean::watch(site.listen, CLEAN, long)?);
         let (seen, during, about) = attacked(site, gateway, attack, long)?;
         under.push(seen);
