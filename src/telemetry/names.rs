@@ -75,7 +75,7 @@ metrics! {
     RETRIES = Counter "tidegate_upstream_retries_total" ["contract"] "attempts",
         "Further attempts to reach an upstream after the first one of a request.";
     NEVER_SENT = Counter "tidegate_upstream_never_sent_total" ["contract"] "attempts",
-        "Attempts whose request no upstream got, because no connection could be made or its client left before its turn.";
+        "Attempts whose request no upstream got, because no connection could be made, its client left before its turn, its body said that it is too long, or its head cannot be said to that upstream.";
     UNANSWERED = Counter "tidegate_upstream_unanswered_total" ["contract"] "attempts",
         "Attempts on a kept connection that closed before a byte came back; the upstream may have got the request or not.";
     PUSHBACKS = Counter "tidegate_upstream_pushback_total" ["contract"] "responses",
