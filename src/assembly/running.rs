@@ -13,7 +13,7 @@ use crate::gateway::Ended;
 const ADMIN_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Assembly {
-    /// Serves until a signal or [`Control::stop`], then writes the ledger to its end. With an
+    /// Serves until a signal or [`crate::gateway::Control::stop`], then writes the ledger to its end. With an
     /// [`Operation`] the signals of the process are heard and a newer program can take over.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ pub enum Fault {
     Version1,
     /// They do not begin as one, or what follows cannot be.
     Malformed,
-    /// It is longer than [`HEADER_BYTES_MAX`].
+    /// It is longer than 4 KiB.
     TooLong,
 }
 
