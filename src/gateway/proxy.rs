@@ -531,9 +531,10 @@ fn keep_for_next_request(session: &mut Session, close: bool) {
 
 /// Whether the request asked its upstream for another protocol.
 fn may_switch(session: &Session, passage: &Passage) -> bool {
-    !passage.has_body
+    // The contract first: most allow no upgrade, and their requests need no look-up of fields.
+    passage.forward().is_some_and(|forward| forward.may_upgrade)
+        && !passage.has_body
         && framing::is_handshake(session.req_header())
-        && passage.forward().is_some_and(|forward| forward.may_upgrade)
 }
 
 fn is_final(head: &ResponseHeader) -> bool {
