@@ -1,7 +1,8 @@
 //! Rates of the ledger against their bounds: one line each, `name figure bound verdict`.
 //!
 //! `cargo bench --bench rates`; `RATES_SECONDS` is the length of the sustained run (30 by default),
-//! `RATES_MILLIONS` how many million records the flat run has (10). "Without sync" means a memory
+//! `RATES_MILLIONS` how many million records the flat run has (10), `RATES_ONLY` names the rows that are
+//! wanted, with commas (all). "Without sync" means a memory
 //! file system, where a sync costs nothing. Closed segments are deleted as the runs go on.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -9,13 +10,14 @@
 mod lines;
 
 use std::fs;
+use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lines::{EVENT, Event, RING, feed, source, start};
+use lines::{EVENT, Event, RING, encode, feed, source, start};
 use tempfile::TempDir;
-use tidegate::ledger::{Lane, Ledger, SyncMode, Verdict, VerifyOptions, ring, verify_with};
+use tidegate::ledger::{Chain, Lane, Ledger, SyncMode, Verdict, VerifyOptions, ring, verify_with};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Every figure is the best of so many runs: a shared machine only ever makes things slower.
@@ -28,6 +30,9 @@ struct Row {
     bound: String,
     pass: bool,
 }
+
+/// What makes a row.
+type Measure = fn() -> Row;
 
 fn at_least(name: &'static str, found: f64, least: f64, unit: &str, more: &str) -> Row {
     Row {
@@ -66,6 +71,12 @@ fn cpu_of(thread: &str) -> Duration {
             .unwrap_or(0)
     });
     Duration::from_nanos(ns.sum())
+}
+
+/// Processor time of this thread.
+fn thread_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 fn folder_in_memory() -> TempDir {
@@ -110,6 +121,34 @@ fn push() -> Row {
     assert_eq!(producer.lost(), 0);
     rounds.sort_unstable_by(f64::total_cmp);
     at_most("push_ns", rounds[rounds.len() / 2], 30.0, "ns", "")
+}
+
+/// Nanoseconds of a line of the usual size, linked and hashed: of the thread's processor time.
+fn line_and_hash() -> Row {
+    const LINES: u64 = 200_000;
+    let (mut chain, mut out) = (Chain::genesis(), Vec::with_capacity(1 << 20));
+    let best = (0..RUNS)
+        .map(|_| {
+            let began = thread_cpu();
+            for n in 0..LINES {
+                if out.len() > 128 * 1024 {
+                    out.clear();
+                }
+                let event = Event { n, ..EVENT };
+                chain.append(&mut out, |entry| {
+                    encode(entry, source(0), black_box(&event));
+                });
+            }
+            (thread_cpu() - began).as_nanos() as f64 / LINES as f64
+        })
+        .fold(f64::INFINITY, f64::min);
+    at_most(
+        "line_and_hash_ns",
+        best,
+        1_200.0,
+        "ns",
+        " of processor time",
+    )
 }
 
 /// One run of a writer: records per second by the clock and by the writer's own processor time.
@@ -273,7 +312,21 @@ fn process_cpu() -> Duration {
 fn main() -> ExitCode {
     println!("{:<22} {:<60} {:<28} verdict", "rate", "figure", "bound");
     let mut pass = true;
-    for row in [push, without_sync, with_sync, flat, durable, verified] {
+    let only = std::env::var("RATES_ONLY").ok();
+    let rows: [(&str, Measure); 7] = [
+        ("push_ns", push),
+        ("line_and_hash_ns", line_and_hash),
+        ("writer_without_sync", without_sync),
+        ("writer_with_sync", with_sync),
+        ("flat_cost_ratio", flat),
+        ("durable_group_p99", durable),
+        ("verify_per_core", verified),
+    ];
+    let wanted = |name: &str| {
+        only.as_ref()
+            .is_none_or(|only| only.split(',').any(|row| row == name))
+    };
+    for (_, row) in rows.into_iter().filter(|(name, _)| wanted(name)) {
         let Row {
             name,
             figure,

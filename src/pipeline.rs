@@ -20,10 +20,9 @@ use crate::observation::{
 use crate::policy::rules::{Rules, Severity};
 use crate::risk::{Assessment, assess};
 use crate::rulebook::Rulebook;
-use crate::units::{Action, Tier};
+use crate::units::{Action, ActionSet, Tier};
 use observing::observe;
 use staging::{is_outside_canary, is_retired};
-use takes::Taken;
 
 pub use ending::{
     abandon, complete, ends_at_head, head_came, note_overdue, note_overdue_ended, overdue_at,
@@ -52,6 +51,15 @@ pub struct Judgement {
     pub decision: Decision,
     /// What the tier allows of it.
     pub permit: Permit,
+}
+
+impl Judgement {
+    /// What stands in an admission until it has been judged: nothing is wrong, nothing may be done.
+    const PENDING: Self = Self {
+        assessment: Assessment::CALM,
+        decision: Decision::UNREMARKABLE,
+        permit: permit(&Decision::UNREMARKABLE, ActionSet::EMPTY, Tier::ObserveOnly),
+    };
 }
 
 /// A request that has been judged and counted as arrived.
@@ -99,6 +107,25 @@ struct Holds {
 }
 
 impl Admission {
+    /// What [`admit_into`] fills: nothing is known of the request, and it holds nothing.
+    #[must_use]
+    #[inline]
+    pub fn at_rest(arrival: &Arrival) -> Self {
+        Self {
+            route: 0,
+            signals: at_rest(),
+            judgement: Judgement::PENDING,
+            contracted: false,
+            overdue_at_ns: u64::MAX,
+            way: Way::Refuse,
+            wait_ns: 0,
+            mode: Mode::Dry,
+            epoch: 0,
+            request: arrival.request,
+            holds: Holds::default(),
+        }
+    }
+
     /// How long it waits for its turn before it is sent, nanoseconds.
     #[must_use]
     pub const fn hold_ns(&self) -> u64 {
@@ -115,24 +142,30 @@ impl Admission {
 /// Assess, decide and permit, from recorded or fresh signals.
 #[must_use]
 pub fn judge(rules: &Rules, terms: Option<&Terms>, signals: &Signals) -> Judgement {
-    let assessment = assess(rules, terms, signals);
-    conclude(rules, terms, assessment, signals)
+    let mut judgement = Judgement {
+        assessment: assess(rules, terms, signals),
+        ..Judgement::PENDING
+    };
+    judgement.conclude(rules, terms, signals);
+    judgement
 }
 
-fn conclude(
-    rules: &Rules,
-    terms: Option<&Terms>,
-    assessment: Assessment,
-    signals: &Signals,
-) -> Judgement {
-    let mut decision = decide(rules, &assessment, signals);
-    if signals.ledger != LedgerStanding::Available && needs_ledger(terms, signals) {
-        decision = decision.without_ledger();
+impl Judgement {
+    /// Decides and permits what has been assessed.
+    #[inline(always)]
+    fn conclude(&mut self, rules: &Rules, terms: Option<&Terms>, signals: &Signals) {
+        self.decision = decide(rules, &self.assessment, signals);
+        if signals.ledger != LedgerStanding::Available && needs_ledger(terms, signals) {
+            self.decision = self.decision.without_ledger();
+        }
+        self.permit = permit(&self.decision, rules.allowed(signals.tier), signals.tier);
     }
-    Judgement {
-        assessment,
-        decision,
-        permit: permit(&decision, rules.allowed(signals.tier), signals.tier),
+
+    /// The same after a limit said no, or not yet.
+    #[cold]
+    #[inline(never)]
+    fn conclude_again(&mut self, rules: &Rules, terms: Option<&Terms>, signals: &Signals) {
+        self.conclude(rules, terms, signals);
     }
 }
 
@@ -146,7 +179,26 @@ fn needs_ledger(terms: Option<&Terms>, signals: &Signals) -> bool {
 ///
 /// Whoever gets an [`Admission`] must end it once, with [`complete`] or [`abandon`].
 #[must_use]
+#[inline]
 pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arrival) -> Admission {
+    let mut admission = Admission::at_rest(arrival);
+    admit_into(&mut admission, rulebook, worker, pairing, arrival);
+    admission
+}
+
+/// The same in its caller's place, since an admission is too large to be moved about: `admission` is
+/// that of this arrival at rest.
+pub fn admit_into(
+    admission: &mut Admission,
+    rulebook: &Rulebook,
+    worker: usize,
+    pairing: Pairing,
+    arrival: &Arrival,
+) {
+    debug_assert!(
+        admission.holds == Holds::default(),
+        "one that was used holds what another request took"
+    );
     let board = rulebook.board();
     let (index, standing) = match pairing {
         Pairing::Contracted(index) => (index.get(), Standing::Contracted),
@@ -156,32 +208,21 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
         Pairing::Alias { fault: None, .. } => (board.unmatched(), Standing::Unknown),
         Pairing::Alias { fault: Some(_), .. } => (board.unmatched(), Standing::Ambiguous),
     };
-    let contract = rulebook.contract_of(index);
-    let terms = contract.map(crate::contract::Contract::terms);
-    let route = rulebook.route(index);
     let around = rulebook.tier().min(arrival.listener_tier);
-    let mut tier = effective_tier(around, terms, arrival.ledger);
-    let is_staged = terms.is_some_and(|terms| terms.stage != Stage::Enforced);
-    if is_staged {
-        tier = staging::lowered(tier, terms, arrival.client, route);
-    }
-    let site = Site {
-        rulebook,
-        index,
-        route,
-        terms,
-        is_staged,
-        tier,
-        mode: mode_of(tier),
-        arrival,
-    };
+    let site = Site::at(rulebook, index, around, arrival);
+    let terms = site.terms;
     let circuit = site.route.circuit(site.mode).read(arrival.at.monotonic_ns);
-    let mut signals = at_rest();
-    signals.tier = tier;
+    admission.route = index;
+    admission.contracted = terms.is_some();
+    admission.wait_ns = circuit.wait_ns;
+    admission.mode = site.mode;
+    admission.epoch = circuit.epoch;
+    let signals = &mut admission.signals;
+    signals.tier = site.tier;
     signals.standing = standing;
     signals.ledger = arrival.ledger;
     signals.undeclared = arrival.undeclared;
-    observe(&site, &circuit, &mut signals);
+    observe(&site, &circuit, signals);
     if let Pairing::Alias {
         contract, folds, ..
     } = pairing
@@ -193,36 +234,25 @@ pub fn admit(rulebook: &Rulebook, worker: usize, pairing: Pairing, arrival: &Arr
     }
     // A factor on canary needs the draw for the score; shedding needs it only where there is any.
     if rulebook.needs_canary_hash() {
-        draw(&site, &mut signals);
+        draw(&site, signals);
     }
-    let assessment = assess(rulebook.rules(), terms, &signals);
-    if !rulebook.needs_canary_hash() && sheds(rulebook, &assessment, &signals) {
-        draw(&site, &mut signals);
+    let (rules, judgement) = (rulebook.rules(), &mut admission.judgement);
+    judgement.assessment.rise(rules, terms, signals);
+    if !rulebook.needs_canary_hash() && sheds(rulebook, &judgement.assessment, signals) {
+        draw(&site, signals);
     }
-    let mut judgement = conclude(rulebook.rules(), terms, assessment, &signals);
-    let mut taken = Taken::default();
-    if asks_limits(&judgement, terms, &signals) {
-        taken = takes::ask(&site, judgement.decision.severity(), &mut signals);
+    judgement.conclude(rules, terms, signals);
+    if asks_limits(judgement, terms, signals) {
+        let taken = takes::ask(&site, judgement.decision.severity(), signals);
         if taken.is_limited() {
-            judgement = conclude(rulebook.rules(), terms, assessment, &signals);
+            judgement.conclude_again(rules, terms, signals);
         }
+        admission.wait_ns = taken.wait_ns.max(circuit.wait_ns);
+        admission.holds = taken.holds;
     }
-    let way = way_of(&judgement.permit, terms, &signals);
-    let overdue_at_ns = note_arrival(&site, worker, &judgement.assessment, &signals, way);
-    // Built where it is returned: it is too large to be moved about.
-    Admission {
-        route: index,
-        signals,
-        judgement,
-        contracted: terms.is_some(),
-        overdue_at_ns,
-        way,
-        wait_ns: taken.wait_ns.max(circuit.wait_ns),
-        mode: site.mode,
-        epoch: circuit.epoch,
-        request: arrival.request,
-        holds: taken.holds,
-    }
+    admission.way = way_of(&judgement.permit, terms, signals);
+    admission.overdue_at_ns =
+        note_arrival(&site, worker, &judgement.assessment, signals, admission.way);
 }
 
 /// One request where it is judged.
@@ -239,6 +269,29 @@ pub(crate) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
+    /// On the route of that place, where no more than the tier `around` is granted.
+    #[inline(always)]
+    fn at(rulebook: &'a Rulebook, index: usize, around: Tier, arrival: &'a Arrival) -> Self {
+        let contract = rulebook.contract_of(index);
+        let terms = contract.map(crate::contract::Contract::terms);
+        let route = rulebook.route(index);
+        let mut tier = effective_tier(around, terms, arrival.ledger);
+        let is_staged = terms.is_some_and(|terms| terms.stage != Stage::Enforced);
+        if is_staged {
+            tier = staging::lowered(tier, terms, arrival.client, route);
+        }
+        Self {
+            rulebook,
+            index,
+            route,
+            terms,
+            is_staged,
+            tier,
+            mode: mode_of(tier),
+            arrival,
+        }
+    }
+
     fn client_slot(&self) -> &'a ClientSlot {
         let (client, now_ns) = (self.arrival.client, self.arrival.at.monotonic_ns);
         let clients = self.rulebook.board().clients();
@@ -305,9 +358,8 @@ fn note_arrival(
     way: Way,
 ) -> u64 {
     let arrival = site.arrival;
-    let board = site.rulebook.board();
     let forwarded = !matches!(way, Way::Refuse);
-    if let Some(totals) = board.touch(worker, site.index) {
+    if let Some(totals) = site.route.totals_of(worker) {
         totals.note_offered(offered_as(site, signals));
         if only_shedding_refuses(site.rulebook.rules(), assessment, signals) {
             totals.note_class(signals.class);
@@ -318,6 +370,7 @@ fn note_arrival(
                 site.route.note_served(site.mode);
             }
         }
+        site.rulebook.board().mark(worker, site.index);
     }
     // A body is the client's time: the clock of the route starts when it has been sent.
     match site.terms {

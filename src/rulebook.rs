@@ -29,7 +29,9 @@ pub struct Rulebook {
     rules: Rules,
     tier: Tier,
     default_upstream: Box<str>,
+    /// Of each route; empty where no contract has a limit.
     limits: Box<[Option<Limit>]>,
+    /// The same of single clients.
     client_limits: Box<[Option<ClientLimits>]>,
     /// Of each route; `None` where no contract is deprecated.
     notices: Option<Arc<[Option<Arc<DeprecationNotice>>]>>,
@@ -95,6 +97,17 @@ fn share(rate: PerMinute, burst: Option<NonZeroU32>, instances: NonZeroU32) -> L
     let rate = PerMinute::new(part(rate.get())).unwrap_or(rate);
     let burst = burst.map(|burst| NonZeroU32::new(part(burst.get())).unwrap_or(burst));
     Limit::new(rate, burst)
+}
+
+/// What contracts have, by route; empty where none has it, so that a request finds that in a line
+/// that it needs anyway.
+fn of_each<T>(catalogue: &Catalogue, one: impl Fn(&Contract) -> Option<T>) -> Box<[Option<T>]> {
+    let all: Box<[_]> = catalogue.contracts().iter().map(one).collect();
+    if all.iter().any(Option::is_some) {
+        all
+    } else {
+        Box::default()
+    }
 }
 
 /// `None` where there is nothing to tell, so that most requests ask one question.
@@ -177,13 +190,8 @@ impl Rulebook {
         Self {
             serial,
             digest_hex: hex::encode(parts.content_digest).into(),
-            limits: parts.catalogue.contracts().iter().map(limit_of).collect(),
-            client_limits: parts
-                .catalogue
-                .contracts()
-                .iter()
-                .map(client_limits)
-                .collect(),
+            limits: of_each(&parts.catalogue, limit_of),
+            client_limits: of_each(&parts.catalogue, client_limits),
             notices: notices(&parts.catalogue),
             unknown_limit: share(
                 parts.rules.unknown_endpoint.rate_limit,

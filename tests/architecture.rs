@@ -295,6 +295,11 @@ const EXTERNAL: &[(&str, &[&str], &str)] = &[
         "one exporter, rendered by the admin listener",
     ),
     (
+        "http_body",
+        &["admin"],
+        "only the text of a scrape is sent while it is written",
+    ),
+    (
         "axum",
         &["admin", "cli::demo"],
         "the admin listener is the only web server of ours, the demo's upstream aside",
@@ -378,10 +383,12 @@ fn units() -> Vec<Unit> {
     found
 }
 
-/// A module that its parent declares under `#[cfg(test)]`; the name is the convention.
+/// A module that its parent declares under `#[cfg(test)]`, or one inside of it; the name is the
+/// convention.
 fn is_test_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name == "tests.rs" || name.ends_with("_tests.rs")
+    let is_inside = relative(path).split('/').any(|part| part == "tests");
+    is_inside || name == "tests.rs" || name.ends_with("_tests.rs")
 }
 
 /// `src/risk/factor.rs` is `risk::factor`; `src/risk/mod.rs` is `risk`.

@@ -20,8 +20,8 @@ use std::process::Command;
 const TABLE: &str = include_str!("../benches/gate.tsv");
 const SCRIPT: &str = include_str!("../.ci/gate");
 
-/// Function, calls and ceiling of each row.
-fn rows() -> Vec<(&'static str, u64, u64)> {
+/// Function, calls, ceiling, and most allocations and clock reads of each row.
+fn rows() -> Vec<(&'static str, u64, u64, [u64; 2])> {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
     let rows = rows.filter(|line| !line.is_empty()).map(|line| {
         let cells: Vec<&str> = line.split('\t').collect();
@@ -29,6 +29,7 @@ fn rows() -> Vec<(&'static str, u64, u64)> {
             cells[0],
             cells[1].parse().unwrap(),
             cells[2].parse().unwrap(),
+            [cells[3].parse().unwrap(), cells[4].parse().unwrap()],
         )
     });
     rows.collect()
@@ -40,8 +41,9 @@ fn program(folder: &Path, name: &str, text: &str) {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs the gate with so many instructions per call: whether it passed, and what it printed.
-fn gate(counted: &BTreeMap<&str, u64>) -> (bool, String) {
+/// Runs the gate with so many instructions per call, and one function that calls another one so
+/// often: whether it passed, and what it printed.
+fn gate(counted: &BTreeMap<&str, u64>, callee: (&str, &str, u64)) -> (bool, String) {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
     for folder in [".ci", "benches", "bin"] {
@@ -51,9 +53,25 @@ fn gate(counted: &BTreeMap<&str, u64>) -> (bool, String) {
     program(&at(".ci"), "gate", SCRIPT.split_once('\n').unwrap().1);
     program(&at("bin"), "cargo", "exit 0");
     let mut cases = String::new();
-    for (function, calls, _) in rows() {
+    for (function, calls, ..) in rows() {
         let total = counted.get(function).copied().unwrap_or(0) * calls;
-        cases += &format!("  {function}) echo 'totals: {total}' >\"$out\" ;;\n");
+        let (name, times) = match callee {
+            (caller, name, times) if caller == function => (name, times),
+            _ => ("memcpy", 7),
+        };
+        // The name stands where it is met first; from then on its number alone.
+        let words = [
+            "fn=(1) main".to_owned(),
+            format!("cfn=(2) {name}"),
+            "calls=0 0".to_owned(),
+            "cfn=(1)".to_owned(),
+            "calls=9 0".to_owned(),
+            "cfn=(2)".to_owned(),
+            format!("calls={times} 0"),
+            format!("totals: {total}"),
+        ];
+        let text = words.join("\\n");
+        cases += &format!("  {function}) printf '{text}\\n' >\"$out\" ;;\n");
     }
     let measure = format!(
         "for word in \"$@\"; do case \"$word\" in --callgrind-out-file=*) out=${{word#*=}} ;; esac; done\n\
@@ -73,16 +91,17 @@ fn gate(counted: &BTreeMap<&str, u64>) -> (bool, String) {
 // R271
 #[test]
 fn what_costs_more_than_its_ceiling_fails_the_gate() {
+    const NOTHING: (&str, &str, u64) = ("", "", 0);
     let rows = rows();
     assert!(rows.len() >= 5, "the table holds too little: {rows:?}");
     let ceilings: BTreeMap<&str, u64> = rows.iter().map(|row| (row.0, row.2)).collect();
-    let (passed, told) = gate(&ceilings);
+    let (passed, told) = gate(&ceilings, NOTHING);
     assert!(passed, "{told}");
     assert!(!told.contains("FAIL"), "{told}");
-    for (function, _, ceiling) in &rows {
+    for (function, _, ceiling, _) in &rows {
         let mut slower = ceilings.clone();
         slower.insert(function, ceiling * 115 / 100 + 1);
-        let (passed, told) = gate(&slower);
+        let (passed, told) = gate(&slower, NOTHING);
         assert!(!passed, "{function} became slower: {told}");
         let failed: Vec<&str> = told.lines().filter(|line| line.contains("FAIL")).collect();
         assert_eq!(failed.len(), 1, "{told}");
@@ -90,6 +109,34 @@ fn what_costs_more_than_its_ceiling_fails_the_gate() {
     }
     let mut silent = ceilings;
     silent.remove(rows[0].0);
-    let (passed, told) = gate(&silent);
+    let (passed, told) = gate(&silent, NOTHING);
     assert!(!passed && told.contains("nothing was counted"), "{told}");
+}
+
+// R271
+#[test]
+fn one_more_allocation_or_clock_read_fails_the_gate() {
+    let rows = rows();
+    let ceilings: BTreeMap<&str, u64> = rows.iter().map(|row| (row.0, row.2)).collect();
+    let callees = [
+        ("malloc", 0, "allocations"),
+        ("clock_gettime@@GLIBC_2.17", 1, "clock reads"),
+    ];
+    for (function, _, _, most) in &rows {
+        for (name, column, word) in callees {
+            let (passed, told) = gate(&ceilings, (function, name, most[column] + 1));
+            assert!(!passed, "{function} calls {name} once more: {told}");
+            let failed: Vec<&str> = told.lines().filter(|line| line.contains("FAIL")).collect();
+            assert_eq!(failed.len(), 1, "{told}");
+            assert!(failed[0].starts_with(function), "{told}");
+            assert!(failed[0].ends_with(word), "{told}");
+        }
+        if most[1] > 0 {
+            let (passed, told) = gate(&ceilings, (function, "clock_gettime", most[1]));
+            assert!(
+                passed,
+                "{function} reads the clock as often as it may: {told}"
+            );
+        }
+    }
 }

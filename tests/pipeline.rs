@@ -97,6 +97,7 @@ fn arrival(listener_tier: Tier, client: ClientKey, address: Option<ClientKey>) -
 #[test]
 fn without_a_ledger_the_settings_and_the_contract_say_what_goes_on() {
     use LedgerStanding::{Available, FailClosed, ObserveOnly, Unavailable};
+    use Tier::{Control, ObserveOnly as Observing};
     let open = rulebook();
     let required = rulebook_of(Terms {
         ledger_required: true,
@@ -104,64 +105,15 @@ fn without_a_ledger_the_settings_and_the_contract_say_what_goes_on() {
     });
     let table = [
         // Rulebook, what the ledger can, listener: forwarded, reason, tier, withheld.
-        (&open, Available, Tier::Control, true, false, Tier::Control),
-        (
-            &open,
-            Unavailable,
-            Tier::Control,
-            true,
-            false,
-            Tier::Control,
-        ),
-        (
-            &open,
-            ObserveOnly,
-            Tier::Control,
-            true,
-            false,
-            Tier::ObserveOnly,
-        ),
-        (&open, FailClosed, Tier::Control, false, true, Tier::Control),
-        (
-            &open,
-            FailClosed,
-            Tier::ObserveOnly,
-            true,
-            true,
-            Tier::ObserveOnly,
-        ),
-        (
-            &required,
-            Available,
-            Tier::Control,
-            true,
-            false,
-            Tier::Control,
-        ),
-        (
-            &required,
-            Unavailable,
-            Tier::Control,
-            false,
-            true,
-            Tier::Control,
-        ),
-        (
-            &required,
-            ObserveOnly,
-            Tier::Control,
-            true,
-            true,
-            Tier::ObserveOnly,
-        ),
-        (
-            &required,
-            FailClosed,
-            Tier::Control,
-            false,
-            true,
-            Tier::Control,
-        ),
+        (&open, Available, Control, true, false, Control),
+        (&open, Unavailable, Control, true, false, Control),
+        (&open, ObserveOnly, Control, true, false, Observing),
+        (&open, FailClosed, Control, false, true, Control),
+        (&open, FailClosed, Observing, true, true, Observing),
+        (&required, Available, Control, true, false, Control),
+        (&required, Unavailable, Control, false, true, Control),
+        (&required, ObserveOnly, Control, true, true, Observing),
+        (&required, FailClosed, Control, false, true, Control),
     ];
     for (rulebook, ledger, listener, forwarded, told, tier) in table {
         let arrival = Arrival {

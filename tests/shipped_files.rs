@@ -62,11 +62,7 @@ fn configurations() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = root_files()
         .into_iter()
         .filter(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             name.starts_with("tidegate") && name.ends_with(".yaml")
         })
         .collect();
@@ -280,11 +276,7 @@ fn documents() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = root_files()
         .into_iter()
         .filter(|path| {
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
             name == "Makefile" || [".md", ".toml", ".yaml"].iter().any(|s| name.ends_with(s))
         })
         .collect();

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use tidegate::ledger::{
-    BootId, EntryBuilder, Lane, Ledger, LedgerKey, OpenFacts, Producer, Settings, Source, SyncMode,
-    ring,
+    BootId, EntryBuilder, Key, Lane, Ledger, LedgerKey, OpenFacts, Producer, Settings, Source,
+    SyncMode, ring,
 };
 
 /// The rulebook that the records name, and its SHA-256.
@@ -36,41 +36,53 @@ pub(crate) fn source(worker: u8) -> Source {
     }
 }
 
-/// A decision line of the usual size, about 900 bytes, with the usual types of member.
+/// A decision line of the usual size, about 1,090 bytes, with the usual types of member.
 pub(crate) fn encode(entry: &mut EntryBuilder<'_>, source: Source, event: &Event) {
     let [a, b, c, ..] = event.numbers;
     let mut id = [0_u8; 22];
     hex::encode_to_slice(source.boot.as_u32().to_be_bytes(), &mut id[..8]).unwrap();
     hex::encode_to_slice([source.worker], &mut id[8..10]).unwrap();
     hex::encode_to_slice(&event.n.to_be_bytes()[2..], &mut id[10..]).unwrap();
-    entry.uint("abuse_bp", a);
-    entry.names("actions_taken", ["log", "report"]);
-    entry.names("allowed_actions", ["log", "propose", "report"]);
-    entry.text("circuit", "closed");
-    entry.text("client", "0123456789abcdef");
-    entry.text("contract_id", "deploy_get_v1");
-    entry.text("decision", "ALLOW");
-    entry.bytes("decision_id", &id);
-    entry.uint("distress_bp", b);
-    entry.text("endpoint_key", "GET /api/v1/deployments/{id}");
-    entry.counts("factors", [("error_rate", a), ("latency", b)]);
-    entry.uints("inputs", event.numbers.into_iter().take(24));
-    entry.text("instance", "gateway-1");
-    entry.text("kind", "decision");
-    entry.uint("latency_us", c);
-    entry.text("method", "GET");
-    entry.uint("n", event.n);
-    entry.text("outcome", "done");
-    entry.text("phase", "enforce");
-    entry.text("policy_hash", POLICY_HASH);
-    entry.names("reason_codes", ["LOW_RISK_SCORE"]);
-    entry.uint("risk_bp", a);
-    entry.uint("status", 200);
-    entry.text("tier", "OBSERVE_ONLY");
-    entry.bytes("trace_id", &event.text[..32]);
-    entry.uint("ts_us", 1_700_000_000_000_000 + event.n);
-    entry.uint("upstream_status", 200);
-    entry.uint("worker", u64::from(source.worker));
+    entry.uint(const { Key::new("abuse_bp") }, a);
+    entry.words(const { Key::new("actions_taken") }, ["log", "report"]);
+    entry.words(
+        const { Key::new("allowed_actions") },
+        ["log", "propose", "report"],
+    );
+    entry.word(const { Key::new("circuit") }, "closed");
+    entry.text(const { Key::new("client") }, "0123456789abcdef");
+    entry.text(const { Key::new("contract_id") }, "deploy_get_v1");
+    entry.word(const { Key::new("decision") }, "ALLOW");
+    entry.plain(const { Key::new("decision_id") }, &id);
+    entry.uint(const { Key::new("distress_bp") }, b);
+    entry.text(
+        const { Key::new("endpoint_key") },
+        "GET /api/v1/deployments/{id}",
+    );
+    entry.counts(
+        const { Key::new("factors") },
+        [("error_rate", a), ("latency", b)],
+    );
+    entry.uints(
+        const { Key::new("inputs") },
+        event.numbers.into_iter().take(24),
+    );
+    entry.text(const { Key::new("instance") }, "gateway-1");
+    entry.word(const { Key::new("kind") }, "decision");
+    entry.uint(const { Key::new("latency_us") }, c);
+    entry.word(const { Key::new("method") }, "GET");
+    entry.uint(const { Key::new("n") }, event.n);
+    entry.word(const { Key::new("outcome") }, "done");
+    entry.word(const { Key::new("phase") }, "enforce");
+    entry.text(const { Key::new("policy_hash") }, POLICY_HASH);
+    entry.words(const { Key::new("reason_codes") }, ["LOW_RISK_SCORE"]);
+    entry.uint(const { Key::new("risk_bp") }, a);
+    entry.uint(const { Key::new("status") }, 200);
+    entry.word(const { Key::new("tier") }, "OBSERVE_ONLY");
+    entry.bytes(const { Key::new("trace_id") }, &event.text[..32]);
+    entry.uint(const { Key::new("ts_us") }, 1_700_000_000_000_000 + event.n);
+    entry.uint(const { Key::new("upstream_status") }, 200);
+    entry.uint(const { Key::new("worker") }, u64::from(source.worker));
 }
 
 pub(crate) fn start(dir: &Path, mode: SyncMode) -> (Ledger, Producer<Event>) {

@@ -20,7 +20,7 @@ use tidegate::contract::{
     Catalogue, Contract, ContractId, ContractParts, Method, MethodSet, Terms, canonicalise,
 };
 use tidegate::gateway::desk::{Desk, DeskSettings};
-use tidegate::gateway::governor::{self, HeadFacts};
+use tidegate::gateway::governor::{self, Exchange, HeadFacts};
 use tidegate::ledger::{BootId, Consumer, Source, ring};
 use tidegate::observation::{
     Arrival, ClientHasher, ClientKey, Completion, Ending, Lateness, OpenToken, RequestKey, Ticker,
@@ -53,6 +53,8 @@ pub(crate) const BROWSER_HEAD: &[u8] = b"GET /api/v1/orders/12345?fields=id,stat
 pub(crate) const BUSY_ROUTES: usize = 64;
 /// The path whose upstream answers 503 only.
 pub(crate) const FAILING_PATH: &str = "/api/v1/failing/{id}";
+/// The contract whose rate limit the first request of a minute uses up.
+const LIMITED: usize = CONTRACTS - 2;
 /// Events that the ring of a desk holds.
 pub(crate) const RING_EVENTS: usize = 8_192;
 
@@ -98,8 +100,13 @@ fn contract(number: usize) -> Contract {
         last if last == CONTRACTS - 1 => FAILING_PATH.to_owned(),
         _ => template(number),
     };
+    let (per_minute, burst) = match number {
+        LIMITED => (1, NonZeroU32::new(1)),
+        _ => (600_000, None),
+    };
     let terms = Terms {
-        rate_limit: PerMinute::new(600_000),
+        rate_limit: PerMinute::new(per_minute),
+        burst,
         max_in_flight: NonZeroU32::new(2_000_000_000),
         ..Terms::default()
     };
@@ -189,13 +196,27 @@ fn arrival_at(at: Moment) -> Arrival {
 }
 
 /// Everything that admission costs without I/O: canonical form, matching, judgement, counting.
-#[inline]
+#[inline(always)]
 pub(crate) fn admit(
     rulebook: &Rulebook,
     method: Method,
     path: &str,
     arrival: &Arrival,
 ) -> Admission {
+    let mut admission = Admission::at_rest(arrival);
+    admit_into(&mut admission, rulebook, method, path, arrival);
+    admission
+}
+
+/// The same in the place of an admission, which is not moved afterwards.
+#[inline(always)]
+pub(crate) fn admit_into(
+    admission: &mut Admission,
+    rulebook: &Rulebook,
+    method: Method,
+    path: &str,
+    arrival: &Arrival,
+) {
     let raw_path = path.as_bytes();
     let path = canonicalise(raw_path);
     let mut arrival = *arrival;
@@ -206,7 +227,8 @@ pub(crate) fn admit(
         rulebook
             .catalogue()
             .pair(method, raw_path, path.as_ref().map_err(|fault| *fault));
-    pipeline::admit(rulebook, 0, pairing, &arrival)
+    *admission = Admission::at_rest(&arrival);
+    pipeline::admit_into(admission, rulebook, 0, pairing, &arrival);
 }
 
 /// The end of a request that came in at `at` and took 2 ms.
@@ -232,6 +254,8 @@ pub(crate) struct Office {
     pub(crate) headers: HeaderMap,
     /// What the requests ask for, in turn.
     pub(crate) paths: Vec<String>,
+    /// What requests ask for whose contract's limit is used up.
+    pub(crate) limited_path: String,
 }
 
 /// An office under that tier.
@@ -259,6 +283,7 @@ pub(crate) fn office(tier: Tier) -> Office {
         registry,
         headers: headers(),
         paths,
+        limited_path: filled(&template(LIMITED)),
     }
 }
 
@@ -298,7 +323,7 @@ pub(crate) fn facts<'a>(headers: &'a HeaderMap, path: &'a str, number: u64) -> H
         raw_target: path.as_bytes(),
         origin_form: true,
         host: b"api.example.com",
-        headers,
+        headers: headers.into(),
         has_body: false,
         caller: None,
         at: at(number),
@@ -332,6 +357,24 @@ impl Office {
         let head_at = facts.at.plus_nanos(1_000_000);
         self.desk.head_received(token, head_at, 200);
         self.desk.complete(token, &ended(number));
+    }
+
+    /// One request that the rate limit of its contract refuses, from its head to its end; the
+    /// first of a minute goes on.
+    #[inline]
+    pub(crate) fn serve_refused(&mut self, number: u64) -> Exchange {
+        let facts = facts(&self.headers, &self.limited_path, number);
+        let exchange = self.desk.admit(&facts);
+        let token = OpenToken::of(std::hint::black_box(&exchange).ticket());
+        let ended = governor::Completion {
+            at: facts.at,
+            status_sent: 429,
+            upstream_status: 0,
+            attempts: 0,
+            ..ended(number)
+        };
+        self.desk.complete(token, &ended);
+        exchange
     }
 
     /// Takes all events out of the ring.

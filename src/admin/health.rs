@@ -1,10 +1,10 @@
-//! Alive, ready, metrics and status.
+//! Alive, ready and status.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::admin::activation::Activation;
 use crate::admin::bundle::standing_json;
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
-use crate::telemetry::{CONTENT_TYPE, UpstreamView};
+use crate::telemetry::UpstreamView;
 use crate::units::Tier;
 
 /// The process answers; nothing more is claimed.
@@ -28,13 +28,6 @@ pub(super) async fn readyz(State(state): State<Arc<AdminState>>) -> Response {
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
     Problem::new(status, "not-ready", reasons.join("; ")).into_response()
-}
-
-pub(super) async fn metrics(State(state): State<Arc<AdminState>>) -> Response {
-    let parts = &state.parts;
-    let rulebook = parts.registry.active().load_full();
-    let text = parts.telemetry.render(&rulebook, &parts.ledger.snapshot());
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
 }
 
 pub(super) async fn status(State(state): State<Arc<AdminState>>) -> Json<Value> {

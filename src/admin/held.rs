@@ -13,8 +13,8 @@ use std::time::Duration;
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Sleep, sleep, timeout};
 
 /// Connections at once; the next one waits in the kernel.
 pub(super) const CONNECTIONS_MAX: usize = 64;
@@ -30,6 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct BoundedListener {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    door: Door,
 }
 
 impl BoundedListener {
@@ -37,7 +38,59 @@ impl BoundedListener {
         Self {
             listener,
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            door: Door(Arc::new(watch::Sender::new(Entry::default()))),
         }
+    }
+
+    /// What closes it.
+    pub(super) fn door(&self) -> Door {
+        self.door.clone()
+    }
+}
+
+/// Who comes in.
+#[derive(Debug, Default)]
+struct Entry {
+    is_closed: bool,
+    /// Connections that were accepted and have said nothing yet.
+    unheard: usize,
+}
+
+/// Ends the accepting such that nobody goes unheard: the server closes a connection whose request it
+/// has not begun to read, though it may be there already.
+#[derive(Debug, Clone)]
+pub(super) struct Door(Arc<watch::Sender<Entry>>);
+
+impl Door {
+    /// Nobody is accepted any more; returns when those who were have said something, at the latest
+    /// after `patience`.
+    pub(super) async fn close(&self, patience: Duration) {
+        self.0.send_modify(|entry| entry.is_closed = true);
+        let mut entries = self.0.subscribe();
+        let all_heard = entries.wait_for(|entry| entry.unheard == 0);
+        // Who says nothing for so long loses nothing.
+        _ = timeout(patience, all_heard).await;
+    }
+
+    async fn closed(&self) {
+        // The sender is ours, so there is no error.
+        _ = self.0.subscribe().wait_for(|entry| entry.is_closed).await;
+    }
+
+    fn enter(&self) -> Unheard {
+        self.0.send_modify(|entry| entry.unheard += 1);
+        Unheard(self.clone())
+    }
+}
+
+/// Counts one connection as long as it lives.
+#[derive(Debug)]
+struct Unheard(Door);
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        let door = &self.0.0;
+        door.send_modify(|entry| entry.unheard = entry.unheard.saturating_sub(1));
     }
 }
 
@@ -52,8 +105,15 @@ impl Listener for BoundedListener {
                 std::future::pending::<()>().await;
                 continue;
             };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => return (Held::new(stream, place), peer),
+            let accepted = tokio::select! {
+                biased;
+                () = self.door.closed() => std::future::pending().await,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    return (Held::new(stream, place, self.door.enter()), peer);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept");
                     sleep(ACCEPT_PAUSE).await;
@@ -72,14 +132,17 @@ impl Listener for BoundedListener {
 pub(super) struct Held {
     stream: TcpStream,
     silence: Pin<Box<Sleep>>,
+    /// Until it has said something.
+    unheard: Option<Unheard>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Held {
-    fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: TcpStream, place: OwnedSemaphorePermit, unheard: Unheard) -> Self {
         Self {
             stream,
             silence: Box::pin(sleep(SILENCE_MAX)),
+            unheard: Some(unheard),
             _place: place,
         }
     }
@@ -106,6 +169,9 @@ impl AsyncRead for Held {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let moved = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if moved.is_ready() {
+            self.unheard = None;
+        }
         self.watch(context, moved)
     }
 }
@@ -126,5 +192,45 @@ impl AsyncWrite for Held {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future as _, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use axum::serve::Listener as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::BoundedListener;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_closing_door_waits_for_who_came_in_and_said_nothing_yet() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut listener = BoundedListener::new(socket);
+        let door = listener.door();
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let (mut held, _) = listener.accept().await;
+        let _gone = TcpStream::connect(address).await.unwrap();
+        drop(listener.accept().await);
+
+        let mut closing = pin!(door.close(LONG));
+        let first = poll_fn(|context| Poll::Ready(closing.as_mut().poll(context))).await;
+        assert!(first.is_pending(), "one has said nothing yet");
+        silent.write_all(b"G").await.unwrap();
+        assert_eq!(held.read_u8().await.unwrap(), b'G');
+        closing.await;
+
+        let _late = TcpStream::connect(address).await.unwrap();
+        let mut accepting = pin!(listener.accept());
+        let later = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context))).await;
+        assert!(later.is_pending(), "who comes later waits for another one");
     }
 }

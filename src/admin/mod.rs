@@ -17,6 +17,7 @@ mod held;
 mod ledger;
 mod problem;
 mod router;
+mod scrape;
 mod server;
 mod state;
 #[cfg(test)]

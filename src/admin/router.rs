@@ -11,7 +11,7 @@ use axum::{Router, middleware};
 use crate::admin::problem::Problem;
 use crate::admin::state::AdminState;
 use crate::admin::{
-    baselines, bundle, change, circuits, contracts, decision, guard, health, ledger,
+    baselines, bundle, change, circuits, contracts, decision, guard, health, ledger, scrape,
 };
 use crate::bundle::envelope::ENVELOPE_BYTES_MAX;
 
@@ -28,7 +28,7 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Arc<AdminState>>); 14] {
     [
         ("/livez", get(health::livez)),
         ("/readyz", get(health::readyz)),
-        ("/metrics", get(health::metrics)),
+        ("/metrics", get(scrape::metrics)),
         ("/v1/status", get(health::status)),
         ("/v1/contracts", get(contracts::contracts)),
         ("/v1/circuits", get(circuits::circuits)),

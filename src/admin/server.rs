@@ -17,6 +17,9 @@ use crate::admin::state::AdminState;
 /// Threads for handlers that read files.
 const FILE_THREADS: usize = 2;
 
+/// How long a stop waits for the first words of a connection that was just accepted.
+const UNHEARD_MAX: Duration = Duration::from_millis(250);
+
 /// Why the admin listener could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -180,6 +183,7 @@ async fn serve(
     mut stopped: watch::Receiver<Option<Duration>>,
 ) -> io::Result<()> {
     let listener = BoundedListener::new(tokio::net::TcpListener::from_std(listener)?);
+    let door = listener.door();
     let (go, gone) = oneshot::channel::<()>();
     let serving = axum::serve(listener, router(state)).with_graceful_shutdown(async {
         let _ = gone.await;
@@ -191,6 +195,10 @@ async fn serve(
         _ = stopped.wait_for(Option::is_some) => {}
     }
     let patience = stopped.borrow().unwrap_or_default();
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = door.close(patience.min(UNHEARD_MAX)) => {}
+    }
     let _ = go.send(());
     tokio::time::timeout(patience, serving)
         .await

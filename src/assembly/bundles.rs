@@ -25,6 +25,7 @@ mod tests;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use super::freed;
 use super::reload::{Ask, Shared, Watch};
 use crate::admin::{Activation, Attempt, Submission, Trigger};
 use crate::bundle::refusal::{RefusalCode, Refused};
@@ -207,14 +208,17 @@ impl Bundles {
             let again = match asked {
                 Ok(Ask::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Ask::Load(trigger, answer)) => {
-                    let activation = self.reload(trigger);
+                    let activation = freed::aside(|| self.reload(trigger));
+                    freed::give_back();
                     answer.map(|answer| answer.send(activation).is_ok())
                 }
                 Ok(Ask::Apply(submission, answer)) => {
-                    let attempt = self.apply(submission);
+                    let attempt = freed::aside(|| self.apply(submission));
+                    freed::give_back();
                     Some(answer.send(attempt).is_ok())
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    self.rest();
                     self.look();
                     None
                 }
@@ -226,14 +230,23 @@ impl Bundles {
         }
     }
 
+    /// What nobody needs until the next bundle comes takes less memory. Not at once: a start has
+    /// other things to do.
+    fn rest(&self) {
+        let held = self.in_force.iter().chain(&self.behind);
+        held.for_each(|bundle| bundle.rest());
+    }
+
     fn look(&mut self) {
         if !self.settings.watch {
             return;
         }
         if self.main.look() {
-            self.reload(Trigger::Watch);
+            freed::aside(|| self.reload(Trigger::Watch));
+            freed::give_back();
         } else if self.folder.look(clock::now().wall_us) {
-            self.take_folder(Trigger::Watch);
+            freed::aside(|| self.take_folder(Trigger::Watch));
+            freed::give_back();
         }
     }
 
@@ -310,7 +323,7 @@ pub(super) fn first(
         Some(bundle) => {
             let upstream = settings.default_upstream.clone();
             let parts = RulebookParts::signed(bundle, settings.tier, now_us, upstream, workers);
-            (parts, bundle.content().clone())
+            (parts, bundle.content())
         }
         None => nothing(settings, workers)?,
     };

@@ -69,6 +69,7 @@ pub(super) fn gateway_settings(
             .caller_header
             .as_deref()
             .and_then(|name| name.parse().ok()),
+        fast_lane: settings.fast_lane,
         runtime_dir: settings.state_dir.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::StartError;
 use super::client_key::ClientKeyFile;
 use crate::config::{LedgerSettings, LedgerSync};
-use crate::ledger::{self, BootId, Consumer, Ledger, OpenBundle, OpenFacts, SyncMode};
+use crate::ledger::{self, BootId, Consumer, Ledger, OpenBundle, OpenFacts, Start, SyncMode};
 use crate::record::{Encoder, Event};
 use crate::rulebook::Registry;
 
@@ -27,18 +27,22 @@ pub(super) fn opening_facts(
 }
 
 pub(super) fn open_ledger(
-    settings: &ledger::Settings,
-    facts: &OpenFacts,
-    rulebook: &[u8],
+    start: Start<'_>,
     consumers: Vec<Consumer<Event>>,
     registry: &Arc<Registry>,
     is_takeover: bool,
 ) -> Result<Arc<Ledger>, StartError> {
-    let encoder = Encoder::new(Arc::clone(registry), &facts.instance);
+    let encoder = Encoder::new(Arc::clone(registry), &start.facts.instance);
     let ledger = if is_takeover {
-        Ledger::start_when_free(settings, facts, rulebook, consumers, encoder)
+        Ledger::start_when_free(start, consumers, encoder)
     } else {
-        Ledger::start(settings, facts, rulebook, consumers, encoder)
+        Ledger::start(
+            start.settings,
+            start.facts,
+            start.rulebook,
+            consumers,
+            encoder,
+        )
     };
     Ok(Arc::new(ledger?))
 }

@@ -12,6 +12,7 @@ mod convert;
 mod descriptors;
 mod desks;
 mod entering;
+mod freed;
 mod keeping;
 mod kill_switch;
 mod ledger_key;
@@ -45,6 +46,7 @@ use reload::Reloader;
 
 pub use certificates::certificate_findings;
 pub use client_key::ClientKeyError;
+pub use freed::aside;
 pub use kill_switch::reset_kill_switch;
 pub use parts::Parts;
 pub use prepared::check_client_key;

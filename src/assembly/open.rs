@@ -9,11 +9,12 @@ use super::ports::{self, AdminDoor};
 use super::prepared::{Prepared, Replacing};
 use super::ticking::Ticking;
 use super::upgrade::Takeover;
-use super::{Assembly, StartError, convert, entering, keeping, self_testing};
+use super::{Assembly, StartError, convert, entering, freed, keeping, self_testing};
 use crate::admin::{Admin, AdminPort, AdminState};
 use crate::config::{Loaded, Runnable};
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::{Control, Gateway, clock};
+use crate::ledger::Start;
 use crate::rulebook::Registry;
 use crate::telemetry::{Tally, Telemetry};
 
@@ -61,14 +62,13 @@ impl Assembly {
         )?;
         let admin_port = ports::admin_port(&settings, takeover.as_mut())?;
         let digest = prepared.content.digest_hex();
-        let ledger = entering::open_ledger(
-            &entering::ledger_settings(&settings.ledger).signed_by(prepared.ledger_key),
-            &entering::opening_facts(boot, digest, &prepared.key, prepared.open),
-            prepared.content.bytes(),
-            prepared.consumers,
-            &registry,
-            takeover.is_some(),
-        )?;
+        let start = Start {
+            settings: &entering::ledger_settings(&settings.ledger).signed_by(prepared.ledger_key),
+            facts: &entering::opening_facts(boot, digest, &prepared.key, prepared.open),
+            rulebook: prepared.content.bytes(),
+        };
+        let ledger =
+            entering::open_ledger(start, prepared.consumers, &registry, takeover.is_some())?;
         let telemetry = open_telemetry(prepared.desks.tallies, &gateway.control(), &registry);
         let ticking = Ticking::start(
             Arc::clone(&registry),
@@ -118,6 +118,8 @@ impl Open {
         let addresses = gateway.addresses();
         let doors = Doors::new(gateway.control(), addresses, Arc::clone(settings));
         let reloader = replacing.start(&parts, workers, &doors)?;
+        // It has read the watched folder.
+        freed::hold();
         let keeper = keeping::start(&parts.ledger, settings, parts.boot)?;
         gateway.on_reload(reloader.on_signal());
         let state = AdminState::new(parts.for_admin(workers, reloader.levers()));

@@ -12,7 +12,7 @@ use super::kill_switch::KillSwitch;
 use super::opening::Opening;
 use super::parts::Parts;
 use super::reload::{ReloadParts, Reloader};
-use super::{StartError, convert, descriptors, ledger_key};
+use super::{StartError, convert, descriptors, freed, ledger_key};
 use crate::config::{Demands, Runnable, Settings, Sources, Stamp};
 use crate::ledger::{BootId, Consumer, LedgerKey, OpenBundle};
 use crate::policy::canonical::CanonicalContent;
@@ -58,6 +58,7 @@ impl Prepared {
         let boot = BootId::random().map_err(StartError::Random)?;
         let kill_switch = KillSwitch::open(&settings.state_dir);
         let opening = Opening::of(runnable, workers)?;
+        freed::hold();
         let registry = Arc::new(Registry::for_instances(
             opening.parts,
             settings.instances,

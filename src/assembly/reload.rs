@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::admin::{
-    Activation, Attempt, BundleStanding, Later, Levers, Lowering, Standing, Submission, Trigger,
+    Activation, Attempt, BundleStanding, Finding, Later, Levers, Lowering, Standing, Submission,
+    Trigger,
 };
 use crate::assembly::StartError;
 use crate::assembly::bundles::{Begun, BundleParts, Bundles, Doors};
@@ -27,7 +28,7 @@ use crate::gateway::clock;
 use crate::ledger::Ledger;
 use crate::record::GovernanceAct;
 use crate::rulebook::Registry;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Reload, Telemetry};
 use crate::units::Tier;
 use loader::Loader;
 
@@ -95,6 +96,28 @@ impl Shared {
 
     pub(super) fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a load at that time came to, with the rules that are in force now.
+    pub(super) fn activation(
+        &self,
+        result: Reload,
+        trigger: Trigger,
+        at_us: u64,
+        findings: Vec<Finding>,
+        needs_restart: Vec<&'static str>,
+    ) -> Activation {
+        let active = self.registry.active().load_full();
+        Activation {
+            result,
+            trigger,
+            at_us,
+            serial: active.serial(),
+            digest: active.digest_hex().to_owned(),
+            tier: active.tier(),
+            findings,
+            needs_restart,
+        }
     }
 
     /// Reads the certificates again, where somebody asks; those that change by themselves are

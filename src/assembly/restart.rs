@@ -24,6 +24,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
         state_dir,
         series_max,
         expose_headers,
+        fast_lane,
         timeouts,
         limits,
     } = wanted;
@@ -37,6 +38,7 @@ pub(super) fn needed(running: &Settings, wanted: &Settings) -> Vec<&'static str>
         ),
         ("environment", *environment != running.environment),
         ("expose_headers", *expose_headers != running.expose_headers),
+        ("fast_lane", *fast_lane != running.fast_lane),
         ("instances", *instances != running.instances),
         ("ledger", *ledger != running.ledger),
         ("limits", *limits != running.limits),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::supervisor::{Supervisor, Watched};
 use super::upgrade::{GiveParts, Giver, Program};
-use super::{Assembly, Service, StartError};
+use super::{Assembly, Service, StartError, freed};
 use crate::admin::{Activation, Admin, Later};
 use crate::gateway::Ended;
 
@@ -47,6 +47,7 @@ impl Assembly {
         // The ports have been open since `open`; whoever connected is served from here on.
         let ended = self.gateway.run_with(own_signals, || {
             self.state.set_ready(true);
+            freed::give_back();
             if let Some(takeover) = takeover {
                 takeover.serving();
             }

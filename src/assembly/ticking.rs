@@ -200,7 +200,8 @@ mod tests {
     use std::time::Duration;
 
     use super::Leaving;
-    use crate::ledger::{BootId, EntryBuilder, Lane, Ledger, OpenFacts, Settings, Source, ring};
+    use crate::ledger::fixture::facts_of;
+    use crate::ledger::{BootId, EntryBuilder, Lane, Ledger, Settings, Source, ring};
     use crate::telemetry::fixture::{content, registry};
     use crate::units::Tier;
 
@@ -212,14 +213,7 @@ mod tests {
             boot: BootId::from_u32(1),
             worker: 0,
         };
-        let facts = OpenFacts {
-            boot: source.boot,
-            instance: "test".to_owned(),
-            version: "0".to_owned(),
-            policy_hash: content().digest_hex(),
-            client_key_id: None,
-            bundle: None,
-        };
+        let facts = facts_of(source.boot, &content().digest_hex());
         let (mut producer, consumer) = ring::<u32>(source, 8);
         let (open, gate) = mpsc::channel::<()>();
         let found = Arc::new(AtomicBool::new(false));

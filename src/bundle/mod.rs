@@ -9,10 +9,13 @@
 
 pub mod change;
 pub mod envelope;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod manifest;
 pub mod payload;
 pub mod refusal;
 pub mod root;
+mod shelf;
 mod text;
 pub mod verify;
 

@@ -109,10 +109,8 @@ fn unreadable(dir: &Path, error: &io::Error, remedy: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::fixture::POLICY_HASH;
     use clap::Parser;
-
-    /// The SHA-256 of `{}`.
-    const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
     #[derive(Parser)]
     struct Line {

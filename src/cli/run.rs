@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::assembly::{Assembly, Operation, Parts, Program, Service, StartError, Takeover};
+use crate::assembly::{Assembly, Operation, Parts, Program, Service, StartError, Takeover, aside};
 use crate::cli::report_findings;
 use crate::cli::stdio::note;
 use crate::config::{Demands, Runnable, load_to_run};
-use crate::gateway::clock;
+use crate::gateway::{Ended, clock};
 use crate::telemetry::log;
 use crate::units::Tier;
 use heads::Heads;
@@ -63,8 +63,11 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     // Before anything else: whoever replaces the file later replaces what this names.
     let program = Program::own().ok();
-    let loaded = load_to_run(&args.config);
-    let loaded = match loaded.and_then(|loaded| demands.hold_to_run(&args.config, loaded)) {
+    let loaded = aside(|| {
+        let loaded = load_to_run(&args.config);
+        loaded.and_then(|loaded| demands.hold_to_run(&args.config, loaded))
+    });
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(findings) => {
             report_findings(&findings);
@@ -86,7 +89,7 @@ pub fn run(args: &RunArgs) -> u8 {
             return refused(&error);
         }
     };
-    let assembly = match Assembly::open_instead(loaded, takeover) {
+    let assembly = match aside(|| Assembly::open_instead(loaded, takeover)) {
         Ok(assembly) => assembly,
         Err(StartError::SelfTests(found)) => {
             report_findings(&[*found]);
@@ -105,22 +108,27 @@ pub fn run(args: &RunArgs) -> u8 {
     // After the ledger was closed, so that the last head goes out as well.
     heads.stop();
     match ended {
-        Ok(ended) if ended.cut_off == 0 && ended.workers_died == 0 => {
-            tracing::info!(event = "stopped");
-            OK
-        }
         Ok(ended) => {
-            tracing::warn!(
-                event = "stopped",
-                cut_off = ended.cut_off,
-                workers_died = ended.workers_died
-            );
+            tell_end(&ended);
             if ended.workers_died == 0 { OK } else { FAILED }
         }
         Err(error) => {
             note(format_args!("tidegate: {error}"));
             FAILED
         }
+    }
+}
+
+/// How it stopped; at the level of warnings where that cost somebody something.
+fn tell_end(ended: &Ended) {
+    if ended.cut_off == 0 && ended.workers_died == 0 {
+        tracing::info!(event = "stopped");
+    } else {
+        tracing::warn!(
+            event = "stopped",
+            cut_off = ended.cut_off,
+            workers_died = ended.workers_died
+        );
     }
 }
 

@@ -50,6 +50,7 @@ const FILE_KEYS: Keys = Keys {
         "metrics",
         "bundle",
         "expose_headers",
+        "fast_lane",
         "timeouts",
         "limits",
     ],
@@ -195,6 +196,10 @@ fn read_settings(
         Some(node) => sheet.boolean(node, "'expose_headers'"),
         None => Some(false),
     };
+    let fast_lane = match fields.get("fast_lane") {
+        Some(node) => sheet.boolean(node, "'fast_lane'"),
+        None => Some(true),
+    };
     let timeouts = read_timeouts(sheet, fields);
     let limits = read_limits(sheet, fields);
     Some(Settings {
@@ -217,6 +222,7 @@ fn read_settings(
         state_dir: state_dir?,
         series_max: series_max?,
         expose_headers: expose_headers?,
+        fast_lane: fast_lane?,
         timeouts,
         limits,
     })

@@ -6,12 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::assembling::load_catalogue;
 use super::drafts::Drafts;
 use super::exemptions::{EXEMPTIONS_FILE, Exemptions, Subject, read_exemptions};
+use super::file::Main;
+use super::loading::{Circumstances, read_or_report};
 use super::references::Descriptions;
 use super::secrets;
 use super::sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml};
-use super::{Circumstances, Main, load_catalogue, read_or_report};
 use crate::contract::Catalogue;
 use crate::contract::file::{
     FileOwners, OWNERS_FILE, Owners, OwnersFile, Surroundings, read_owners,

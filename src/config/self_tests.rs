@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::assembling::place_name;
+use super::loading::read_or_report;
 use super::sources::{Source, TOTAL_BYTES_MAX, about_file, list_yaml};
-use super::{place_name, read_or_report};
 use crate::diagnostic::{Code, Diagnostic, Severity, error_count};
 use crate::policy::self_tests::file::{Draft, read_self_tests};
 use crate::policy::self_tests::{SELF_TESTS_MAX, SelfTests};

@@ -52,6 +52,8 @@ pub struct Settings {
     pub series_max: u32,
     /// Whether responses carry contract, decision and risk.
     pub expose_headers: bool,
+    /// Whether ordinary requests take the fast lane past the full proxy.
+    pub fast_lane: bool,
     /// Clocks of connections.
     pub timeouts: Timeouts,
     /// Bounds of connections.

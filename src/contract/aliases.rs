@@ -1,6 +1,7 @@
 //! The templates under the folded view, to see which contract a loosely read path would reach.
 //!
-//! A copy of the route index with folded literals. Invariant: it is looked at only where the
+//! A copy of the route index with folded literals; where no template has another spelling, which is
+//! the rule, the route index itself, and the shape of a run is its number. Invariant: it is looked at only where the
 //! strict view found no contract, or one that could be mistaken for another, so an ordinary path
 //! never comes here. Deliberately not here: what is done about an alias.
 
@@ -14,38 +15,94 @@ pub(super) const NO_RIVALS: u32 = u32::MAX;
 /// The folded templates.
 #[derive(Debug, Clone)]
 pub(super) struct Aliases {
+    /// `None` where no template has another spelling than its folded one.
+    folded: Option<FoldedIndex>,
+}
+
+/// The route index of folded templates.
+#[derive(Debug, Clone)]
+struct FoldedIndex {
     index: RouteIndex,
     /// Per folded shape, the run of the first contract that has it.
     starts: Vec<u32>,
-    /// A template has another spelling than its folded one.
-    any_template_folds: bool,
 }
 
 impl Aliases {
-    /// The folded view of these runs with their templates; and for each run, in their order, its
-    /// folded shape, or `NO_RIVALS`.
-    pub(super) fn of(runs: impl Iterator<Item = (u32, Template)>) -> (Self, Vec<u32>) {
-        let mut aliases = Self {
+    /// The folded view of these runs with their templates, which `index` knows; and for each run,
+    /// in their order, its folded shape, or `NO_RIVALS`.
+    pub(super) fn of(index: &RouteIndex, runs: Vec<(u32, Template)>) -> (Self, Vec<u32>) {
+        if runs.iter().any(|(_, template)| changes(template)) {
+            let (folded, shapes) = FoldedIndex::of(runs);
+            let folded = Some(folded);
+            return (Self { folded }, shapes);
+        }
+        let shape_of = |(start, template): &(u32, Template)| match index.has_rivals(template) {
+            true => *start,
+            false => NO_RIVALS,
+        };
+        let shapes = runs.iter().map(shape_of).collect();
+        (Self { folded: None }, shapes)
+    }
+
+    /// The run that a looser reading of the path leads to and what had to be folded for that;
+    /// `None` where every reading leads to `own_shape`, or nowhere.
+    pub(super) fn find(
+        &self,
+        index: &RouteIndex,
+        raw_path: &[u8],
+        own_shape: u32,
+        keeps_slashes: bool,
+    ) -> Option<(u32, Folds)> {
+        if self.folded.is_none() && !may_change(raw_path) {
+            return None;
+        }
+        // What stays encoded where a contract allows it is no slash in any reading.
+        let readings: &[Reading] = match keeps_slashes {
+            true => &[Reading::Routed],
+            false => &[Reading::Cleaned, Reading::Routed],
+        };
+        readings.iter().find_map(|reading| {
+            let folded = fold(raw_path, *reading)?;
+            let path = folded.path.as_bytes();
+            let (shape, start) = match &self.folded {
+                Some(folded) => folded.find(path)?,
+                None => {
+                    let start = index.find(path)?;
+                    (start, start)
+                }
+            };
+            if shape == own_shape {
+                return None;
+            }
+            let folds = match folded.folds.is_empty() {
+                true => Folds::CONTRACT,
+                false => folded.folds,
+            };
+            Some((start, folds))
+        })
+    }
+}
+
+impl FoldedIndex {
+    fn of(runs: Vec<(u32, Template)>) -> (Self, Vec<u32>) {
+        let mut all = Self {
             index: RouteIndex::new(),
             starts: Vec::new(),
-            any_template_folds: false,
         };
-        let placed: Vec<Option<(Template, u32)>> = runs
-            .map(|(start, template)| aliases.place(start, template))
-            .collect();
+        let place = |(start, template)| all.place(start, template);
+        let placed: Vec<Option<(Template, u32)>> = runs.into_iter().map(place).collect();
         let shape_of = |placed: &Option<(Template, u32)>| match placed {
-            Some((template, shape)) if aliases.index.has_rivals(template) => *shape,
+            Some((template, shape)) if all.index.has_rivals(template) => *shape,
             _ => NO_RIVALS,
         };
         let shapes = placed.iter().map(shape_of).collect();
-        (aliases, shapes)
+        all.index.shrink();
+        (all, shapes)
     }
 
     fn place(&mut self, start: u32, template: Template) -> Option<(Template, u32)> {
         let folded = if folds(&template) {
-            let folded = folded(&template);
-            self.any_template_folds |= folded.segments() != template.segments();
-            folded
+            folded(&template)
         } else {
             template
         };
@@ -59,34 +116,10 @@ impl Aliases {
         Some((folded, shape))
     }
 
-    /// The run that a looser reading of the path leads to and what had to be folded for that;
-    /// `None` where every reading leads to `own_shape`, or nowhere.
-    pub(super) fn find(
-        &self,
-        raw_path: &[u8],
-        own_shape: u32,
-        keeps_slashes: bool,
-    ) -> Option<(u32, Folds)> {
-        if !self.any_template_folds && !may_change(raw_path) {
-            return None;
-        }
-        // What stays encoded where a contract allows it is no slash in any reading.
-        let readings: &[Reading] = match keeps_slashes {
-            true => &[Reading::Routed],
-            false => &[Reading::Cleaned, Reading::Routed],
-        };
-        readings.iter().find_map(|reading| {
-            let folded = fold(raw_path, *reading)?;
-            let shape = self.index.find(folded.path.as_bytes())?;
-            if shape == own_shape {
-                return None;
-            }
-            let folds = match folded.folds.is_empty() {
-                true => Folds::CONTRACT,
-                false => folded.folds,
-            };
-            Some((*self.starts.get(shape as usize)?, folds))
-        })
+    /// The folded shape of a path, and the run that has it.
+    fn find(&self, path: &[u8]) -> Option<(u32, u32)> {
+        let shape = self.index.find(path)?;
+        Some((shape, *self.starts.get(shape as usize)?))
     }
 }
 
@@ -96,6 +129,11 @@ fn folds(template: &Template) -> bool {
         Segment::Literal(literal) => literal.is_empty() || may_change(literal.as_bytes()),
         Segment::Parameter(_) | Segment::CatchAll(_) => false,
     })
+}
+
+/// Whether the template has another spelling when it is folded.
+fn changes(template: &Template) -> bool {
+    folds(template) && folded(template).segments() != template.segments()
 }
 
 /// The same template with its literals folded.

@@ -9,28 +9,31 @@
 //! is looked at where that gives no contract, or one that others could be mistaken for; see `aliases`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::contract::aliases::{Aliases, NO_RIVALS};
 use crate::contract::collision::{Collision, same_ids, shapes, shared_methods};
 use crate::contract::index::RouteIndex;
 use crate::contract::path::CanonicalPath;
 use crate::contract::template::Template;
+use crate::contract::terms::Alike;
 use crate::contract::{Contract, ContractIndex, Method, MethodSet, Pairing, PathFault, PathRules};
 
 /// In place of a folded shape: no contract has the path.
 const MISSED: u32 = NO_RIVALS - 1;
 
-/// The contracts, matched by path and method.
+/// The contracts, matched by path and method. Copies share what they hold: the bundle in force and
+/// every rulebook made of it have one.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     /// Sorted by id.
-    contracts: Vec<Contract>,
+    contracts: Arc<[Contract]>,
     /// The contracts of each path shape, one run per shape, each run sorted by id.
-    claims: Vec<Claim>,
+    claims: Arc<[Claim]>,
     /// Per contract, where its run begins.
-    runs: Vec<u32>,
-    index: RouteIndex,
-    aliases: Aliases,
+    runs: Arc<[u32]>,
+    index: Arc<RouteIndex>,
+    aliases: Arc<Aliases>,
     any_merges_slashes: bool,
 }
 
@@ -50,7 +53,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// All collisions, in the order of the list.
-    pub fn build(contracts: Vec<Contract>) -> Result<Self, Vec<Collision>> {
+    pub fn build(mut contracts: Vec<Contract>) -> Result<Self, Vec<Collision>> {
         let mut order: Vec<usize> = (0..contracts.len()).collect();
         let id_at = |position: usize| contracts.get(position).map(Contract::id);
         order.sort_by(|a, b| id_at(*a).cmp(&id_at(*b)).then(a.cmp(b)));
@@ -64,16 +67,23 @@ impl Catalogue {
             collisions.sort_by_key(Collision::position);
             return Err(collisions);
         }
-        let mut sorted: Vec<(usize, Contract)> = Vec::with_capacity(contracts.len());
         let mut rank = vec![0; contracts.len()];
         for (number, position) in order.iter().enumerate() {
             if let Some(rank) = rank.get_mut(*position) {
                 *rank = number;
             }
         }
-        sorted.extend(rank.into_iter().zip(contracts));
-        sorted.sort_by_key(|(rank, _)| *rank);
-        let contracts = sorted.into_iter().map(|(_, contract)| contract).collect();
+        // Where they are: a second list of them would be as large as all of them.
+        for position in 0..contracts.len() {
+            while let Some(&number) = rank.get(position)
+                && number != position
+            {
+                contracts.swap(position, number);
+                rank.swap(position, number);
+            }
+        }
+        let mut alike = Alike::default();
+        contracts.iter_mut().for_each(|one| alike.share(one));
         Ok(Self::assemble(contracts, shapes, index))
     }
 
@@ -107,9 +117,11 @@ impl Catalogue {
                 last.is_last_of_run = true;
             }
         }
+        index.shrink();
         index.renumber(|shape| starts.get(shape as usize).copied().unwrap_or(shape));
         let templates = shapes.into_iter().map(|(template, _)| template);
-        let (aliases, folded_shapes) = Aliases::of(starts.into_iter().zip(templates));
+        let (aliases, folded_shapes) =
+            Aliases::of(&index, starts.into_iter().zip(templates).collect());
         let mut folded_shapes = folded_shapes.into_iter();
         let mut shape = NO_RIVALS;
         let mut is_first = true;
@@ -122,11 +134,11 @@ impl Catalogue {
         }
         let any_merges_slashes = claims.iter().any(|claim| claim.path_rules.merge_slashes);
         Self {
-            contracts,
-            claims,
-            runs,
-            index,
-            aliases,
+            contracts: contracts.into(),
+            claims: claims.into(),
+            runs: runs.into(),
+            index: Arc::new(index),
+            aliases: Arc::new(aliases),
             any_merges_slashes,
         }
     }
@@ -228,7 +240,9 @@ impl Catalogue {
             }
             Pairing::Alias { .. } => return strict,
         };
-        let found = self.aliases.find(raw_path, own_shape, keeps_slashes);
+        let found = self
+            .aliases
+            .find(&self.index, raw_path, own_shape, keeps_slashes);
         let claim = found.and_then(|(start, folds)| Some((self.choose(start, method)?.0, folds)));
         match claim {
             Some((claim, folds)) => Pairing::Alias {
@@ -296,13 +310,13 @@ impl Catalogue {
 
     /// How many contracts there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.contracts.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.contracts.is_empty()
     }
 

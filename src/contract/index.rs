@@ -9,7 +9,7 @@
 //! Invariants: a lookup does not allocate; its recursion is at most one per segment; a slot
 //! never matches by hash alone. Not here: methods, contracts, what a path may look like.
 
-use crate::contract::segment::{Key, Read, read_segment};
+use crate::contract::segment::{Key, Read, read_more, read_segment, read_word, segment_len};
 use crate::contract::template::{Segment, Template};
 
 const NONE: u32 = u32::MAX;
@@ -90,6 +90,13 @@ impl RouteIndex {
         self.nodes.get_mut(at as usize).map(|n| &mut n.route)
     }
 
+    /// Gives back the room for more.
+    pub(super) fn shrink(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.only.shrink_to_fit();
+        self.long_literals.shrink_to_fit();
+    }
+
     /// Replaces each route word by what `renumber` says.
     pub(super) fn renumber(&mut self, renumber: impl Fn(u32) -> u32) {
         for node in &mut self.nodes {
@@ -107,45 +114,62 @@ impl RouteIndex {
     }
 
     /// The route of a canonical path without empty inner segments.
+    #[inline]
     pub(super) fn find(&self, path: &[u8]) -> Option<u32> {
-        self.find_from(path, 1, ROOT)
+        self.find_from(path, path.get(1..).unwrap_or_default(), ROOT)
     }
 
-    fn find_from(&self, path: &[u8], mut at: usize, mut node: u32) -> Option<u32> {
+    /// The route of what is left of a path below a node.
+    fn find_from(&self, path: &[u8], mut rest: &[u8], mut node: u32) -> Option<u32> {
         loop {
-            let read = read_segment(path, at);
-            let end = at + read.len;
-            let is_last = end >= path.len();
             let here = *self.nodes.get(node as usize)?;
-            if here.literals != NONE
-                && let Some(child) = self.child(node, here.literals, &read, path, at)
-            {
-                if is_last {
-                    let route = self.route_at(child);
-                    if route.is_some() {
-                        return route;
+            let (first, len) = read_word(path, rest);
+            // Most segments are short: one word is all of their key.
+            let (child, len) = if len < 8 {
+                (self.child_of_word(node, here.literals, first), len)
+            } else {
+                self.child_of_more(node, here.literals, first, (path, rest))
+            };
+            let after = rest.get(len + 1..);
+            if let Some(child) = child {
+                match after {
+                    None => {
+                        let route = self.route_at(child);
+                        if route.is_some() {
+                            return route;
+                        }
                     }
-                } else if here.parameter == NONE && here.catch_all == NONE {
-                    (at, node) = (end + 1, child);
-                    continue;
-                } else if let Some(route) = self.find_from(path, end + 1, child) {
-                    return Some(route);
+                    Some(after) if here.parameter == NONE && here.catch_all == NONE => {
+                        (rest, node) = (after, child);
+                        continue;
+                    }
+                    Some(after) => {
+                        if let Some(route) = self.find_from(path, after, child) {
+                            return Some(route);
+                        }
+                    }
                 }
             }
-            if here.parameter != NONE && read.len > 0 {
-                if is_last {
-                    let route = self.route_at(here.parameter);
-                    if route.is_some() {
-                        return route;
+            if here.parameter != NONE && len > 0 {
+                match after {
+                    None => {
+                        let route = self.route_at(here.parameter);
+                        if route.is_some() {
+                            return route;
+                        }
                     }
-                } else if here.catch_all == NONE {
-                    (at, node) = (end + 1, here.parameter);
-                    continue;
-                } else if let Some(route) = self.find_from(path, end + 1, here.parameter) {
-                    return Some(route);
+                    Some(after) if here.catch_all == NONE => {
+                        (rest, node) = (after, here.parameter);
+                        continue;
+                    }
+                    Some(after) => {
+                        if let Some(route) = self.find_from(path, after, here.parameter) {
+                            return Some(route);
+                        }
+                    }
                 }
             }
-            let has_rest = here.catch_all != NONE && at < path.len();
+            let has_rest = here.catch_all != NONE && !rest.is_empty();
             return has_rest.then_some(here.catch_all);
         }
     }
@@ -161,8 +185,7 @@ impl RouteIndex {
             at = match segment {
                 Segment::Literal(literal) => {
                     let bytes = literal.as_bytes();
-                    let read = read_segment(bytes, 0);
-                    let child = self.child(at, here.literals, &read, bytes, 0);
+                    let child = self.child(at, here.literals, &read_segment(bytes), bytes);
                     child.unwrap_or(NONE)
                 }
                 Segment::Parameter(_) if here.literals != NONE => return true,
@@ -178,42 +201,58 @@ impl RouteIndex {
         (route != NONE).then_some(route)
     }
 
-    #[inline]
-    fn child(
+    /// The child of a segment of fewer than eight bytes. A node without literals has none: their
+    /// place is then behind the end.
+    #[inline(always)]
+    fn child_of_word(&self, parent: u32, literals: u32, word: u64) -> Option<u32> {
+        if literals == MANY {
+            let is_same = |slot: &Slot| slot.parent == parent && slot.key.is_word(word);
+            return self.probe(Key::word_home(parent, word), is_same);
+        }
+        let only = self.only.get(literals as usize)?;
+        only.key.is_word(word).then_some(only.child)
+    }
+
+    /// The child of a segment of eight bytes or more that begins with `first`, and how many it has.
+    #[inline(never)]
+    fn child_of_more(
         &self,
         parent: u32,
         literals: u32,
-        read: &Read,
-        path: &[u8],
-        at: usize,
-    ) -> Option<u32> {
+        first: u64,
+        (path, rest): (&[u8], &[u8]),
+    ) -> (Option<u32>, usize) {
+        // Below a node without literals only the end of the segment is looked for.
+        if literals == NONE {
+            return (None, segment_len(path, rest));
+        }
+        let read = read_more(path, rest, first);
+        (self.child(parent, literals, &read, rest), read.len)
+    }
+
+    /// The child of a segment at the beginning of `rest`.
+    #[inline]
+    fn child(&self, parent: u32, literals: u32, read: &Read, rest: &[u8]) -> Option<u32> {
         if read.key.is_long() {
-            return self.long_child(parent, literals, read, path, at);
+            return self.long_child(parent, literals, read, rest);
         }
         if literals == MANY {
             let is_same = |slot: &Slot| slot.parent == parent && slot.key == read.key;
-            return self.probe(parent, read.key, is_same);
+            return self.probe(read.key.home(parent), is_same);
         }
         let only = self.only.get(literals as usize)?;
         (only.key == read.key).then_some(only.child)
     }
 
     #[cold]
-    fn long_child(
-        &self,
-        parent: u32,
-        literals: u32,
-        read: &Read,
-        path: &[u8],
-        at: usize,
-    ) -> Option<u32> {
-        let literal = path.get(at..at + read.len);
+    fn long_child(&self, parent: u32, literals: u32, read: &Read, rest: &[u8]) -> Option<u32> {
+        let literal = rest.get(..read.len);
         let is_same = |slot: &Slot| {
             let is_near = slot.parent == parent && slot.key.same_digest(read.key);
             is_near && self.long_literal(slot.key.place()) == literal
         };
         if literals == MANY {
-            return self.probe(parent, read.key, is_same);
+            return self.probe(read.key.home(parent), is_same);
         }
         let only = self.only.get(literals as usize)?;
         is_same(only).then_some(only.child)
@@ -221,9 +260,9 @@ impl RouteIndex {
 
     /// The child in the first slot from a key's home on that is the same, up to an empty one.
     #[inline]
-    fn probe(&self, parent: u32, key: Key, is_same: impl Fn(&Slot) -> bool) -> Option<u32> {
+    fn probe(&self, home: usize, is_same: impl Fn(&Slot) -> bool) -> Option<u32> {
         let mask = self.slots.len() - 1;
-        let mut position = key.home(parent) & mask;
+        let mut position = home & mask;
         loop {
             let slot = self.slots.get(position)?;
             if is_same(slot) {
@@ -242,9 +281,9 @@ impl RouteIndex {
     }
 
     fn child_or_new(&mut self, parent: u32, literal: &[u8]) -> u32 {
-        let read = read_segment(literal, 0);
+        let read = read_segment(literal);
         let literals = self.nodes.get(parent as usize).map_or(NONE, |n| n.literals);
-        if let Some(child) = self.child(parent, literals, &read, literal, 0) {
+        if let Some(child) = self.child(parent, literals, &read, literal) {
             return child;
         }
         let mut key = read.key;

@@ -78,7 +78,7 @@ impl CanonicalPath<'_> {
 /// Splits an origin-form target at its first `?`; the query does not hold the `?`.
 #[must_use]
 pub fn split_query(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match target.iter().position(|byte| *byte == b'?') {
+    match memchr::memchr(b'?', target) {
         Some(at) => {
             let (path, rest) = target.split_at(at);
             (path, rest.get(1..))

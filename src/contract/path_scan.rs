@@ -1,14 +1,11 @@
 //! A quick look at a raw path: most paths hold nothing that needs a closer one.
 //!
-//! Eight bytes are looked at together, as one word. Invariant: true is a promise, false only
-//! means "look closer"; the scan byte by byte in `path` decides, and a test compares both.
+//! Sixteen bytes are looked at together, each beside the one before it: written without a branch,
+//! so that the compiler makes vectors of it. Invariant: true is a promise, false only means "look
+//! closer"; the scan byte by byte in `path` decides, and a test compares both.
 
-/// The byte in all eight places.
-const fn all(byte: u8) -> u64 {
-    0x0101_0101_0101_0101 * byte as u64
-}
-
-const TOP: u64 = all(0x80);
+/// Bytes that are looked at together.
+const LANES: usize = 16;
 
 /// Whether a path is canonical as it was sent, for the simplest of reasons: it begins with a
 /// slash, holds ASCII from `(` on without `;`, `\` and `?`, and no segment is empty or begins with a
@@ -18,37 +15,43 @@ const TOP: u64 = all(0x80);
 /// most every second byte is a slash), and for very short ones.
 #[inline]
 pub(super) fn is_plainly_canonical(raw_path: &[u8], segments_max: usize) -> bool {
-    let Some(last) = raw_path.last_chunk() else {
+    let (Some((b'/', now)), Some((_, before))) = (raw_path.split_first(), raw_path.split_last())
+    else {
         return false;
     };
-    if raw_path.first() != Some(&b'/') || raw_path.len() > 2 * segments_max {
+    if raw_path.len() > 2 * segments_max {
         return false;
     }
-    let (mut odd, mut after_slash) = (0, 0);
-    for word in raw_path.as_chunks().0 {
-        look_at(*word, &mut odd, &mut after_slash);
+    let mut odd = [0; LANES];
+    // The end first, which overlaps what comes before it.
+    match (now.last_chunk(), before.last_chunk()) {
+        (Some(now), Some(before)) => look_at(now, before, &mut odd),
+        _ => match (both_ends(now), both_ends(before)) {
+            (Some(now), Some(before)) => look_at(&now, &before, &mut odd),
+            _ => return false,
+        },
     }
-    // Overlaps the word before, so it needs no slash from it.
-    look_at(*last, &mut odd, &mut 0);
-    odd & TOP == 0
+    for (now, before) in now.as_chunks().0.iter().zip(before.as_chunks().0) {
+        look_at(now, before, &mut odd);
+    }
+    odd == [0; LANES]
 }
 
-/// Sets top bits of `odd` where a byte of the word needs a closer look. `after_slash` is the top
-/// bit of the first byte where the word before ended with a slash.
+/// All of eight to fifteen bytes, some of them twice.
 #[inline(always)]
-fn look_at(bytes: [u8; 8], odd: &mut u64, after_slash: &mut u64) {
-    let word = u64::from_le_bytes(bytes);
-    // Adding 0x7f to a byte below 0x80 sets its top bit unless the byte is 0; bytes from 0x80 on
-    // spoil their neighbours, and are odd themselves.
-    let is_not = |byte: u8| (word ^ all(byte)).wrapping_add(all(0x7f));
-    let below_parenthesis = word.wrapping_sub(all(b'(')) & !word;
-    let above_tilde = word | word.wrapping_add(all(1));
-    let slashes = !is_not(b'/') & TOP;
-    // Dot and slash are neighbours: with the lowest bit set both are the slash.
-    let dots_and_slashes = !((word | all(1)) ^ all(b'/')).wrapping_add(all(0x7f));
-    // And with bit 2 set, `;` is `?`.
-    let parameters_and_queries = !((word | all(4)) ^ all(b'?')).wrapping_add(all(0x7f));
-    *odd |= below_parenthesis | above_tilde | !is_not(b'\\') | parameters_and_queries;
-    *odd |= (slashes << 8 | *after_slash) & dots_and_slashes;
-    *after_slash = slashes >> 56;
+fn both_ends(bytes: &[u8]) -> Option<[u8; LANES]> {
+    let (first, last) = (bytes.first_chunk()?, bytes.last_chunk()?);
+    let [first, last] = [first, last].map(|word| u128::from(u64::from_le_bytes(*word)));
+    Some((first | last << 64).to_le_bytes())
+}
+
+/// Sets the byte of `odd` where a byte of `now`, which `before` comes before, needs a closer look.
+#[inline(always)]
+fn look_at(now: &[u8; LANES], before: &[u8; LANES], odd: &mut [u8; LANES]) {
+    for ((byte, before), odd) in now.iter().zip(before).zip(odd) {
+        // With bit 2 set, `;` is `?`; with the lowest one set, a dot is a slash.
+        let is_refused = !(b'('..=b'~').contains(byte) | (*byte == b'\\') | (*byte | 4 == b'?');
+        let is_bad_start = (*before == b'/') & (*byte | 1 == b'/');
+        *odd |= u8::from(is_refused | is_bad_start);
+    }
 }

@@ -163,7 +163,7 @@ fn the_quick_look_agrees_with_the_scan() {
                 let scanned = super::scan(&raw).is_ok_and(|seen| {
                     !seen.escapes && !seen.dots && !seen.parameters && !seen.empty_segment
                 });
-                let looked_at = (8..=128).contains(&len) && byte >= b'(';
+                let looked_at = (9..=128).contains(&len) && byte >= b'(';
                 assert_eq!(quick, scanned && looked_at, "{}", raw.escape_ascii());
             }
         }

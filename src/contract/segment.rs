@@ -1,12 +1,17 @@
 //! One segment of a path, packed into three words that compare and hash in a few cycles.
 
-/// A segment: its bytes padded with zeros (a canonical path holds no NUL, so that is unique),
-/// or for a long one digest, place in `long_literals`, and a mark that no ASCII text can give.
+/// A segment: its bytes padded with zeros (no path that is looked up holds a NUL, folded or not, so
+/// that is unique), or for a long one digest, place in `long_literals`, and a mark that no ASCII text
+/// can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key([u64; 3]);
 
+/// Bytes of a word.
+const WORD: usize = 8;
 /// The mark of a long segment.
 const LONG: u64 = u64::MAX;
+/// A bit that the word of a segment of fewer than eight bytes never has.
+const NEVER_SHORT: u64 = 1 << 63;
 
 impl Key {
     /// The key of an empty segment, such as the last one of `/a/`.
@@ -37,16 +42,32 @@ impl Key {
         Self([digest, place, mark])
     }
 
+    /// Whether it is that of a segment of fewer than eight bytes, packed into `word`. One
+    /// comparison says so: the last byte of any other key's first word is not 0.
+    #[inline]
+    pub(super) const fn is_word(self, word: u64) -> bool {
+        let [first, ..] = self.0;
+        first == word
+    }
+
     /// Where a table begins to look for this segment below `parent`.
     #[inline]
     pub(super) const fn home(self, parent: u32) -> usize {
         let [a, b, c] = self.0;
-        let mut word = a ^ (parent as u64).wrapping_mul(0xe703_7ed1_a0b4_28db);
         // A long segment has its digest in the first word, and its place must not count.
         if b != 0 && c != LONG {
-            word ^= mix(b, c);
+            return Self::word_home(parent, a ^ mix(b, c));
         }
-        mix(word, 0) as usize
+        Self::word_home(parent, a)
+    }
+
+    /// The same of a segment of fewer than eight bytes, packed into `word`.
+    #[inline]
+    pub(super) const fn word_home(parent: u32, word: u64) -> usize {
+        mix(
+            word ^ (parent as u64).wrapping_mul(0xe703_7ed1_a0b4_28db),
+            0,
+        ) as usize
     }
 }
 
@@ -64,54 +85,63 @@ pub(super) struct Read {
     pub(super) len: usize,
 }
 
-/// Reads the segment at `at`, eight bytes at a time: finds its end and packs its bytes.
-#[inline]
-pub(super) fn read_segment(path: &[u8], at: usize) -> Read {
-    let (first, len) = read_word(path, at);
-    if len < 8 {
+/// Reads the segment that `text` begins with.
+pub(super) fn read_segment(text: &[u8]) -> Read {
+    let (first, len) = read_word(text, text);
+    if len < WORD {
         let key = Key([first, 0, 0]);
         return Read { key, len };
     }
-    read_more(path, at, first)
+    read_more(text, text, first)
 }
 
-/// The way of segments of eight bytes and more.
-fn read_more(path: &[u8], at: usize, first: u64) -> Read {
-    let (second, more) = read_word(path, at + 8);
-    if more < 8 {
-        let key = Key([first, second, 0]);
-        return Read { key, len: 8 + more };
+/// The way of segments of eight bytes and more, of which `first` has been read. `rest` is the end
+/// of `path` from the segment on, here and below.
+pub(super) fn read_more(path: &[u8], rest: &[u8], first: u64) -> Read {
+    let word_at = |at: usize| read_word(path, rest.get(at..).unwrap_or_default());
+    let (second, more) = word_at(WORD);
+    if more < WORD {
+        let (key, len) = (Key([first, second, 0]), WORD + more);
+        return Read { key, len };
     }
-    let (third, more) = read_word(path, at + 16);
-    let key = Key([first, second, third]);
+    let (third, more) = word_at(2 * WORD);
     let (mut word, mut count) = match more {
-        8 => read_word(path, at + 24),
+        WORD => word_at(3 * WORD),
         _ => (0, 0),
     };
     if count == 0 {
-        return Read {
-            key,
-            len: 16 + more,
-        };
+        let (key, len) = (Key([first, second, third]), 2 * WORD + more);
+        return Read { key, len };
     }
-    let (mut digest, mut len) = (mix(first, second) ^ mix(third, 0), 24);
+    let (mut digest, mut len) = (mix(first, second) ^ mix(third, 0), 3 * WORD);
     loop {
         digest = mix(digest, word);
         len += count;
-        if count < 8 {
-            let key = Key([digest, 0, LONG]);
+        if count < WORD {
+            let key = Key([digest | NEVER_SHORT, 0, LONG]);
             return Read { key, len };
         }
-        (word, count) = read_word(path, at + len);
+        (word, count) = word_at(len);
     }
 }
 
-/// Up to eight bytes of the segment at `at`, zero-padded, and how many there are.
-#[inline]
-fn read_word(path: &[u8], at: usize) -> (u64, usize) {
-    let rest = path.get(at..).unwrap_or_default();
-    let (word, available) = match rest.first_chunk::<8>() {
-        Some(chunk) => (u64::from_le_bytes(*chunk), 8),
+/// How many bytes the segment has.
+pub(super) fn segment_len(path: &[u8], rest: &[u8]) -> usize {
+    let mut len = 0;
+    loop {
+        let (_, count) = read_word(path, rest.get(len..).unwrap_or_default());
+        len += count;
+        if count < WORD {
+            return len;
+        }
+    }
+}
+
+/// Up to eight bytes of the segment, zero-padded, and how many there are.
+#[inline(always)]
+pub(super) fn read_word(path: &[u8], rest: &[u8]) -> (u64, usize) {
+    let (word, available) = match rest.first_chunk::<WORD>() {
+        Some(chunk) => (u64::from_le_bytes(*chunk), WORD),
         None => (tail_word(path, rest), rest.len()),
     };
     // The lowest zero byte of `word ^ "////////"` is the first slash.
@@ -131,8 +161,8 @@ fn tail_word(path: &[u8], rest: &[u8]) -> u64 {
     if rest.is_empty() {
         return 0;
     }
-    if let Some(chunk) = path.last_chunk::<8>() {
-        return u64::from_le_bytes(*chunk) >> (8 * (8 - rest.len()));
+    if let Some(chunk) = path.last_chunk::<WORD>() {
+        return u64::from_le_bytes(*chunk) >> (8 * (WORD - rest.len()));
     }
     let mut word = 0;
     for byte in rest.iter().rev() {
@@ -143,7 +173,7 @@ fn tail_word(path: &[u8], rest: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::read_segment;
+    use super::{read_more, read_segment, read_word, segment_len};
 
     #[test]
     fn a_segment_ends_at_a_slash_or_at_the_end() {
@@ -151,11 +181,32 @@ mod tests {
             let name = "x".repeat(len);
             for after in ["", "/", "/y", "/yyyyyyyyyyyy"] {
                 let path = format!("/{name}{after}");
-                let read = read_segment(path.as_bytes(), 1);
-                assert_eq!(read.len, len, "{path}");
-                let alone = read_segment(name.as_bytes(), 0);
-                assert_eq!(alone.key, read.key, "{path}");
+                let (path, rest) = (path.as_bytes(), &path.as_bytes()[1..]);
+                let alone = read_segment(name.as_bytes());
+                let (first, count) = read_word(path, rest);
+                assert_eq!((count, alone.len), (len.min(8), len), "{path:?}");
+                assert_eq!(segment_len(path, rest), len, "{path:?}");
+                assert_eq!(alone.key.is_word(first), len < 25, "{path:?}");
+                if len < 8 {
+                    continue;
+                }
+                let read = read_more(path, rest, first);
+                assert_eq!((read.len, read.key), (len, alone.key), "{path:?}");
+                assert_eq!(read.key.home(7), alone.key.home(7));
             }
+        }
+    }
+
+    #[test]
+    fn no_longer_segment_is_taken_for_a_short_one() {
+        for len in 8..60 {
+            let longer = read_segment("a".repeat(len).as_bytes()).key;
+            for short in 0..8 {
+                let (word, _) = read_word(&[], "a".repeat(short).as_bytes());
+                assert!(!longer.is_word(word), "{len} {short}");
+            }
+            let [first, ..] = longer.0;
+            assert_ne!(first >> 56, 0, "{len}");
         }
     }
 }

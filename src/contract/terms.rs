@@ -1,27 +1,63 @@
 //! What a contract promises and tolerates.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use crate::contract::{ContractId, Lifecycle, MethodSet, Stage, Status, Version};
 use crate::units::{BasisPoints, Millis, PartsPerMillion, PerMinute, Tier};
 
 /// One contract, compiled: valid by construction, never changed afterwards.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// In the order in which it lies: the terms on one cache line, all else on another. What it is called
+/// is one piece of text; with thousands of contracts, reading a line is mostly waiting for it.
+#[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Contract {
+    terms: Terms,
+    /// Followed by method and template, upstream, and the field that names the client.
     id: ContractId,
-    template: Box<str>,
-    endpoint_key: Box<str>,
+    consumers: Box<[Box<str>]>,
+    about: Arc<About>,
+    /// Where method and template end behind the id, and where the upstream ends.
+    endpoint_end: u32,
+    upstream_end: u32,
     methods: MethodSet,
-    upstream: Option<Box<str>>,
+    has_upstream: bool,
+    has_client_header: bool,
+}
+
+/// What an ordinary request does not ask for. Many contracts say the same here, and share it.
+#[derive(Debug, PartialEq, Eq)]
+struct About {
     divert_upstream: Option<Box<str>>,
-    client_header: Option<Box<str>>,
     owner: Option<Box<str>>,
     version: Version,
-    lifecycle: Box<Lifecycle>,
+    lifecycle: Lifecycle,
     backup_owner: Option<Box<str>>,
     service: Option<Box<str>>,
-    consumers: Box<[Box<str>]>,
-    terms: Terms,
+}
+
+/// What contracts said about themselves that were looked at lately. Few kinds of it are many
+/// contracts', so a short list finds most.
+#[derive(Debug, Default)]
+pub(super) struct Alike {
+    seen: [Option<Arc<About>>; 16],
+    next: usize,
+}
+
+impl Alike {
+    /// Lets a contract share what an earlier one says as well.
+    pub(super) fn share(&mut self, contract: &mut Contract) {
+        let same = |seen: &&Arc<About>| ***seen == *contract.about;
+        if let Some(same) = self.seen.iter().flatten().find(same) {
+            contract.about = Arc::clone(same);
+            return;
+        }
+        if let Some(place) = self.seen.get_mut(self.next) {
+            *place = Some(Arc::clone(&contract.about));
+        }
+        self.next = (self.next + 1) % self.seen.len();
+    }
 }
 
 /// What a contract is made of.
@@ -249,25 +285,27 @@ impl Contract {
     /// draft has the tier that only observes, whatever it says.
     #[must_use]
     pub fn new(parts: ContractParts) -> Self {
-        let template = match parts.endpoint_key.split_once(' ') {
-            Some((_, template)) => template.into(),
-            None => parts.endpoint_key.clone(),
-        };
+        let upstream = parts.upstream.as_deref().unwrap_or_default();
+        let client_header = parts.client_header.as_deref().unwrap_or_default();
+        let texts = [&*parts.endpoint_key, upstream, client_header];
+        let endpoint_end = parts.endpoint_key.len() as u32;
         Self {
-            id: parts.id,
-            template,
-            endpoint_key: parts.endpoint_key,
-            methods: parts.methods,
-            upstream: parts.upstream,
-            divert_upstream: parts.divert_upstream,
-            client_header: parts.client_header,
-            owner: parts.owner,
-            backup_owner: parts.backup_owner,
-            service: parts.service,
-            consumers: sorted(parts.consumers),
-            version: parts.version,
             terms: parts.terms.written_out(parts.lifecycle.status()),
-            lifecycle: Box::new(parts.lifecycle),
+            id: parts.id.followed_by(&texts),
+            consumers: sorted(parts.consumers),
+            endpoint_end,
+            upstream_end: endpoint_end.saturating_add(upstream.len() as u32),
+            methods: parts.methods,
+            has_upstream: parts.upstream.is_some(),
+            has_client_header: parts.client_header.is_some(),
+            about: Arc::new(About {
+                divert_upstream: parts.divert_upstream,
+                owner: parts.owner,
+                version: parts.version,
+                lifecycle: parts.lifecycle,
+                backup_owner: parts.backup_owner,
+                service: parts.service,
+            }),
         }
     }
 
@@ -276,17 +314,17 @@ impl Contract {
     pub fn parts(&self) -> ContractParts {
         ContractParts {
             id: self.id.clone(),
-            endpoint_key: self.endpoint_key.clone(),
+            endpoint_key: self.endpoint_key().into(),
             methods: self.methods,
-            upstream: self.upstream.clone(),
-            divert_upstream: self.divert_upstream.clone(),
-            client_header: self.client_header.clone(),
-            owner: self.owner.clone(),
-            backup_owner: self.backup_owner.clone(),
-            service: self.service.clone(),
+            upstream: self.upstream().map(Into::into),
+            divert_upstream: self.about.divert_upstream.clone(),
+            client_header: self.client_header().map(Into::into),
+            owner: self.about.owner.clone(),
+            backup_owner: self.about.backup_owner.clone(),
+            service: self.about.service.clone(),
             consumers: self.consumers.to_vec(),
-            version: self.version,
-            lifecycle: (*self.lifecycle).clone(),
+            version: self.about.version,
+            lifecycle: self.about.lifecycle.clone(),
             terms: self.terms,
         }
     }
@@ -300,13 +338,14 @@ impl Contract {
     /// The path template, such as `/api/v1/deployments/{id}`.
     #[must_use]
     pub fn template(&self) -> &str {
-        &self.template
+        let key = self.endpoint_key();
+        key.split_once(' ').map_or(key, |(_, template)| template)
     }
 
     /// Method and template as the file says them, such as `GET /api/v1/deployments/{id}`.
     #[must_use]
     pub fn endpoint_key(&self) -> &str {
-        &self.endpoint_key
+        self.id.behind(0, self.endpoint_end)
     }
 
     /// The allowed methods.
@@ -318,20 +357,23 @@ impl Contract {
     /// The name of the upstream group; `None` = the default upstream.
     #[must_use]
     pub fn upstream(&self) -> Option<&str> {
-        self.upstream.as_deref()
+        let upstream = self.id.behind(self.endpoint_end, self.upstream_end);
+        self.has_upstream.then_some(upstream)
     }
 
     /// The upstream group of diverted requests.
     #[must_use]
     pub fn divert_upstream(&self) -> Option<&str> {
-        self.divert_upstream.as_deref()
+        self.about.divert_upstream.as_deref()
     }
 
     /// The field that names the client, lower case; [`BY_CERTIFICATE`](super::BY_CERTIFICATE) for its
     /// certificate; `None` = the peer's address.
     #[must_use]
+    #[inline]
     pub fn client_header(&self) -> Option<&str> {
-        self.client_header.as_deref()
+        let header = || self.id.behind_from(self.upstream_end);
+        self.has_client_header.then(header)
     }
 
     /// Who may call it, sorted; empty = anybody.
@@ -358,31 +400,31 @@ impl Contract {
     /// Who answers for it.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.about.owner.as_deref()
     }
 
     /// Who answers for it when the owner cannot.
     #[must_use]
     pub fn backup_owner(&self) -> Option<&str> {
-        self.backup_owner.as_deref()
+        self.about.backup_owner.as_deref()
     }
 
     /// The service that it is part of.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
-        self.service.as_deref()
+        self.about.service.as_deref()
     }
 
     /// Which version of itself it is.
     #[must_use]
-    pub const fn version(&self) -> Version {
-        self.version
+    pub fn version(&self) -> Version {
+        self.about.version
     }
 
     /// Where in its life it is.
     #[must_use]
-    pub const fn lifecycle(&self) -> &Lifecycle {
-        &self.lifecycle
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.about.lifecycle
     }
 
     /// The numbers.
@@ -392,14 +434,114 @@ impl Contract {
     }
 }
 
+impl Clone for Contract {
+    fn clone(&self) -> Self {
+        Self {
+            terms: self.terms,
+            // Of a name alone a copy is made without what stands behind it.
+            id: self.id.followed_by(&[self.id.behind_from(0)]),
+            consumers: self.consumers.clone(),
+            about: Arc::clone(&self.about),
+            endpoint_end: self.endpoint_end,
+            upstream_end: self.upstream_end,
+            methods: self.methods,
+            has_upstream: self.has_upstream,
+            has_client_header: self.has_client_header,
+        }
+    }
+}
+
+impl PartialEq for Contract {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            terms,
+            id,
+            consumers,
+            about,
+            endpoint_end,
+            upstream_end,
+            methods,
+            has_upstream,
+            has_client_header,
+        } = self;
+        // Where the parts of the text end decides what they are, so both are compared.
+        id == &other.id
+            && id.whole() == other.id.whole()
+            && *endpoint_end == other.endpoint_end
+            && *upstream_end == other.upstream_end
+            && *has_upstream == other.has_upstream
+            && *has_client_header == other.has_client_header
+            && *methods == other.methods
+            && *terms == other.terms
+            && *consumers == other.consumers
+            && *about == other.about
+    }
+}
+
+impl Eq for Contract {}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::Terms;
-    use crate::contract::Status;
+    use std::sync::Arc;
+
+    use super::{Alike, Contract, ContractParts, Terms};
+    use crate::contract::{ContractId, MethodSet, Status};
     use crate::observation::Limit;
     use crate::units::PerMinute;
+
+    #[test]
+    fn contracts_share_what_they_say_alike() {
+        // What docs/performance.md says under "Growth".
+        assert!(size_of::<Contract>() <= 128, "{}", size_of::<Contract>());
+        assert!(size_of::<Terms>() <= 64, "{}", size_of::<Terms>());
+        let mut alike = Alike::default();
+        let mut contracts: Vec<Contract> = (0..60)
+            .map(|number| {
+                let id = ContractId::new(&format!("c{number}")).unwrap();
+                let methods = MethodSet::EMPTY;
+                let mut parts = ContractParts::new(id, "GET /a/{b}", methods, Terms::default());
+                parts.owner = Some(format!("team-{}", number % 3).into());
+                Contract::new(parts)
+            })
+            .collect();
+        let before = contracts.clone();
+        contracts.iter_mut().for_each(|one| alike.share(one));
+        assert_eq!(contracts, before, "they say what they said");
+        let is_shared =
+            |one: usize, other: usize| Arc::ptr_eq(&contracts[one].about, &contracts[other].about);
+        assert!(is_shared(0, 57) && is_shared(1, 58) && !is_shared(0, 1));
+        assert_eq!(contracts[0].template(), "/a/{b}");
+    }
+
+    #[test]
+    fn what_a_contract_is_called_comes_back_as_it_was() {
+        let some = |text: &str| Some(Box::from(text));
+        let mut seen = Vec::new();
+        for (upstream, header) in [
+            (None, None),
+            (some(""), None),
+            (None, some("")),
+            (some("orders"), None),
+            (None, some("orders")),
+            (some("ord"), some("ers")),
+        ] {
+            let id = ContractId::new("c1").unwrap();
+            let methods = MethodSet::EMPTY;
+            let mut parts = ContractParts::new(id, "GET /a/{b}", methods, Terms::default());
+            (parts.upstream, parts.client_header) = (upstream, header);
+            let contract = Contract::new(parts.clone());
+            assert_eq!(contract.id().as_str(), "c1");
+            assert_eq!(contract.endpoint_key(), "GET /a/{b}");
+            assert_eq!(contract.upstream(), parts.upstream.as_deref());
+            assert_eq!(contract.client_header(), parts.client_header.as_deref());
+            assert_eq!(contract.parts(), parts);
+            assert_eq!(contract.clone(), contract);
+            assert!(!seen.contains(&contract), "{contract:?}");
+            seen.push(contract);
+        }
+    }
 
     #[test]
     fn a_burst_stands_where_a_limit_does() {

@@ -17,7 +17,7 @@ pub struct Decision {
 
 impl Decision {
     /// The decision where nothing is wrong; bands begin above 0, so it is the same for all rules.
-    const UNREMARKABLE: Self = Self {
+    pub(crate) const UNREMARKABLE: Self = Self {
         severity: Severity::Allow,
         reasons: ReasonSet::EMPTY.with(Reason::LowRiskScore),
         deciding: Reason::LowRiskScore,

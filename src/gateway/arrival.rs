@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName};
-
 use super::desk::DeskSettings;
 use super::fields;
+use super::folded;
 use super::governor::HeadFacts;
+use super::received::Fields;
 use crate::contract::{BY_CERTIFICATE, Contract, Method};
 use crate::observation::{
     Arrival, ClientHasher, ClientKey, LedgerStanding, RequestKey, declared_retries,
@@ -70,7 +70,7 @@ fn named_by(facts: &HeadFacts<'_>, field: &str, clients: &ClientHasher) -> Optio
     if field == BY_CERTIFICATE {
         return facts.identity.map(|name| certified(name, clients));
     }
-    let value = fields::first_sent_on(facts.headers, field)?.as_bytes();
+    let value = fields::first_sent_on(facts.headers, field)?;
     (!value.is_empty()).then(|| clients.of_name(value))
 }
 
@@ -98,8 +98,7 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
             .iter()
             .any(|net| net.contains(&address))
     };
-    let fields = facts.headers.get_all("x-forwarded-for");
-    let fields: Vec<&[u8]> = fields.iter().map(http::HeaderValue::as_bytes).collect();
+    let fields: Vec<&[u8]> = facts.headers.all("x-forwarded-for").collect();
     // What cannot be read ends the walk: to pass over it would be to believe what the client wrote
     // before its proxy did.
     fields
@@ -114,7 +113,7 @@ fn client_address(facts: &HeadFacts<'_>, settings: &DeskSettings) -> Option<IpAd
 
 /// The field by which a trusted proxy says that a request is of the high class.
 pub(crate) const PRIORITY: &str = "x-tidegate-priority";
-const TRACE: &str = "traceparent";
+const TRACE: &[u8; 11] = b"traceparent";
 
 /// What the fields declare: earlier attempts, importance, and the trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,7 +128,7 @@ pub(super) struct Declared {
 
 /// Goes through the fields once: a request has few, and looking up each of ours hashes it. Of a
 /// repeated field the first counts. `retry_headers` are lower case.
-pub(super) fn declared(headers: &HeaderMap, retry_headers: &[Box<str>]) -> Declared {
+pub(super) fn declared(fields: Fields<'_>, retry_headers: &[Box<str>]) -> Declared {
     let mut declared = Declared::default();
     // Most fields are told from all of ours by their length alone.
     let lengths = retry_headers
@@ -137,36 +136,50 @@ pub(super) fn declared(headers: &HeaderMap, retry_headers: &[Box<str>]) -> Decla
         .map(|name| name.len())
         .chain([TRACE.len(), PRIORITY.len()])
         .fold(0_u64, |lengths, length| lengths | length_bit(length));
-    let mut last: Option<&HeaderName> = None;
-    for (name, value) in headers {
-        let text = name.as_str();
-        if lengths & length_bit(text.len()) == 0 {
-            continue;
+    let mut seen = 0;
+    fields.each(|name, value| {
+        if lengths & length_bit(name.len()) != 0 {
+            declared.note(name, value, retry_headers, &mut seen);
         }
-        // The values of a repeated field come one after the other, under one name.
-        let repeated = last
-            .replace(name)
-            .is_some_and(|last| std::ptr::eq(last, name));
-        if !repeated {
-            declared.note(text, value.as_bytes(), retry_headers);
-        }
-    }
+    });
     declared
 }
 
 impl Declared {
-    fn note(&mut self, name: &str, value: &[u8], retry_headers: &[Box<str>]) {
-        if name == TRACE {
-            self.trace_id = trace_id(value);
-        } else if name == PRIORITY {
-            self.high_priority = value.trim_ascii().eq_ignore_ascii_case(b"high");
-        } else if retry_headers.iter().any(|known| **known == *name) {
-            let value = std::str::from_utf8(value).ok();
-            let retries = value.and_then(|value| declared_retries(name, value));
-            self.retries = self.retries.max(retries.unwrap_or(0));
+    /// `seen` has a bit for each of our fields that came before. Out of line, so that a field that
+    /// is none of ours costs no more than to see that.
+    #[inline(never)]
+    fn note(&mut self, name: &str, value: &[u8], retry_headers: &[Box<str>], seen: &mut u64) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let bit = if folded::is(name.as_bytes(), TRACE) {
+            TRACE_BIT
+        } else if is(PRIORITY) {
+            PRIORITY_BIT
+        } else if let Some(at) = retry_headers.iter().position(|known| is(known)) {
+            1 << at.min(RETRY_BITS - 1)
+        } else {
+            return;
+        };
+        if *seen & bit != 0 {
+            return;
+        }
+        *seen |= bit;
+        match bit {
+            TRACE_BIT => self.trace_id = trace_id(value),
+            PRIORITY_BIT => self.high_priority = value.trim_ascii().eq_ignore_ascii_case(b"high"),
+            _ => {
+                let value = std::str::from_utf8(value).ok();
+                let retries = value.and_then(|value| declared_retries(name, value));
+                self.retries = self.retries.max(retries.unwrap_or(0));
+            }
         }
     }
 }
+
+/// The fields of retries that are told apart when they are repeated.
+const RETRY_BITS: usize = 62;
+const TRACE_BIT: u64 = 1 << 62;
+const PRIORITY_BIT: u64 = 1 << 63;
 
 /// One bit per length; lengths that differ by 64 share theirs.
 const fn length_bit(length: usize) -> u64 {
@@ -174,35 +187,35 @@ const fn length_bit(length: usize) -> u64 {
 }
 
 /// version "-" trace-id "-" parent-id "-" flags
-#[allow(
-    clippy::indexing_slicing,
-    reason = "a byte is below the length of the table"
-)]
+///
+/// Nearly every request of a traced system has one. The digits are read without a branch or a
+/// table, so that the compiler makes vectors of them.
 fn trace_id(traceparent: &[u8]) -> [u8; 16] {
-    let mut id = [0; 16];
-    let digits = traceparent.get(3..35).unwrap_or_default();
-    let mut seen = 0;
-    for (byte, pair) in id.iter_mut().zip(digits.as_chunks().0) {
-        let [high, low] = pair.map(|digit| HEX_VALUES[usize::from(digit)]);
-        seen |= high | low;
+    let digits = traceparent.get(3..).and_then(|id| id.first_chunk::<32>());
+    let Some(digits) = digits else {
+        return [0; 16];
+    };
+    let (mut values, mut id) = ([0; 32], [0; 16]);
+    for (value, digit) in values.iter_mut().zip(digits) {
+        *value = hex_value(*digit);
+    }
+    for (byte, [high, low]) in id.iter_mut().zip(values.as_chunks().0) {
         *byte = high << 4 | low;
     }
+    let seen = values.iter().fold(0, |seen, value| seen | value);
     if seen > 15 { [0; 16] } else { id }
 }
 
-/// The value of each byte as a hexadecimal digit; 255 where it is none. Nearly every request of a
-/// traced system has 32 of them.
-#[allow(clippy::indexing_slicing, reason = "indexed while it is compiled")]
-const HEX_VALUES: [u8; 256] = {
-    let mut values = [u8::MAX; 256];
-    let mut value = 0;
-    while value < 16 {
-        values[b"0123456789abcdef"[value] as usize] = value as u8;
-        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
-        value += 1;
+/// The value of a hexadecimal digit; 255 where it is none.
+#[inline]
+const fn hex_value(digit: u8) -> u8 {
+    let (decimal, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    match (decimal < 10, letter < 6) {
+        (true, _) => decimal,
+        (_, true) => letter + 10,
+        _ => u8::MAX,
     }
-    values
-};
+}
 
 #[cfg(test)]
 mod tests {
@@ -225,7 +238,7 @@ mod tests {
     }
 
     fn declared(headers: &HeaderMap) -> Declared {
-        super::declared(headers, &RetryRules::default().headers)
+        super::declared(headers.into(), &RetryRules::default().headers)
     }
 
     fn settings() -> DeskSettings {
@@ -254,7 +267,7 @@ mod tests {
             raw_target: b"/",
             origin_form: true,
             host: b"",
-            headers,
+            headers: headers.into(),
             has_body: false,
             caller: None,
             at: Moment::default(),
@@ -295,7 +308,7 @@ mod tests {
             http::HeaderValue::from_bytes(b"\xff").unwrap(),
         );
         let facts = super::super::governor::HeadFacts {
-            headers: &lines,
+            headers: (&lines).into(),
             ..facts
         };
         let found = client_address(&facts, &settings).map(|address| address.to_string());
@@ -329,7 +342,7 @@ mod tests {
     #[test]
     fn the_policy_says_which_fields_declare_retries() {
         let names = ["x-attempt".into(), "x-retry-count".into()];
-        let retries = |field| super::declared(&headers(&[(field, "2")]), &names).retries;
+        let retries = |field| super::declared((&headers(&[(field, "2")])).into(), &names).retries;
         assert_eq!((retries("x-attempt"), retries("x-retry-count")), (2, 2));
         assert_eq!(retries("grpc-previous-rpc-attempts"), 0);
         let twice = headers(&[
@@ -337,7 +350,7 @@ mod tests {
             ("x-attempt", "9"),
             ("x-retry-count", "2"),
         ]);
-        let read = super::declared(&twice, &names);
+        let read = super::declared((&twice).into(), &names);
         assert_eq!(read.retries, 2, "of a repeated field the first counts");
         // As long as a known one, modulo 64, and another name.
         assert_eq!(retries("x-attempu"), 0);

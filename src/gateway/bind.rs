@@ -162,12 +162,14 @@ pub(crate) fn bind(
         .collect()
 }
 
-/// Bounds what may wait in the kernel for a client. Connections have it from the socket that they
-/// are accepted from, so it costs them no call.
+/// Bounds what may wait in the kernel for a client, and lets small answers leave at once.
+/// Connections have both from the socket that they are accepted from, so it costs them no call.
 fn bounded(sockets: &[Door]) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     for door in sockets {
-        socket2::SockRef::from(door.socket()).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        let socket = socket2::SockRef::from(door.socket());
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+        socket.set_tcp_nodelay(true)?;
     }
     Ok(())
 }

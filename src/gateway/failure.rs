@@ -30,16 +30,26 @@ pub(crate) fn classify(error: &Error) -> Failure {
 /// What Pingora calls a chunk that it cannot read.
 const INVALID_CHUNK: &str = "InvalidChunk";
 
+/// What a client did whose connection broke on the fast lane.
+pub(crate) fn of_client_io(error: &io::Error) -> Failure {
+    Cut::of(error).map_or(Failure::ClientAbort, of_cut)
+}
+
+const fn of_cut(cut: Cut) -> Failure {
+    match cut {
+        Cut::BodyTooSlow => Failure::BodyTooSlow,
+        Cut::AnswerTooSlow => Failure::AnswerTooSlow,
+        Cut::TunnelIdle => Failure::TunnelIdle,
+        Cut::TunnelAge => Failure::TunnelAge,
+        // Seen on the client's side, and the upstream is the silent one.
+        Cut::HandshakeTimeout => Failure::Timeout,
+    }
+}
+
 /// What a client did, by what the edge or the system said of it.
 fn of_client(kind: &ErrorType, cause: Option<&io::Error>) -> Failure {
-    match cause.and_then(Cut::of) {
-        Some(Cut::BodyTooSlow) => return Failure::BodyTooSlow,
-        Some(Cut::AnswerTooSlow) => return Failure::AnswerTooSlow,
-        Some(Cut::TunnelIdle) => return Failure::TunnelIdle,
-        Some(Cut::TunnelAge) => return Failure::TunnelAge,
-        // Seen on the client's side, and the upstream is the silent one.
-        Some(Cut::HandshakeTimeout) => return Failure::Timeout,
-        None => {}
+    if let Some(cut) = cause.and_then(Cut::of) {
+        return of_cut(cut);
     }
     match kind {
         // The edge found what no reader may guess at; the system has no error of this kind.

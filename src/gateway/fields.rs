@@ -6,36 +6,41 @@
 //! Deliberately not here: hop-by-hop fields of requests; Pingora removes those.
 
 use http::Method;
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS};
+use http::header::{CONNECTION, HeaderName, MAX_FORWARDS};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use super::answer_fields::AnswerFields;
 use super::arrival::PRIORITY;
 use super::governor::Exposed;
+use super::received::Fields;
 use crate::rulebook::DeprecationNotice;
 
 /// Removes what a client may not say. `trusted` keeps the forwarded-for fields, all of them;
 /// `strict` removes what would change method or path behind the decision, and a claim to be
 /// important that the next gateway would believe because this one passed it on.
 pub(crate) fn strip_request(request: &mut RequestHeader, trusted: bool, strict: bool) {
-    let stripped = |name: &HeaderName| {
-        let name = name.as_str();
-        is_ours(name)
-            || (!trusted && is_forwarded_for(name))
-            || (strict && is_override(name))
-            || (strict && !trusted && name == PRIORITY)
-            || is_disguised(name)
-    };
+    strip(request, |name| is_stripped(name, trusted, strict));
+}
+
+/// Removes the fields whose names, in lower case, do not pass.
+fn strip(request: &mut RequestHeader, is_stripped: impl Fn(&str) -> bool) {
+    let names = request.headers.keys();
+    let names = names.filter(|name| is_stripped(name.as_str()));
     // Almost no request has such a field, so the list almost never allocates.
-    let names: Vec<HeaderName> = request
-        .headers
-        .keys()
-        .filter(|name| stripped(name))
-        .cloned()
-        .collect();
+    let names: Vec<HeaderName> = names.cloned().collect();
     for name in names {
         request.remove_header(&name);
     }
+}
+
+/// Whether the field of this name, in lower case, does not pass.
+pub(crate) fn is_stripped(name: &str, trusted: bool, strict: bool) -> bool {
+    is_ours(name)
+        || (!trusted && is_forwarded_for(name))
+        || (strict && is_override(name))
+        || (strict && !trusted && name == PRIORITY)
+        || is_disguised(name)
 }
 
 const OVERRIDES: [&str; 10] = [
@@ -84,23 +89,22 @@ fn is_override(name: &str) -> bool {
 
 /// The one value of a field; `None` where it is missing or doubled, or where `Connection` names it:
 /// then it is not sent on, and what is judged by it would not be what the next hop sees.
-pub(crate) fn only_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
+pub(crate) fn only_value<'a>(fields: Fields<'a>, name: &str) -> Option<&'a [u8]> {
+    let mut values = fields.all(name);
     let value = values.next()?;
-    let is_only = values.next().is_none() && !is_nominated(headers, name);
+    let is_only = values.next().is_none() && !is_nominated(fields, name);
     is_only.then_some(value)
 }
 
 /// The first value of a field, unless `Connection` names it.
-pub(crate) fn first_sent_on<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
-    let value = headers.get(name)?;
-    (!is_nominated(headers, name)).then_some(value)
+pub(crate) fn first_sent_on<'a>(fields: Fields<'a>, name: &str) -> Option<&'a [u8]> {
+    let value = fields.first(name)?;
+    (!is_nominated(fields, name)).then_some(value)
 }
 
-fn is_nominated(headers: &HeaderMap, name: &str) -> bool {
-    let fields = headers.get_all(CONNECTION);
-    fields.iter().any(|field| {
-        let mut tokens = field.as_bytes().split(|byte| *byte == b',');
+fn is_nominated(fields: Fields<'_>, name: &str) -> bool {
+    fields.all("connection").any(|value| {
+        let mut tokens = value.split(|byte| *byte == b',');
         tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
     })
 }
@@ -108,23 +112,17 @@ fn is_nominated(headers: &HeaderMap, name: &str) -> bool {
 /// Removes the field by which callers are named, in any spelling but for its own from somebody who is
 /// believed.
 pub(crate) fn strip_caller(request: &mut RequestHeader, field: &HeaderName, is_believed: bool) {
-    if !is_believed {
-        request.remove_header(field);
+    strip(request, |name| {
+        names_caller(name, field.as_str(), is_believed)
+    });
+}
+
+/// Whether the field of this name, in lower case, would name a caller who is not believed.
+pub(crate) fn names_caller(name: &str, field: &str, is_believed: bool) -> bool {
+    if name == field {
+        return !is_believed;
     }
-    let is_alike = |name: &HeaderName| {
-        name != field
-            && name.as_str().contains('_')
-            && name.as_str().replace('_', "-") == field.as_str()
-    };
-    let alike: Vec<HeaderName> = request
-        .headers
-        .keys()
-        .filter(|n| is_alike(n))
-        .cloned()
-        .collect();
-    for name in alike {
-        request.remove_header(&name);
-    }
+    name.len() == field.len() && name.contains('_') && name.replace('_', "-") == field
 }
 
 /// Whether a name, read as servers in the tradition of CGI read it, is one that only the gateway
@@ -143,38 +141,45 @@ fn is_disguised(name: &str) -> bool {
 }
 
 /// Tells the client what was decided, where the operator wants that.
-pub(crate) fn expose(response: &mut ResponseHeader, exposed: Option<&Exposed>) -> Result<()> {
+pub(crate) fn expose(response: &mut impl AnswerFields, exposed: Option<&Exposed>) -> Result<()> {
     let Some(exposed) = exposed else {
         return Ok(());
     };
     if let Some(contract) = &exposed.contract {
-        response.insert_header("Tidegate-Contract", contract.as_str())?;
+        response.insert("Tidegate-Contract", contract.as_bytes())?;
     }
-    response.insert_header("Tidegate-Decision", exposed.decision)?;
-    let risk = format!(
-        "{}.{:04}",
-        exposed.risk_bp / 10_000,
-        exposed.risk_bp % 10_000
-    );
-    response.insert_header("Tidegate-Risk", risk)?;
-    Ok(())
+    response.insert("Tidegate-Decision", exposed.decision.as_bytes())?;
+    response.insert("Tidegate-Risk", &risk(exposed.risk_bp))
+}
+
+/// A score with four places, as `0.0421`.
+fn risk(basis_points: u16) -> [u8; 6] {
+    let digit = |unit: u16| b'0' + u8::try_from(basis_points / unit % 10).unwrap_or(0);
+    [
+        digit(10_000),
+        b'.',
+        digit(1_000),
+        digit(100),
+        digit(10),
+        digit(1),
+    ]
 }
 
 /// Tells callers of a deprecated contract to leave. The gateway knows the contract, so its word
 /// replaces that of an upstream; links stand beside others.
 pub(crate) fn deprecate(
-    response: &mut ResponseHeader,
+    response: &mut impl AnswerFields,
     notice: Option<&DeprecationNotice>,
 ) -> Result<()> {
     let Some(notice) = notice else {
         return Ok(());
     };
-    response.insert_header("Deprecation", notice.deprecation())?;
+    response.insert("Deprecation", notice.deprecation().as_bytes())?;
     if let Some(sunset) = notice.sunset() {
-        response.insert_header("Sunset", sunset)?;
+        response.insert("Sunset", sunset.as_bytes())?;
     }
     if let Some(links) = notice.links() {
-        response.append_header("Link", links)?;
+        response.append("Link", links.as_bytes())?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::quota::Quotas;
+use super::received::Fields;
 use super::respond::Answer;
 use crate::rulebook::DeprecationNotice;
 use crate::units::Moment;
@@ -38,7 +39,7 @@ pub struct HeadFacts<'a> {
     /// The host the request is for: the Host field, or `:authority` in HTTP/2.
     pub host: &'a [u8],
     /// The fields as received.
-    pub headers: &'a http::HeaderMap,
+    pub headers: Fields<'a>,
     /// Whether a body follows.
     pub has_body: bool,
     /// The name that the caller proved: by its certificate, or through a trusted proxy by the

@@ -1,4 +1,4 @@
-//! Which listener a connection came through.
+//! Which listener a connection came through: the one whose socket it was accepted from.
 //!
 //! Invariant: the number is the position in the settings. Deliberately not here: binding.
 
@@ -14,21 +14,10 @@ impl Listeners {
         Self(bound.into())
     }
 
-    /// The listener whose address the local end of a connection has; the first one when the
-    /// kernel does not say.
-    pub(crate) fn number(&self, local: Option<&SocketAddr>) -> u16 {
-        let local = match (local, self.0.len()) {
-            (Some(local), 2..) => local,
-            _ => return 0,
-        };
-        let exact = self.0.iter().position(|bound| bound == local);
-        let wildcard = || {
-            self.0
-                .iter()
-                .position(|bound| bound.ip().is_unspecified() && bound.port() == local.port())
-        };
-        exact
-            .or_else(wildcard)
+    /// The listener that is bound to `address`; no two are.
+    pub(crate) fn number(&self, address: &SocketAddr) -> u16 {
+        let position = self.0.iter().position(|bound| bound == address);
+        position
             .and_then(|position| u16::try_from(position).ok())
             .unwrap_or(0)
     }
@@ -39,23 +28,12 @@ mod tests {
     use super::Listeners;
 
     #[test]
-    fn the_exact_address_wins_over_the_wildcard() {
-        let bound: Vec<_> = ["0.0.0.0:80", "127.0.0.1:81", "0.0.0.0:81"]
-            .map(|address| address.parse().unwrap())
-            .into();
-        let listeners = Listeners::new(bound);
-        for (local, expected) in [
-            ("10.0.0.1:80", 0),
-            ("127.0.0.1:81", 1),
-            ("10.0.0.1:81", 2),
-            ("10.0.0.1:99", 0),
-        ] {
-            assert_eq!(
-                listeners.number(Some(&local.parse().unwrap())),
-                expected,
-                "{local}"
-            );
+    fn the_number_is_the_position_of_the_address() {
+        let bound = ["0.0.0.0:80", "127.0.0.1:81", "0.0.0.0:81"];
+        let bound = bound.map(|address| address.parse().unwrap());
+        let listeners = Listeners::new(bound.to_vec());
+        for (expected, address) in (0..).zip(&bound) {
+            assert_eq!(listeners.number(address), expected, "{address}");
         }
-        assert_eq!(listeners.number(None), 0);
     }
 }

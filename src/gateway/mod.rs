@@ -5,28 +5,35 @@
 //!
 //! Invariant: nothing here decides; it translates between sockets and plain data.
 
+mod accepted;
+mod acceptor;
+mod answer_fields;
 mod arrival;
 mod bind;
 mod bodies;
 mod books;
 mod clerk;
 pub mod clock;
+mod common;
 mod connection;
 pub mod desk;
 mod edge;
 mod failure;
 mod fields;
+mod folded;
 mod forwarding;
 mod framing;
 pub mod governor;
 mod held;
 mod in_flight;
+mod lane;
 mod listener;
 mod pace;
 mod passage;
 mod proxy;
 mod queue;
 pub mod quota;
+pub mod received;
 pub mod refusal;
 pub mod respond;
 mod retry_budget;

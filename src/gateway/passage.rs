@@ -1,8 +1,10 @@
-//! What is kept about one request while Pingora carries it from hook to hook.
+//! What is kept about one request on its way, whichever way that is.
 //!
 //! Invariant: the exchange is given back exactly once; a passage that is dropped before gives it
 //! to its drop guard. Deliberately not here: decisions.
 
+use std::cell::Cell;
+use std::future::Future;
 use std::sync::Arc;
 
 use pingora::{Error, ErrorType, Result};
@@ -17,6 +19,10 @@ use crate::units::Moment;
 
 /// Interim answers to one request, over all its attempts.
 const INTERIMS_MAX: u8 = 32;
+
+tokio::task_local! {
+    static HANDED: Cell<Option<Box<Passage>>>;
+}
 
 /// How far a request has come.
 #[allow(
@@ -65,7 +71,7 @@ pub(crate) struct Passage {
     _in_flight: Guard,
 }
 
-/// What Pingora knows at the end of a request.
+/// What is known at the end of a request.
 pub(crate) struct Ending {
     pub(crate) at: Moment,
     pub(crate) status_sent: u16,
@@ -75,11 +81,43 @@ pub(crate) struct Ending {
 }
 
 impl Passage {
+    /// One on the current connection.
     pub(crate) fn new(governor: Arc<dyn Governor>, in_flight: Guard) -> Self {
+        let mut passage = Self::on(governor, in_flight, Connection::current());
+        passage.body = BodyProgress::current();
+        passage
+    }
+
+    /// The passage that is handed over with the current request, if one is.
+    pub(crate) fn handed() -> Option<Self> {
+        HANDED
+            .try_with(Cell::take)
+            .ok()
+            .flatten()
+            .map(|boxed| *boxed)
+    }
+
+    /// Runs what serves a request; `decided` where it has been decided about already.
+    pub(crate) async fn handing<T>(
+        decided: Option<Box<Self>>,
+        served: impl Future<Output = T>,
+    ) -> T {
+        match decided {
+            Some(passage) => HANDED.scope(Cell::new(Some(passage)), served).await,
+            None => served.await,
+        }
+    }
+
+    /// One on a connection.
+    pub(crate) fn on(
+        governor: Arc<dyn Governor>,
+        in_flight: Guard,
+        connection: Arc<Connection>,
+    ) -> Self {
         Self {
             progress: Progress::New,
             governor,
-            connection: Connection::current(),
+            connection,
             target: None,
             attempts: 0,
             never_sent: 0,
@@ -90,7 +128,7 @@ impl Passage {
             body_bytes: 0,
             has_body: false,
             body_ended: false,
-            body: BodyProgress::current(),
+            body: None,
             status_meant: None,
             _in_flight: in_flight,
         }

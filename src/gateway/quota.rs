@@ -6,11 +6,11 @@
 //! later than `Retry-After`. The limit of an address behind a field is told only to those that it
 //! refuses. Deliberately not here: the limit of unknown paths, which is no promise to anybody.
 
-use std::fmt::Write;
+use std::ops::Deref;
 
 use pingora::Result;
-use pingora::http::ResponseHeader;
 
+use super::answer_fields::AnswerFields;
 use crate::observation::{Limit, Mode, Take};
 use crate::pipeline::Admission;
 use crate::rulebook::{ClientLimits, Rulebook};
@@ -18,7 +18,7 @@ use crate::units::{Moment, PerMinute, Tier};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// All rates are per minute.
-const WINDOW_S: u32 = 60;
+const WINDOW: &[u8] = b";w=60";
 
 /// The names of the limits.
 const CONTRACT: &str = "contract";
@@ -145,30 +145,80 @@ fn seconds(wait_ns: u64) -> u32 {
 
 /// Puts the fields into a response. They replace an upstream's own: it counts behind the gateway
 /// and does not know who was refused there.
-pub(super) fn tell(response: &mut ResponseHeader, quotas: Quotas) -> Result<()> {
-    let named = [
-        (CONTRACT, quotas.contract),
-        (CLIENT, quotas.client),
-        (ADDRESS, quotas.address),
+pub(super) fn tell(response: &mut impl AnswerFields, quotas: Quotas) -> Result<()> {
+    let named: [(&[u8], &[u8], _); 3] = [
+        (b", \"contract\";q=", b", \"contract\";r=", quotas.contract),
+        (b", \"client\";q=", b", \"client\";r=", quotas.client),
+        (b", \"address\";q=", b", \"address\";r=", quotas.address),
     ];
-    let (mut policy, mut state) = (String::new(), String::new());
-    for (name, quota) in named {
+    let (mut policy, mut state) = (Line::new(), Line::new());
+    for (rate, rest, quota) in named {
         let Some(quota) = quota else { continue };
-        let comma = if policy.is_empty() { "" } else { ", " };
-        // Writing into a String cannot fail.
-        _ = write!(
-            policy,
-            "{comma}\"{name}\";q={};w={WINDOW_S}",
-            quota.per_minute
-        );
-        let (remaining, next_s) = (quota.remaining, quota.next_s);
-        _ = write!(state, "{comma}\"{name}\";r={remaining};t={next_s}");
+        policy.next(rate);
+        policy.number(quota.per_minute);
+        policy.put(WINDOW);
+        state.next(rest);
+        state.number(quota.remaining);
+        state.put(b";t=");
+        state.number(quota.next_s);
     }
     if !policy.is_empty() {
-        response.insert_header("RateLimit-Policy", policy)?;
-        response.insert_header("RateLimit", state)?;
+        response.insert("RateLimit-Policy", &policy)?;
+        response.insert("RateLimit", &state)?;
     }
     Ok(())
+}
+
+/// More than three limits take: the longest name, two numbers of ten digits, what stands between.
+const LINE_BYTES: usize = 128;
+
+/// The value of a field.
+struct Line {
+    bytes: [u8; LINE_BYTES],
+    len: usize,
+}
+
+impl Line {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; LINE_BYTES],
+            len: 0,
+        }
+    }
+
+    /// Begins the next limit; the first has no comma before it.
+    #[inline]
+    fn next(&mut self, begin: &[u8]) {
+        let from = if self.is_empty() { b", ".len() } else { 0 };
+        self.put(begin.get(from..).unwrap_or_default());
+    }
+
+    #[inline]
+    fn number(&mut self, number: u32) {
+        match u8::try_from(number) {
+            // Most are: what remains of a refusal, and its seconds.
+            Ok(digit @ 0..=9) => self.put(&[b'0' + digit]),
+            _ => self.put(itoa::Buffer::new().format(number).as_bytes()),
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, part: &[u8]) {
+        let end = self.len + part.len();
+        // There is room for all that can be said; a test says it.
+        if let Some(room) = self.bytes.get_mut(self.len..end) {
+            room.copy_from_slice(part);
+            self.len = end;
+        }
+    }
+}
+
+impl Deref for Line {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +255,35 @@ mod tests {
         check(1, 2, 60_000, 1, 60);
         check(1, 2, 119_001, 0, 60);
         check(6_000, 1, 10, 0, 1);
+    }
+
+    #[test]
+    fn the_longest_values_have_room() {
+        let most = Some(Quota {
+            per_minute: u32::MAX,
+            remaining: u32::MAX,
+            next_s: u32::MAX,
+        });
+        let quotas = Quotas {
+            contract: most,
+            client: most,
+            address: most,
+        };
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        tell(&mut response, quotas).unwrap();
+        let of = |name: &str| response.headers.get(name).unwrap().to_str().unwrap();
+        let max = u32::MAX;
+        let [policy, state] = ["contract", "client", "address"].iter().fold(
+            [String::new(), String::new()],
+            |[policy, state], name| {
+                let comma = if policy.is_empty() { "" } else { ", " };
+                [
+                    format!("{policy}{comma}\"{name}\";q={max};w=60"),
+                    format!("{state}{comma}\"{name}\";r={max};t={max}"),
+                ]
+            },
+        );
+        assert_eq!([of("ratelimit-policy"), of("ratelimit")], [policy, state]);
     }
 
     #[test]

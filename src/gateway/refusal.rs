@@ -3,8 +3,6 @@
 //! Invariant: `course` and [`status`] go by the same `Kind`, so a simulation tells the status
 //! that a client would get.
 
-use std::borrow::Cow;
-
 use super::governor::Course;
 use super::quota;
 use super::respond::Answer;
@@ -124,8 +122,7 @@ pub(super) fn course(
         answer.case_id = Some(case_of(event, contract.map(Contract::id)));
     }
     answer.violated = quota::violated(rulebook, admission);
-    let reasons = admission.judgement.decision.reasons();
-    answer.reason_codes = Cow::Owned(reasons.iter().map(Reason::code).collect());
+    answer.reasons = admission.judgement.decision.reasons();
     Course::Answer(answer)
 }
 
@@ -158,7 +155,7 @@ pub fn status_of(
         Kind::Circuit => Answer::circuit_open(1).status,
         Kind::Unrecorded => Answer::ledger_unavailable(UNRECORDED_S).status,
         Kind::Apart => quarantine_status(unknown, terms),
-        Kind::Method => Answer::method_not_allowed(String::new()).status,
+        Kind::Method => Answer::method_not_allowed(MethodSet::EMPTY).status,
         Kind::Ambiguous => Answer::ambiguous_target().status,
         Kind::Refused => Answer::refused().status,
     }
@@ -220,16 +217,14 @@ const fn quarantine_status(unknown: u16, terms: Option<&Terms>) -> u16 {
     }
 }
 
-fn allow(rulebook: &Rulebook, pairing: Pairing) -> String {
-    let methods = match pairing {
+fn allow(rulebook: &Rulebook, pairing: Pairing) -> MethodSet {
+    match pairing {
         Pairing::MethodNotAllowed(index) => rulebook.catalogue().allowed_methods(index),
         Pairing::Contracted(_)
         | Pairing::Unknown
         | Pairing::Ambiguous(_)
         | Pairing::Alias { .. } => MethodSet::EMPTY,
-    };
-    let names: Vec<&str> = methods.iter().map(|method| method.as_str()).collect();
-    names.join(", ")
+    }
 }
 
 #[cfg(test)]

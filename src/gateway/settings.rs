@@ -31,6 +31,8 @@ pub struct GatewaySettings {
     pub trusted_proxies: Vec<IpNet>,
     /// The field by which a trusted proxy names the caller, lower case.
     pub caller_header: Option<http::HeaderName>,
+    /// Whether ordinary requests take the fast lane past the full proxy.
+    pub fast_lane: bool,
     /// Where the process may leave its runtime files.
     pub runtime_dir: PathBuf,
 }
@@ -46,6 +48,7 @@ impl GatewaySettings {
             timeouts: Timeouts::default(),
             trusted_proxies: Vec::new(),
             caller_header: None,
+            fast_lane: true,
             runtime_dir: PathBuf::from("."),
         }
     }

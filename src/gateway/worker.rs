@@ -9,27 +9,26 @@ use std::cell::Cell;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pingora::apps::HttpServerOptions;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::http_proxy;
+use pingora::server::ShutdownWatch;
 use pingora::server::configuration::ServerConf;
-use pingora::server::{Fds, ListenFds, ShutdownWatch};
-use pingora::services::Service as _;
-use pingora::services::listening::Service;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::acceptor::{Acceptor, Entrance};
 use super::bind::Door;
 use super::clock;
+use super::common::Common;
 use super::edge::{Connections, Edge};
 use super::governor::Governor;
 use super::in_flight::InFlight;
+use super::lane::{self, Lane};
 use super::listener::Listeners;
 use super::proxy::Hooks;
 use super::queue::Queues;
@@ -67,41 +66,28 @@ impl Parts {
         sockets: Vec<(SocketAddr, Door)>,
     ) -> Worker {
         let edge = self.edge(number, Arc::clone(&governor), in_flight);
-        let again = Arc::new(edge.clone());
-        let mut service = Service::new(format!("worker-{number}"), edge);
-        // The edge has a buffer of its own, which an idle connection gives back; Pingora's would be
-        // 64 KiB for as long as the connection lasts.
-        let buffers = L4BufferSettings::default().read(0);
-        let mut named = Vec::with_capacity(sockets.len());
-        for (place, (address, socket)) in sockets.into_iter().enumerate() {
-            // Pingora finds a socket that is open already by the text of its address; the
-            // numbers keep sockets apart that are bound to the same one.
-            let key = format!("{address}#{number}.{place}");
-            service.add_listener(ListenerConfig::tcp(&key).l4_buffer(buffers));
-            named.push((key, socket));
-        }
         Worker {
             number,
             governor,
-            edge: again,
-            service,
-            sockets: named,
+            edge: Arc::new(edge),
+            sockets,
         }
     }
 
     fn edge(&self, number: usize, governor: Arc<dyn Governor>, in_flight: InFlight) -> Edge {
-        let hooks = Hooks {
+        let common = Arc::new(Common {
             governor: Arc::clone(&governor),
             picker: self.upstreams.picker(number),
             settings: Arc::clone(&self.settings),
             in_flight,
             worker: number,
-        };
-        let mut proxy = http_proxy(&self.conf, hooks);
+        });
+        let mut proxy = http_proxy(&self.conf, Hooks(Arc::clone(&common)));
         proxy.server_options = Some(h2c_options(self.settings.timeouts.idle));
         proxy.h2_options = Some(h2_options(&self.settings));
         Edge {
             proxy: Arc::new(proxy),
+            lane: self.settings.fast_lane.then_some(Lane { common }),
             governor,
             settings: Arc::clone(&self.settings),
             connections: Arc::clone(&self.connections),
@@ -115,10 +101,8 @@ impl Parts {
 pub(crate) struct Worker {
     number: usize,
     governor: Arc<dyn Governor>,
-    /// For who is met when Pingora accepts no more.
     edge: Arc<Edge>,
-    service: Service<Edge>,
-    sockets: Vec<(String, Door)>,
+    sockets: Vec<(SocketAddr, Door)>,
 }
 
 impl Worker {
@@ -151,39 +135,49 @@ impl Worker {
         let Self {
             governor,
             edge,
-            mut service,
             sockets,
             ..
         } = self;
+        let upstream_idle = edge.settings.timeouts.upstream_idle;
         let mut opened = control.opened();
         let accept = async {
             // An error means that nobody is left who could open them.
             if opened.wait_for(|opened| *opened).await.is_err() {
                 return;
             }
-            let mut fds = Fds::new();
+            let mut doors = Vec::with_capacity(sockets.len());
             let mut queues = Vec::with_capacity(sockets.len());
-            for (key, door) in sockets {
+            for (address, door) in sockets {
+                let entrance = Arc::new(Entrance {
+                    edge: Arc::clone(&edge),
+                    listener: edge.listeners.number(&address),
+                    closing: closing.clone(),
+                });
                 let opened = door.open().and_then(|socket| {
-                    queues.push(socket.try_clone()?);
+                    queues.push((socket.try_clone()?, Arc::clone(&entrance)));
                     Ok(socket)
                 });
                 match opened {
-                    Ok(socket) => fds.add(key, socket.into_raw_fd()),
+                    Ok(socket) => doors.push((socket, entrance)),
                     Err(error) => {
                         // The worker ends, and with it the gateway.
-                        tracing::error!(event = "port_not_opened", socket = key, %error);
+                        tracing::error!(event = "port_not_opened", socket = %address, %error);
                         return;
                     }
                 }
             }
+            let acceptor = match Acceptor::new(doors) {
+                Ok(acceptor) => acceptor,
+                Err(error) => {
+                    tracing::error!(event = "sockets_not_watched", %error);
+                    return;
+                }
+            };
             control.note_listening();
-            let fds: ListenFds = Arc::new(fds.into());
-            service.start_service(Some(fds), closing.clone(), 1).await;
-            // Its own holders of the sockets, so that these are the last.
-            drop(service);
+            // It closes its holders of the sockets, so that those of the queues are the last.
+            acceptor.run().await;
             if !control.is_handed_over() {
-                Queues::new(queues).empty(&edge, &closing);
+                Queues::new(queues).empty();
             }
             control.note_emptied();
             // No more connections; those that are open are served to their end.
@@ -191,20 +185,23 @@ impl Worker {
         };
         tokio::select! {
             () = accept => {}
-            () = tick_for_ever(&*governor) => {}
+            () = tick_for_ever(&*governor, upstream_idle) => {}
             // An error means that nobody is left who could end it.
             _ = end.wait_for(|end| *end) => {}
         }
+        lane::pool::clear();
     }
 }
 
 /// Looks after long requests every 100 ms, on the worker's own thread.
-async fn tick_for_ever(governor: &dyn Governor) {
+async fn tick_for_ever(governor: &dyn Governor, upstream_idle: Duration) {
     let mut due = tokio::time::interval(Duration::from_nanos(TICK_NS));
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        governor.tick(clock::now());
+        let now = clock::now();
+        governor.tick(now);
+        lane::pool::expire(now, upstream_idle);
     }
 }
 

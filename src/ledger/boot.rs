@@ -4,11 +4,12 @@
 use super::directory::Directory;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
-use super::handle::{OpenFacts, Settings};
+use super::facts::OpenFacts;
 use super::merkle::Frontier;
 use super::opening::{genesis, resume};
 use super::output::Begun;
 use super::recovery::Found;
+use super::settings::Settings;
 use super::signing::Signer;
 use super::tree::LogTree;
 use super::tree_file::TreeBuilder;

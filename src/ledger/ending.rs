@@ -9,7 +9,6 @@ use std::path::Path;
 use super::acceptance::Claim;
 use super::directory::SegmentName;
 use super::error::LedgerError;
-use super::handle::Settings;
 use super::heads::{Accepted, Heads};
 use super::history::{History, Trees, tree_so_far};
 use super::last_boot::LastBoot;
@@ -18,6 +17,7 @@ use super::merkle::{Frontier, Hash};
 use super::note::Checkpoint;
 use super::recovery::{DamagedRecords, Examined, Found, damaged, empty};
 use super::salvage::salvage;
+use super::settings::Settings;
 use super::survey::{Ask, Bad, Survey, survey};
 use super::tree_file::TreeBuilder;
 

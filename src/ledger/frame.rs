@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use super::digits::hex16;
+use super::sha::tagged;
 
 /// The `v` of every line.
 pub(super) const FORMAT_VERSION: u64 = 1;
@@ -37,29 +38,17 @@ pub const KINDS: [&str; 15] = [
 /// `SHA-256(0x00 || entry)`: id and self-check of a line, `prev` of the next, Merkle leaf.
 #[must_use]
 pub fn entry_hash(entry: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update([0_u8])
-        .chain_update(entry)
-        .finalize()
-        .into()
+    tagged(0, entry)
 }
 
 /// A hash as the 64 lower-case hex digits that stand in a line.
 #[must_use]
 pub fn hex64(hash: &[u8; 32]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [0_u8; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
-        if let [high, low] = pair {
-            *high = DIGITS
-                .get(usize::from(byte >> 4))
-                .copied()
-                .unwrap_or_default();
-            *low = DIGITS
-                .get(usize::from(byte & 15))
-                .copied()
-                .unwrap_or_default();
-        }
+    let (places, _) = text.as_chunks_mut();
+    let (chunks, _) = hash.as_chunks();
+    for (place, chunk) in places.iter_mut().zip(chunks) {
+        *place = hex16(*chunk);
     }
     text
 }

@@ -7,6 +7,8 @@
 
 use sha2::{Digest, Sha256};
 
+use super::sha::tagged_pair;
+
 /// 2^8 leaves are a group of a tree file, and a tile of C2SP `tlog-tiles`.
 const GROUP_LEVEL: u32 = 8;
 
@@ -16,12 +18,7 @@ pub type Hash = [u8; 32];
 /// The parent of two nodes.
 #[must_use]
 pub fn node(left: &Hash, right: &Hash) -> Hash {
-    Sha256::new()
-        .chain_update([1_u8])
-        .chain_update(left)
-        .chain_update(right)
-        .finalize()
-        .into()
+    tagged_pair(1, left, right)
 }
 
 /// The right edge of a growing tree: the roots of its perfect subtrees, the largest first.

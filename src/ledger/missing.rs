@@ -83,9 +83,10 @@ pub(super) fn tell(dir: &Path, found: &Found) {
 #[cfg(test)]
 mod tests {
     use super::super::directory::Directory;
-    use super::super::handle::Settings;
+    use super::super::fixture::facts;
     use super::super::recovery::find;
-    use super::super::recovery_tests::{facts, key, start};
+    use super::super::recovery_tests::{key, start};
+    use super::super::settings::Settings;
     use super::*;
 
     #[test]

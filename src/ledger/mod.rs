@@ -18,11 +18,15 @@ mod clock;
 mod counters;
 #[cfg(test)]
 mod crash_tests;
+mod digits;
 mod directory;
 mod disk;
 mod ending;
 mod entry;
 mod error;
+mod facts;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod frame;
 mod handle;
 mod heads;
@@ -60,6 +64,8 @@ mod rulebooks;
 mod salvage;
 mod scan;
 mod segment;
+mod settings;
+mod sha;
 mod signing;
 mod source;
 mod stats;
@@ -80,10 +86,11 @@ mod writer;
 pub use census::{Census, census};
 pub use chain::Chain;
 pub use directory::SegmentName;
-pub use entry::EntryBuilder;
+pub use entry::{EntryBuilder, Key};
 pub use error::LedgerError;
+pub use facts::{OpenBundle, OpenFacts, Recovered};
 pub use frame::{BootId, GENESIS_PREV, INTEGER_MAX, KINDS, LINE_BYTES_MAX, entry_hash, hex64};
-pub use handle::{Ledger, OpenBundle, OpenFacts, Recovered, Settings, SyncMode};
+pub use handle::{Ledger, Start};
 pub use high_water::{HighWater, Remembered, RootMark, high_water};
 pub use keeper::{
     Class, Keeper, KeeperSettings, NewestFacts, Offline, OfflineError, Planned, Space,
@@ -102,6 +109,7 @@ pub use repair::{Repair, RepairError, recover};
 pub use ring::{Consumer, Lane, Producer, Source, ring};
 pub use rollup::{Encode, Summary};
 pub use scan::{Members, NotCanonical, as_counts, as_pairs, as_text, as_uint};
+pub use settings::{Settings, SyncMode};
 pub use stats::{Kept, KeptDamage, RingMark, Snapshot};
 pub use stored_tree::{ProofError, StoredTree};
 pub use tail::Tail;

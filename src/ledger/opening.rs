@@ -9,12 +9,13 @@ use super::directory::{Directory, SegmentName};
 use super::disk::Disk;
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
-use super::handle::{OpenBundle, OpenFacts, Settings};
+use super::facts::{OpenBundle, OpenFacts};
 use super::high_water::{HighWater, RootMark};
 use super::line::Record;
 use super::reader::Lines;
 use super::recovery::{Found, Genesis};
 use super::segment::Segment;
+use super::settings::Settings;
 
 /// Starts a chain: first segment with the genesis in it, then the origin.
 pub(super) fn genesis(

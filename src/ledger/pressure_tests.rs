@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use super::fixture::{RULEBOOK, facts};
 use super::pressure::Bounds;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const RULEBOOK: &[u8] = b"{}";
-const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const BOOT: u32 = 7;
 
 /// A decision by its number, or the end of one.
@@ -59,16 +58,8 @@ fn start(settings: &Settings, capacity: usize) -> (Ledger, Producer<Deed>) {
         boot: BootId::from_u32(BOOT),
         worker: 0,
     };
-    let facts = OpenFacts {
-        boot: source.boot,
-        instance: "test".to_owned(),
-        version: "0".to_owned(),
-        policy_hash: POLICY_HASH.to_owned(),
-        client_key_id: None,
-        bundle: None,
-    };
     let (producer, consumer) = ring(source, capacity);
-    let ledger = Ledger::start(settings, &facts, RULEBOOK, vec![consumer], Encoder).unwrap();
+    let ledger = Ledger::start(settings, &facts(BOOT), RULEBOOK, vec![consumer], Encoder).unwrap();
     (ledger, producer)
 }
 

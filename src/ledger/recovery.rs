@@ -15,7 +15,6 @@ use super::directory::{Directory, SegmentName, list_segments};
 use super::disk::Disk;
 use super::ending::Search;
 use super::error::LedgerError;
-use super::handle::Settings;
 use super::heads::Accepted;
 use super::history::tree_path;
 use super::last_boot::Opened;
@@ -26,6 +25,7 @@ use super::note::Checkpoint;
 use super::previous::{self, MissingBoot, Previous};
 use super::quarantine::{TornTail, cut_off};
 use super::reader::Lines;
+use super::settings::Settings;
 use super::tree_file::{TreeBuilder, TreeFile};
 
 /// Damage to records that a signed head covers. The file was left as it is.

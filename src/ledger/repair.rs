@@ -12,14 +12,15 @@ use super::clock::wall_us;
 use super::directory::{Directory, has_traces};
 use super::entry::EntryBuilder;
 use super::error::LedgerError;
+use super::facts::{OpenFacts, Recovered};
 use super::frame::BootId;
-use super::handle::{OpenFacts, Recovered, Settings};
 use super::heads::Heads;
 use super::keeper::known_damage;
 use super::note::Checkpoint;
 use super::opening::resume;
 use super::recovery::{DamagedRecords, Examined, examine};
 use super::segment::Segment;
+use super::settings::Settings;
 
 /// What was found and done.
 #[derive(Debug, Clone, PartialEq, Eq)]

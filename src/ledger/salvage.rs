@@ -199,77 +199,49 @@ mod tests {
         }
     }
 
+    /// Changes a byte of a line, counted from its end where `at` is negative.
+    fn flip(line: &mut [u8], at: isize) {
+        let at = if at < 0 {
+            line.len() - at.unsigned_abs()
+        } else {
+            at.unsigned_abs()
+        };
+        line[at] ^= 1;
+    }
+
     #[test]
     fn leaves_of_bad_lines_come_from_their_neighbours() {
         check(|_| {}, 10, &[]);
-        check(|lines| lines[4][20] ^= 1, 10, &[]);
+        check(|lines| flip(&mut lines[4], 20), 10, &[]);
+        check(|lines| flip(&mut lines[0], 20), 10, &[]);
         // The hash member itself: the next line has it as well.
-        check(
-            |lines| {
-                let at = lines[4].len() - 10;
-                lines[4][at] ^= 1
-            },
-            10,
-            &[],
-        );
+        check(|lines| flip(&mut lines[4], -10), 10, &[]);
+        let both = |from: usize| {
+            move |lines: &mut Vec<Vec<u8>>| {
+                for line in &mut lines[from..from + 2] {
+                    flip(line, 20);
+                }
+            }
+        };
         // Two in a row: the first still carries its own.
-        check(
-            |lines| {
-                lines[4][20] ^= 1;
-                lines[5][20] ^= 1
-            },
-            10,
-            &[],
-        );
-        check(
-            |lines| {
-                let at = lines[4].len() - 10;
-                lines[4][at] = b'_';
-                lines[5][20] ^= 1
-            },
-            10,
-            &[4],
-        );
-        // A newline gone: two lines are one.
-        check(
-            |lines| {
-                lines[4].pop();
-            },
-            10,
-            &[4],
-        );
-        check(
-            |lines| {
-                lines.remove(4);
-            },
-            10,
-            &[],
-        );
+        check(both(4), 10, &[]);
+        check(both(8), 8, &[]);
+        let without_hash = |lines: &mut Vec<Vec<u8>>| {
+            let at = lines[4].len() - 10;
+            lines[4][at] = b'_';
+            flip(&mut lines[5], 20);
+        };
+        check(without_hash, 10, &[4]);
+    }
+
+    #[test]
+    fn leaves_of_lines_that_are_gone_come_from_their_neighbours() {
+        check(|lines| drop(lines.remove(4)), 10, &[]);
         check(|lines| lines.insert(4, b"foreign\n".to_vec()), 10, &[]);
-        check(
-            |lines| {
-                let again = lines[2].clone();
-                lines.insert(4, again)
-            },
-            10,
-            &[],
-        );
-        check(
-            |lines| {
-                lines[9].pop();
-            },
-            9,
-            &[],
-        );
-        check(
-            |lines| {
-                lines[8][20] ^= 1;
-                lines[9][20] ^= 1
-            },
-            8,
-            &[],
-        );
-        check(|lines| lines[0][20] ^= 1, 10, &[]);
+        check(|lines| lines.insert(4, lines[2].clone()), 10, &[]);
+        // A newline gone: two lines are one.
+        check(|lines| _ = lines[4].pop(), 10, &[4]);
+        check(|lines| _ = lines[9].pop(), 9, &[]);
     }
 
     #[test]

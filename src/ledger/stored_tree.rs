@@ -6,6 +6,9 @@
 //! hashes are taken as they stand, and whoever asks compares the root with a signed one.
 //! Not here: changes of the ledger; it may be written while it is read.
 
+mod error;
+mod lines;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -17,75 +20,11 @@ use super::proof::{self, Subtree};
 use super::reader::Lines;
 use super::tree_file::{GROUP, TreeBuilder, TreeFile, TreeHash};
 
+pub use error::ProofError;
+pub(super) use lines::{LinesFrom, Step};
+
 /// The level of a group in the tree: 2^8 leaves.
 const GROUP_LEVEL: u32 = 8;
-
-/// Why a proof cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ProofError {
-    /// The system's answer.
-    #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A file is not what it should be.
-    #[error("LEDGER_DAMAGED: {}: {rule}; keep the directory as evidence, tidegate ledger verify says what is intact", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Place and rule.
-        rule: String,
-    },
-    /// The records do not have the root that was signed.
-    #[error(
-        "LEDGER_DAMAGED: the first {size} records have the root {computed}, and {signed} was signed; keep the directory as evidence, tidegate ledger verify says what is intact"
-    )]
-    OtherRoot {
-        /// How many records.
-        size: u64,
-        /// Their root, hex.
-        computed: String,
-        /// The root in the note, hex.
-        signed: String,
-    },
-    /// What was asked for is not there.
-    #[error("{what}; {remedy}")]
-    Absent {
-        /// What.
-        what: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-}
-
-impl ProofError {
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
-        // A damaged zstd frame is no fault of the disk.
-        if source.kind() == io::ErrorKind::InvalidData {
-            return Self::damaged(path, source.to_string());
-        }
-        Self::Io {
-            path: path.to_path_buf(),
-            source,
-        }
-    }
-
-    pub(super) fn damaged(path: &Path, rule: impl Into<String>) -> Self {
-        Self::Damaged {
-            path: path.to_path_buf(),
-            rule: rule.into(),
-        }
-    }
-
-    /// True where the evidence itself is the obstacle.
-    #[must_use]
-    pub const fn is_about_evidence(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::OtherRoot { .. })
-    }
-}
 
 /// Consecutive records: those of a segment that count.
 #[derive(Debug, Clone)]
@@ -376,78 +315,7 @@ impl StoredTree {
     /// The lines from record `seq` on.
     pub(super) fn lines_from(&self, seq: u64) -> LinesFrom {
         let parts = self.parts.iter().filter(|part| part.next_seq > seq);
-        LinesFrom {
-            parts: parts.cloned().collect::<Vec<_>>().into_iter(),
-            from: seq,
-            current: None,
-        }
-    }
-}
-
-/// One step through the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The line of this record.
-    Line(u64),
-    /// Lines are gone; the next one, if any, is of this record.
-    Gone(u64),
-}
-
-/// Reads lines across segments.
-#[derive(Debug)]
-pub(super) struct LinesFrom {
-    parts: std::vec::IntoIter<Part>,
-    from: u64,
-    current: Option<(Part, Lines, u64)>,
-}
-
-impl LinesFrom {
-    /// The next line, without its newline, into `buffer`.
-    pub(super) fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<Step>, ProofError> {
-        loop {
-            let Some((part, lines, at)) = &mut self.current else {
-                let Some(part) = self.parts.next() else {
-                    return Ok(None);
-                };
-                let Some(segment) = &part.lines else {
-                    return Ok(Some(Step::Gone(part.next_seq)));
-                };
-                let lines =
-                    Lines::of_segment(segment).map_err(|e| ProofError::io(&segment.path, e))?;
-                let first = part.first_seq;
-                self.current = Some((part, lines, first));
-                continue;
-            };
-            if *at >= part.next_seq {
-                self.current = None;
-                continue;
-            }
-            let path = part
-                .lines
-                .as_ref()
-                .map_or(Path::new(""), |segment| &segment.path);
-            let line = lines.next().map_err(|e| ProofError::io(path, e))?;
-            let Some(line) = line.filter(|line| line.complete) else {
-                let rule = format!("it ends before record {at}");
-                return Err(ProofError::damaged(path, rule));
-            };
-            let seq = *at;
-            *at += 1;
-            if seq >= self.from {
-                buffer.clear();
-                buffer.extend_from_slice(line.bytes);
-                return Ok(Some(Step::Line(seq)));
-            }
-        }
-    }
-
-    /// The line handed out last is no record.
-    pub(super) fn damaged(&self, seq: u64) -> ProofError {
-        let path = self.current.as_ref().and_then(|at| at.0.lines.as_ref());
-        ProofError::damaged(
-            path.map_or(Path::new(""), |segment| &segment.path),
-            format!("the line of record {seq} is no record"),
-        )
+        LinesFrom::new(parts.cloned().collect(), seq)
     }
 }
 

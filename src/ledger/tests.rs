@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use super::fixture::{POLICY_HASH, RULEBOOK, facts};
 use super::*;
 
 mod ended;
@@ -13,20 +14,6 @@ mod signed;
 mod taken_over;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The rulebook in force, and its SHA-256.
-const RULEBOOK: &[u8] = b"{}";
-const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-
-fn facts(boot: u32) -> OpenFacts {
-    OpenFacts {
-        boot: BootId::from_u32(boot),
-        instance: "test".to_owned(),
-        version: "0".to_owned(),
-        policy_hash: POLICY_HASH.to_owned(),
-        client_key_id: None,
-        bundle: None,
-    }
-}
 
 fn source(boot: u32) -> Source {
     Source {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::clock::{elapsed, wall_us};
 use super::directory::Directory;
 use super::error::LedgerError;
-use super::handle::Settings;
 use super::intake::Intake;
 use super::pressure::Period;
 use super::rollup::Encode;
+use super::settings::Settings;
 use super::stats::Stats;
 
 /// How often the lock is tried: the time that a ring must have room for.

@@ -3,11 +3,11 @@
 use std::sync::mpsc::channel;
 
 use super::super::chain::Chain;
-use super::super::handle::{Settings, SyncMode};
 use super::super::merkle::Frontier;
 use super::super::output::Begun;
 use super::super::ring::{Producer, Source, ring};
 use super::super::segment::Segment;
+use super::super::settings::{Settings, SyncMode};
 use super::super::sync::Syncer;
 use super::super::tree::LogTree;
 use super::super::tree_file::TreeBuilder;

@@ -14,9 +14,10 @@ const SLOWNESS: i64 = 32;
 const POINT: u64 = 1_024;
 
 /// The baseline of one route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Baseline {
-    learning: [u32; BASELINE_MINUTES],
+    /// From the first healthy minute that says something until the baseline is known.
+    learning: Option<Box<[u32; BASELINE_MINUTES]>>,
     learned: usize,
     /// In 1/1024 us; 0 while learning.
     p95_1024: u64,
@@ -56,22 +57,29 @@ impl Baseline {
     }
 
     fn learn(&mut self, p95_us: u32) {
-        if let Some(place) = self.learning.get_mut(self.learned) {
+        let learning = self.learning.get_or_insert_default();
+        if let Some(place) = learning.get_mut(self.learned) {
             *place = p95_us;
             self.learned += 1;
         }
         if self.learned == BASELINE_MINUTES {
-            self.learning.sort_unstable();
+            learning.sort_unstable();
             // Of an even number, the mean of the two in the middle.
-            let [.., below, above, _, _, _, _, _] = self.learning;
+            let [.., below, above, _, _, _, _, _] = **learning;
             self.p95_1024 = (u64::from(below) + u64::from(above)) * POINT / 2;
+            self.learning = None;
         }
     }
 
     pub(super) fn saved(&self) -> BaselineSnapshot {
         let learned = if self.p95_1024 == 0 { self.learned } else { 0 };
         BaselineSnapshot {
-            learning_us: self.learning.iter().copied().take(learned).collect(),
+            learning_us: self
+                .learning
+                .iter()
+                .flat_map(|all| all.iter().copied())
+                .take(learned)
+                .collect(),
             p95_1024: self.p95_1024,
         }
     }

@@ -154,14 +154,21 @@ impl Board {
     #[must_use]
     #[inline]
     pub fn touch(&self, worker: usize, route: usize) -> Option<&RouteTotals> {
-        if let Some(word) = self.touched.get(worker)?.0.get(route / 64) {
+        self.mark(worker, route);
+        self.routes.get(route)?.totals_of(worker)
+    }
+
+    /// Marks a route as touched by a worker; for who has its totals, and has counted there.
+    #[inline]
+    pub fn mark(&self, worker: usize, route: usize) {
+        let marks = self.touched.get(worker).map(|worker| &worker.0);
+        if let Some(word) = marks.and_then(|marks| marks.get(route / 64)) {
             let bit = 1 << (route % 64);
             // Mostly set already: then the line stays shared with the ticker, unwritten.
             if word.load(Ordering::Relaxed) & bit == 0 {
                 word.fetch_or(bit, Ordering::Release);
             }
         }
-        self.routes.get(route)?.totals_of(worker)
     }
 
     /// Takes the marks of 64 routes: bit i of word w stands for route 64 w + i.

@@ -5,6 +5,7 @@
 //! is its closed buckets and the current one. Silence counts as observed,
 //! and a restart goes on where the snapshot ended.
 
+use crate::observation::blocks::Blocks;
 use crate::observation::{BurnPair, Share};
 
 /// How many windows there are.
@@ -29,6 +30,8 @@ pub(super) const OBSERVED_MAX: u64 = u32::MAX as u64;
 const MINUTE_BUCKETS: usize = 60;
 const FIVE_BUCKETS: usize = 72;
 const HOUR_BUCKETS: usize = 72;
+/// Buckets that come and go together.
+const TOGETHER: usize = 12;
 const FIVE: u64 = 5;
 const HOUR: u64 = 60;
 
@@ -61,40 +64,32 @@ pub fn burn_pair_known(observed_minutes: u64, pair: usize) -> bool {
         .is_some_and(|minutes| observed_minutes >= minutes / 2)
 }
 
-/// The last `N` closed buckets and the current one.
-#[derive(Debug, Clone)]
-struct Ring<const N: usize> {
-    closed: [Share; N],
-    next: usize,
+/// The last closed buckets, as many as the blocks hold, and the current one: that lies first.
+#[derive(Debug, Clone, Default)]
+#[repr(C)]
+struct Ring<const BLOCKS: usize> {
     current: Share,
+    next: usize,
+    closed: Blocks<Share, TOGETHER, BLOCKS>,
 }
 
-impl<const N: usize> Default for Ring<N> {
-    fn default() -> Self {
-        Self {
-            closed: [Share::default(); N],
-            next: 0,
-            current: Share::default(),
-        }
-    }
-}
+impl<const BLOCKS: usize> Ring<BLOCKS> {
+    /// How many are closed.
+    const LENGTH: usize = BLOCKS * TOGETHER;
 
-impl<const N: usize> Ring<N> {
     /// Closes the current bucket and returns the one that has to go.
     fn close(&mut self) -> Share {
         let closing = std::mem::take(&mut self.current);
-        let gone = self
-            .closed
-            .get_mut(self.next)
-            .map(|slot| std::mem::replace(slot, closing));
-        self.next = (self.next + 1) % N;
-        gone.unwrap_or_default()
+        let gone = self.closed.replace(self.next, closing);
+        self.next = (self.next + 1) % Self::LENGTH;
+        gone
     }
 
     /// The bucket that was closed `ago` closings before the last one.
     fn past(&self, ago: usize) -> Share {
-        let place = (self.next + N - 1 - ago % N) % N;
-        self.closed.get(place).copied().unwrap_or_default()
+        let length = Self::LENGTH;
+        self.closed
+            .get((self.next + length - 1 - ago % length) % length)
     }
 
     fn add(&mut self, counts: Share) {
@@ -104,7 +99,7 @@ impl<const N: usize> Ring<N> {
 
     /// The closed buckets, newest first, without the empty ones at the end.
     fn saved(&self) -> Vec<Share> {
-        let mut buckets: Vec<Share> = (0..N).map(|ago| self.past(ago)).collect();
+        let mut buckets: Vec<Share> = (0..Self::LENGTH).map(|ago| self.past(ago)).collect();
         while buckets.last().is_some_and(|last| *last == Share::default()) {
             buckets.pop();
         }
@@ -113,8 +108,8 @@ impl<const N: usize> Ring<N> {
 
     fn restored(newest_first: &[Share], current: Share) -> Self {
         let mut ring = Self::default();
-        for (slot, saved) in ring.closed.iter_mut().rev().zip(newest_first) {
-            *slot = *saved;
+        for (place, saved) in (0..Self::LENGTH).rev().zip(newest_first) {
+            ring.closed.replace(place, *saved);
         }
         ring.current = current;
         ring
@@ -122,7 +117,7 @@ impl<const N: usize> Ring<N> {
 
     fn sum(&self, closed: usize) -> Sum {
         let mut sum = Sum::default();
-        (0..closed.min(N)).for_each(|ago| sum.add(self.past(ago)));
+        (0..closed.min(Self::LENGTH)).for_each(|ago| sum.add(self.past(ago)));
         sum
     }
 }
@@ -156,16 +151,17 @@ impl Sum {
     }
 }
 
-/// The long windows of one route.
+/// The long windows of one route. What is counted at a tick lies first.
 #[derive(Debug, Clone, Default)]
+#[repr(C)]
 pub(super) struct BurnWindows {
     sums: [Sum; BURN_WINDOW_COUNT],
+    minutes: Ring<{ MINUTE_BUCKETS / TOGETHER }>,
     observed_minutes: u64,
     /// Minutes closed, which says when five minutes and hours are full.
     phase: u64,
-    minutes: Ring<MINUTE_BUCKETS>,
-    fives: Ring<FIVE_BUCKETS>,
-    hours: Ring<HOUR_BUCKETS>,
+    fives: Ring<{ FIVE_BUCKETS / TOGETHER }>,
+    hours: Ring<{ HOUR_BUCKETS / TOGETHER }>,
 }
 
 /// `BurnWindows` in a snapshot: closed buckets newest first, and the current ones.

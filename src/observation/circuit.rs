@@ -104,6 +104,12 @@ impl Circuit {
         }
     }
 
+    /// Whether it was never open: then it reads the same at every instant until it opens.
+    #[must_use]
+    pub fn is_untried(&self) -> bool {
+        self.word.load(Ordering::Relaxed) == 0
+    }
+
     /// Asks to pass. Probes of which nothing was heard for `lost_ns` are lost, see [`Self::expire`].
     #[inline]
     pub fn ask(&self, now_ns: u64, lost_ns: u64) -> Passage {

@@ -33,28 +33,56 @@ impl ClientHasher {
     #[must_use]
     pub fn of_address(&self, address: IpAddr) -> ClientKey {
         match address.to_canonical() {
-            IpAddr::V4(v4) => self.hash(4, &v4.octets()),
-            IpAddr::V6(v6) => self.hash(6, v6.octets().get(..8).unwrap_or_default()),
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                self.hash(&[4, a, b, c, d])
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
+                self.hash(&[6, a, b, c, d, e, f, g, h])
+            }
         }
     }
 
     /// The key of a name, for a client that is no address.
     #[must_use]
     pub fn of_name(&self, name: &[u8]) -> ClientKey {
-        self.hash(0, name)
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write_u8(0);
+        hasher.write(name);
+        ClientKey(hasher.finish())
     }
 
-    fn hash(&self, kind: u8, bytes: &[u8]) -> ClientKey {
-        let mut hasher = SipHasher24::new_with_key(&self.key);
-        hasher.write_u8(kind);
-        hasher.write(bytes);
-        ClientKey(hasher.finish())
+    /// Of the few bytes of an address, their kind first: all in one, which is half the work of
+    /// handing them over one after another, and the same hash.
+    #[inline]
+    fn hash(&self, bytes: &[u8]) -> ClientKey {
+        ClientKey(SipHasher24::new_with_key(&self.key).hash(bytes))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::hash::Hasher;
+    use std::net::IpAddr;
+
+    use siphasher::sip::SipHasher24;
+
     use super::ClientHasher;
+
+    #[test]
+    fn an_address_is_hashed_as_its_kind_and_its_bytes() {
+        let check = |text: &str, kind: u8, bytes: &[u8]| {
+            let mut want = SipHasher24::new_with_key(&[7; 16]);
+            want.write_u8(kind);
+            want.write(bytes);
+            let address: IpAddr = text.parse().expect("an address");
+            let found = ClientHasher::new([7; 16]).of_address(address);
+            assert_eq!(found.0, want.finish(), "{text}");
+        };
+        check("192.0.2.1", 4, &[192, 0, 2, 1]);
+        check("2001:db8:1:2::9", 6, &[0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2]);
+    }
 
     #[test]
     fn one_client_has_one_key() {

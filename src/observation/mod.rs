@@ -5,6 +5,7 @@
 //! here judges: what a number means is the business of `risk`.
 
 mod baseline;
+mod blocks;
 mod board;
 mod burn;
 mod circuit;
@@ -13,8 +14,10 @@ mod clients;
 mod exchange;
 mod gcra;
 mod histogram;
+mod line;
 mod load;
 mod open;
+mod packed;
 mod published;
 mod retry;
 mod route;

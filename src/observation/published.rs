@@ -1,14 +1,13 @@
 //! What the ticker published about a route: written by the ticker alone, read by every request.
 //!
-//! The short windows fit on one cache line. What the long windows say lies on another one, which a
-//! request touches only where a flag on the first says that something is out of the ordinary.
+//! The short windows come first, and fit on one cache line where the whole begins at one, as in the
+//! state of a route. What the long windows say lies behind them, where a request looks only if a flag
+//! of the first says that something is out of the ordinary.
 //! Words of one factor are read one by one: in the instant in which a minute closes a reader may
 //! see some of the old minute and some of the new one, which is no further off than either. The
 //! record holds what was read.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use crossbeam::utils::CachePadded;
 
 use crate::observation::burn::{BURN_WINDOW_COUNT, BurnSums, burn_pair, burn_pair_known};
 use crate::observation::{
@@ -18,22 +17,23 @@ use crate::units::{Band, BasisPoints, Factor, FactorSet};
 
 /// What the ticker published about a route.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct RouteShared {
-    /// Factors of the long windows that are known, and from [`REGRESSION`] on, what to read.
-    long_flags: AtomicU32,
     slow: AtomicU64,
     failed: AtomicU64,
     retries: AtomicU64,
     class_shares: AtomicU64,
-    overdue: AtomicU32,
     ticked_ns: AtomicU64,
+    /// Factors of the long windows that are known, and from [`REGRESSION`] on, what to read.
+    long_flags: AtomicU32,
+    overdue: AtomicU32,
     distress_and_band: AtomicU32,
-    long: CachePadded<LongWords>,
+    pub(super) long: LongWords,
 }
 
 /// What the long windows say, and what is only shown.
 #[derive(Debug, Default)]
-struct LongWords {
+pub(super) struct LongWords {
     regression: AtomicU64,
     offered: AtomicU32,
     mean_1024: AtomicU64,
@@ -84,15 +84,16 @@ pub struct ShortView {
 /// Of a route that nobody asks for.
 pub const ALL_ORDINARY_BP: [u16; 3] = [0, 10_000, 0];
 
-/// Numerator and denominator in one word, so that no reader sees one without the other.
+/// Numerator and denominator in one word, so that no reader sees one without the other; in the order
+/// in which they lie in a [`Share`], so that a reader only copies the word.
 const fn pack(share: Share) -> u64 {
-    (share.part as u64) << 32 | share.whole as u64
+    (share.whole as u64) << 32 | share.part as u64
 }
 
 const fn unpack(word: u64) -> Share {
     Share {
-        part: (word >> 32) as u32,
-        whole: word as u32,
+        part: word as u32,
+        whole: (word >> 32) as u32,
     }
 }
 

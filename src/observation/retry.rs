@@ -35,12 +35,12 @@ impl RequestKey {
     #[must_use]
     #[inline]
     pub fn of(client: ClientKey, method: Method, path: &[u8], query: Option<&[u8]>) -> Self {
-        let mut hasher = foldhash::fast::FixedState::with_seed(client.0).build_hasher();
+        let seed = client.0.rotate_left(8) ^ method as u64;
+        let mut hasher = foldhash::fast::FixedState::with_seed(seed).build_hasher();
         hasher.write(path);
         if let Some(query) = query {
             hasher.write(query);
         }
-        hasher.write_u8(method as u8);
         Self(hasher.finish())
     }
 }

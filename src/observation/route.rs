@@ -1,15 +1,18 @@
 //! The state of one route, kept as long as its contract is, whatever rulebook names it.
 //!
-//! Four kinds of memory, never on one cache line: totals (each worker its own), the snapshot
-//! (written by the ticker, read by all), the places in flight (written twice by every request that
-//! counts there), and the words that are mostly read (rate, circuit).
+//! Three kinds of memory, never on one cache line: totals (each worker its own), the snapshot
+//! (written by the ticker, read by all), and what requests write where they count against limits.
+//! The last stands beside what every request reads anyway: with thousands of contracts a request
+//! waits for each line of its route that it touches, and whoever counts against a limit has to wait
+//! for that limit's line, whatever else is on it.
 
 use std::hash::Hasher;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use crossbeam::utils::CachePadded;
 use siphasher::sip::SipHasher24;
 
+use crate::observation::line::Line;
 use crate::observation::{
     Circuit, ClientKey, ClientSlot, GcraWord, Limit, RouteShared, RouteTotals,
 };
@@ -39,23 +42,26 @@ impl Mode {
     }
 }
 
-/// Requests that count against limits of number.
-#[derive(Debug, Default)]
-struct Places {
+/// What decides whether a request may pass: the circuits, and the requests that count against limits
+/// of number.
+#[derive(Debug)]
+struct Gates {
+    circuits: [Circuit; 2],
     in_flight: [AtomicU32; 2],
     held: AtomicU32,
-    /// Who was refused last by the rate limit, and until when.
-    waiting: AtomicU64,
-    /// Until when more than one client waits for the rate limit, on the monotonic clock.
-    crowded_until_ns: AtomicU64,
 }
 
-/// The words of the contract's rate limit.
-#[derive(Debug, Default)]
-struct Rate {
-    words: [GcraWord; 2],
-    /// The period of the limit that they were last counted under, nanoseconds; 0 before the first.
-    period_ns: AtomicU64,
+/// What else every request of the route touches: who it is, where it is counted, and the words of
+/// the contract's rate limit.
+#[derive(Debug)]
+struct Front {
+    totals: Box<[Line<RouteTotals>]>,
+    salt: u64,
+    rate: [GcraWord; 2],
+    overflow: OnceLock<Box<[ClientSlot; 2]>>,
+    number: u32,
+    /// The last request that was sent on counted as dry.
+    last_dry: AtomicBool,
 }
 
 /// 40 bits of a word are a client's, 24 a time in units of 2^26 ns, 67 ms.
@@ -63,19 +69,22 @@ const TIME_MASK: u64 = 0x00ff_ffff;
 const TIME_UNIT_SHIFT: u32 = 26;
 
 /// The state of one route.
+///
+/// In the order in which it lies: three lines that every request reads, beside each other, and then
+/// what the long windows and rare refusals need.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct RouteState {
+    front: Line<Front>,
+    gates: Line<Gates>,
+    published: RouteShared,
     name: Box<str>,
-    number: u32,
-    salt: u64,
-    /// The last request that was sent on counted as dry.
-    last_dry: AtomicBool,
-    published: CachePadded<RouteShared>,
-    places: CachePadded<Places>,
-    rate: CachePadded<Rate>,
-    circuits: CachePadded<[Circuit; 2]>,
-    overflow: [ClientSlot; 2],
-    totals: Box<[CachePadded<RouteTotals>]>,
+    /// The period of the limit that the rate was last counted under, nanoseconds; 0 before the first.
+    rate_period_ns: AtomicU64,
+    /// Who was refused last by the rate limit, and until when.
+    waiting: AtomicU64,
+    /// Until when more than one client waits for the rate limit, on the monotonic clock.
+    crowded_until_ns: AtomicU64,
 }
 
 impl RouteState {
@@ -88,21 +97,27 @@ impl RouteState {
     /// The same with its number among all routes that a process has had.
     #[must_use]
     pub(super) fn numbered(name: &str, workers: usize, number: u32) -> Self {
+        let mut hasher = SipHasher24::new();
+        hasher.write(name.as_bytes());
         Self {
+            front: Line::new(Front {
+                totals: (0..workers).map(|_| Line::default()).collect(),
+                salt: hasher.finish(),
+                rate: Default::default(),
+                overflow: OnceLock::new(),
+                number,
+                last_dry: AtomicBool::new(false),
+            }),
+            gates: Line::new(Gates {
+                circuits: [Circuit::new(name), Circuit::new(name)],
+                in_flight: Default::default(),
+                held: AtomicU32::new(0),
+            }),
+            published: RouteShared::default(),
             name: name.into(),
-            number,
-            salt: {
-                let mut hasher = SipHasher24::new();
-                hasher.write(name.as_bytes());
-                hasher.finish()
-            },
-            last_dry: AtomicBool::new(false),
-            published: CachePadded::default(),
-            places: CachePadded::default(),
-            rate: CachePadded::default(),
-            circuits: CachePadded::new([Circuit::new(name), Circuit::new(name)]),
-            overflow: Default::default(),
-            totals: (0..workers).map(|_| CachePadded::default()).collect(),
+            rate_period_ns: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            crowded_until_ns: AtomicU64::new(0),
         }
     }
 
@@ -116,15 +131,15 @@ impl RouteState {
     /// of another one, also not after its contract was removed. 0 is the unmatched route.
     #[must_use]
     #[inline]
-    pub const fn number(&self) -> u32 {
-        self.number
+    pub fn number(&self) -> u32 {
+        self.front.number
     }
 
     /// A number of its own among all contracts, for tables that several share.
     #[must_use]
     #[inline]
-    pub const fn salt(&self) -> u64 {
-        self.salt
+    pub fn salt(&self) -> u64 {
+        self.front.salt
     }
 
     /// What the ticker last published.
@@ -138,15 +153,15 @@ impl RouteState {
     #[inline]
     pub fn note_served(&self, mode: Mode) {
         let dry = mode == Mode::Dry;
-        if self.last_dry.load(Ordering::Relaxed) != dry {
-            self.last_dry.store(dry, Ordering::Relaxed);
+        if self.front.last_dry.load(Ordering::Relaxed) != dry {
+            self.front.last_dry.store(dry, Ordering::Relaxed);
         }
     }
 
     /// The mode of the last request that was sent on; real where none was.
     #[must_use]
     pub fn served(&self) -> Mode {
-        if self.last_dry.load(Ordering::Relaxed) {
+        if self.front.last_dry.load(Ordering::Relaxed) {
             Mode::Dry
         } else {
             Mode::Real
@@ -155,21 +170,21 @@ impl RouteState {
 
     /// The totals of each worker.
     pub fn totals(&self) -> impl Iterator<Item = &RouteTotals> {
-        self.totals.iter().map(|padded| &**padded)
+        self.front.totals.iter().map(|padded| &**padded)
     }
 
     /// The totals of one worker.
     #[must_use]
     #[inline]
     pub fn totals_of(&self, worker: usize) -> Option<&RouteTotals> {
-        self.totals.get(worker).map(|padded| &**padded)
+        self.front.totals.get(worker).map(|padded| &**padded)
     }
 
     /// The word of the contract's rate limit.
     #[must_use]
     #[inline]
     pub fn rate(&self, mode: Mode) -> &GcraWord {
-        mode.of(&self.rate.words)
+        mode.of(&self.front.rate)
     }
 
     /// What was used up counts under this limit from now on. Without a limit it stays what it is
@@ -177,11 +192,10 @@ impl RouteState {
     pub fn limit_rate(&self, limit: Option<&Limit>, now_ns: u64) {
         let Some(limit) = limit else { return };
         let before = self
-            .rate
-            .period_ns
+            .rate_period_ns
             .swap(limit.period_ns(), Ordering::Relaxed);
         if before != 0 {
-            for word in &self.rate.words {
+            for word in &self.front.rate {
                 word.rescale(before, limit, now_ns);
             }
         }
@@ -190,7 +204,7 @@ impl RouteState {
     /// The period of the limit that its rate words are counted under, nanoseconds; 0 = none yet.
     #[must_use]
     pub(super) fn rate_period_ns(&self) -> u64 {
-        self.rate.period_ns.load(Ordering::Relaxed)
+        self.rate_period_ns.load(Ordering::Relaxed)
     }
 
     /// Takes over the rate words of an earlier process, so far ahead under this period (0 where
@@ -203,7 +217,7 @@ impl RouteState {
         now_ns: u64,
     ) {
         let current = self.rate_period_ns();
-        for (word, ahead_ns) in self.rate.words.iter().zip(ahead_ns) {
+        for (word, ahead_ns) in self.front.rate.iter().zip(ahead_ns) {
             let measured = if period_ns == 0 || current == 0 {
                 ahead_ns
             } else {
@@ -214,7 +228,7 @@ impl RouteState {
             word.restore(measured.min(furthest_ns), now_ns);
         }
         if current == 0 {
-            self.rate.period_ns.store(period_ns, Ordering::Relaxed);
+            self.rate_period_ns.store(period_ns, Ordering::Relaxed);
         }
     }
 
@@ -222,53 +236,58 @@ impl RouteState {
     #[must_use]
     #[inline]
     pub fn circuit(&self, mode: Mode) -> &Circuit {
-        mode.of(&self.circuits)
+        mode.of(&self.gates.circuits)
     }
 
     /// What its clients share that find no slot of their own: a limit of one contract never
     /// counts in the word of another, of which each request is worth more or less.
     #[must_use]
-    pub const fn client_overflow(&self) -> &ClientSlot {
-        let [clients, _] = &self.overflow;
+    pub fn client_overflow(&self) -> &ClientSlot {
+        let [clients, _] = self.overflow();
         clients
     }
 
     /// The same of the addresses behind clients that go by a field: they have another limit.
     #[must_use]
-    pub const fn address_overflow(&self) -> &ClientSlot {
-        let [_, addresses] = &self.overflow;
+    pub fn address_overflow(&self) -> &ClientSlot {
+        let [_, addresses] = self.overflow();
         addresses
+    }
+
+    /// Made at first use: few contracts limit their clients.
+    fn overflow(&self) -> &[ClientSlot; 2] {
+        self.front.overflow.get_or_init(Box::default)
     }
 
     /// Requests in flight that count against the limit.
     #[must_use]
     #[inline]
     pub fn in_flight(&self, mode: Mode) -> u32 {
-        mode.of(&self.places.in_flight).load(Ordering::Relaxed)
+        mode.of(&self.gates.in_flight).load(Ordering::Relaxed)
     }
 
     /// Takes one place in flight if fewer than `max` are taken.
     #[inline]
     pub fn take_in_flight(&self, mode: Mode, max: u32) -> bool {
-        take_place(mode.of(&self.places.in_flight), max)
+        take_place(mode.of(&self.gates.in_flight), max)
     }
 
     /// Gives back a place that was taken.
     #[inline]
     pub fn release_in_flight(&self, mode: Mode) {
-        mode.of(&self.places.in_flight)
+        mode.of(&self.gates.in_flight)
             .fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Requests that wait for their turn.
     #[must_use]
     pub fn held(&self) -> u32 {
-        self.places.held.load(Ordering::Relaxed)
+        self.gates.held.load(Ordering::Relaxed)
     }
 
     /// Takes one place among those that wait if fewer than `max` do.
     pub fn take_held(&self, max: u32) -> bool {
-        take_place(&self.places.held, max)
+        take_place(&self.gates.held, max)
     }
 
     /// Notes that the rate limit refused a client, and is free again at `free_ns`. Says whether
@@ -281,10 +300,10 @@ impl RouteState {
         // Rounded up, and never 0, which stands for nobody.
         let until = (units(free_ns) + 1) & TIME_MASK;
         let word = client.0 & !TIME_MASK | until;
-        let before = self.places.waiting.swap(word, Ordering::Relaxed);
+        let before = self.waiting.swap(word, Ordering::Relaxed);
         let left = before.wrapping_sub(units(now_ns)) & TIME_MASK;
         let waits = before != 0 && left <= TIME_MASK / 2;
-        let crowded = &self.places.crowded_until_ns;
+        let crowded = &self.crowded_until_ns;
         if waits && (before ^ word) & !TIME_MASK != 0 {
             crowded.fetch_max(free_ns, Ordering::Relaxed);
             return false;
@@ -294,7 +313,7 @@ impl RouteState {
 
     /// Gives back a place among those that wait.
     pub fn release_held(&self) {
-        self.places.held.fetch_sub(1, Ordering::Relaxed);
+        self.gates.held.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -310,8 +329,23 @@ fn take_place(word: &AtomicU32, max: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mode, RouteState};
+    use super::{Mode, RouteShared, RouteState};
     use crate::observation::ClientKey;
+
+    #[test]
+    fn the_state_of_a_contract_is_small() {
+        // What docs/performance.md says under "Growth".
+        assert!(
+            size_of::<RouteState>() <= 320,
+            "{}",
+            size_of::<RouteState>()
+        );
+        // What every request reads takes three lines.
+        assert!(std::mem::offset_of!(RouteState, published) <= 128);
+        assert!(std::mem::offset_of!(RouteShared, long) <= 64);
+        let totals = size_of::<super::Line<super::RouteTotals>>();
+        assert!(totals <= 128, "{totals} of each worker");
+    }
 
     #[test]
     fn whoever_waits_with_others_is_not_alone() {

@@ -6,6 +6,7 @@
 use crate::observation::baseline::{BASELINE_SAMPLES_MIN, Baseline};
 use crate::observation::burn::{BurnWindows, LONGEST_MINUTES};
 use crate::observation::load::Load;
+use crate::observation::packed::PackedHistogram;
 use crate::observation::snapshot::RouteSnapshot;
 use crate::observation::totals::TotalsReading;
 use crate::observation::transitions::changes;
@@ -31,9 +32,15 @@ const IDLE_TICKS: u32 = 2;
 
 const P95_BP: u64 = 9_500;
 
-/// All windows of one route.
+/// All windows of one route, in the order in which they lie: what is looked at once a minute is last.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct RouteWindows {
+    seconds: SecondWindow,
+    minute: u64,
+    seen: TotalsReading,
+    idle_ticks: u32,
+    calm_ticks: u32,
     pub(super) active: bool,
     /// No tick of the current minute found anything wrong with latency and errors.
     healthy: bool,
@@ -44,24 +51,19 @@ pub(super) struct RouteWindows {
     /// Dry and real, each as of the last tick at which most requests met it. `None`: whatever it is
     /// was so before these windows began.
     circuits: [Option<CircuitReading>; 2],
-    idle_ticks: u32,
-    calm_ticks: u32,
-    minute: u64,
+    burn: BurnWindows,
     /// The first minute that was observed from its beginning.
     first_whole: u64,
     start: MinuteStart,
-    seen: TotalsReading,
-    seconds: SecondWindow,
-    burn: BurnWindows,
     load: Load,
     baseline: Baseline,
-    last_offered: u32,
     last_completed: u64,
+    start_latencies: PackedHistogram,
+    last_latencies: PackedHistogram,
+    last_offered: u32,
     /// The last minute against the usual one, where both are known.
     last_tail: Option<Regression>,
     last_load: Option<Traffic>,
-    start_latencies: Histogram,
-    last_latencies: Histogram,
 }
 
 /// Totals at the beginning of the current minute.
@@ -103,8 +105,8 @@ impl RouteWindows {
             last_completed: 0,
             last_tail: None,
             last_load: None,
-            start_latencies: Histogram::default(),
-            last_latencies: Histogram::default(),
+            start_latencies: PackedHistogram::default(),
+            last_latencies: PackedHistogram::default(),
         }
     }
 
@@ -133,7 +135,7 @@ impl RouteWindows {
         RouteView {
             short: self.seconds.short(),
             long: self.seconds.long(),
-            last_minute: self.last_latencies.clone(),
+            last_minute: self.last_latencies.unpack(),
             last_minute_offered: self.last_offered,
             observed_minutes: self.burn.observed_minutes(),
             burn: self.burn.sums(),
@@ -196,15 +198,16 @@ impl RouteWindows {
         self.last_offered = self.seen.offered.wrapping_sub(self.start.offered);
         let completed = self.seen.outcomes.wrapping_sub(self.start.outcomes);
         if completed > 0 || self.last_completed > 0 {
-            self.last_latencies = Histogram::default();
+            let mut last = Histogram::default();
             if completed > 0 {
                 let (now, _) = board.latencies(route);
-                self.last_latencies.add_rise(&now, &self.start_latencies);
-                self.start_latencies = now;
+                last.add_rise(&now, &self.start_latencies.unpack());
+                self.start_latencies = PackedHistogram::new(&now);
             }
+            // Counted where they are: a worker may have added one since the totals were read.
+            self.last_completed = last.total();
+            self.last_latencies = PackedHistogram::new(&last);
         }
-        // Counted where they are: a worker may have added one since the totals were read.
-        self.last_completed = self.last_latencies.total();
         self.start = MinuteStart {
             offered: self.seen.offered,
             outcomes: self.seen.outcomes,
@@ -253,7 +256,7 @@ impl RouteWindows {
     }
 
     fn last_p95_us(&self) -> u32 {
-        u32::try_from(self.last_latencies.quantile_us(P95_BP)).unwrap_or(u32::MAX)
+        u32::try_from(self.last_latencies.unpack().quantile_us(P95_BP)).unwrap_or(u32::MAX)
     }
 
     /// Closes minutes without a request until `minute` is the current one.
@@ -265,7 +268,7 @@ impl RouteWindows {
         self.last_tail = None;
         if self.last_completed > 0 {
             self.last_completed = 0;
-            self.last_latencies = Histogram::default();
+            self.last_latencies = PackedHistogram::default();
         }
         let is_closed = |circuit: CircuitReading| circuit.state == CircuitState::Closed;
         let learns = self.mode.of(&self.circuits).is_none_or(is_closed);
@@ -355,9 +358,14 @@ impl RouteWindows {
         bands.band(score)
     }
 
+    /// Whether anything is in the windows of seconds.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.seconds.long().is_zero()
+    }
+
     /// Whether the next tick has to look again.
     pub(super) fn stays_active(&mut self, busy: bool) -> bool {
-        let busy = busy || !self.seconds.long().is_zero();
+        let busy = busy || self.holds_any();
         self.idle_ticks = if busy { 0 } else { self.idle_ticks + 1 };
         self.active = self.idle_ticks < IDLE_TICKS;
         self.active
@@ -391,4 +399,19 @@ fn class_shares(counts: &Counts) -> [u16; CLASS_COUNT] {
     let (retries, privileged) = (share(retries), share(privileged));
     let others = BasisPoints::saturating(retries.wide() + privileged.wide()).complement();
     [retries.get(), others.get(), privileged.get()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RouteWindows;
+
+    #[test]
+    fn the_windows_of_a_contract_are_small() {
+        // What docs/performance.md says under "Growth".
+        assert!(
+            size_of::<RouteWindows>() <= 640,
+            "{}",
+            size_of::<RouteWindows>()
+        );
+    }
 }

@@ -1,7 +1,8 @@
 //! The one writer of windows: differences the workers' totals and publishes what they say per route.
 //!
-//! Only routes touched since the last tick, or whose windows are not empty yet, cost anything. Once
-//! a minute every route that was ever used is looked at: silence teaches what is usual, too.
+//! Only routes whose windows are not empty yet cost anything; one that is calm and was not touched is
+//! looked at when a second ends, because nothing about it changes before. Once a minute every route
+//! that was ever used is looked at: silence teaches what is usual, too.
 //! The ticker has no clock: the shell calls it every 100 ms, a simulation with virtual time.
 //! It judges nothing: how bad the published numbers are it is told by its caller.
 
@@ -36,6 +37,15 @@ pub struct TickVerdict {
     pub mode: Mode,
     /// That circuit, after what was published has been judged.
     pub circuit: CircuitReading,
+    /// Neither of its circuits was ever open: nothing about them changes as time passes.
+    pub untried: bool,
+}
+
+impl TickVerdict {
+    /// Whether the next tick would find the same, where nothing is counted and no second ends.
+    fn lasts(&self) -> bool {
+        self.untried && self.healthy && self.distress == BasisPoints::ZERO
+    }
 }
 
 /// What the ticker knows of a route, for people.
@@ -73,11 +83,21 @@ struct Slot {
     windows: Option<Box<RouteWindows>>,
 }
 
+/// Ticks that look at a route after it was touched. A worker marks a route after it counted there, so
+/// one look finds it all; where it marks before (rare events do), the end of the second does.
+const LOOKS: u8 = 1;
+
 /// The windows of all routes of one board.
 #[derive(Debug, Default)]
 pub struct Ticker {
     slots: Vec<Slot>,
     active: Vec<usize>,
+    /// How many ticks still look at each route before its second is over. Apart from the slots,
+    /// because with thousands of busy contracts only this is in a cache.
+    looks: Vec<u8>,
+    /// The rulebook of the last tick, and the second of it.
+    serial: Option<u32>,
+    second: u64,
     /// The numbers of the routes on the board that the windows belong to.
     numbers: Vec<u32>,
     generation: Option<u32>,
@@ -99,13 +119,20 @@ impl Ticker {
     ) {
         let second = now.monotonic_ns / NANOS_PER_SECOND;
         self.begin(board, now);
+        let moves_on = std::mem::replace(&mut self.second, second) != second;
         let Self {
             slots,
             active,
+            looks,
             transitions,
             ..
         } = self;
         active.retain(|&route| {
+            let mut unknown = LOOKS;
+            let looks = looks.get_mut(route).unwrap_or(&mut unknown);
+            if *looks == 0 && !moves_on {
+                return true;
+            }
             let windows = slots.get_mut(route).and_then(|slot| slot.windows.as_mut());
             let (Some(windows), Some(state)) = (windows, board.route(route)) else {
                 return false;
@@ -127,8 +154,21 @@ impl Ticker {
             let busy = advanced.overdue > 0
                 || held > Band::Low
                 || verdict.circuit.state != CircuitState::Closed;
+            let lasts = !busy && verdict.lasts() && windows.holds_any();
+            *looks = if lasts {
+                looks.saturating_sub(1)
+            } else {
+                LOOKS
+            };
             windows.stays_active(busy)
         });
+    }
+
+    /// Says which rulebook the next tick judges by: under another one every route is looked at.
+    pub fn heed(&mut self, serial: u32) {
+        if self.serial.replace(serial) != Some(serial) {
+            self.looks.fill(LOOKS);
+        }
     }
 
     /// Whether nothing is left to move on before the next minute: until then time may pass
@@ -272,6 +312,7 @@ impl Ticker {
         self.numbers.extend(board.numbers());
         let slot = |number| left.remove(number).unwrap_or_else(|| Slot::new(now));
         self.slots = self.numbers.iter().map(slot).collect();
+        self.looks = vec![LOOKS; self.slots.len()];
         let is_active = |slot: &Slot| slot.windows.as_ref().is_some_and(|windows| windows.active);
         let slots = self.slots.iter().enumerate();
         self.active = slots
@@ -292,6 +333,7 @@ impl Ticker {
                     let was_loud = shared.is_loud();
                     windows.rest_until(self.minute, shared);
                     if was_loud || shared.is_loud() {
+                        // A minute ends with a second, at which all that is active is looked at.
                         windows.wake();
                         self.active.push(route);
                     }
@@ -306,6 +348,9 @@ impl Ticker {
     }
 
     fn activate(&mut self, route: usize) {
+        if let Some(looks) = self.looks.get_mut(route) {
+            *looks = LOOKS;
+        }
         let Some(slot) = self.slots.get_mut(route) else {
             return;
         };
@@ -523,6 +568,19 @@ mod tests {
             };
             shared.read_long(&mut signals);
             signals
+        }
+
+        /// All that is published to requests.
+        fn told(&self) -> (Signals, [Share; 3], [u16; 3], u32, BasisPoints, Band) {
+            let shared = self.board.published(0).expect("route 0 is there");
+            (
+                self.signals(),
+                [shared.slow(), shared.failed(), shared.retries()],
+                shared.class_share_bp(),
+                shared.overdue(),
+                shared.distress(),
+                shared.band(),
+            )
         }
 
         fn knows(&self, factor: Factor) -> bool {
@@ -796,6 +854,55 @@ mod tests {
             for tick in 1..1_300 {
                 let _ = last_minute((minute + 1) * 600 + tick, 0);
             }
+        }
+    }
+
+    /// A route that rests between the ends of seconds says at every tick what one says that is looked at
+    /// at every tick.
+    #[test]
+    fn resting_changes_nothing() {
+        let mut benches = [false, true].map(|untried| {
+            let mut bench = Bench::start();
+            bench.verdict.untried = untried;
+            bench
+        });
+        let (mut number, mut rested) = (7_u64, 0);
+        for tick in 0..3_000_u64 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005) + 1;
+            let requests = (number >> 33) % 24;
+            for bench in &mut benches {
+                if requests < 3 && tick % 900 < 700 {
+                    let route = bench.board.touch(0, 0).expect("route 0 is there");
+                    for request in 0..=requests {
+                        route.note_offered(Offered::Ordinary);
+                        route.note_outcome(900 + requests, request == 1, request == 2, false);
+                    }
+                }
+                bench.tick();
+            }
+            let [always, resting] = &benches;
+            assert_eq!(always.told(), resting.told(), "tick {tick}");
+            assert_eq!(always.ticker.view(0), resting.ticker.view(0), "tick {tick}");
+            assert_eq!(always.ticker.active, resting.ticker.active, "tick {tick}");
+            assert_ne!(always.ticker.looks.first(), Some(&0), "tick {tick}");
+            rested += u32::from(resting.ticker.looks.first() == Some(&0));
+        }
+        assert!(rested > 1_000, "{rested}");
+    }
+
+    #[test]
+    fn another_rulebook_is_judged_by_at_once() {
+        let mut bench = Bench::start();
+        bench.verdict.untried = true;
+        let route = bench.board.touch(0, 0).expect("route 0 is there");
+        route.note_offered(Offered::Ordinary);
+        for serial in [1, 1, 1, 1, 2] {
+            let distress = BasisPoints::saturating(if serial == 2 { 7_000 } else { 0 });
+            bench.verdict.distress = distress;
+            bench.ticker.heed(serial);
+            bench.tick();
+            let shared = bench.board.published(0).expect("route 0 is there");
+            assert_eq!(shared.distress(), distress);
         }
     }
 

@@ -2,7 +2,11 @@
 //!
 //! A bump is a plain load and store, not a locked instruction, because there is one writer.
 //! Counts wrap at 2^32; readers take differences, so a wrap costs nothing.
+//!
+//! Two cache lines: the counts, and the latencies near the first one that was seen. Most of a contract
+//! lie there; what is further off has blocks of its own.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::observation::{BUCKETS, Histogram, bucket_of};
@@ -10,8 +14,9 @@ use crate::observation::{BUCKETS, Histogram, bucket_of};
 /// The classes by which requests are shed: retries, ordinary ones, privileged ones.
 pub const CLASS_COUNT: usize = 3;
 
-/// The totals of one route on one worker.
+/// The totals of one route on one worker, in the order in which they lie.
 #[derive(Debug)]
+#[repr(C)]
 pub struct RouteTotals {
     offered: AtomicU32,
     retries_counted: AtomicU32,
@@ -24,9 +29,22 @@ pub struct RouteTotals {
     slow: AtomicU32,
     overdue_began: AtomicU32,
     overdue_ended: AtomicU32,
+    /// The first bucket of those that are near, and one more; 0 before the first latency.
+    near_from: AtomicU32,
     latency_us: AtomicU64,
-    latencies: [AtomicU32; BUCKETS],
+    near: [AtomicU32; NEAR],
+    far: OnceLock<Box<Far>>,
 }
+
+/// Buckets of latency that lie beside the counts: three doublings.
+const NEAR: usize = 12;
+/// How many of them are below the first latency: the first request is often a slow one.
+const BELOW: usize = 6;
+/// Other buckets come together: eight doublings.
+const TOGETHER: usize = 32;
+
+type Latencies = [AtomicU32; TOGETHER];
+type Far = [OnceLock<Box<Latencies>>; BUCKETS / TOGETHER];
 
 /// How a request counts among those that asked for a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +99,10 @@ impl Default for RouteTotals {
             slow: AtomicU32::new(0),
             overdue_began: AtomicU32::new(0),
             overdue_ended: AtomicU32::new(0),
+            near_from: AtomicU32::new(0),
             latency_us: AtomicU64::new(0),
-            latencies: [const { AtomicU32::new(0) }; BUCKETS],
+            near: [const { AtomicU32::new(0) }; NEAR],
+            far: OnceLock::new(),
         }
     }
 }
@@ -160,7 +180,40 @@ impl RouteTotals {
         let sum = self.latency_us.load(Ordering::Relaxed);
         self.latency_us
             .store(sum.wrapping_add(latency_us), Ordering::Relaxed);
-        if let Some(cell) = self.latencies.get(bucket_of(latency_us)) {
+        self.note_latency(bucket_of(latency_us));
+    }
+
+    #[inline]
+    fn note_latency(&self, bucket: usize) {
+        let from = self.near_from.load(Ordering::Relaxed) as usize;
+        // Before the first latency the difference is that of 0 and at least 1.
+        let place = (bucket + 1).wrapping_sub(from);
+        match self.near.get(place) {
+            Some(cell) if from != 0 => bump(cell),
+            _ => self.note_far(bucket),
+        }
+    }
+
+    /// Apart, so that whoever counts near the first latency does not pay for it.
+    #[cold]
+    #[inline(never)]
+    fn note_far(&self, bucket: usize) {
+        if self.near_from.load(Ordering::Relaxed) == 0 {
+            let from = bucket.saturating_sub(BELOW).min(BUCKETS - NEAR);
+            if let Some(cell) = self.near.get(bucket - from) {
+                bump(cell);
+            }
+            self.near_from.store(from as u32 + 1, Ordering::Release);
+            return;
+        }
+        let far = self
+            .far
+            .get_or_init(|| Box::new([const { OnceLock::new() }; BUCKETS / TOGETHER]));
+        let made = || Box::new([const { AtomicU32::new(0) }; TOGETHER]);
+        let block = far
+            .get(bucket / TOGETHER)
+            .map(|block| block.get_or_init(made));
+        if let Some(cell) = block.and_then(|block| block.get(bucket % TOGETHER)) {
             bump(cell);
         }
     }
@@ -187,8 +240,21 @@ impl RouteTotals {
 
     /// Adds this worker's latencies to `sum`, wrapping, and returns their sum in microseconds.
     fn add_latencies_to(&self, sum: &mut [u32; BUCKETS]) -> u64 {
-        for (total, cell) in sum.iter_mut().zip(&self.latencies) {
+        let add = |(total, cell): (&mut u32, &AtomicU32)| {
             *total = total.wrapping_add(cell.load(Ordering::Relaxed));
+        };
+        // Pairs with the writer's store: the first count is there.
+        let from = self.near_from.load(Ordering::Acquire) as usize;
+        if from != 0 {
+            let totals = sum.iter_mut().skip(from - 1);
+            totals.zip(&self.near).for_each(add);
+        }
+        for (totals, block) in sum
+            .chunks_mut(TOGETHER)
+            .zip(self.far.get().into_iter().flat_map(|far| far.iter()))
+        {
+            let cells = block.get().into_iter().flat_map(|block| block.iter());
+            totals.iter_mut().zip(cells).for_each(add);
         }
         self.latency_us.load(Ordering::Relaxed)
     }
@@ -219,7 +285,53 @@ pub(super) fn sum_totals<'t>(workers: impl Iterator<Item = &'t RouteTotals>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Offered, RouteTotals, sum_totals};
+    use super::{Offered, RouteTotals, sum_latencies, sum_totals};
+    use crate::observation::{BUCKETS, bucket_of};
+
+    #[test]
+    fn latencies_of_every_length_are_counted_where_they_belong() {
+        let workers = [RouteTotals::default(), RouteTotals::default()];
+        let (nothing, _) = sum_latencies(workers.iter());
+        assert_eq!(nothing.total(), 0);
+        let mut expected = [0; BUCKETS];
+        for (worker, micros) in [0, 511, 512, 131_071, 131_072, 40_000_000, u64::MAX / 8]
+            .into_iter()
+            .enumerate()
+        {
+            for _ in 0..3 {
+                workers[worker % 2].note_outcome(micros, false, false, false);
+            }
+            expected[bucket_of(micros)] += 3;
+        }
+        assert!(workers.iter().all(|worker| worker.far.get().is_some()));
+        let (histogram, _) = sum_latencies(workers.iter());
+        assert_eq!(histogram.counts(), &expected);
+    }
+
+    #[test]
+    fn whatever_came_first_all_latencies_are_counted() {
+        let octaves = || (0..63).map(|octave| 1_u64 << octave);
+        for first in octaves() {
+            let route = RouteTotals::default();
+            let mut expected = [0; BUCKETS];
+            for micros in [first].into_iter().chain(octaves()) {
+                route.note_outcome(micros, false, false, false);
+                expected[bucket_of(micros)] += 1;
+            }
+            let (histogram, sum_us) = sum_latencies([route].iter());
+            assert_eq!(histogram.counts(), &expected, "{first}");
+            assert_eq!(sum_us, first + (1 << 63) - 1);
+        }
+    }
+
+    #[test]
+    fn latencies_near_the_first_need_no_more_memory() {
+        let route = RouteTotals::default();
+        for micros in [2_000, 1_000, 1_500, 4_000] {
+            route.note_outcome(micros, false, false, false);
+        }
+        assert!(route.far.get().is_none());
+    }
 
     #[test]
     fn an_overdue_request_is_counted_slow_once() {

@@ -1,4 +1,9 @@
 //! Sixty closed seconds and the current one, with running sums over 10 s and 60 s.
+//!
+//! Only seconds in which something was counted are kept: most contracts are asked for now and then,
+//! and there are as many windows as contracts.
+
+use std::collections::VecDeque;
 
 use crate::observation::CLASS_COUNT;
 
@@ -75,36 +80,49 @@ const fn minus_each(
     ]
 }
 
-const SLOTS: u64 = 64;
 const SHORT_SECONDS: u64 = 10;
 const LONG_SECONDS: u64 = 60;
 
+/// What was counted in one second.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    /// Its last 32 bits: nothing is kept for longer than a minute.
+    second: u32,
+    counts: Counts,
+}
+
+impl Counted {
+    const fn is_within(&self, span: u64, now: u64) -> bool {
+        (now as u32).wrapping_sub(self.second) as u64 <= span
+    }
+}
+
 /// A window = its closed seconds and the current one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SecondWindow {
-    slots: [Counts; SLOTS as usize],
+    /// Oldest first, none twice, none older than the long window.
+    counted: VecDeque<Counted>,
+    /// How many of them, from the oldest on, the short window does not hold any more.
+    beyond_short: usize,
     second: u64,
     short: Counts,
     long: Counts,
-}
-
-impl Default for SecondWindow {
-    fn default() -> Self {
-        Self {
-            slots: [Counts::default(); SLOTS as usize],
-            second: 0,
-            short: Counts::default(),
-            long: Counts::default(),
-        }
-    }
 }
 
 impl SecondWindow {
     /// Moves on to `second` and counts `counts` there. Seconds that already passed count as now.
     pub fn add(&mut self, second: u64, counts: Counts) {
         self.advance(second);
-        if let Some(slot) = self.slots.get_mut((self.second % SLOTS) as usize) {
-            *slot = slot.plus(counts);
+        if counts.is_zero() {
+            return;
+        }
+        let now = self.second as u32;
+        match self.counted.back_mut() {
+            Some(last) if last.second == now => last.counts = last.counts.plus(counts),
+            _ => self.keep(Counted {
+                second: now,
+                counts,
+            }),
         }
         self.short = self.short.plus(counts);
         self.long = self.long.plus(counts);
@@ -133,32 +151,51 @@ impl SecondWindow {
                 ..*counts
             };
         };
-        self.slots.iter_mut().for_each(offered_only);
+        let kept = self.counted.iter_mut().map(|counted| &mut counted.counts);
+        kept.for_each(offered_only);
         offered_only(&mut self.short);
         offered_only(&mut self.long);
     }
 
+    /// One that is asked for once takes the room of one, and one without a pause twice that of two,
+    /// and so on.
+    fn keep(&mut self, counted: Counted) {
+        if self.counted.capacity() == 0 {
+            self.counted.reserve_exact(1);
+        }
+        self.counted.push_back(counted);
+    }
+
     fn advance(&mut self, second: u64) {
-        if second > self.second + SLOTS {
+        if second <= self.second {
+            return;
+        }
+        if second - self.second > LONG_SECONDS {
             *self = Self {
                 second,
                 ..Self::default()
             };
             return;
         }
-        while self.second < second {
-            self.second += 1;
-            self.short = self.short.minus(self.past(SHORT_SECONDS + 1));
-            self.long = self.long.minus(self.past(LONG_SECONDS + 1));
-            if let Some(slot) = self.slots.get_mut((self.second % SLOTS) as usize) {
-                *slot = Counts::default();
+        self.second = second;
+        while let Some(left) = self.counted.get(self.beyond_short) {
+            if left.is_within(SHORT_SECONDS, second) {
+                break;
             }
+            self.short = self.short.minus(left.counts);
+            self.beyond_short += 1;
         }
-    }
-
-    fn past(&self, seconds_ago: u64) -> Counts {
-        let slot = (self.second + SLOTS - seconds_ago) % SLOTS;
-        self.slots.get(slot as usize).copied().unwrap_or_default()
+        while let Some(left) = self.counted.front() {
+            if left.is_within(LONG_SECONDS, second) {
+                break;
+            }
+            self.long = self.long.minus(left.counts);
+            self.counted.pop_front();
+            self.beyond_short = self.beyond_short.saturating_sub(1);
+        }
+        if self.counted.is_empty() {
+            self.counted = VecDeque::new();
+        }
     }
 }
 

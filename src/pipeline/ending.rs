@@ -110,7 +110,8 @@ pub fn complete(
     // retries would make every later request a retry, and nobody would ever get through again.
     let silent = lateness == Lateness::Overdue;
     let lost_patience = silent && completion.ending == Ending::ClientAbort;
-    if admission.is_forwarded() && (completion.is_failure() || lost_patience) {
+    let failed = completion.is_failure();
+    if admission.is_forwarded() && (failed || lost_patience) {
         let retries = rulebook.board().clients().retries();
         retries.note(admission.request, now_ns);
     } else if admission.signals.retry == RetryKind::Seen && completion.is_success() {
@@ -129,8 +130,8 @@ pub fn complete(
     release_places(route, admission);
     let terms = rulebook.contract_of(admission.route).map(Contract::terms);
     let slow = terms.is_some_and(|terms| completion.latency_us > terms.max_latency.as_micros());
-    if let Some(totals) = rulebook.board().touch(worker, admission.route) {
-        let (failed, was_overdue) = (completion.is_failure(), lateness.was_overdue());
+    if let Some(totals) = route.totals_of(worker) {
+        let was_overdue = lateness.was_overdue();
         totals.note_outcome(completion.latency_us, slow, failed, was_overdue);
         if lateness == Lateness::Overdue {
             totals.note_overdue_ended();
@@ -139,6 +140,8 @@ pub fn complete(
     if let Some(terms) = terms {
         tell_circuit(rulebook.rules(), circuit, terms, admission, completion);
     }
+    // Behind all that a look of the ticker would find.
+    rulebook.board().mark(worker, admission.route);
 }
 
 fn tell_circuit(

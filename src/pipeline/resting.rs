@@ -16,6 +16,7 @@ use crate::units::{BasisPoints, Factor, Moment, Tier};
 /// next decisions will read.
 pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
     let rules = rulebook.rules();
+    ticker.heed(rulebook.serial());
     ticker.tick(rulebook.board(), now, &rules.bands, |index, route, view| {
         if let Some(contract) = rulebook.contract_of(index) {
             let terms = contract.terms();
@@ -33,6 +34,9 @@ pub fn tick(rulebook: &Rulebook, ticker: &mut Ticker, now: Moment) {
                 && calm(Factor::ErrorRate),
             mode,
             circuit: route.circuit(mode).read(now.monotonic_ns),
+            untried: [Mode::Dry, Mode::Real]
+                .into_iter()
+                .all(|mode| route.circuit(mode).is_untried()),
         }
     });
 }

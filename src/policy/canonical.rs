@@ -16,6 +16,8 @@ mod charter_form;
 mod contract_form;
 mod policy_form;
 
+use std::sync::Arc;
+
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -39,7 +41,7 @@ pub const CONTENT_BYTES_MAX: usize = 64 << 20;
 /// Canonical bytes and their digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalContent {
-    bytes: Box<[u8]>,
+    bytes: Arc<[u8]>,
     digest: [u8; 32],
 }
 
@@ -49,6 +51,16 @@ impl CanonicalContent {
             digest: Sha256::digest(&bytes).into(),
             bytes: bytes.into(),
         }
+    }
+
+    /// What was taken apart by [`Self::shared`] and [`Self::digest`], put together again.
+    pub(crate) const fn again(bytes: Arc<[u8]>, digest: [u8; 32]) -> Self {
+        Self { bytes, digest }
+    }
+
+    /// The bytes, without a copy of them.
+    pub(crate) fn shared(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
     }
 
     /// The bytes.

@@ -349,12 +349,78 @@ fn what_no_file_can_say_is_refused() {
         ("\"name\":\"default\"", "\"name\":\"a\\nb\"", "name"),
         ("\"version\":\"1.0.0\"", "\"version\":\"1 0\"", "version"),
     ] {
-        let changed = text.replacen(from, to, 1);
-        assert_ne!(changed, text, "{from}");
-        let error = read(changed.as_bytes()).unwrap_err();
+        let error = check_refused(text, from, to, message);
         assert!(matches!(error, ReadError::Value { .. }), "{to}: {error}");
-        assert!(error.to_string().contains(message), "{to}: {error}");
     }
+}
+
+/// What is exchanged in the full content, for what, and a word of the refusal.
+const OF_LIMITS: &[(&str, &str, &str)] = &[
+    (
+        "\"rate_limit_rpm\":50}",
+        "\"rate_limit_rpm\":101}",
+        "more than all",
+    ),
+    ("\"rate_limit_rpm\":50}", "\"rate_limit_rpm\":0}", "number"),
+    ("{\"burst\":5,", "{\"burst\":0,", "number"),
+    ("{\"burst\":5,", "{", "structure"),
+    (":x-api-key", ":te", "key of per_client"),
+    (":x-api-key", ":x-forwarded-for", "key of per_client"),
+    (":x-api-key", ":X-Api-Key", "canonical form"),
+    ("\"header:x-api-key\"", "\"address\"", "key of per_client"),
+    (
+        "\"upstream\":\"u2\"",
+        "\"upstream\":\"U 2\"",
+        "upstream of quarantine",
+    ),
+    (",\"upstream\":\"u2\"", "", "structure"),
+    (
+        "\"mode\":\"divert\"",
+        "\"mode\":\"shadow\"",
+        "canonical form",
+    ),
+    ("\"held_max\":9", "\"held_max\":0", "number"),
+    ("\"held_max\":9", "\"held_max\":100001", "number"),
+    ("\"wait_max_ms\":700", "\"wait_max_ms\":0", "number"),
+    ("\"wait_max_ms\":700", "\"wait_max_ms\":60001", "number"),
+    (
+        "\"mode\":\"delay\"",
+        "\"mode\":\"reject\"",
+        "canonical form",
+    ),
+    ("{\"mode\":\"close\"}", "{\"mode\":\"hang\"}", "structure"),
+    ("\"drop\":{\"mode\":\"close\"},", "", "structure"),
+    ("\"open_ms\":1000", "\"open_ms\":60001", "circuit"),
+    ("\"open_ms\":1000", "\"open_ms\":9", "circuit"),
+    ("\"open_ms_max\":60000", "\"open_ms_max\":600001", "circuit"),
+    ("\"samples_min\":20", "\"samples_min\":0", "circuit"),
+    ("\"samples_min\":20", "\"samples_min\":1000001", "circuit"),
+    ("\"slow_share_bp\":8000", "\"slow_share_bp\":0", "circuit"),
+    ("\"slow_start_ms\":5000", "\"slow_start_ms\":0", "circuit"),
+    ("\"broken_in_a_row\":5", "\"broken_in_a_row\":0", "circuit"),
+    ("\"budget_bp\":2000", "\"budget_bp\":10001", "retry"),
+    ("\"x-retry-count\"", "\"X-Retry-Count\"", "retry"),
+    ("\"x-retry-count\"", "\"x-envoy-attempt-count\"", "retry"),
+    ("\"x-retry-count\"", "\"tidegate-retry\"", "retry"),
+    (
+        "\"x-retry-count\"",
+        "\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"",
+        "retry",
+    ),
+    (
+        "\"rate_limit_rpm\":600",
+        "\"rate_limit_rpm\":0",
+        "unknown_endpoint",
+    ),
+    ("\"burst\":60,", "\"burst\":1000000001,", "unknown_endpoint"),
+];
+
+fn check_refused(text: &str, from: &str, to: &str, message: &str) -> ReadError {
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(changed, text, "{from}");
+    let error = read(changed.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains(message), "{to}: {error}");
+    error
 }
 
 /// A contract and a policy that say all that may be left out.
@@ -376,69 +442,8 @@ fn what_no_file_can_say_of_limits_and_answers_is_refused() {
     let text = std::str::from_utf8(content.bytes()).unwrap();
     assert!(read(text.as_bytes()).is_ok());
     let client = r#""per_client":{"burst":5,"key":"header:x-api-key","rate_limit_rpm":50},"#;
-    for (from, to, message) in [
-        (
-            "\"rate_limit_rpm\":50}",
-            "\"rate_limit_rpm\":101}",
-            "more than all",
-        ),
-        ("\"rate_limit_rpm\":50}", "\"rate_limit_rpm\":0}", "number"),
-        ("{\"burst\":5,", "{\"burst\":0,", "number"),
-        ("{\"burst\":5,", "{", "structure"),
-        (":x-api-key", ":te", "key of per_client"),
-        (":x-api-key", ":x-forwarded-for", "key of per_client"),
-        (":x-api-key", ":X-Api-Key", "canonical form"),
-        ("\"header:x-api-key\"", "\"address\"", "key of per_client"),
-        (
-            "\"upstream\":\"u2\"",
-            "\"upstream\":\"U 2\"",
-            "upstream of quarantine",
-        ),
-        (",\"upstream\":\"u2\"", "", "structure"),
-        (
-            "\"mode\":\"divert\"",
-            "\"mode\":\"shadow\"",
-            "canonical form",
-        ),
-        ("\"held_max\":9", "\"held_max\":0", "number"),
-        ("\"held_max\":9", "\"held_max\":100001", "number"),
-        ("\"wait_max_ms\":700", "\"wait_max_ms\":0", "number"),
-        ("\"wait_max_ms\":700", "\"wait_max_ms\":60001", "number"),
-        (
-            "\"mode\":\"delay\"",
-            "\"mode\":\"reject\"",
-            "canonical form",
-        ),
-        ("{\"mode\":\"close\"}", "{\"mode\":\"hang\"}", "structure"),
-        ("\"drop\":{\"mode\":\"close\"},", "", "structure"),
-        ("\"open_ms\":1000", "\"open_ms\":60001", "circuit"),
-        ("\"open_ms\":1000", "\"open_ms\":9", "circuit"),
-        ("\"open_ms_max\":60000", "\"open_ms_max\":600001", "circuit"),
-        ("\"samples_min\":20", "\"samples_min\":0", "circuit"),
-        ("\"samples_min\":20", "\"samples_min\":1000001", "circuit"),
-        ("\"slow_share_bp\":8000", "\"slow_share_bp\":0", "circuit"),
-        ("\"slow_start_ms\":5000", "\"slow_start_ms\":0", "circuit"),
-        ("\"broken_in_a_row\":5", "\"broken_in_a_row\":0", "circuit"),
-        ("\"budget_bp\":2000", "\"budget_bp\":10001", "retry"),
-        ("\"x-retry-count\"", "\"X-Retry-Count\"", "retry"),
-        ("\"x-retry-count\"", "\"x-envoy-attempt-count\"", "retry"),
-        ("\"x-retry-count\"", "\"tidegate-retry\"", "retry"),
-        (
-            "\"x-retry-count\"",
-            "\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"",
-            "retry",
-        ),
-        (
-            "\"rate_limit_rpm\":600",
-            "\"rate_limit_rpm\":0",
-            "unknown_endpoint",
-        ),
-        ("\"burst\":60,", "\"burst\":1000000001,", "unknown_endpoint"),
-    ] {
-        let changed = text.replacen(from, to, 1);
-        assert_ne!(changed, text, "{from}");
-        let error = read(changed.as_bytes()).unwrap_err();
-        assert!(error.to_string().contains(message), "{to}: {error}");
+    for (from, to, message) in OF_LIMITS {
+        check_refused(text, from, to, message);
     }
     let unlimited = text.replacen(client, "", 1);
     let unlimited = unlimited.replacen("\"burst\":10,", "", 1);

@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use super::action_lists::ActionLists;
+use super::keys;
+
 use crate::contract::Contract;
 use crate::ledger::{Encode, EntryBuilder, Source, Summary};
 use crate::observation::UNMATCHED;
@@ -11,7 +14,7 @@ use crate::pipeline::Way;
 use crate::policy::rules::Severity;
 use crate::record::{DecisionEvent, DecisionId, Event, OutcomeEvent, case_id};
 use crate::rulebook::{Registry, Rulebook};
-use crate::units::{ActionSet, BasisPoints, Factor};
+use crate::units::{BasisPoints, Factor};
 
 /// Writes events as members; finds the rulebook of each by its serial.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Encoder {
     registry: Arc<Registry>,
     instance: Box<str>,
     current: Arc<Rulebook>,
+    lists: ActionLists,
     explained: bool,
 }
 
@@ -30,6 +34,7 @@ impl Encoder {
             current: registry.active().load_full(),
             registry,
             instance: instance.into(),
+            lists: ActionLists::new(),
             explained: false,
         }
     }
@@ -60,6 +65,7 @@ impl Encoder {
                 self.rulebook_of(decision);
                 let source = Origin {
                     instance: &self.instance,
+                    lists: &self.lists,
                     boot,
                     worker,
                 };
@@ -97,9 +103,10 @@ impl Encode<Event> for Encoder {
     }
 }
 
-/// Where an event was made.
+/// Where an event was made, and what its line is put together from.
 struct Origin<'a> {
     instance: &'a str,
+    lists: &'a ActionLists,
     boot: u32,
     worker: u8,
 }
@@ -114,45 +121,45 @@ fn encode_decision(
 ) {
     let route = event.route as usize;
     let contract = rulebook.contract_of(route).filter(|_| event.contracted);
-    from_abuse_to_contributions(line, rulebook, contract, event, explained);
+    from_abuse_to_contract(line, rulebook, contract, origin.lists, event);
+    if explained {
+        line.counts(keys::CONTRIBUTIONS, contributions(event));
+    }
     from_decision_to_instance(line, contract, origin, event);
     from_insufficient_to_outcome(line, event);
     from_phase_to_worker(line, rulebook, origin, event);
 }
 
-fn from_abuse_to_contributions(
+fn from_abuse_to_contract(
     line: &mut EntryBuilder<'_>,
     rulebook: &Rulebook,
     contract: Option<&Contract>,
+    lists: &ActionLists,
     event: &DecisionEvent,
-    explained: bool,
 ) {
     let judgement = &event.judgement;
     let (decision, permit) = (&judgement.decision, &judgement.permit);
-    line.uint("abuse_bp", judgement.assessment.abuse().wide());
-    actions(line, "actions_taken", permit.taken());
+    line.uint(keys::ABUSE_BP, judgement.assessment.abuse().wide());
+    line.list(keys::ACTIONS_TAKEN, lists.of(permit.taken()));
     let alias_of = event
         .alias_of
         .map(|index| rulebook.contract_of(index.get()));
     if let Some(contract) = alias_of.flatten() {
-        line.text("alias_of", contract.id().as_str());
+        line.text(keys::ALIAS_OF, contract.id().as_str());
     }
-    actions(line, "allowed_actions", permit.allowed());
+    line.list(keys::ALLOWED_ACTIONS, lists.of(permit.allowed()));
     if decision.severity() == Severity::Quarantine {
         let name = contract.map_or(UNMATCHED, |contract| contract.id().as_str());
         let cause = decision.deciding().code();
         line.text(
-            "case_id",
+            keys::CASE_ID,
             &case_id(event.client, name, cause, event.wall_us),
         );
     }
-    line.text("circuit", event.signals.circuit.name());
-    line.hex("client", &event.client.0.to_be_bytes());
+    line.word(keys::CIRCUIT, event.signals.circuit.name());
+    line.hex(keys::CLIENT, &event.client.0.to_be_bytes());
     if let Some(contract) = contract {
-        line.text("contract_id", contract.id().as_str());
-    }
-    if explained {
-        line.counts("contributions", contributions(event));
+        line.text(keys::CONTRACT_ID, contract.id().as_str());
     }
 }
 
@@ -168,31 +175,31 @@ fn from_decision_to_instance(
         worker: origin.worker,
         n: event.n,
     };
-    line.text("decision", judgement.decision.severity().name());
-    line.bytes("decision_id", &id.digits());
-    line.uint("distress_bp", judgement.assessment.distress().wide());
+    line.word(keys::DECISION, judgement.decision.severity().name());
+    line.plain(keys::DECISION_ID, &id.digits());
+    line.uint(keys::DISTRESS_BP, judgement.assessment.distress().wide());
     if let Some(key) = contract.map(Contract::endpoint_key) {
-        line.text("endpoint_key", key);
+        line.text(keys::ENDPOINT_KEY, key);
     }
-    line.uint("error_count", event.ending.error_count());
-    line.counts("factors", readings(event));
+    line.uint(keys::ERROR_COUNT, event.ending.error_count());
+    line.counts(keys::FACTORS, readings(event));
     inputs(line, event);
-    line.text("instance", origin.instance);
+    line.text(keys::INSTANCE, origin.instance);
 }
 
 fn from_insufficient_to_outcome(line: &mut EntryBuilder<'_>, event: &DecisionEvent) {
     let insufficient = event.judgement.assessment.insufficient();
     if !insufficient.is_empty() {
-        line.names(
-            "insufficient",
+        line.words(
+            keys::INSUFFICIENT,
             sorted_names(|factor| insufficient.contains(factor)),
         );
     }
-    line.text("kind", "decision");
-    line.uint("latency_us", event.ending.latency_us);
-    line.text("method", event.method_text());
-    line.uint("n", event.n);
-    line.text("outcome", event.ending.outcome.name());
+    line.word(keys::KIND, "decision");
+    line.uint(keys::LATENCY_US, event.ending.latency_us);
+    line.text(keys::METHOD, event.method_text());
+    line.uint(keys::N, event.n);
+    line.word(keys::OUTCOME, event.ending.outcome.name());
 }
 
 fn from_phase_to_worker(
@@ -203,33 +210,37 @@ fn from_phase_to_worker(
 ) {
     let judgement = &event.judgement;
     let (decision, permit) = (&judgement.decision, &judgement.permit);
-    line.uint("phase", event.phase as u64);
-    line.text("policy_hash", rulebook.digest_hex());
-    line.text("policy_version", &rulebook.rules().version);
-    line.names(
-        "reason_codes",
+    line.uint(keys::PHASE, event.phase as u64);
+    line.plain(keys::POLICY_HASH, rulebook.digest_hex().as_bytes());
+    line.text(keys::POLICY_VERSION, &rulebook.rules().version);
+    line.words(
+        keys::REASON_CODES,
         decision.reasons().iter().map(|reason| reason.code()),
     );
-    actions(line, "recommended_actions", permit.recommended());
-    line.uint("retry_count", u64::from(event.retry_count));
-    line.uint("risk_bp", judgement.assessment.risk().wide());
-    line.uint("status", u64::from(event.ending.status));
-    line.text("tier", permit.tier().name());
+    let recommended = origin.lists.of(permit.recommended());
+    line.list(keys::RECOMMENDED_ACTIONS, recommended);
+    line.uint(keys::RETRY_COUNT, u64::from(event.retry_count));
+    line.uint(keys::RISK_BP, judgement.assessment.risk().wide());
+    line.uint(keys::STATUS, u64::from(event.ending.status));
+    line.word(keys::TIER, permit.tier().name());
     if event.trace_id != [0; 16] {
-        line.hex("trace_id", &event.trace_id);
+        line.hex(keys::TRACE_ID, &event.trace_id);
     }
-    line.uint("ts_us", event.wall_us);
+    line.uint(keys::TS_US, event.wall_us);
     if !event.shape.is_empty() {
-        line.text("unmatched_shape", event.shape.as_str());
+        line.text(keys::UNMATCHED_SHAPE, event.shape.as_str());
     }
     let route = event.route as usize;
     match event.way {
         Way::Refuse => {}
-        Way::Forward | Way::Shadow => line.text("upstream", rulebook.upstream_of(route)),
-        Way::Divert => line.text("upstream", rulebook.divert_upstream_of(route)),
+        Way::Forward | Way::Shadow => line.text(keys::UPSTREAM, rulebook.upstream_of(route)),
+        Way::Divert => line.text(keys::UPSTREAM, rulebook.divert_upstream_of(route)),
     }
-    line.uint("upstream_status", u64::from(event.ending.upstream_status));
-    line.uint("worker", u64::from(origin.worker));
+    line.uint(
+        keys::UPSTREAM_STATUS,
+        u64::from(event.ending.upstream_status),
+    );
+    line.uint(keys::WORKER, u64::from(origin.worker));
 }
 
 fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &OutcomeEvent) {
@@ -238,20 +249,18 @@ fn encode_outcome(line: &mut EntryBuilder<'_>, boot: u32, worker: u8, event: &Ou
         worker,
         n: event.n,
     };
-    line.bytes("decision_id", &id.digits());
-    line.text("kind", "outcome");
-    line.uint("latency_us", event.ending.latency_us);
-    line.uint("status", u64::from(event.ending.status));
-    line.uint("ts_us", event.wall_us);
+    line.plain(keys::DECISION_ID, &id.digits());
+    line.word(keys::KIND, "outcome");
+    line.uint(keys::LATENCY_US, event.ending.latency_us);
+    line.uint(keys::STATUS, u64::from(event.ending.status));
+    line.uint(keys::TS_US, event.wall_us);
     if let Some(error) = event.ending.error {
-        line.text("upstream_error", error.name());
+        line.word(keys::UPSTREAM_ERROR, error.name());
     }
-    line.uint("upstream_status", u64::from(event.ending.upstream_status));
-}
-
-/// Actions are sorted by name in records; the bits are in another order.
-fn actions(line: &mut EntryBuilder<'_>, key: &'static str, set: ActionSet) {
-    line.names(key, set.iter_by_name().map(|action| action.name()));
+    line.uint(
+        keys::UPSTREAM_STATUS,
+        u64::from(event.ending.upstream_status),
+    );
 }
 
 fn contributions(event: &DecisionEvent) -> impl Iterator<Item = (&'static str, u64)> {
@@ -285,5 +294,5 @@ fn inputs(line: &mut EntryBuilder<'_>, event: &DecisionEvent) {
         .iter()
         .rposition(|&input| input != 0)
         .map_or(0, |last| last + 1);
-    line.ints("inputs", inputs.into_iter().take(used));
+    line.ints(keys::INPUTS, inputs.into_iter().take(used));
 }

@@ -11,18 +11,35 @@ pub struct DecisionId {
     pub n: u64,
 }
 
+/// The two digits of each byte.
+static PAIRS: [[u8; 2]; 256] = pairs();
+
+#[allow(clippy::indexing_slicing, reason = "the places are below 256 and 16")]
+const fn pairs() -> [[u8; 2]; 256] {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [HEX[byte >> 4], HEX[byte & 15]];
+        byte += 1;
+    }
+    pairs
+}
+
 impl DecisionId {
     /// The digits: boot 8, worker 2, n 12.
     #[must_use]
     pub fn digits(self) -> [u8; 22] {
-        const HEX: [u8; 16] = *b"0123456789abcdef";
         let value = u128::from(self.boot) << 56
             | u128::from(self.worker) << 48
             | u128::from(self.n & 0xffff_ffff_ffff);
         let mut digits = [b'0'; 22];
-        for (place, digit) in digits.iter_mut().rev().enumerate() {
-            let nibble = (value >> (4 * place)) & 15;
-            *digit = HEX.get(nibble as usize).copied().unwrap_or(b'0');
+        // Of 16 bytes the last eleven.
+        let bytes = value.to_be_bytes().into_iter().skip(5);
+        for (pair, byte) in digits.as_chunks_mut().0.iter_mut().zip(bytes) {
+            if let Some(two) = PAIRS.get(usize::from(byte)) {
+                *pair = *two;
+            }
         }
         digits
     }

@@ -5,6 +5,7 @@
 //! replay and explanation. No clock, no file: the numbers come from the pipeline, the frame from
 //! the ledger.
 
+mod action_lists;
 mod case;
 mod change;
 mod compare;
@@ -12,6 +13,7 @@ mod consistency;
 mod encode;
 mod event;
 mod id;
+mod keys;
 mod line;
 mod shape;
 mod text;

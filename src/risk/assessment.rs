@@ -19,7 +19,7 @@ pub struct Assessment {
 
 impl Assessment {
     /// Every factor reads 0.
-    const CALM: Self = Self {
+    pub(crate) const CALM: Self = Self {
         distress: BasisPoints::ZERO,
         abuse: BasisPoints::ZERO,
         readings: PerFactor::all(BasisPoints::ZERO),
@@ -69,96 +69,100 @@ impl Assessment {
 /// A malformed head has no route and no conduct yet; all of its factors read 0.
 #[must_use]
 pub fn assess(rules: &Rules, terms: Option<&Terms>, signals: &Signals) -> Assessment {
-    let mut score = Score {
-        readings: PerFactor::all(BasisPoints::ZERO),
-        contributions: PerFactor::all(BasisPoints::ZERO),
-        worst: [BasisPoints::ZERO; 7],
-        is_raised: false,
-    };
-    let mut insufficient = FactorSet::EMPTY;
-    if signals.standing != Standing::Malformed {
-        insufficient = signals.known.complement();
-        let mut read = Reader {
-            rules,
-            terms,
-            signals,
-            score: &mut score,
-            insufficient: &mut insufficient,
-        };
-        // Written out and not a loop: each line is known here, so each reading is inlined.
-        let [a, b, c, d, e, f, g, h, i, j, k] = &TABLE;
-        read.line(a);
-        read.line(b);
-        read.line(c);
-        read.line(d);
-        read.line(e);
-        read.line(f);
-        read.line(g);
-        read.line(h);
-        read.line(i);
-        read.line(j);
-        read.line(k);
-    }
-    if !score.is_raised {
-        return Assessment {
-            insufficient,
-            ..Assessment::CALM
-        };
-    }
-    Assessment {
-        distress: noisy_or(&score.worst, Subject::Route),
-        abuse: noisy_or(&score.worst, Subject::Request),
-        readings: score.readings,
-        contributions: score.contributions,
-        insufficient,
-    }
+    let mut assessment = Assessment::CALM;
+    assessment.rise(rules, terms, signals);
+    assessment
 }
 
-/// What has been read so far.
-struct Score {
-    readings: PerFactor<BasisPoints>,
-    contributions: PerFactor<BasisPoints>,
-    /// Per family.
-    worst: [BasisPoints; 7],
-    /// Whether a factor read more than 0.
-    is_raised: bool,
-}
-
-struct Reader<'a> {
-    rules: &'a Rules,
-    terms: Option<&'a Terms>,
-    signals: &'a Signals,
-    score: &'a mut Score,
-    insufficient: &'a mut FactorSet,
-}
-
-impl Reader<'_> {
+impl Assessment {
+    /// The same in the place of one at which every factor reads 0: mostly none reads more, and
+    /// then there is hardly anything to write, and a call would cost a fifth of all that it does.
     #[inline(always)]
-    fn line(&mut self, line: &FactorLine) {
-        if !self.signals.known.contains(line.factor) {
+    pub(crate) fn rise(&mut self, rules: &Rules, terms: Option<&Terms>, signals: &Signals) {
+        if signals.standing == Standing::Malformed {
             return;
         }
-        match line.read(self.signals, self.terms) {
+        let glance = Glance::of(terms, signals);
+        // What is not known is insufficient, whatever stands in the signals.
+        let known = signals.known.bits();
+        self.insufficient =
+            FactorSet::from_bits(glance.insufficient | signals.known.complement().bits());
+        let raised = FactorSet::from_bits(glance.raised & known);
+        if !raised.is_empty() {
+            self.rise_by((rules, terms, signals), raised);
+        }
+    }
+
+    /// The score where some factors read more than 0: few requests, so they are read once more.
+    #[cold]
+    #[inline(never)]
+    fn rise_by(
+        &mut self,
+        (rules, terms, signals): (&Rules, Option<&Terms>, &Signals),
+        raised: FactorSet,
+    ) {
+        let mut worst = [BasisPoints::ZERO; 7];
+        for line in TABLE.iter().filter(|line| raised.contains(line.factor)) {
+            let value = line.read(signals, terms).value();
+            let counted = effective_weight(rules, line.factor, signals).times(value);
+            self.readings.set(line.factor, value);
+            self.contributions.set(line.factor, counted);
+            if let Some(family) = worst.get_mut(line.family as usize) {
+                *family = counted.max(*family);
+            }
+        }
+        self.distress = noisy_or(&worst, Subject::Route);
+        self.abuse = noisy_or(&worst, Subject::Request);
+    }
+}
+
+/// Which factors read anything, one bit each: mostly none does.
+struct Glance {
+    /// Above 0.
+    raised: u16,
+    /// Too little was seen.
+    insufficient: u16,
+}
+
+impl Glance {
+    #[inline(always)]
+    fn of(terms: Option<&Terms>, signals: &Signals) -> Self {
+        let mut glance = Self {
+            raised: 0,
+            insufficient: 0,
+        };
+        let mut read = |line: &FactorLine| glance.note(line.factor, line.read(signals, terms));
+        // Written out and not a loop: each line is known here, so each reading is inlined.
+        let [a, b, c, d, e, f, g, h, i, j, k] = &TABLE;
+        read(a);
+        read(b);
+        read(c);
+        read(d);
+        read(e);
+        read(f);
+        read(g);
+        read(h);
+        read(i);
+        read(j);
+        read(k);
+        glance
+    }
+
+    #[inline(always)]
+    fn note(&mut self, factor: Factor, reading: Reading) {
+        match reading {
             Reading::Known(BasisPoints::ZERO) => {}
-            Reading::Known(value) => self.score.note(line, value, self.rules, self.signals),
-            Reading::Insufficient => *self.insufficient = self.insufficient.with(line.factor),
+            Reading::Known(_) => set(&mut self.raised, factor),
+            Reading::Insufficient => set(&mut self.insufficient, factor),
         }
     }
 }
 
-impl Score {
-    /// Most factors of most requests read 0, so this is kept out of the loop.
-    #[cold]
-    #[inline(never)]
-    fn note(&mut self, line: &FactorLine, value: BasisPoints, rules: &Rules, signals: &Signals) {
-        self.is_raised = true;
-        let counted = effective_weight(rules, line.factor, signals).times(value);
-        self.readings.set(line.factor, value);
-        self.contributions.set(line.factor, counted);
-        if let Some(family) = self.worst.get_mut(line.family as usize) {
-            *family = counted.max(*family);
-        }
-    }
+/// Out of line, so that a factor that reads 0 costs no more than to see that.
+#[cold]
+#[inline(never)]
+const fn set(bits: &mut u16, factor: Factor) {
+    *bits |= 1 << factor as u16;
 }
 
 /// The chance that at least one of independent causes holds: 1 - product of (1 - value).

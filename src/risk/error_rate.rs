@@ -8,10 +8,21 @@ use crate::units::ramp;
 const SAMPLES_MIN: u32 = 20;
 
 /// The lower bound of the failure share, from a quarter of the contract's threshold to all of it.
+#[inline(always)]
 pub(super) fn error_rate(signals: &Signals, terms: Option<&Terms>) -> Reading {
     if signals.failed.whole < SAMPLES_MIN {
         return Reading::Insufficient;
     }
+    // No failure is the usual case, and its bound is 0 without the root.
+    if signals.failed.part == 0 {
+        return Reading::ZERO;
+    }
+    some_failed(signals, terms)
+}
+
+#[cold]
+#[inline(never)]
+fn some_failed(signals: &Signals, terms: Option<&Terms>) -> Reading {
     let threshold = terms
         .map_or(Terms::DEFAULT_CIRCUIT_THRESHOLD, |terms| {
             terms.circuit_threshold
@@ -29,10 +40,6 @@ pub(super) fn error_rate(signals: &Signals, terms: Option<&Terms>) -> Reading {
 fn wilson_lower_bp(share: Share) -> u64 {
     let n = u64::from(share.whole);
     let k = u64::from(share.part).min(n);
-    // No failure is the usual case, and its bound is 0 without the root.
-    if k == 0 {
-        return 0;
-    }
     let doubled = 400_000_000 * k;
     let variance = match doubled.checked_mul(n - k) {
         Some(product) => product / n,

@@ -132,8 +132,11 @@ fn concurrency(signals: &Signals, terms: Option<&Terms>) -> Reading {
     let Some(max) = terms.and_then(|terms| terms.max_in_flight) else {
         return Reading::ZERO;
     };
-    let share_bp = u64::from(signals.in_flight) * 10_000 / u64::from(max.get());
-    Reading::Known(ramp(share_bp, 7_000, 10_000))
+    let (in_flight, max) = (u64::from(signals.in_flight), u64::from(max.get()));
+    if in_flight * 10 <= max * 7 {
+        return Reading::ZERO;
+    }
+    Reading::Known(ramp(in_flight * 10_000 / max, 7_000, 10_000))
 }
 
 /// Half for being over the limit at all, the other half for insisting.

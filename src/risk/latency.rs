@@ -13,6 +13,9 @@ pub(super) fn share_of_slow(signals: &Signals) -> Reading {
     if slow.whole < SLOW_SAMPLES_MIN {
         return Reading::Insufficient;
     }
+    if slow.part == 0 {
+        return Reading::ZERO;
+    }
     let share_bp = u64::from(slow.part) * 10_000 / u64::from(slow.whole);
     Reading::Known(ramp(share_bp, 100, 5_000))
 }

@@ -10,11 +10,15 @@ use crate::units::ramp;
 /// route varies as much as chance (Poisson) makes it.
 pub(super) fn anomaly(signals: &Signals) -> Reading {
     let traffic = signals.traffic;
+    let offered_1024 = u64::from(traffic.offered) * 1_024;
+    let above = offered_1024.saturating_sub(traffic.mean_1024);
+    // Nothing above the usual is usual, and needs no root.
+    if above == 0 {
+        return Reading::ZERO;
+    }
     // Everything in 1/1024: sqrt(variance_1024 * 1024) is the spread times 1024.
     let variance = traffic.variance_1024.max(traffic.mean_1024).max(1_024);
     let spread_1024 = (variance * 1_024).isqrt();
-    let offered_1024 = u64::from(traffic.offered) * 1_024;
-    let above = offered_1024.saturating_sub(traffic.mean_1024);
     Reading::Known(ramp(above * 1_000 / spread_1024.max(1), 3_000, 10_000))
 }
 

@@ -46,6 +46,16 @@ impl DeprecationNotice {
         })
     }
 
+    /// One that says all that a notice can say.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            deprecation: "@1735689600".into(),
+            sunset: Some("Tue, 01 Jul 2025 00:00:00 GMT".into()),
+            links: Some("</v2>; rel=\"successor-version\"".into()),
+        }
+    }
+
     /// The value of `Deprecation` (RFC 9745).
     #[must_use]
     pub fn deprecation(&self) -> &str {

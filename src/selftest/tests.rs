@@ -69,11 +69,9 @@ fn arrival() -> Arrival {
     }
 }
 
-/// What the pipeline does with the last of so many equal requests, beside a self-test that supposes
-/// the state in which they leave it.
-fn check(tier: Tier, method: &str, url: &str, before: usize, state: &str) {
+fn rulebook(tier: Tier) -> Rulebook {
     let parts = loaded("  []\n");
-    let rulebook = Rulebook::new(
+    Rulebook::new(
         0,
         RulebookParts::unsigned_local(LocalParts {
             catalogue: parts.catalogue,
@@ -83,7 +81,13 @@ fn check(tier: Tier, method: &str, url: &str, before: usize, state: &str) {
             default_upstream: "main".into(),
             workers: 1,
         }),
-    );
+    )
+}
+
+/// What the pipeline does with the last of so many equal requests, beside a self-test that supposes
+/// the state in which they leave it.
+fn check(tier: Tier, method: &str, url: &str, before: usize, state: &str) {
+    let rulebook = rulebook(tier);
     let arrival = arrival();
     let path = canonicalise(url.as_bytes());
     let pairing = rulebook.catalogue().pair(

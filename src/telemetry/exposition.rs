@@ -1,10 +1,10 @@
 //! The Prometheus text format, version 0.0.4, of one scrape.
 //!
-//! Counters and gauges go into a recorder of `metrics` made for this scrape and are rendered by
-//! its exporter. Histograms cannot take that way: the exporter wants every single observation,
-//! and the workers have counted theirs in buckets already. So those are written here, as is the
-//! one counter that is no whole number. A metric without samples does not show. All samples of
-//! one metric must come in a row.
+//! What the gateway counts as a whole goes into a recorder of `metrics` made for this scrape and is
+//! rendered by its exporter. What it counts by contract goes out in pieces, each line written once, so
+//! that a scrape of thousands of contracts never lies in memory as a whole; so do histograms, of which
+//! the exporter wants every single observation, and counters that are no whole number. All samples of
+//! one metric come in a row, its help before them; a metric without samples does not show.
 
 use std::fmt::Write;
 
@@ -16,30 +16,41 @@ use crate::telemetry::names::{Kind, Metric};
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+/// A piece goes out when it is so long.
+const PIECE_BYTES: usize = 64 << 10;
+/// Most lines are shorter, so a piece does not grow when it is almost full.
+const LINE_BYTES: usize = 512;
+/// Numbers below are exact as whole ones.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// A scrape being put together.
-pub(super) struct Exposition {
+const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+/// The label of what there is once for each contract.
+const BY_CONTRACT: &str = "contract";
+
+/// A scrape being put together; `out` takes the pieces.
+pub(super) struct Exposition<'a> {
+    out: &'a mut dyn FnMut(String),
     recorder: PrometheusRecorder,
     text: String,
     current: &'static str,
 }
 
-impl Default for Exposition {
-    fn default() -> Self {
+impl<'a> Exposition<'a> {
+    /// Nothing so far.
+    pub(super) fn new(out: &'a mut dyn FnMut(String)) -> Self {
         Self {
+            out,
             recorder: PrometheusBuilder::new().build_recorder(),
-            text: String::new(),
+            text: String::with_capacity(PIECE_BYTES + LINE_BYTES),
             current: "",
         }
     }
-}
 
-impl Exposition {
     /// One sample of a counter or gauge; `values` are those of the metric's labels, in order.
     pub(super) fn sample(&mut self, metric: &'static Metric, values: &[&str], number: f64) {
-        let whole = number.fract() == 0.0 && number >= 0.0;
+        let is_whole = number.fract() == 0.0 && (0.0..WHOLE_MAX).contains(&number);
         match metric.kind {
+            _ if metric.labels.contains(&BY_CONTRACT) => self.own_sample(metric, values, number),
             Kind::Gauge => {
                 self.describe(metric);
                 let gauge = self
@@ -47,17 +58,19 @@ impl Exposition {
                     .register_gauge(&key(metric, values), &METADATA);
                 gauge.set(number);
             }
-            Kind::Counter if whole => {
+            Kind::Counter if is_whole => {
                 self.describe(metric);
                 let key = key(metric, values);
                 let counter = self.recorder.register_counter(&key, &METADATA);
                 counter.absolute(number as u64);
             }
-            Kind::Counter | Kind::Histogram => {
-                self.introduce(metric);
-                self.line(metric, "", values, None, number);
-            }
+            Kind::Counter | Kind::Histogram => self.own_sample(metric, values, number),
         }
+    }
+
+    fn own_sample(&mut self, metric: &'static Metric, values: &[&str], number: f64) {
+        self.introduce(metric);
+        self.line(metric, "", values, None, number);
     }
 
     fn describe(&mut self, metric: &'static Metric) {
@@ -90,21 +103,21 @@ impl Exposition {
         let mut cumulative = 0_u64;
         for (place, count) in counts.iter().enumerate() {
             cumulative = cumulative.saturating_add(*count);
-            let bound = match bounds.get(place) {
-                Some(bound) => (*bound as f64 / per_second).to_string(),
-                None => "+Inf".to_owned(),
-            };
-            self.line(metric, "_bucket", values, Some(&bound), cumulative as f64);
+            let bound = bounds.get(place);
+            let bound = bound.map_or(f64::INFINITY, |bound| *bound as f64 / per_second);
+            self.line(metric, "_bucket", values, Some(bound), cumulative as f64);
         }
         self.line(metric, "_sum", values, None, sum as f64 / per_second);
         self.line(metric, "_count", values, None, cumulative as f64);
     }
 
-    /// The text.
-    pub(super) fn finish(self) -> String {
-        let mut text = self.recorder.handle().render();
-        text.push_str(&self.text);
-        text
+    /// Lets the last piece out.
+    pub(super) fn finish(self) {
+        (self.out)(self.text);
+        let whole = self.recorder.handle().render();
+        if !whole.is_empty() {
+            (self.out)(whole);
+        }
     }
 
     fn introduce(&mut self, metric: &'static Metric) {
@@ -123,28 +136,65 @@ impl Exposition {
         metric: &Metric,
         suffix: &str,
         values: &[&str],
-        bound: Option<&str>,
+        bound: Option<f64>,
         number: f64,
     ) {
         self.text.push_str(metric.name);
         self.text.push_str(suffix);
-        let labels = metric.labels.iter().copied().zip(values.iter().copied());
-        let mut opened = false;
-        for (label, value) in labels.chain(bound.map(|bound| ("le", bound))) {
-            self.text.push(if opened { ',' } else { '{' });
-            opened = true;
+        let mut before = '{';
+        for (label, value) in metric.labels.iter().zip(values) {
+            self.text.push(before);
+            before = ',';
             self.text.push_str(label);
             self.text.push_str("=\"");
             self.value(value);
             self.text.push('"');
         }
-        if opened {
+        if let Some(bound) = bound {
+            self.text.push(before);
+            before = ',';
+            self.text.push_str("le=\"");
+            self.bound(bound);
+            self.text.push('"');
+        }
+        if before == ',' {
             self.text.push('}');
         }
-        let _ = writeln!(self.text, " {number}");
+        self.text.push(' ');
+        self.number(number);
+        self.text.push('\n');
+        if self.text.len() >= PIECE_BYTES {
+            let next = String::with_capacity(PIECE_BYTES + LINE_BYTES);
+            (self.out)(std::mem::replace(&mut self.text, next));
+        }
+    }
+
+    fn bound(&mut self, bound: f64) {
+        if bound.is_infinite() {
+            self.text.push_str("+Inf");
+        } else {
+            self.number(bound);
+        }
+    }
+
+    /// Most numbers are whole, and those are quick to write.
+    fn number(&mut self, number: f64) {
+        if number.fract() == 0.0 && (0.0..WHOLE_MAX).contains(&number) {
+            let mut digits = itoa::Buffer::new();
+            self.text.push_str(digits.format(number as u64));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(self.text, "{number}");
+        }
     }
 
     fn value(&mut self, value: &str) {
+        if !value
+            .bytes()
+            .any(|byte| matches!(byte, b'\\' | b'"' | b'\n'))
+        {
+            return self.text.push_str(value);
+        }
         for character in value.chars() {
             match character {
                 '\\' => self.text.push_str(r"\\"),
@@ -163,16 +213,26 @@ fn key(metric: &'static Metric, values: &[&str]) -> Key {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Exposition;
+pub(super) mod tests {
+    use super::{Exposition, PIECE_BYTES};
     use crate::telemetry::names;
+
+    /// What comes out, as one text.
+    pub(in crate::telemetry) fn written(write: impl FnOnce(&mut Exposition<'_>)) -> String {
+        let mut whole = String::new();
+        let mut take = |piece: String| whole.push_str(&piece);
+        let mut text = Exposition::new(&mut take);
+        write(&mut text);
+        text.finish();
+        whole
+    }
 
     #[test]
     fn help_and_type_come_once_and_values_are_escaped() {
-        let mut text = Exposition::default();
-        text.sample(&names::INFLIGHT, &["a"], 2.0);
-        text.sample(&names::INFLIGHT, &["b\""], 0.25);
-        let text = text.finish();
+        let text = written(|text| {
+            text.sample(&names::INFLIGHT, &["a"], 2.0);
+            text.sample(&names::INFLIGHT, &["b\""], 0.25);
+        });
         for line in [
             "# HELP tidegate_inflight_requests Requests that were sent on and have not ended.\n",
             "# TYPE tidegate_inflight_requests gauge\n",
@@ -185,16 +245,10 @@ mod tests {
 
     #[test]
     fn histograms_are_cumulative() {
-        let mut text = Exposition::default();
-        text.histogram(
-            &names::DECISION_DURATION,
-            &[],
-            &[100, 250],
-            &[1, 2, 3],
-            5_000,
-            1e9,
-        );
-        let text = text.finish();
+        let text = written(|text| {
+            let (bounds, counts) = ([100, 250], [1, 2, 3]);
+            text.histogram(&names::DECISION_DURATION, &[], &bounds, &counts, 5_000, 1e9);
+        });
         for line in [
             "tidegate_decision_duration_seconds_bucket{le=\"0.0000001\"} 1",
             "tidegate_decision_duration_seconds_bucket{le=\"0.00000025\"} 3",
@@ -203,6 +257,41 @@ mod tests {
             "tidegate_decision_duration_seconds_count 6",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_of_whole_lines_and_make_up_the_text() {
+        let mut pieces = Vec::new();
+        let mut take = |piece| pieces.push(piece);
+        let mut text = Exposition::new(&mut take);
+        for number in 0..5_000 {
+            let name = number.to_string();
+            text.sample(&names::INFLIGHT, &[name.as_str()], f64::from(number));
+        }
+        text.finish();
+        assert!(pieces.len() > 2);
+        for piece in &pieces {
+            assert!(piece.len() < PIECE_BYTES + 512 && piece.ends_with('\n'));
+        }
+        let whole = pieces.concat();
+        assert_eq!(whole.lines().count(), 5_002, "help and type once");
+        assert!(whole.ends_with("tidegate_inflight_requests{contract=\"4999\"} 4999\n"));
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for (number, wanted) in [
+            (0.0, "0"),
+            (-1.0, "-1"),
+            (0.25, "0.25"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (1e300, "1e300"),
+        ] {
+            let text = written(|text| text.sample(&names::INFLIGHT, &["a"], number));
+            let (_, said) = text.trim_end().rsplit_once(' ').expect("a value");
+            assert_eq!(said.parse::<f64>().ok(), Some(number));
+            assert!(number > 1e20 || said == wanted, "{said}, not {wanted}");
         }
     }
 }

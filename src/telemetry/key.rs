@@ -136,6 +136,12 @@ impl Key {
             .find(|family| *family as u64 == number)
     }
 
+    /// Whether it is of that family.
+    #[must_use]
+    pub const fn is_of(self, family: Family) -> bool {
+        self.0 & 0x1f == family as u64
+    }
+
     /// The number of the route.
     #[must_use]
     pub const fn route(self) -> u32 {
@@ -158,6 +164,19 @@ impl Key {
     #[must_use]
     pub const fn third(self) -> u8 {
         (self.0 >> C_SHIFT) as u8
+    }
+
+    /// What all series of its route have in common.
+    pub(super) const fn of_route(self) -> u64 {
+        self.0 & ROUTE_MASK << ROUTE_SHIFT
+    }
+
+    /// A number below 4 that tells the series apart in which nearly every request counts: decision,
+    /// request, bucket and sum of its duration. The first three are families 1 to 3; of the last label
+    /// values of such series that of the sum alone has bits 3 and 4.
+    pub(super) const fn place_of_route(self) -> usize {
+        let is_sum = self.0 >> (C_SHIFT + 3) & self.0 >> (C_SHIFT + 4) & 1;
+        ((self.0 ^ (is_sum * 3)) & 3) as usize
     }
 
     pub(super) const fn word(self) -> u64 {

@@ -12,7 +12,7 @@ use crate::telemetry::names;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Writes the metrics of the process.
-pub(super) fn write(text: &mut Exposition) {
+pub(super) fn write(text: &mut Exposition<'_>) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some(stat) = Stat::parse(&stat) {
         text.sample(&names::CPU, &[], stat.cpu_ticks as f64 / TICKS_PER_SECOND);
@@ -74,7 +74,7 @@ fn boot_time(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{Stat, boot_time, resident_kib, write};
-    use crate::telemetry::exposition::Exposition;
+    use crate::telemetry::exposition::tests::written;
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
@@ -90,9 +90,7 @@ mod tests {
     #[test]
     fn this_process_is_described_in_full() {
         // R274
-        let mut text = Exposition::default();
-        write(&mut text);
-        let text = text.finish();
+        let text = written(write);
         for name in [
             "cpu_seconds_total",
             "resident_memory_bytes",

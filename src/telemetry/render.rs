@@ -1,19 +1,17 @@
 //! The whole text of one scrape: what workers counted, what the board holds, what others report.
 //!
-//! Everything is read when it is asked for; between scrapes nothing here runs. The text is
-//! written by ourselves, because every number lives in our own tables already: handing them to a
-//! registry and reading them back would add a lock and a copy, and no information.
+//! Everything is read when it is asked for; between scrapes nothing here runs.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::bundle::refusal::RefusalCode;
 use crate::ledger::Snapshot;
 use crate::rulebook::Rulebook;
 use crate::telemetry::exposition::Exposition;
 use crate::telemetry::route_names::RouteNames;
-use crate::telemetry::routes::Named;
+use crate::telemetry::routes::{Named, Used};
 use crate::telemetry::secured::{self, CertificateExpiry, Certificates};
 use crate::telemetry::series::Series;
 use crate::telemetry::tally::Tally;
@@ -89,7 +87,7 @@ pub struct Telemetry {
     /// When the root ends, microseconds since 1970; 0 without one.
     root_expires_us: AtomicU64,
     certificates: Certificates,
-    names: Mutex<RouteNames>,
+    names: Mutex<Arc<RouteNames>>,
     named: Mutex<Named>,
 }
 
@@ -251,23 +249,35 @@ impl Telemetry {
 
     /// A rulebook is about to be put in force: what is counted under it will have names.
     pub fn announce(&self, rulebook: &Rulebook) {
-        self.names().learn(rulebook, &self.tallies);
+        drop(self.learned(rulebook));
     }
 
-    fn names(&self) -> MutexGuard<'_, RouteNames> {
+    /// The names, those of this rulebook among them. Nobody waits for who still reads older ones.
+    fn learned(&self, rulebook: &Rulebook) -> Arc<RouteNames> {
         // Whoever panicked while it learned left names behind that are true.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.lacks(rulebook) {
+            Arc::make_mut(&mut names).learn(rulebook, &self.tallies);
+        }
+        Arc::clone(&names)
     }
 
-    /// The text of a scrape. Costs time in proportion to the series; call it off the workers.
+    /// The text of a scrape, whole.
     #[must_use]
     pub fn render(&self, rulebook: &Rulebook, ledger: &Snapshot) -> String {
-        let mut text = Exposition::default();
+        let mut whole = String::new();
+        self.render_to(rulebook, ledger, &mut |piece| whole.push_str(&piece));
+        whole
+    }
+
+    /// The text of a scrape, piece after piece, each of whole lines; `out` may wait. Costs time in
+    /// proportion to the series; call it off the workers.
+    pub fn render_to(&self, rulebook: &Rulebook, ledger: &Snapshot, out: &mut dyn FnMut(String)) {
+        let mut text = Exposition::new(out);
         text.sample(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
         let started = self.started.wall_us as f64 / 1e6;
         text.sample(&names::START_TIME, &[], started);
-        let mut names = self.names();
-        names.learn(rulebook, &self.tallies);
+        let names = self.learned(rulebook);
         Series::read(&self.tallies, &names, self.refusals).write(&mut text);
         drop(names);
         self.write_routes(&mut text, rulebook);
@@ -276,18 +286,21 @@ impl Telemetry {
         upstreams::write(&mut text, &self.upstreams());
         write_log(&mut text);
         process::write(&mut text);
-        text.finish()
+        text.finish();
     }
 
-    fn write_routes(&self, text: &mut Exposition, rulebook: &Rulebook) {
+    fn write_routes(&self, text: &mut Exposition<'_>, rulebook: &Rulebook) {
         // The bound that workers keep for their series is the bound here too.
         let series_max = self.tallies.first().map_or(0, |tally| tally.room());
-        // A scrape that panicked left a set of routes behind, and any set will do.
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        routes::write(text, rulebook, &mut named, series_max);
+        let used = {
+            // A scrape that panicked left a set of routes behind, and any set will do.
+            let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+            Used::read(rulebook, &mut named, series_max)
+        };
+        routes::write(text, rulebook, &used);
     }
 
-    fn write_state(&self, text: &mut Exposition, rulebook: &Rulebook) {
+    fn write_state(&self, text: &mut Exposition<'_>, rulebook: &Rulebook) {
         self.write_bundle(text, rulebook);
         self.reloads.write(text);
         for tier in Tier::ALL {
@@ -323,7 +336,7 @@ impl Telemetry {
 }
 
 impl Telemetry {
-    fn write_bundle(&self, text: &mut Exposition, rulebook: &Rulebook) {
+    fn write_bundle(&self, text: &mut Exposition<'_>, rulebook: &Rulebook) {
         let bundle = rulebook.bundle();
         let serial = bundle.map_or(u64::from(rulebook.serial()), |bundle| bundle.serial);
         let labels = [rulebook.digest_hex(), &serial.to_string()];
@@ -345,7 +358,7 @@ impl Telemetry {
 }
 
 impl Reloads {
-    fn write(&self, text: &mut Exposition) {
+    fn write(&self, text: &mut Exposition<'_>) {
         let succeeded = !self.failed.load(Ordering::Relaxed);
         text.sample(&names::RELOAD_OK, &[], truth(succeeded));
         let at_s = self.succeeded_us.load(Ordering::Relaxed) as f64 / 1e6;
@@ -357,12 +370,12 @@ impl Reloads {
     }
 }
 
-fn write_log(text: &mut Exposition) {
+fn write_log(text: &mut Exposition<'_>) {
     let suppressed = crate::telemetry::log::suppressed_total();
     text.sample(&names::LOG_SUPPRESSED, &[], suppressed as f64);
 }
 
-fn write_ledger(text: &mut Exposition, ledger: &Snapshot) {
+fn write_ledger(text: &mut Exposition<'_>, ledger: &Snapshot) {
     text.sample(&names::LEDGER_RECORDS, &[], ledger.records as f64);
     text.sample(&names::LEDGER_LOST, &[], ledger.lost as f64);
     text.sample(&names::LEDGER_QUEUE, &[], ledger.queued as f64);

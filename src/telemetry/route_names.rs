@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::contract::{Catalogue, Contract};
 use crate::observation::UNMATCHED;
 use crate::rulebook::Rulebook;
 use crate::telemetry::key::OTHER_ROUTE;
@@ -14,57 +15,86 @@ use crate::telemetry::series::OTHER;
 use crate::telemetry::tally::Tally;
 
 /// The names of all routes that have been counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RouteNames {
     newest: Option<u32>,
-    names: BTreeMap<u32, Name>,
+    /// The contracts of the newest rulebook, and where each number stands among them, by number.
+    contracts: Option<Catalogue>,
+    places: Vec<(u32, u32)>,
+    /// Those of removed contracts.
+    removed: BTreeMap<u32, Name>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Name {
     contract: Box<str>,
     template: Box<str>,
 }
 
 impl RouteNames {
+    /// Whether it has not learned from this rulebook. A scrape may come late with an older one: its
+    /// names are known already.
+    pub(super) fn lacks(&self, rulebook: &Rulebook) -> bool {
+        self.newest.is_none_or(|newest| newest < rulebook.serial())
+    }
+
     /// Learns the names of a rulebook, and forgets those that nothing was counted under.
     pub(super) fn learn(&mut self, rulebook: &Rulebook, tallies: &[Arc<Tally>]) {
-        // A scrape may come late with an older rulebook: its names are known already.
-        if self
-            .newest
-            .is_some_and(|newest| newest >= rulebook.serial())
-        {
-            return;
-        }
         self.newest = Some(rulebook.serial());
         let tallied = tallies.iter().flat_map(|tally| tally.read());
         let counted: BTreeSet<u32> = tallied.map(|(key, _)| key.route()).collect();
-        self.names.retain(|number, _| counted.contains(number));
-        let contracts = rulebook.catalogue().contracts().iter();
-        for (number, contract) in rulebook.board().numbers().zip(contracts) {
-            let name = Name {
-                contract: contract.id().as_str().into(),
-                template: contract.template().into(),
-            };
-            self.names.insert(number, name);
+        let mut places: Vec<(u32, u32)> = rulebook
+            .board()
+            .numbers()
+            .zip(0..)
+            .take(rulebook.catalogue().len())
+            .collect();
+        places.sort_unstable();
+        self.removed.retain(|number, _| counted.contains(number));
+        for number in &counted {
+            if place_of(&places, *number).is_none()
+                && let Some(contract) = self.named(*number)
+            {
+                let name = Name {
+                    contract: contract.id().as_str().into(),
+                    template: contract.template().into(),
+                };
+                self.removed.insert(*number, name);
+            }
         }
+        self.contracts = Some(rulebook.catalogue().clone());
+        self.places = places;
     }
 
     /// The contract's id, or one of two names that no contract can have.
     pub(super) fn contract(&self, number: u32) -> &str {
-        match self.names.get(&number) {
-            Some(name) => &name.contract,
-            None => nameless(number),
+        match (self.named(number), self.removed.get(&number)) {
+            (Some(contract), _) => contract.id().as_str(),
+            (None, Some(name)) => &name.contract,
+            (None, None) => nameless(number),
         }
     }
 
     /// The contract's template; it never holds anything that a client sent.
     pub(super) fn template(&self, number: u32) -> &str {
-        match self.names.get(&number) {
-            Some(name) => &name.template,
-            None => nameless(number),
+        match (self.named(number), self.removed.get(&number)) {
+            (Some(contract), _) => contract.template(),
+            (None, Some(name)) => &name.template,
+            (None, None) => nameless(number),
         }
     }
+
+    /// The contract of the newest rulebook that has this number.
+    fn named(&self, number: u32) -> Option<&Contract> {
+        let place = place_of(&self.places, number)?;
+        self.contracts.as_ref()?.contracts().get(place)
+    }
+}
+
+fn place_of(places: &[(u32, u32)], number: u32) -> Option<usize> {
+    let found = places.binary_search_by_key(&number, |(number, _)| *number);
+    let (_, place) = places.get(found.ok()?)?;
+    Some(*place as usize)
 }
 
 const fn nameless(number: u32) -> &'static str {

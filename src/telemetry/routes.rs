@@ -1,6 +1,7 @@
 //! What the board and the rulebook say about each route at the time of a scrape.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use crate::contract::{Contract, Throttle};
 use crate::observation::{
@@ -58,77 +59,108 @@ impl Named {
     }
 }
 
-/// What one line of samples is about.
+/// Latencies in groups of buckets, and their sum in microseconds.
 #[derive(Debug, Default)]
-struct Sums {
-    in_flight: u64,
-    latencies: [u64; UPSTREAM_BOUNDS_US.len() + 1],
-    latency_sum_us: u64,
+struct Latencies {
+    counts: [u64; UPSTREAM_BOUNDS_US.len() + 1],
+    sum_us: u64,
 }
 
-impl Sums {
-    fn add(&mut self, board: &Board, route: usize, totals: &TotalsReading) {
-        // The two counts are read one after the other: an end in between must not wrap.
-        let in_flight = totals.forwarded.wrapping_sub(totals.ended).cast_signed();
-        self.in_flight += u64::from(in_flight.max(0).unsigned_abs());
-        let (latencies, sum_us) = board.latencies(route);
-        for (sum, count) in self.latencies.iter_mut().zip(regroup(&latencies)) {
+impl Latencies {
+    fn add(&mut self, board: &Board, route: usize) {
+        let (histogram, sum_us) = board.latencies(route);
+        for (sum, count) in self.counts.iter_mut().zip(regroup(&histogram)) {
             *sum += count;
         }
-        self.latency_sum_us = self.latency_sum_us.wrapping_add(sum_us);
+        self.sum_us = self.sum_us.wrapping_add(sum_us);
     }
+
+    fn write(&self, text: &mut Exposition<'_>, contract: &str) {
+        if self.counts.iter().any(|count| *count > 0) {
+            let (metric, bounds) = (&names::UPSTREAM_DURATION, &UPSTREAM_BOUNDS_US);
+            text.histogram(metric, &[contract], bounds, &self.counts, self.sum_us, 1e6);
+        }
+    }
+}
+
+/// The routes that were ever asked for, with what is in flight on each.
+#[derive(Debug)]
+pub(super) struct Used {
+    /// Those with a name of their own, by place.
+    own: Vec<(usize, u64)>,
+    /// The others: their places, and what is in flight on all of them.
+    others: Vec<usize>,
+    others_in_flight: u64,
+}
+
+impl Used {
+    /// Gives names to those that have none as long as `series_max` has room.
+    pub(super) fn read(rulebook: &Rulebook, named: &mut Named, series_max: u64) -> Self {
+        let board = rulebook.board();
+        let used: Vec<(usize, u64)> = (0..board.routes())
+            .map(|route| (route, board.totals(route)))
+            .filter(|(_, totals)| *totals != TotalsReading::default())
+            .map(|(route, totals)| (route, in_flight(&totals)))
+            .collect();
+        let number = |route: usize| rulebook.route(route).number();
+        let numbers = used.iter().map(|(route, _)| number(*route));
+        named.extend(board.generation(), numbers, series_max);
+        let is_own = |(route, _): &(usize, u64)| named.numbers.contains(&number(*route));
+        let (own, rest): (Vec<_>, Vec<_>) = used.into_iter().partition(is_own);
+        Self {
+            own,
+            others_in_flight: rest.iter().map(|(_, in_flight)| in_flight).sum(),
+            others: rest.into_iter().map(|(route, _)| route).collect(),
+        }
+    }
+}
+
+fn in_flight(totals: &TotalsReading) -> u64 {
+    // The two counts are read one after the other: an end in between must not wrap.
+    let in_flight = totals.forwarded.wrapping_sub(totals.ended).cast_signed();
+    u64::from(in_flight.max(0).unsigned_abs())
 }
 
 /// Writes the metrics of all routes that were ever asked for.
-pub(super) fn write(
-    text: &mut Exposition,
-    rulebook: &Rulebook,
-    named: &mut Named,
-    series_max: u64,
-) {
+pub(super) fn write(text: &mut Exposition<'_>, rulebook: &Rulebook, used: &Used) {
     let board = rulebook.board();
-    let used: Vec<(usize, TotalsReading)> = (0..board.routes())
-        .map(|route| (route, board.totals(route)))
-        .filter(|(_, totals)| *totals != TotalsReading::default())
-        .collect();
-    let number = |route: usize| rulebook.route(route).number();
-    let numbers = used.iter().map(|(route, _)| number(*route));
-    named.extend(board.generation(), numbers, series_max);
-    let mut sums: BTreeMap<usize, Sums> = BTreeMap::new();
-    for (route, totals) in &used {
-        let own = named.numbers.contains(&number(*route));
-        let place = if own { *route } else { OTHER_ROUTE };
-        sums.entry(place).or_default().add(board, *route, totals);
-    }
-    for (route, sum) in &sums {
+    for (route, in_flight) in &used.own {
         let contract = contract_label(rulebook, *route);
-        text.sample(&names::INFLIGHT, &[contract], sum.in_flight as f64);
+        text.sample(&names::INFLIGHT, &[contract], *in_flight as f64);
     }
-    for route in sums.keys() {
-        let terms = rulebook.contract_of(*route).map(Contract::terms);
+    let others = contract_label(rulebook, OTHER_ROUTE);
+    if !used.others.is_empty() {
+        text.sample(&names::INFLIGHT, &[others], used.others_in_flight as f64);
+    }
+    let own = used.own.iter().map(|(route, _)| *route);
+    for route in own.clone() {
+        let terms = rulebook.contract_of(route).map(Contract::terms);
         if terms.is_some_and(|terms| terms.throttle != Throttle::Reject) {
-            let held = rulebook.route(*route).held();
-            let contract = contract_label(rulebook, *route);
+            let held = rulebook.route(route).held();
+            let contract = contract_label(rulebook, route);
             text.sample(&names::HELD, &[contract], f64::from(held));
         }
     }
-    for (route, sum) in &sums {
-        if sum.latencies.iter().any(|count| *count > 0) {
-            let contract = [contract_label(rulebook, *route)];
-            let (metric, bounds) = (&names::UPSTREAM_DURATION, &UPSTREAM_BOUNDS_US);
-            let (counts, sum_us) = (&sum.latencies, sum.latency_sum_us);
-            text.histogram(metric, &contract, bounds, counts, sum_us, 1e6);
-        }
+    for route in own.clone() {
+        let mut latencies = Latencies::default();
+        latencies.add(board, route);
+        latencies.write(text, contract_label(rulebook, route));
     }
+    let mut latencies = Latencies::default();
+    for route in &used.others {
+        latencies.add(board, *route);
+    }
+    latencies.write(text, others);
     // Distress is about a contract's route: what is unmatched has none, and others are many.
-    let contracts = sums
-        .keys()
-        .copied()
-        .filter(|route| rulebook.contract_of(*route).is_some());
+    let contracts = own.filter(|route| rulebook.contract_of(*route).is_some());
     risks(text, rulebook, contracts);
 }
 
-fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item = usize> + Clone) {
+fn risks(
+    text: &mut Exposition<'_>,
+    rulebook: &Rulebook,
+    routes: impl Iterator<Item = usize> + Clone,
+) {
     let board = rulebook.board();
     for route in routes.clone() {
         if let Some(shared) = board.published(route) {
@@ -152,6 +184,12 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
         let id = contract.id().as_str();
         let labels = [id, contract.terms().stage.name()];
         text.sample(&names::CONTRACT_STAGE, &labels, 1.0);
+    }
+    for route in routes.clone() {
+        let Some(contract) = rulebook.contract_of(route) else {
+            continue;
+        };
+        let id = contract.id().as_str();
         if let Some(day) = contract.lifecycle().parts().sunset_on {
             text.sample(&names::SUNSET, &[id], day.unix_seconds() as f64);
         }
@@ -161,7 +199,7 @@ fn risks(text: &mut Exposition, rulebook: &Rulebook, routes: impl Iterator<Item 
 }
 
 fn write_circuits(
-    text: &mut Exposition,
+    text: &mut Exposition<'_>,
     rulebook: &Rulebook,
     routes: impl Iterator<Item = usize> + Clone,
 ) {
@@ -188,7 +226,7 @@ fn write_circuits(
 }
 
 fn write_budgets(
-    text: &mut Exposition,
+    text: &mut Exposition<'_>,
     rulebook: &Rulebook,
     routes: impl Iterator<Item = usize> + Clone,
 ) {
@@ -214,7 +252,7 @@ fn write_budgets(
     }
 }
 
-fn write_factors(text: &mut Exposition, rulebook: &Rulebook, route: usize) {
+fn write_factors(text: &mut Exposition<'_>, rulebook: &Rulebook, route: usize) {
     let state = rulebook.route(route);
     let ticked_ns = state.published().ticked_ns();
     let (signals, terms) = pipeline::signals_at_rest(rulebook, route, state, ticked_ns);
@@ -234,15 +272,20 @@ fn ratio(value: BasisPoints) -> f64 {
     f64::from(value.get()) / 10_000.0
 }
 
-fn regroup(histogram: &Histogram) -> [u64; UPSTREAM_BOUNDS_US.len() + 1] {
-    let mut counts = [0; UPSTREAM_BOUNDS_US.len() + 1];
-    for (bucket, count) in (0..BUCKETS).zip(histogram.counts()) {
-        // The last bucket of the histogram has no end.
-        let place = UPSTREAM_BOUNDS_US
+/// The group of each bucket of a histogram; the last bucket has no end.
+static GROUPS: LazyLock<[usize; BUCKETS]> = LazyLock::new(|| {
+    std::array::from_fn(|bucket| {
+        UPSTREAM_BOUNDS_US
             .iter()
             .position(|bound| bucket + 1 < BUCKETS && bucket_ceiling_us(bucket) <= *bound)
-            .unwrap_or(UPSTREAM_BOUNDS_US.len());
-        if let Some(cell) = counts.get_mut(place) {
+            .unwrap_or(UPSTREAM_BOUNDS_US.len())
+    })
+});
+
+fn regroup(histogram: &Histogram) -> [u64; UPSTREAM_BOUNDS_US.len() + 1] {
+    let mut counts = [0; UPSTREAM_BOUNDS_US.len() + 1];
+    for (group, count) in GROUPS.iter().zip(histogram.counts()) {
+        if let Some(cell) = counts.get_mut(*group) {
             *cell += u64::from(*count);
         }
     }

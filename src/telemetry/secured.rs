@@ -41,7 +41,11 @@ impl Certificates {
     }
 }
 
-pub(super) fn write(text: &mut Exposition, counts: &ConnectionCounts, certificates: &Certificates) {
+pub(super) fn write(
+    text: &mut Exposition<'_>,
+    counts: &ConnectionCounts,
+    certificates: &Certificates,
+) {
     text.sample(&names::HANDSHAKES, &[], counts.handshakes as f64);
     for (end, number) in counts.tls {
         text.sample(&names::TLS_HANDSHAKES, &[end], number as f64);

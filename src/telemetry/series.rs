@@ -21,184 +21,80 @@ pub const OTHER: &str = "_other";
 
 /// No metric has more labels than that (a histogram's bound is counted apart).
 type Labels<'a> = [&'a str; 4];
-type Samples<'a> = BTreeMap<Labels<'a>, u64>;
+/// Route or template, method and status of a histogram, and the cell that is counted.
+type Cell<'a> = (&'a str, &'a str, u16, u8);
+type Durations = [u64; REQUEST_BOUNDS_US.len() + 2];
 
-/// The counts of all workers, by what they count.
-#[derive(Debug, Default)]
+/// The counts of all workers, as they were in one reading; what they are called is found out metric
+/// by metric, so that the names of one of them lie in memory and not those of all.
+#[derive(Debug)]
 pub(super) struct Series<'a> {
-    decisions: Samples<'a>,
-    forwarded: Samples<'a>,
-    answered: Samples<'a>,
-    requests: Samples<'a>,
-    refused: Samples<'a>,
-    suppressed: Samples<'a>,
-    retries: Samples<'a>,
-    never_sent: Samples<'a>,
-    unanswered: Samples<'a>,
-    pushbacks: Samples<'a>,
-    cuts: Samples<'a>,
-    tunnels: Samples<'a>,
-    tunnel_bytes: Samples<'a>,
+    names: &'a RouteNames,
+    refusals: &'a [&'static str],
+    counts: Vec<(Key, u64)>,
     /// By contract and client; `None` = the others.
     callers: BTreeMap<(&'a str, Option<u64>), u64>,
-    durations: BTreeMap<(&'a str, &'a str, u16), [u64; REQUEST_BOUNDS_US.len() + 2]>,
-    timings: [u64; DECISION_BOUNDS_NS.len() + 2],
-    contracted: u64,
-    decided: u64,
     fill: Fill,
     room: u64,
 }
 
 impl<'a> Series<'a> {
-    /// Sums the tables of all workers.
+    /// Reads the tables of all workers.
     pub(super) fn read(
         tallies: &[Arc<Tally>],
         names: &'a RouteNames,
         refusals: &'a [&'static str],
     ) -> Self {
-        let mut sums: BTreeMap<Key, u64> = BTreeMap::new();
-        let mut series = Self::default();
+        let mut series = Self {
+            names,
+            refusals,
+            counts: Vec::new(),
+            callers: BTreeMap::new(),
+            fill: Fill::default(),
+            room: 0,
+        };
         for tally in tallies {
-            for (key, count) in tally.read() {
-                *sums.entry(key).or_default() += count;
-            }
-            for (route, client, count) in tally.callers().read() {
-                let callers = &mut series.callers;
-                *callers.entry((names.contract(route), client)).or_default() += count;
-            }
             let fill = tally.fill();
             series.fill.series += fill.series;
             series.fill.overflowed += fill.overflowed;
             series.fill.lost += fill.lost;
             series.room += tally.room();
         }
-        for (key, count) in sums {
-            series.take(names, refusals, key, count);
+        let most = usize::try_from(series.fill.series).unwrap_or_default();
+        series.counts.reserve_exact(most);
+        for tally in tallies {
+            series.counts.extend(tally.read());
+            for (route, client, count) in tally.callers().read() {
+                let callers = &mut series.callers;
+                *callers.entry((names.contract(route), client)).or_default() += count;
+            }
         }
         series
     }
 
-    fn take(&mut self, names: &'a RouteNames, refusals: &'a [&'static str], key: Key, count: u64) {
-        let contract = names.contract(key.route());
-        let alone = [contract, "", "", ""];
-        match key.family() {
-            Some(Family::Decision) => self.take_decision(contract, key, count),
-            Some(Family::Request) => {
-                let labels = [
-                    contract,
-                    method_label(key),
-                    status_class(key.first()),
-                    severity(key.third()),
-                ];
-                add(&mut self.requests, labels, count);
-            }
-            Some(Family::Duration) => {
-                let labels = (names.template(key.route()), method_label(key), key.first());
-                add_bucket(self.durations.entry(labels).or_default(), key, count);
-            }
-            Some(Family::DecisionDuration) => add_bucket(&mut self.timings, key, count),
-            Some(Family::Refused) => {
-                let name = refusals.get(usize::from(key.first())).copied();
-                add(
-                    &mut self.refused,
-                    [name.unwrap_or(OTHER), "", "", ""],
-                    count,
-                );
-            }
-            Some(Family::Suppressed) => {
-                let action = Action::ALL.get(usize::from(key.first()));
-                let action = action.map_or(OTHER, |action| action.name());
-                let labels = [action, tier(key.second()), "", ""];
-                add(&mut self.suppressed, labels, count);
-            }
-            Some(Family::Retry) => add(&mut self.retries, alone, count),
-            Some(Family::NeverSent) => add(&mut self.never_sent, alone, count),
-            Some(Family::Unanswered) => add(&mut self.unanswered, alone, count),
-            Some(Family::Pushback) => add(&mut self.pushbacks, alone, count),
-            Some(Family::Cut) => {
-                let cut = Cut::ALL.get(usize::from(key.first()));
-                let name = cut.map_or(OTHER, |cut| cut.name());
-                add(&mut self.cuts, [name, "", "", ""], count);
-            }
-            Some(Family::Tunnel) => add(&mut self.tunnels, [""; 4], count),
-            Some(Family::TunnelBytes) => {
-                let direction = DIRECTIONS.get(usize::from(key.first())).copied();
-                let name = direction.unwrap_or(OTHER);
-                add(&mut self.tunnel_bytes, [name, "", "", ""], count);
-            }
-            None => {}
-        }
-    }
-
-    fn take_decision(&mut self, contract: &'a str, key: Key, count: u64) {
-        let facts = key.third();
-        let reason = Reason::ALL.get(usize::from(key.first()));
-        let labels = [
-            contract,
-            severity(key.second()),
-            reason.map_or(OTHER, |reason| reason.code()),
-            tier(facts & 0xf),
-        ];
-        add(&mut self.decisions, labels, count);
-        let ways = if facts & FORWARDED != 0 {
-            &mut self.forwarded
-        } else {
-            &mut self.answered
-        };
-        add(ways, [contract, "", "", ""], count);
-        self.decided += count;
-        if facts & CONTRACTED != 0 {
-            self.contracted += count;
-        }
+    /// What was counted of a family.
+    fn of(&self, family: Family) -> impl Iterator<Item = (Key, u64)> {
+        let all = self.counts.iter().copied();
+        all.filter(move |(key, _)| key.is_of(family))
     }
 
     /// Writes all of them.
-    pub(super) fn write(&self, text: &mut Exposition) {
-        let counters: [(&'static Metric, &Samples<'_>); 13] = [
-            (&names::REQUESTS, &self.requests),
-            (&names::DECISIONS, &self.decisions),
-            (&names::FORWARDED, &self.forwarded),
-            (&names::ANSWERED, &self.answered),
-            (&names::SUPPRESSED, &self.suppressed),
-            (&names::REFUSED, &self.refused),
-            (&names::RETRIES, &self.retries),
-            (&names::NEVER_SENT, &self.never_sent),
-            (&names::UNANSWERED, &self.unanswered),
-            (&names::PUSHBACKS, &self.pushbacks),
-            (&names::CUTS, &self.cuts),
-            (&names::TUNNELS, &self.tunnels),
-            (&names::TUNNEL_BYTES, &self.tunnel_bytes),
-        ];
-        for (metric, samples) in counters {
-            for (labels, count) in samples {
-                text.sample(metric, labels, *count as f64);
-            }
-        }
+    pub(super) fn write(&self, text: &mut Exposition<'_>) {
+        self.write_exchanges(text);
+        self.write_named(text);
+        self.write_routed(text, &names::RETRIES, Family::Retry);
+        self.write_routed(text, &names::NEVER_SENT, Family::NeverSent);
+        self.write_routed(text, &names::UNANSWERED, Family::Unanswered);
+        self.write_routed(text, &names::PUSHBACKS, Family::Pushback);
+        self.write_ends(text);
         for ((contract, client), count) in &self.callers {
             let client = client.map(|client| format!("{client:016x}"));
             let labels = [*contract, client.as_deref().unwrap_or(OTHER)];
             text.sample(&names::DEPRECATED_REQUESTS, &labels, *count as f64);
         }
-        for ((route, method, status), counts) in &self.durations {
-            let values = [*route, *method, &status.to_string()];
-            let bounds = &REQUEST_BOUNDS_US;
-            write_histogram(text, &names::REQUEST_DURATION, &values, bounds, counts, 1e6);
-        }
-        if self.timings.iter().any(|count| *count > 0) {
-            let bounds = &DECISION_BOUNDS_NS;
-            write_histogram(
-                text,
-                &names::DECISION_DURATION,
-                &[],
-                bounds,
-                &self.timings,
-                1e9,
-            );
-        }
-        if self.decided > 0 {
-            let share = self.contracted as f64 / self.decided as f64;
-            text.sample(&names::COVERAGE, &[], share);
-        }
+        self.write_durations(text);
+        self.write_timings(text);
+        self.write_coverage(text);
         text.sample(&names::SERIES, &[], self.fill.series as f64);
         text.sample(&names::SERIES_MAX, &[], self.room as f64);
         let results = [("other", self.fill.overflowed), ("lost", self.fill.lost)];
@@ -206,15 +102,152 @@ impl<'a> Series<'a> {
             text.sample(&names::SERIES_OVERFLOWED, &[result], count as f64);
         }
     }
-}
 
-fn add<'a>(samples: &mut Samples<'a>, labels: Labels<'a>, count: u64) {
-    *samples.entry(labels).or_default() += count;
+    /// Requests, and what was decided about them.
+    fn write_exchanges(&self, text: &mut Exposition<'_>) {
+        self.write_counter(text, &names::REQUESTS, Family::Request, |key| {
+            let class = status_class(key.first());
+            Some([
+                self.names.contract(key.route()),
+                method_label(key),
+                class,
+                severity(key.third()),
+            ])
+        });
+        self.write_counter(text, &names::DECISIONS, Family::Decision, |key| {
+            let reason = Reason::ALL.get(usize::from(key.first()));
+            Some([
+                self.names.contract(key.route()),
+                severity(key.second()),
+                reason.map_or(OTHER, |reason| reason.code()),
+                tier(key.third() & 0xf),
+            ])
+        });
+        for (metric, was_forwarded) in [(&names::FORWARDED, true), (&names::ANSWERED, false)] {
+            self.write_counter(text, metric, Family::Decision, |key| {
+                let is_forwarded = key.third() & FORWARDED != 0;
+                let contract = self.names.contract(key.route());
+                (is_forwarded == was_forwarded).then_some([contract, "", "", ""])
+            });
+        }
+    }
+
+    /// What has a name of its own, and no route.
+    fn write_named(&self, text: &mut Exposition<'_>) {
+        self.write_counter(text, &names::SUPPRESSED, Family::Suppressed, |key| {
+            let action = Action::ALL.get(usize::from(key.first()));
+            let action = action.map_or(OTHER, |action| action.name());
+            Some([action, tier(key.second()), "", ""])
+        });
+        self.write_counter(text, &names::REFUSED, Family::Refused, |key| {
+            let name = self.refusals.get(usize::from(key.first())).copied();
+            Some([name.unwrap_or(OTHER), "", "", ""])
+        });
+    }
+
+    /// How requests and tunnels came to an end that was not their upstream's.
+    fn write_ends(&self, text: &mut Exposition<'_>) {
+        self.write_counter(text, &names::CUTS, Family::Cut, |key| {
+            let cut = Cut::ALL.get(usize::from(key.first()));
+            Some([cut.map_or(OTHER, |cut| cut.name()), "", "", ""])
+        });
+        let unnamed = |_| Some([""; 4]);
+        self.write_counter(text, &names::TUNNELS, Family::Tunnel, unnamed);
+        self.write_counter(text, &names::TUNNEL_BYTES, Family::TunnelBytes, |key| {
+            let direction = DIRECTIONS.get(usize::from(key.first())).copied();
+            Some([direction.unwrap_or(OTHER), "", "", ""])
+        });
+    }
+
+    fn write_routed(&self, text: &mut Exposition<'_>, metric: &'static Metric, family: Family) {
+        self.write_counter(text, metric, family, |key| {
+            Some([self.names.contract(key.route()), "", "", ""])
+        });
+    }
+
+    /// One metric, sorted by its labels; what has equal ones is one sample.
+    fn write_counter<'l>(
+        &self,
+        text: &mut Exposition<'_>,
+        metric: &'static Metric,
+        family: Family,
+        labels: impl Fn(Key) -> Option<Labels<'l>>,
+    ) {
+        let labelled = || {
+            self.of(family)
+                .filter_map(|(key, count)| Some((labels(key)?, count)))
+        };
+        let mut samples = Vec::with_capacity(self.of(family).count());
+        samples.extend(labelled());
+        samples.sort_unstable();
+        for same in samples.chunk_by(|(one, _), (other, _)| one == other) {
+            if let Some((labels, _)) = same.first() {
+                let count: u64 = same.iter().map(|(_, count)| count).sum();
+                text.sample(metric, labels, count as f64);
+            }
+        }
+    }
+
+    fn write_durations(&self, text: &mut Exposition<'_>) {
+        let cell = |(key, count): (Key, u64)| {
+            let template = self.names.template(key.route());
+            let cell: Cell<'_> = (template, method_label(key), key.first(), key.third());
+            (cell, count)
+        };
+        let mut cells = Vec::with_capacity(self.of(Family::Duration).count());
+        cells.extend(self.of(Family::Duration).map(cell));
+        cells.sort_unstable();
+        let is_same =
+            |(a, _): &(Cell<'_>, u64), (b, _): &(Cell<'_>, u64)| (a.0, a.1, a.2) == (b.0, b.1, b.2);
+        for same in cells.chunk_by(is_same) {
+            let mut counts = Durations::default();
+            for ((.., third), count) in same {
+                add_bucket(&mut counts, *third, *count);
+            }
+            if let Some(((route, method, status, _), _)) = same.first() {
+                let values = [*route, *method, &status.to_string()];
+                let bounds = &REQUEST_BOUNDS_US;
+                write_histogram(
+                    text,
+                    &names::REQUEST_DURATION,
+                    &values,
+                    bounds,
+                    &counts,
+                    1e6,
+                );
+            }
+        }
+    }
+
+    fn write_timings(&self, text: &mut Exposition<'_>) {
+        let mut counts = [0; DECISION_BOUNDS_NS.len() + 2];
+        for (key, count) in self.of(Family::DecisionDuration) {
+            add_bucket(&mut counts, key.third(), count);
+        }
+        if counts.iter().any(|count| *count > 0) {
+            let bounds = &DECISION_BOUNDS_NS;
+            write_histogram(text, &names::DECISION_DURATION, &[], bounds, &counts, 1e9);
+        }
+    }
+
+    fn write_coverage(&self, text: &mut Exposition<'_>) {
+        let (mut contracted, mut decided) = (0, 0);
+        for (key, count) in self.of(Family::Decision) {
+            decided += count;
+            if key.third() & CONTRACTED != 0 {
+                contracted += count;
+            }
+        }
+        if decided > 0 {
+            let share = contracted as f64 / decided as f64;
+            text.sample(&names::COVERAGE, &[], share);
+        }
+    }
 }
 
 /// The sum stands behind the buckets.
-fn add_bucket(counts: &mut [u64], key: Key, count: u64) {
-    let place = match key.third() {
+fn add_bucket(counts: &mut [u64], third: u8, count: u64) {
+    let place = match third {
         SUM => counts.len().saturating_sub(1),
         bucket => usize::from(bucket),
     };
@@ -224,7 +257,7 @@ fn add_bucket(counts: &mut [u64], key: Key, count: u64) {
 }
 
 fn write_histogram(
-    text: &mut Exposition,
+    text: &mut Exposition<'_>,
     metric: &'static Metric,
     values: &[&str],
     bounds: &[u64],

@@ -91,154 +91,72 @@ fn sum(text: &str, metric: &str, part: &str) -> f64 {
     sum
 }
 
+/// Series of an observing gateway, as they are scraped.
+const OBSERVED: &str = r#"tidegate_requests_total{contract="deploy_get_v1",method="GET",status_class="2xx",decision="ALLOW"} 60.0
+tidegate_requests_total{contract="_unmatched",method="GET",status_class="2xx",decision="QUARANTINE"} 40.0
+tidegate_decisions_total{contract="_unmatched",decision="QUARANTINE",reason="NO_CONTRACT_MATCH",tier="OBSERVE_ONLY"} 40.0
+tidegate_forwarded_total{contract="_unmatched"} 40.0
+tidegate_upstream_servers{upstream="orders",state="healthy"} 2.0
+tidegate_upstream_servers{upstream="orders",state="ejected"} 1.0
+tidegate_upstream_servers{upstream="orders",state="unhealthy"} 0.0
+tidegate_upstream_panic{upstream="orders"} 0.0
+tidegate_upstream_ejections_total{upstream="orders"} 4.0
+tidegate_upstream_checks_failed_total{upstream="orders"} 5.0
+tidegate_actions_suppressed_total{action="quarantine",tier="OBSERVE_ONLY"} 40.0
+tidegate_refused_in_parsing_total{reason="request_line"} 2.0
+tidegate_upstream_retries_total{contract="deploy_get_v1"} 2.0
+tidegate_upstream_never_sent_total{contract="deploy_get_v1"} 1.0
+tidegate_upstream_pushback_total{contract="deploy_get_v1"} 1.0
+tidegate_held_requests{contract="deploy_get_v1"} 0.0
+tidegate_deprecated_requests_total{contract="deploy_get_v1",client="0123456789abcdef"} 60.0
+tidegate_contract_sunset_timestamp_seconds{contract="deploy_get_v1"} 1751328000.0
+tidegate_client_slots_overflow_total 0.0
+tidegate_contract_coverage_ratio 0.6
+tidegate_inflight_requests{contract="deploy_get_v1"} 0.0
+tidegate_risk_ratio{contract="deploy_get_v1"} 0.0
+tidegate_risk_factor_ratio{contract="deploy_get_v1",factor="latency"} 0.0
+tidegate_contract_latency_limit_seconds{contract="deploy_get_v1"} 1.0
+tidegate_contract_stage{contract="deploy_get_v1",stage="enforced"} 1.0
+tidegate_circuit_state{contract="deploy_get_v1"} 0.0
+tidegate_circuit_transitions_total{contract="deploy_get_v1",to="open"} 0.0
+tidegate_error_budget_remaining_ratio{contract="deploy_get_v1"} 1.0
+tidegate_error_budget_burn_rate{contract="deploy_get_v1",window="5m"} 0.0
+tidegate_upstream_request_duration_seconds_bucket{contract="deploy_get_v1",le="0.016384"} 16.0
+tidegate_upstream_request_duration_seconds_count{contract="deploy_get_v1"} 60.0
+tidegate_upstream_request_duration_seconds_sum{contract="deploy_get_v1"} 1.83
+http_server_request_duration_seconds_bucket{http_route="/api/v1/deployments/{id}",http_request_method="GET",http_response_status_code="200",le="0.025"} 25.0
+http_server_request_duration_seconds_sum{http_route="/api/v1/deployments/{id}",http_request_method="GET",http_response_status_code="200"} 1.83
+tidegate_decision_duration_seconds_count 2.0
+tidegate_ledger_records_total 42.0
+tidegate_ledger_lost_records_total 3.0
+tidegate_ledger_queue_records 5.0
+tidegate_ledger_durable_lag_seconds 0.12
+tidegate_ledger_ok 1.0
+tidegate_ledger_signed_records 40.0
+tidegate_ledger_checkpoint_timestamp_seconds 1767225600.5
+tidegate_ledger_closed_segments 7.0
+tidegate_ledger_verified_segments 6.0
+tidegate_ledger_disk_bytes 4096.0
+tidegate_ledger_disk_free_bytes 8192.0
+tidegate_ledger_disk_budget_bytes 5000.0
+tidegate_tier{tier="OBSERVE_ONLY"} 1.0
+tidegate_tier{tier="CONTROL"} 0.0
+tidegate_connections{state="active"} 2.0
+tidegate_connections{state="tunnel"} 1.0
+tidegate_connections{state="reading_head"} 1.0
+tidegate_connections{state="idle"} 3.0
+tidegate_connections_accepted_total 20.0
+tidegate_connections_closed_total{reason="served"} 12.0
+tidegate_config_last_reload_successful 1.0
+tidegate_start_time_seconds 1767225600.0"#;
+
 #[test]
 fn observing_forwards_and_says_what_it_withheld() {
     // R060, R237, R272, R273
     let text = scrape(Tier::ObserveOnly);
-    let table = [
-        (
-            "tidegate_requests_total{contract=\"deploy_get_v1\",method=\"GET\",status_class=\"2xx\",decision=\"ALLOW\"}",
-            60.0,
-        ),
-        (
-            "tidegate_requests_total{contract=\"_unmatched\",method=\"GET\",status_class=\"2xx\",decision=\"QUARANTINE\"}",
-            40.0,
-        ),
-        (
-            "tidegate_decisions_total{contract=\"_unmatched\",decision=\"QUARANTINE\",reason=\"NO_CONTRACT_MATCH\",tier=\"OBSERVE_ONLY\"}",
-            40.0,
-        ),
-        ("tidegate_forwarded_total{contract=\"_unmatched\"}", 40.0),
-        (
-            "tidegate_upstream_servers{upstream=\"orders\",state=\"healthy\"}",
-            2.0,
-        ),
-        (
-            "tidegate_upstream_servers{upstream=\"orders\",state=\"ejected\"}",
-            1.0,
-        ),
-        (
-            "tidegate_upstream_servers{upstream=\"orders\",state=\"unhealthy\"}",
-            0.0,
-        ),
-        ("tidegate_upstream_panic{upstream=\"orders\"}", 0.0),
-        (
-            "tidegate_upstream_ejections_total{upstream=\"orders\"}",
-            4.0,
-        ),
-        (
-            "tidegate_upstream_checks_failed_total{upstream=\"orders\"}",
-            5.0,
-        ),
-        (
-            "tidegate_actions_suppressed_total{action=\"quarantine\",tier=\"OBSERVE_ONLY\"}",
-            40.0,
-        ),
-        (
-            "tidegate_refused_in_parsing_total{reason=\"request_line\"}",
-            2.0,
-        ),
-        (
-            "tidegate_upstream_retries_total{contract=\"deploy_get_v1\"}",
-            2.0,
-        ),
-        (
-            "tidegate_upstream_never_sent_total{contract=\"deploy_get_v1\"}",
-            1.0,
-        ),
-        (
-            "tidegate_upstream_pushback_total{contract=\"deploy_get_v1\"}",
-            1.0,
-        ),
-        ("tidegate_held_requests{contract=\"deploy_get_v1\"}", 0.0),
-        (
-            "tidegate_deprecated_requests_total{contract=\"deploy_get_v1\",client=\"0123456789abcdef\"}",
-            60.0,
-        ),
-        (
-            "tidegate_contract_sunset_timestamp_seconds{contract=\"deploy_get_v1\"}",
-            1_751_328_000.0,
-        ),
-        ("tidegate_client_slots_overflow_total", 0.0),
-        ("tidegate_contract_coverage_ratio", 0.6),
-        (
-            "tidegate_inflight_requests{contract=\"deploy_get_v1\"}",
-            0.0,
-        ),
-        ("tidegate_risk_ratio{contract=\"deploy_get_v1\"}", 0.0),
-        (
-            "tidegate_risk_factor_ratio{contract=\"deploy_get_v1\",factor=\"latency\"}",
-            0.0,
-        ),
-        (
-            "tidegate_contract_latency_limit_seconds{contract=\"deploy_get_v1\"}",
-            1.0,
-        ),
-        (
-            "tidegate_contract_stage{contract=\"deploy_get_v1\",stage=\"enforced\"}",
-            1.0,
-        ),
-        ("tidegate_circuit_state{contract=\"deploy_get_v1\"}", 0.0),
-        (
-            "tidegate_circuit_transitions_total{contract=\"deploy_get_v1\",to=\"open\"}",
-            0.0,
-        ),
-        (
-            "tidegate_error_budget_remaining_ratio{contract=\"deploy_get_v1\"}",
-            1.0,
-        ),
-        (
-            "tidegate_error_budget_burn_rate{contract=\"deploy_get_v1\",window=\"5m\"}",
-            0.0,
-        ),
-        (
-            "tidegate_upstream_request_duration_seconds_bucket{contract=\"deploy_get_v1\",le=\"0.016384\"}",
-            16.0,
-        ),
-        (
-            "tidegate_upstream_request_duration_seconds_count{contract=\"deploy_get_v1\"}",
-            60.0,
-        ),
-        (
-            "tidegate_upstream_request_duration_seconds_sum{contract=\"deploy_get_v1\"}",
-            1.83,
-        ),
-        (
-            "http_server_request_duration_seconds_bucket{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\",le=\"0.025\"}",
-            25.0,
-        ),
-        (
-            "http_server_request_duration_seconds_sum{http_route=\"/api/v1/deployments/{id}\",http_request_method=\"GET\",http_response_status_code=\"200\"}",
-            1.83,
-        ),
-        ("tidegate_decision_duration_seconds_count", 2.0),
-        ("tidegate_ledger_records_total", 42.0),
-        ("tidegate_ledger_lost_records_total", 3.0),
-        ("tidegate_ledger_queue_records", 5.0),
-        ("tidegate_ledger_durable_lag_seconds", 0.12),
-        ("tidegate_ledger_ok", 1.0),
-        ("tidegate_ledger_signed_records", 40.0),
-        (
-            "tidegate_ledger_checkpoint_timestamp_seconds",
-            1_767_225_600.5,
-        ),
-        ("tidegate_ledger_closed_segments", 7.0),
-        ("tidegate_ledger_verified_segments", 6.0),
-        ("tidegate_ledger_disk_bytes", 4_096.0),
-        ("tidegate_ledger_disk_free_bytes", 8_192.0),
-        ("tidegate_ledger_disk_budget_bytes", 5_000.0),
-        ("tidegate_tier{tier=\"OBSERVE_ONLY\"}", 1.0),
-        ("tidegate_tier{tier=\"CONTROL\"}", 0.0),
-        ("tidegate_connections{state=\"active\"}", 2.0),
-        ("tidegate_connections{state=\"tunnel\"}", 1.0),
-        ("tidegate_connections{state=\"reading_head\"}", 1.0),
-        ("tidegate_connections{state=\"idle\"}", 3.0),
-        ("tidegate_connections_accepted_total", 20.0),
-        ("tidegate_connections_closed_total{reason=\"served\"}", 12.0),
-        ("tidegate_config_last_reload_successful", 1.0),
-        ("tidegate_start_time_seconds", 1_767_225_600.0),
-    ];
-    for (series, want) in table {
+    for row in OBSERVED.lines() {
+        let (series, want) = row.rsplit_once(' ').expect("a series and its value");
+        let want: f64 = want.parse().expect("a number");
         let found = value(&text, series);
         assert!((found - want).abs() < 1e-9, "{series}: {found}, not {want}");
     }

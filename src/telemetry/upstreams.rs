@@ -67,7 +67,7 @@ pub struct UpstreamView {
 pub type UpstreamReader = Box<dyn Fn() -> Vec<UpstreamView> + Send + Sync>;
 
 /// Writes the metrics of all upstreams.
-pub(super) fn write(text: &mut Exposition, upstreams: &[UpstreamView]) {
+pub(super) fn write(text: &mut Exposition<'_>, upstreams: &[UpstreamView]) {
     for upstream in upstreams {
         for state in ServerState::ALL {
             let servers = upstream.servers.iter();

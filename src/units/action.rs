@@ -77,6 +77,18 @@ impl ActionSet {
     /// No action.
     pub const EMPTY: Self = Self(0);
 
+    /// The set of these bits, one for each action in the order of [`Action::ALL`].
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// The set of the actions given.
     #[must_use]
     pub const fn of(actions: &[Action]) -> Self {

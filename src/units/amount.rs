@@ -1,5 +1,7 @@
 //! Amounts: basis points, parts per million, milliseconds, per minute.
 
+use std::num::NonZeroU32;
+
 /// A share in basis points, 0..=10000 (10000 = 100 %).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BasisPoints(u16);
@@ -139,22 +141,25 @@ impl Millis {
 
 /// A rate per minute, at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PerMinute(u32);
+pub struct PerMinute(NonZeroU32);
 
 impl PerMinute {
     /// The least.
-    pub const MIN: Self = Self(1);
+    pub const MIN: Self = Self(NonZeroU32::MIN);
 
     /// `Some` for 1 and more.
     #[must_use]
     pub const fn new(value: u32) -> Option<Self> {
-        if value == 0 { None } else { Some(Self(value)) }
+        match NonZeroU32::new(value) {
+            Some(value) => Some(Self(value)),
+            None => None,
+        }
     }
 
     /// The number per minute.
     #[must_use]
     pub const fn get(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 

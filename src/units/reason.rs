@@ -165,9 +165,12 @@ impl ReasonSet {
 
     /// The reasons in the set, alphabetically.
     pub fn iter(self) -> impl Iterator<Item = Reason> {
-        Reason::ALL
-            .into_iter()
-            .filter(move |reason| self.contains(*reason))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let reason = Reason::ALL.get(left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            Some(*reason)
+        })
     }
 }
 

@@ -8,9 +8,11 @@
     clippy::expect_used
 )]
 
+mod accounts;
 mod attacks;
 mod bits;
 mod golden;
+mod parts;
 mod resumed;
 mod site;
 
@@ -32,4 +34,9 @@ pub(crate) fn check(dir: &Path) -> Report {
 
 pub(crate) fn check_with(dir: &Path, options: &VerifyOptions) -> Report {
     verify_with(dir, options).unwrap()
+}
+
+/// Whether a report says that it left this out.
+pub(crate) fn said(report: &Report, what: &str) -> bool {
+    report.not_checked.iter().any(|said| said.contains(what))
 }

@@ -3,7 +3,8 @@
 use crate::script::Script;
 
 use tidegate::gateway::Closed;
-use tidegate::gateway::governor::{Course, Forward};
+use tidegate::gateway::governor::{Course, Failure, Forward};
+use tidegate::gateway::respond::Answer;
 
 use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
 
@@ -134,6 +135,29 @@ fn a_client_may_ask_for_the_end() {
 }
 
 #[test]
+fn a_last_answer_is_whole_whatever_comes_behind_its_request() {
+    let upstream = Upstream::ok();
+    let refused = || Course::Answer(Answer::quota_exceeded(1));
+    let forwarded = || Course::Forward(forward());
+    let courses: [(fn() -> Course, u16); 2] = [(refused, 429), (forwarded, 200)];
+    for (course, status) in courses {
+        let gateway = Running::scripted(upstream.address, move |_| course());
+        for behind in ["", "GET /more HTTP/1.1\r\nHost: test\r\n\r\n", "no request"] {
+            let mut client = gateway.connect();
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n{behind}"
+            ));
+            let answer = client.response();
+            assert_eq!(answer.status(), status, "{behind}");
+            assert_eq!(answer.field("connection"), Some("close"), "{behind}");
+        }
+        eventually("all closed", || gateway.control.connections().open() == 0);
+        let counts = gateway.control.connections().counts();
+        assert_eq!(counts.closed_as(Closed::Served), 3);
+    }
+}
+
+#[test]
 fn connections_are_capped_and_places_come_back() {
     for per_address in [false, true] {
         let upstream = Upstream::ok();
@@ -200,4 +224,54 @@ fn every_connection_accepted_is_open_or_has_ended_as_something() {
     drop(open);
     ended(Closed::Unused, 4);
     assert_eq!(connections.counts().accepted, 9);
+}
+
+/// A client that takes little at once, with a connection of its own.
+fn narrow(gateway: &Running) -> Client {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4_096).unwrap();
+    connect(&socket, &gateway.address).unwrap();
+    Client::new(socket.into())
+}
+
+#[test]
+fn what_a_client_sent_ahead_takes_no_last_answer_away() {
+    let body = vec![b'x'; 30_000];
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let upstream = Upstream::answering([head.as_bytes(), &body].concat());
+    let gateway = Running::forwarding_to(upstream.address);
+    for count in 1..=20 {
+        let mut client = narrow(&gateway);
+        let last = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let ahead = format!(
+            "GET / HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n",
+            "a".repeat(300)
+        );
+        client.send([last, &ahead.repeat(10)].concat());
+        eventually("the end", || gateway.control.connections().open() == 0);
+        assert_eq!(client.response().body.len(), body.len(), "try {count}");
+        client.is_closed();
+    }
+}
+
+#[test]
+fn a_client_that_says_its_last_word_before_the_answer_gets_none() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let upstream = Upstream::replying(move |_| {
+        held.lock().unwrap().recv().unwrap();
+        OK.as_bytes().to_vec()
+    });
+    let gateway = Running::forwarding_to(upstream.address);
+    for count in 1..=10 {
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        release.send(()).unwrap();
+        client.is_closed();
+        let completion = gateway.completions(count)[count - 1];
+        assert_eq!(completion.failure, Some(Failure::ClientAbort));
+        assert_eq!(completion.status_sent, 0);
+    }
 }

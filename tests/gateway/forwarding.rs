@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use crate::script::Script;
+use tidegate::contract::{Method, MethodSet};
 use tidegate::gateway::governor::{Course, Forward, ParseRefusal};
 use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::ListenerSettings;
 use tidegate::gateway::worker;
+use tidegate::units::{Reason, ReasonSet};
 
-use crate::harness::{Running, Upstream, forward, settings};
+use crate::harness::{Client, Running, Upstream, forward, settings};
 
 #[test]
 fn target_fields_and_body_arrive_byte_for_byte() {
@@ -153,37 +155,11 @@ fn each_hop_is_counted_where_a_method_asks() {
     }
 }
 
-#[test]
-fn a_trusted_proxy_speaks_for_its_clients() {
+/// A client of a listener on that address is a trusted proxy, and is taken at its word.
+fn check_trusted(bind: &str) {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
-    settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-    let trusted = Arc::new(Mutex::new(Vec::new()));
-    let notes = Arc::clone(&trusted);
-    let gateway = Running::start(
-        settings,
-        Script::scripted(Box::new(move |facts| {
-            notes.lock().unwrap().push(facts.peer_trusted);
-            Course::Forward(forward())
-        })),
-    );
-    let mut client = gateway.connect();
-    client.send(
-        "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n",
-    );
-    assert_eq!(client.response().status(), 200);
-    let seen = &upstream.seen()[0];
-    assert_eq!(seen.field("x-forwarded-for"), Some("1.2.3.4"));
-    assert_eq!(seen.field("tidegate-risk"), None);
-    assert_eq!(*trusted.lock().unwrap(), [true]);
-}
-
-#[test]
-fn a_trusted_proxy_is_known_in_either_form() {
-    let upstream = Upstream::ok();
-    let mut settings = settings(&[upstream.address]);
-    // There the client's address comes in its IPv6 form.
-    settings.listeners[0].bind = "[::ffff:127.0.0.1]:0".parse().unwrap();
+    settings.listeners[0].bind = bind.parse().unwrap();
     settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     let trusted = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&trusted);
@@ -195,7 +171,7 @@ fn a_trusted_proxy_is_known_in_either_form() {
         })),
     );
     let port = gateway.address.port();
-    let mut client = crate::harness::Client::connect(([127, 0, 0, 1], port).into());
+    let mut client = Client::connect(([127, 0, 0, 1], port).into());
     client.send(
         "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 1.2.3.4\r\nTidegate-Risk: 1\r\n\r\n",
     );
@@ -204,6 +180,17 @@ fn a_trusted_proxy_is_known_in_either_form() {
     assert_eq!(seen.field("x-forwarded-for"), Some("1.2.3.4"));
     assert_eq!(seen.field("tidegate-risk"), None);
     assert_eq!(*trusted.lock().unwrap(), [true]);
+}
+
+#[test]
+fn a_trusted_proxy_speaks_for_its_clients() {
+    check_trusted("127.0.0.1:0");
+}
+
+#[test]
+fn a_trusted_proxy_is_known_in_either_form() {
+    // There the client's address comes in its IPv6 form.
+    check_trusted("[::ffff:127.0.0.1]:0");
 }
 
 #[test]
@@ -227,12 +214,14 @@ fn the_canonical_path_is_what_is_forwarded() {
 
 #[test]
 fn an_answer_of_ours_keeps_the_connection() {
+    let get = MethodSet::EMPTY.with(Method::Get);
+    let no_contract = ReasonSet::EMPTY.with(Reason::NoContractMatch);
     let upstream = Upstream::ok();
-    let gateway = Running::scripted(upstream.address, |facts| match facts.raw_target {
+    let gateway = Running::scripted(upstream.address, move |facts| match facts.raw_target {
         b"/known" => Course::Forward(forward()),
-        b"/method" => Course::Answer(Answer::method_not_allowed("GET".to_owned())),
+        b"/method" => Course::Answer(Answer::method_not_allowed(get)),
         b"/busy" => Course::Answer(Answer::reduced_capacity(7)),
-        _ => Course::Answer(Answer::quarantined(404).because(&["NO_CONTRACT_MATCH"][..])),
+        _ => Course::Answer(Answer::quarantined(404).because(no_contract)),
     });
     let mut client = gateway.connect();
     let unknown = client.get("/nowhere");

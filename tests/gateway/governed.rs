@@ -156,6 +156,7 @@ impl Governed {
         settings.upstreams = groups;
         settings.trusted_proxies = networks();
         settings.timeouts.stop = plan.stop;
+        settings.fast_lane = crate::harness::takes_lane();
         (plan.adjust)(&mut settings);
         let clerk: Arc<dyn Governor> = Arc::new(Clerk::new(desk));
         let gateway = Gateway::bind(settings, vec![clerk]).expect("free ports");

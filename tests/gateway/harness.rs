@@ -92,7 +92,16 @@ impl Drop for Running {
 /// Settings with default bounds in front of `servers`.
 pub(crate) fn settings(servers: &[SocketAddr]) -> GatewaySettings {
     let upstream = UpstreamGroup::new("test", servers.iter().map(ToString::to_string));
-    GatewaySettings::new("127.0.0.1:0".parse().unwrap(), upstream)
+    let any = "127.0.0.1:0".parse().unwrap();
+    GatewaySettings {
+        fast_lane: takes_lane(),
+        ..GatewaySettings::new(any, upstream)
+    }
+}
+
+/// Whether the gateways of this test program have their fast lane; `tests/full_proxy` goes without.
+pub(crate) fn takes_lane() -> bool {
+    env!("CARGO_CRATE_NAME") != "full_proxy"
 }
 
 /// The ordinary way to an upstream.

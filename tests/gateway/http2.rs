@@ -1,15 +1,26 @@
 //! HTTP/2 without TLS: the same rules as over HTTP/1, and bounds for what only HTTP/2 can do.
 
+#[path = "http2/bodies.rs"]
 mod bodies;
+#[path = "http2/calls.rs"]
 mod calls;
+#[path = "http2/client.rs"]
 mod client;
+#[path = "http2/floods.rs"]
 mod floods;
+#[path = "http2/heads.rs"]
 mod heads;
+#[path = "http2/lives.rs"]
 mod lives;
+#[path = "http2/parity.rs"]
 mod parity;
+#[path = "http2/raw.rs"]
 mod raw;
+#[path = "http2/readers.rs"]
 mod readers;
+#[path = "http2/secured.rs"]
 mod secured;
+#[path = "http2/stalls.rs"]
 mod stalls;
 
 use crate::harness::{Running, Upstream, settings};

@@ -19,6 +19,7 @@ mod forwarding;
 mod governed;
 mod harness;
 mod http2;
+mod lane_mixed;
 mod pace;
 mod permits;
 mod probing;

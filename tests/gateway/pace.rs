@@ -1,18 +1,21 @@
 //! Clients that take their time, with their bodies and with their answers, and bodies that are
 //! longer than they may be.
 
+use std::io::Write as _;
 use std::num::NonZeroU64;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use tidegate::gateway::Closed;
 use tidegate::gateway::governor::{Course, Failure, Forward};
+use tidegate::gateway::respond::Answer;
 use tidegate::gateway::settings::GatewaySettings;
 
 use tidegate::contract::{Contract, Terms};
 use tidegate::units::Tier;
 
 use crate::governed::{Plan, contract};
-use crate::harness::{Client, OK, Running, Upstream, forward, settings};
+use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
 use crate::script::Script;
 
 /// Settings under which a client may be waited for a moment and no longer.
@@ -30,6 +33,26 @@ fn swallowing() -> Upstream {
         conn.stream.set_read_timeout(None).unwrap();
         conn.rest();
     })
+}
+
+// What a short answer leaves in the gateway's own buffer must not wait for a client that never reads.
+#[test]
+fn whoever_reads_no_answers_does_not_hold_the_connection() {
+    let upstream = swallowing();
+    let refusing = || Script::scripted(Box::new(|_| Course::Answer(Answer::refused())));
+    let mut settings = hurried(&upstream);
+    settings.limits.requests_per_connection_max = u32::MAX;
+    let gateway = Running::start(settings, refusing());
+    let client = gateway.connect();
+    let mut sending = client.stream.try_clone().unwrap();
+    let many = "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+    // Until the gateway takes no more, and then until it has closed.
+    let sender = std::thread::spawn(move || while sending.write_all(many.as_bytes()).is_ok() {});
+    let connections = gateway.control.connections();
+    eventually("an end", || {
+        connections.counts().closed_as(Closed::Served) == 1 && connections.open() == 0
+    });
+    sender.join().unwrap();
 }
 
 #[test]
@@ -85,7 +108,6 @@ fn a_body_ends_in_time_whatever_it_brings() {
     client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 10000000\r\n\r\n");
     let mut sender = client.stream.try_clone().unwrap();
     let drip = std::thread::spawn(move || {
-        use std::io::Write;
         let (_hold, silent) = mpsc::channel::<()>();
         while sender.write_all(&[b'x'; 1_000]).is_ok() {
             assert!(silent.recv_timeout(Duration::from_millis(50)).is_err());
@@ -162,7 +184,6 @@ fn an_answer_that_nobody_reads_is_cut_and_the_upstream_let_go() {
     let (gone, is_gone) = mpsc::channel();
     let gone = std::sync::Mutex::new(gone);
     let upstream = Upstream::start(move |mut conn, _| {
-        use std::io::Write;
         conn.stream.set_read_timeout(None).unwrap();
         conn.stream.set_write_timeout(None).unwrap();
         conn.request();

@@ -7,6 +7,125 @@ use tidegate::gateway::governor::ParseRefusal;
 
 use crate::harness::{Client, Running, Upstream, eventually, settings};
 
+const HEADS: &[(&str, u16, ParseRefusal)] = &[
+    ("GET / HTTP/1.1\r\n\r\n", 400, ParseRefusal::Host),
+    ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, ParseRefusal::Host),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::Host,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
+        400,
+        ParseRefusal::ContentLength,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        400,
+        ParseRefusal::ContentLength,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        400,
+        ParseRefusal::TransferEncoding,
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        400,
+        ParseRefusal::LengthAndEncoding,
+    ),
+    (
+        "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::TargetBytes,
+    ),
+    (
+        "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::TargetBytes,
+    ),
+    (
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::RequestLine,
+    ),
+    (
+        "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::Version,
+    ),
+    (
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        400,
+        ParseRefusal::TargetForm,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+        400,
+        ParseRefusal::Field,
+    ),
+    ("GET / HTTP/1.1\nHost: a\n\n", 400, ParseRefusal::LineEnd),
+    (
+        "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+        405,
+        ParseRefusal::Connect,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Authorization\r\n\r\n",
+        400,
+        ParseRefusal::Nomination,
+    ),
+    // What Pingora would refuse after the decision, and nobody would know that it went nowhere.
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, \"host\"\r\n\r\n",
+        400,
+        ParseRefusal::Nomination,
+    ),
+    (
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, a, b, c, d, e, f, g, h, i\r\n\r\n",
+        400,
+        ParseRefusal::Nomination,
+    ),
+    (
+        "PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
+        417,
+        ParseRefusal::Expectation,
+    ),
+    (
+        "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+        400,
+        ParseRefusal::BodyNotAllowed,
+    ),
+    (
+        "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
+        405,
+        ParseRefusal::MaxForwards,
+    ),
+    ("\u{16}\u{3}\u{1}\u{2}", 400, ParseRefusal::RequestLine),
+];
+
+/// A head that ends its connection, on a fresh one and on a used one.
+fn check_refused(gateway: &Running, used: bool, wire: &str, status: u16, reason: ParseRefusal) {
+    let mut client = gateway.connect();
+    if used {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    client.send(wire);
+    let answer = client.response();
+    assert_eq!(answer.status(), status, "{wire:.60?}");
+    assert_eq!(answer.field("tidegate-decision-id").map(str::len), Some(22));
+    assert_eq!(
+        answer.field("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(answer.field("connection"), Some("close"));
+    client.is_closed();
+    let refusals = gateway.governor.refusals();
+    let last = refusals.last().unwrap();
+    assert_eq!((last.reason, last.status), (reason, status), "{wire:.60?}");
+}
+
 #[test]
 fn every_refusal_is_answered_and_counted() {
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9_000));
@@ -19,134 +138,21 @@ fn every_refusal_is_answered_and_counted() {
         "GET / HTTP/1.1\r\nHost: a\r\n{}\r\n",
         "x: y\r\n".repeat(100)
     );
-    let table: &[(&str, u16, ParseRefusal)] = &[
-        ("GET / HTTP/1.1\r\n\r\n", 400, ParseRefusal::Host),
-        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, ParseRefusal::Host),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::Host,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
-            400,
-            ParseRefusal::ContentLength,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
-            400,
-            ParseRefusal::ContentLength,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            400,
-            ParseRefusal::TransferEncoding,
-        ),
-        (
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
-            400,
-            ParseRefusal::LengthAndEncoding,
-        ),
-        (
-            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::TargetBytes,
-        ),
-        (
-            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::TargetBytes,
-        ),
-        (
-            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::RequestLine,
-        ),
-        (
-            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::Version,
-        ),
-        (
-            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            ParseRefusal::TargetForm,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
-            400,
-            ParseRefusal::Field,
-        ),
-        ("GET / HTTP/1.1\nHost: a\n\n", 400, ParseRefusal::LineEnd),
-        (
-            "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
-            405,
-            ParseRefusal::Connect,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Authorization\r\n\r\n",
-            400,
-            ParseRefusal::Nomination,
-        ),
-        // What Pingora would refuse after the decision, and nobody would know that it went nowhere.
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, \"host\"\r\n\r\n",
-            400,
-            ParseRefusal::Nomination,
-        ),
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, a, b, c, d, e, f, g, h, i\r\n\r\n",
-            400,
-            ParseRefusal::Nomination,
-        ),
-        (
-            "PUT / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n",
-            417,
-            ParseRefusal::Expectation,
-        ),
-        (
-            "TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
-            400,
-            ParseRefusal::BodyNotAllowed,
-        ),
-        (
-            "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n",
-            405,
-            ParseRefusal::MaxForwards,
-        ),
-        ("\u{16}\u{3}\u{1}\u{2}", 400, ParseRefusal::RequestLine),
+    let long: &[(&str, u16, ParseRefusal)] = &[
         (&long_target, 414, ParseRefusal::TargetTooLong),
         (&endless_target, 414, ParseRefusal::TargetTooLong),
         (&long_field, 431, ParseRefusal::HeadTooLarge),
         (&many_fields, 431, ParseRefusal::TooManyFields),
     ];
+    let table = [HEADS, long].concat();
     let upstream = Upstream::ok();
     let gateway = Running::forwarding_to(upstream.address);
     for (n, (wire, status, reason)) in table.iter().enumerate() {
         // On a fresh connection and on a used one.
         for used in [false, true] {
-            let mut client = gateway.connect();
-            if used {
-                assert_eq!(client.get("/").status(), 200);
-            }
-            client.send(wire);
-            let answer = client.response();
-            assert_eq!(answer.status(), *status, "{wire:.60?}");
-            assert_eq!(answer.field("tidegate-decision-id").map(str::len), Some(22));
-            assert_eq!(
-                answer.field("content-type"),
-                Some("application/problem+json")
-            );
-            assert_eq!(answer.field("connection"), Some("close"));
-            client.is_closed();
+            check_refused(&gateway, used, wire, *status, *reason);
             let refusals = gateway.governor.refusals();
             assert_eq!(refusals.len(), 2 * n + usize::from(used) + 1);
-            let last = refusals.last().unwrap();
-            assert_eq!(
-                (last.reason, last.status),
-                (*reason, *status),
-                "{wire:.60?}"
-            );
         }
     }
     assert_eq!(gateway.governor.admitted(), table.len() as u64);

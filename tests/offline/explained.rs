@@ -159,14 +159,7 @@ fn what_cannot_be_found_is_said() {
         ("explain GET / -c none.yaml", 78, "none.yaml"),
         ("explain", 2, "DECISION-ID"),
     ] {
-        let ran = place.run(words);
-        assert_eq!(
-            (ran.code, ran.out.as_str()),
-            (code, ""),
-            "{words}: {}",
-            ran.err
-        );
-        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+        place.refuses(words, code, want);
     }
 }
 

@@ -16,18 +16,65 @@ const UNKNOWN: usize = 2;
 const WRONG_METHOD: usize = 3;
 const FORWARDED: usize = 5;
 
-const fn forged(
-    line: usize,
-    from: &'static str,
-    to: &'static str,
-    member: &'static str,
-) -> Forgery {
-    Forgery {
-        line,
-        from,
-        to,
-        member,
-    }
+/// The member that must be named, the line, what stands in it, what it is exchanged for.
+const FORGERIES: &str = r#"
+case_id | unknown | "case_id":"q- | "case_id":"q-00
+case_id | allowed | "circuit" | "case_id":"q-0011223344556677","circuit"
+policy_version | allowed | "policy_version":"1.0.0" | "policy_version":"1.0.1"
+endpoint_key | allowed | "endpoint_key":"GET /api/v1/search/{term}" | "endpoint_key":"GET /other"
+endpoint_key | allowed | "endpoint_key":"GET /api/v1/search/{term}", |
+contract_id | unknown | "decision": | "contract_id":"search_get_v1","decision":
+contract_id | allowed | "contract_id":"search_get_v1", |
+upstream | allowed | "upstream":"api", |
+upstream | unknown | "upstream_status" | "upstream":"api","upstream_status"
+outcome | unknown | "outcome":"refused" | "outcome":"done"
+outcome | allowed | "outcome":"done" | "outcome":"refused"
+phase | allowed | "phase":6 | "phase":5
+phase | unknown | "phase":5 | "phase":1
+error_count | allowed | "upstream_status":200 | "upstream_status":500
+error_count | allowed | "error_count":0 | "error_count":2
+error_count | unknown | "error_count":0 | "error_count":1
+upstream_status | unknown | "upstream_status":0 | "upstream_status":200
+latency_us | unknown | "latency_us":0 | "latency_us":5
+method | allowed | "method":"GET" | "method":"POST"
+method | wrong method | "method":"PATCH" | "method":"GET"
+retry_count | allowed | "retry_count":0 | "retry_count":3
+decision_id | allowed | "n":0 | "n":7
+decision_id | allowed | "worker":0 | "worker":1
+trace_id | allowed | "ts_us" | "trace_id":"00000000000000000000000000000000","ts_us"
+unmatched_shape | forwarded | "ts_us":1767225600200000, | "ts_us":1767225600200000,"unmatched_shape":"/x",
+instance | allowed | "instance":"simulate", |
+status | allowed | "status":200, |
+forged | allowed | "inputs": | "forged":1,"inputs":
+# Limits that nobody asked, and an answer where nobody asks.
+inputs[3] | allowed | "inputs":[0,1,1973,1, | "inputs":[0,1,1973,0,
+inputs[3] | unknown | "inputs":[2,1,1973,0, | "inputs":[2,1,1973,1,
+# A hash of one's own choice.
+inputs[5] | allowed | "inputs":[0,1,1973,1,1,0, | "inputs":[0,1,1973,1,1,77,
+"#;
+
+fn forgeries() -> impl Iterator<Item = Forgery> {
+    let rows = FORGERIES.lines();
+    let rows = rows.filter(|row| !row.is_empty() && !row.starts_with('#'));
+    rows.map(|row| {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [member, line, from, to] = columns[..] else {
+            panic!("four columns: {row}");
+        };
+        let line = match line {
+            "allowed" => ALLOWED,
+            "unknown" => UNKNOWN,
+            "wrong method" => WRONG_METHOD,
+            "forwarded" => FORWARDED,
+            other => panic!("no line is {other}"),
+        };
+        Forgery {
+            line,
+            from,
+            to,
+            member,
+        }
+    })
 }
 
 fn members_named(place: &Place) -> (i32, Vec<String>) {
@@ -57,152 +104,7 @@ fn every_member_that_follows_from_something_is_checked() {
         "{}",
         good[UNKNOWN]
     );
-    let table = [
-        forged(UNKNOWN, "\"case_id\":\"q-", "\"case_id\":\"q-00", "case_id"),
-        forged(
-            ALLOWED,
-            "\"circuit\"",
-            "\"case_id\":\"q-0011223344556677\",\"circuit\"",
-            "case_id",
-        ),
-        forged(
-            ALLOWED,
-            "\"policy_version\":\"1.0.0\"",
-            "\"policy_version\":\"1.0.1\"",
-            "policy_version",
-        ),
-        forged(
-            ALLOWED,
-            "\"endpoint_key\":\"GET /api/v1/search/{term}\"",
-            "\"endpoint_key\":\"GET /other\"",
-            "endpoint_key",
-        ),
-        forged(
-            ALLOWED,
-            "\"endpoint_key\":\"GET /api/v1/search/{term}\",",
-            "",
-            "endpoint_key",
-        ),
-        forged(
-            UNKNOWN,
-            "\"decision\":",
-            "\"contract_id\":\"search_get_v1\",\"decision\":",
-            "contract_id",
-        ),
-        forged(
-            ALLOWED,
-            "\"contract_id\":\"search_get_v1\",",
-            "",
-            "contract_id",
-        ),
-        forged(ALLOWED, "\"upstream\":\"api\",", "", "upstream"),
-        forged(
-            UNKNOWN,
-            "\"upstream_status\"",
-            "\"upstream\":\"api\",\"upstream_status\"",
-            "upstream",
-        ),
-        forged(
-            UNKNOWN,
-            "\"outcome\":\"refused\"",
-            "\"outcome\":\"done\"",
-            "outcome",
-        ),
-        forged(
-            ALLOWED,
-            "\"outcome\":\"done\"",
-            "\"outcome\":\"refused\"",
-            "outcome",
-        ),
-        forged(ALLOWED, "\"phase\":6", "\"phase\":5", "phase"),
-        forged(UNKNOWN, "\"phase\":5", "\"phase\":1", "phase"),
-        forged(
-            ALLOWED,
-            "\"upstream_status\":200",
-            "\"upstream_status\":500",
-            "error_count",
-        ),
-        forged(
-            ALLOWED,
-            "\"error_count\":0",
-            "\"error_count\":2",
-            "error_count",
-        ),
-        forged(
-            UNKNOWN,
-            "\"error_count\":0",
-            "\"error_count\":1",
-            "error_count",
-        ),
-        forged(
-            UNKNOWN,
-            "\"upstream_status\":0",
-            "\"upstream_status\":200",
-            "upstream_status",
-        ),
-        forged(
-            UNKNOWN,
-            "\"latency_us\":0",
-            "\"latency_us\":5",
-            "latency_us",
-        ),
-        forged(
-            ALLOWED,
-            "\"method\":\"GET\"",
-            "\"method\":\"POST\"",
-            "method",
-        ),
-        forged(
-            WRONG_METHOD,
-            "\"method\":\"PATCH\"",
-            "\"method\":\"GET\"",
-            "method",
-        ),
-        forged(
-            ALLOWED,
-            "\"retry_count\":0",
-            "\"retry_count\":3",
-            "retry_count",
-        ),
-        forged(ALLOWED, "\"n\":0", "\"n\":7", "decision_id"),
-        forged(ALLOWED, "\"worker\":0", "\"worker\":1", "decision_id"),
-        forged(
-            ALLOWED,
-            "\"ts_us\"",
-            "\"trace_id\":\"00000000000000000000000000000000\",\"ts_us\"",
-            "trace_id",
-        ),
-        forged(
-            FORWARDED,
-            "\"ts_us\":1767225600200000,",
-            "\"ts_us\":1767225600200000,\"unmatched_shape\":\"/x\",",
-            "unmatched_shape",
-        ),
-        forged(ALLOWED, "\"instance\":\"simulate\",", "", "instance"),
-        forged(ALLOWED, "\"status\":200,", "", "status"),
-        forged(ALLOWED, "\"inputs\":", "\"forged\":1,\"inputs\":", "forged"),
-        // Limits that nobody asked, and an answer where nobody asks.
-        forged(
-            ALLOWED,
-            "\"inputs\":[0,1,1973,1,",
-            "\"inputs\":[0,1,1973,0,",
-            "inputs[3]",
-        ),
-        forged(
-            UNKNOWN,
-            "\"inputs\":[2,1,1973,0,",
-            "\"inputs\":[2,1,1973,1,",
-            "inputs[3]",
-        ),
-        // A hash of one's own choice.
-        forged(
-            ALLOWED,
-            "\"inputs\":[0,1,1973,1,1,0,",
-            "\"inputs\":[0,1,1973,1,1,77,",
-            "inputs[5]",
-        ),
-    ];
-    for forgery in table {
+    for forgery in forgeries() {
         place.restore(&good);
         place.forge(forgery.line, |line| {
             let line = line.replacen(forgery.from, forgery.to, 1);

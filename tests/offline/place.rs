@@ -59,6 +59,14 @@ impl Place {
         self.run_with(words, "")
     }
 
+    /// Runs what is refused with that exit code, with these words in the message and nothing on stdout.
+    pub(crate) fn refuses(&self, words: &str, code: i32, want: &str) {
+        let ran = self.run(words);
+        let found = (ran.code, ran.out.as_str());
+        assert_eq!(found, (code, ""), "{words}: {}", ran.err);
+        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+    }
+
     pub(crate) fn run_with(&self, words: &str, input: &str) -> Ran {
         self.run_in(&[], words, input)
     }

@@ -214,14 +214,7 @@ fn the_ledger_is_named_or_that_of_the_configuration() {
         ("readiness -c none.yaml", 78, "none.yaml"),
         ("readiness l --since 7w", 2, "such as 90s, 30m, 12h or 7d"),
     ] {
-        let ran = place.run(words);
-        assert_eq!(
-            (ran.code, ran.out.as_str()),
-            (code, ""),
-            "{words}: {}",
-            ran.err
-        );
-        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+        place.refuses(words, code, want);
     }
     simulate(&place, "observe_only");
     let named = place.run("readiness l");

@@ -176,14 +176,7 @@ fn what_is_no_ledger_is_refused() {
         ("replay", 2, "LEDGER_DIR"),
         ("replay l -c none.yaml", 78, "none.yaml"),
     ] {
-        let ran = place.run(words);
-        assert_eq!(
-            (ran.code, ran.out.as_str()),
-            (code, ""),
-            "{words}: {}",
-            ran.err
-        );
-        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+        place.refuses(words, code, want);
     }
 }
 

@@ -128,21 +128,25 @@ const OBSERVE_UNKNOWN: &str =
 const NO_REPORT: &str =
     "tiers: { control: [log, propose, throttle, quarantine, drop, circuit_open] }\n";
 const SLOW: &str = "    max_latency_ms: 400\n";
+const DELAY: &str = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 500, held_max: 20 }\n";
+const SHORTER: &str = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 200, held_max: 20 }\n";
+const FEWER: &str = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 500, held_max: 2 }\n";
 
 /// Rows without a protection verdict.
 fn tightening() -> Vec<Row> {
-    let delay = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 500, held_max: 20 }\n";
-    let shorter = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 200, held_max: 20 }\n";
-    let fewer = "    rate_limit_rpm: 600\n    burst: 5\n    throttle: { mode: delay, wait_max_ms: 500, held_max: 2 }\n";
-    let refused = "    rate_limit_rpm: 600\n    burst: 5\n";
+    [terms_tightening(), rules_tightening(), courses_tightening()].concat()
+}
+
+/// Keys of a contract.
+fn terms_tightening() -> Vec<Row> {
     vec![
         terms("route removed", "", "REMOVED"),
         terms("method removed", "    allowed_methods: [GET, POST]\n", "").under(some_post),
-        terms("rate limit new", "", refused),
+        terms("rate limit new", "", LIMITED),
         terms(
             "rate limit lower",
             "    rate_limit_rpm: 6000\n    burst: 600\n",
-            refused,
+            LIMITED,
         ),
         terms(
             "burst lower",
@@ -188,11 +192,17 @@ fn tightening() -> Vec<Row> {
         )
         .under(tenth_fails),
         terms("stream no more", "    stream: true\n", "").told_only(),
-        terms("waits no more", delay, refused),
-        terms("waits shorter", delay, shorter),
-        terms("waits for fewer", delay, fewer),
+        terms("waits no more", DELAY, LIMITED),
+        terms("waits shorter", DELAY, SHORTER),
+        terms("waits for fewer", DELAY, FEWER),
         terms("dropped without answer", "", "    drop: close\n").told_only(),
         terms("ledger required", "", "    ledger: required\n").told_only(),
+    ]
+}
+
+/// Rules of a policy that decide on a request.
+fn rules_tightening() -> Vec<Row> {
+    vec![
         policy(
             "band lowered",
             "",
@@ -240,6 +250,12 @@ fn tightening() -> Vec<Row> {
             ..terms("quarantine stricter", "", "")
         }
         .under(some_patch),
+    ]
+}
+
+/// Circuits, stages, rights, and what only changes words.
+fn courses_tightening() -> Vec<Row> {
+    vec![
         policy("circuit sooner", "", "circuit: { broken_in_a_row: 2 }\n").under(three_break),
         policy(
             "circuit longer",
@@ -261,7 +277,12 @@ fn tightening() -> Vec<Row> {
         policy("right given", OBSERVE_UNKNOWN, ""),
         policy("note taken", "", NO_REPORT).told_only(),
         policy("note given", NO_REPORT, "").told_only(),
-        terms("service and versions", "", "    service: shop\n    version: 1.2.0\n").told_only(),
+        terms(
+            "service and versions",
+            "",
+            "    service: shop\n    version: 1.2.0\n",
+        )
+        .told_only(),
         terms("deprecated", "", DEPRECATED).told_only(),
         policy("fewer retries of ours", "", "retry: { budget: 0.01 }\n").told_only(),
         policy("renamed", "", "policy_version: \"2\"\n").told_only(),

@@ -164,14 +164,7 @@ fn what_cannot_be_used_is_refused_with_place_rule_and_remedy() {
             "is not empty",
         ),
     ] {
-        let ran = place.run(words);
-        assert_eq!(
-            (ran.code, ran.out.as_str()),
-            (code, ""),
-            "{words}: {}",
-            ran.err
-        );
-        assert!(ran.err.contains(want), "{words}: {}", ran.err);
+        place.refuses(words, code, want);
     }
 }
 

@@ -136,6 +136,22 @@ fn without_a_bundle_everything_is_forwarded_where_the_file_says_so() {
     assert_eq!(installation.replay(), 2);
 }
 
+/// An old serial is refused after a restart too, with the state deleted: the ledger knows.
+fn check_old_after_a_restart(installation: &Installation, old: &[u8], newest: &[u8]) {
+    fs::remove_dir_all(installation.path("state/bundle")).unwrap();
+    put(installation, old);
+    let process = Process::start_waiting(installation);
+    assert_eq!(code(&process), "ROLLBACK_REJECTED");
+    let troubles = process.status()["bundle"]["troubles"].to_string();
+    assert!(troubles.contains("deleted or put back"), "{troubles}");
+    logged(&process, "bundle_state");
+    put(installation, newest);
+    process.signal(Signal::HUP);
+    is_in_force(&process, 4);
+    eventually("ready", || process.ask("/readyz").status() == 200);
+    process.stop();
+}
+
 #[test]
 fn a_refusal_is_told_everywhere_and_changes_nothing() {
     let upstream = Upstream::ok();
@@ -172,22 +188,10 @@ fn a_refusal_is_told_everywhere_and_changes_nothing() {
         told.push(name);
     }
     // Of two who change the same bundle the second is told.
-    assert_eq!(
-        apply(
-            &installation,
-            &process,
-            &two,
-            &["--if-match", &digest(&one)]
-        )
-        .code,
-        Some(0)
-    );
-    let ran = apply(
-        &installation,
-        &process,
-        &two,
-        &["--if-match", &digest(&one)],
-    );
+    let expected = digest(&one);
+    let matching = || apply(&installation, &process, &two, &["--if-match", &expected]);
+    assert_eq!(matching().code, Some(0));
+    let ran = matching();
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("STATE_CHANGED"), "{ran:?}");
     let ran = apply(&installation, &process, &two, &[]);
@@ -207,19 +211,7 @@ fn a_refusal_is_told_everywhere_and_changes_nothing() {
     let changes = records(&installation, "bundle");
     let refused = changes.iter().filter_map(|change| change["code"].as_str());
     assert!(refused.eq(told.iter()), "{changes:?}");
-    // The old serial is refused after a restart too, with the state deleted: the ledger knows.
-    fs::remove_dir_all(installation.path("state/bundle")).unwrap();
-    put(&installation, &old);
-    let process = Process::start_waiting(&installation);
-    assert_eq!(code(&process), "ROLLBACK_REJECTED");
-    let troubles = process.status()["bundle"]["troubles"].to_string();
-    assert!(troubles.contains("deleted or put back"), "{troubles}");
-    logged(&process, "bundle_state");
-    put(&installation, &two);
-    process.signal(Signal::HUP);
-    is_in_force(&process, 4);
-    eventually("ready", || process.ask("/readyz").status() == 200);
-    process.stop();
+    check_old_after_a_restart(&installation, &old, &two);
 }
 
 // R122

@@ -270,6 +270,8 @@ fn unknown_paths_do_not_make_series() {
     let keys = |series: Vec<String>| -> Vec<String> {
         let key = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
         let mut keys: Vec<String> = series.iter().map(key).collect();
+        // There from the first checkpoint of the ledger on, whenever that is written.
+        keys.retain(|key| key != "tidegate_ledger_checkpoint_timestamp_seconds");
         keys.sort_unstable();
         keys
     };

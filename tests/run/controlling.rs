@@ -1,12 +1,11 @@
 //! CONTROL refuses: which answer each refusal gets, and where the tier is lower.
 
-use std::sync::mpsc;
-
 use serde_json::Value;
 
+use crate::held::holding;
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{Client, Message, OK, Upstream, eventually};
+use crate::wire::{Client, Message, Upstream};
 
 /// The problem of an answer of ours; its instance is the decision id.
 fn problem(answer: &Message) -> Value {
@@ -265,14 +264,7 @@ fn retry_after_is_the_time_until_one_request_conforms() {
 #[test]
 fn a_contract_has_no_more_requests_in_flight_than_it_may() {
     // R038
-    let (send, gate) = mpsc::channel::<()>();
-    let gate = std::sync::Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        while conn.request().is_some() {
-            _ = gate.lock().unwrap().recv();
-            conn.send(OK);
-        }
-    });
+    let (upstream, send) = holding("");
     let installation = Installation::in_front_of(upstream.address)
         .controlling()
         // A full route is in distress as well; without this a part of its requests is shed.
@@ -281,8 +273,7 @@ fn a_contract_has_no_more_requests_in_flight_than_it_may() {
     let process = Process::start(&installation);
     let mut first = process.connect();
     first.send("GET /tight HTTP/1.1\r\nHost: test\r\n\r\n");
-    let in_flight = || process.metric("tidegate_inflight_requests", "tight_v1");
-    eventually("the first request", || in_flight() == 1.0);
+    process.until_in_flight("tight_v1", 1);
     let answer = process.get("/tight");
     assert_eq!(answer.status(), 503);
     // To the end of the clock minute, when the hash of shed requests is drawn again, and up to ten
@@ -292,7 +283,7 @@ fn a_contract_has_no_more_requests_in_flight_than_it_may() {
     assert!(has_reason(&problem(&answer), "CONCURRENCY_EXCEEDED"));
     send.send(()).unwrap();
     assert_eq!(first.response().status(), 200);
-    eventually("the place to come back", || in_flight() == 0.0);
+    process.until_in_flight("tight_v1", 0);
     send.send(()).unwrap();
     assert_eq!(process.get("/tight").status(), 200);
 }

@@ -91,6 +91,30 @@ fn goes_on(installation: &Installation) {
     process.stop();
 }
 
+/// All that reads reads compressed segments; gives the first 300 decisions.
+fn check_compressed(installation: &Installation, sent: u64) -> Vec<Value> {
+    let report = intact(installation);
+    assert_eq!(
+        (&report["decisions"], &report["stubs"]),
+        (&sent.into(), &0.into())
+    );
+    assert_eq!(installation.replay(), sent);
+    let all = records(installation);
+    let decisions = all.iter().filter(|record| record["kind"] == "decision");
+    let early: Vec<Value> = decisions.take(300).cloned().collect();
+    proves(installation, &early[0]);
+    proves(installation, &early[299]);
+    let explained = early[7]["decision_id"].as_str().unwrap();
+    let told = well(installation.command("explain").arg(explained));
+    assert!(told.contains("status_v1"), "{told}");
+    let tail = well(ledger(installation, "tail").args(["-n", "5"]));
+    assert_eq!(tail.lines().count(), 5);
+    let stats = well(ledger(installation, "stats").args(["--format", "json"]));
+    let stats: Value = serde_json::from_str(&stats).unwrap();
+    assert_eq!(stats["kinds"]["decision"], sent, "{stats}");
+    early
+}
+
 // R091, R281
 #[test]
 fn what_is_given_up_leaves_a_ledger_that_verifies_and_goes_on() {
@@ -104,26 +128,7 @@ fn what_is_given_up_leaves_a_ledger_that_verifies_and_goes_on() {
     assert_eq!(process.metric("tidegate_ledger_ok", ""), 1.0);
     process.stop();
 
-    // All that reads reads compressed segments.
-    let report = intact(&installation);
-    assert_eq!(
-        (&report["decisions"], &report["stubs"]),
-        (&sent.into(), &0.into())
-    );
-    assert_eq!(installation.replay(), sent);
-    let all = records(&installation);
-    let decisions = all.iter().filter(|record| record["kind"] == "decision");
-    let early: Vec<&Value> = decisions.take(300).collect();
-    proves(&installation, early[0]);
-    proves(&installation, early[299]);
-    let explained = early[7]["decision_id"].as_str().unwrap();
-    let told = well(installation.command("explain").arg(explained));
-    assert!(told.contains("status_v1"), "{told}");
-    let tail = well(ledger(&installation, "tail").args(["-n", "5"]));
-    assert_eq!(tail.lines().count(), 5);
-    let stats = well(ledger(&installation, "stats").args(["--format", "json"]));
-    let stats: Value = serde_json::from_str(&stats).unwrap();
-    assert_eq!(stats["kinds"]["decision"], sent, "{stats}");
+    let early = check_compressed(&installation, sent);
 
     // Twenty records of the first segment, none of them of those that hold the accounts together.
     let key = installation.path("state/ledger.key");
@@ -137,7 +142,7 @@ fn what_is_given_up_leaves_a_ledger_that_verifies_and_goes_on() {
     let report = intact(&installation);
     assert_eq!(report["stubs"], 20);
     assert_eq!(report["decisions"], sent - 20);
-    proves(&installation, early[299]);
+    proves(&installation, &early[299]);
     goes_on(&installation);
     assert_eq!(intact(&installation)["stubs"], 20);
 

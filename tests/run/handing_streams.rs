@@ -1,28 +1,13 @@
 //! Another process takes over, and a client of HTTP/2 keeps what it has begun.
 
-use std::sync::{Mutex, mpsc};
-
 use h2::client::SendRequest;
 
+use crate::held::holding;
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{OK, Upstream, eventually};
+use crate::wire::eventually;
 
 type Client = SendRequest<bytes::Bytes>;
-
-/// A server that answers each request when it is told.
-fn held() -> (Upstream, mpsc::Sender<()>) {
-    let (release, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        conn.stream.set_read_timeout(None).unwrap();
-        while conn.request().is_some() {
-            _ = gate.lock().unwrap().recv();
-            conn.send(OK);
-        }
-    });
-    (upstream, release)
-}
 
 fn upload() -> http::Request<()> {
     let request = http::Request::post("http://test/upload");
@@ -44,7 +29,7 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
         .enable_all()
         .build()
         .unwrap();
-    let (upstream, release) = held();
+    let (upstream, release) = holding("");
     let installation = Installation::in_front_of(upstream.address).with(
         r#"listeners: [{bind: "127.0.0.1:0"}]"#,
         r#"listeners: [{bind: "127.0.0.1:0", h2c: true}]"#,
@@ -52,9 +37,7 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
     let old = Process::start(&installation);
     let (mut client, end) = runtime.block_on(connect(&old));
     let (answer, _) = client.send_request(upload(), true).unwrap();
-    eventually("the request", || {
-        old.metric("tidegate_inflight_requests", "upload_v1") == 1.0
-    });
+    old.until_in_flight("upload_v1", 1);
     let new = Process::upgrade(&installation);
     eventually("the hand-over", || old.said("handed_over"));
     // It is told to go, so what it asks next it asks somebody else.
@@ -63,9 +46,7 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
     });
     let (mut next, _) = runtime.block_on(connect(&new));
     let (other, _) = next.send_request(upload(), true).unwrap();
-    eventually("the next", || {
-        new.metric("tidegate_inflight_requests", "upload_v1") == 1.0
-    });
+    new.until_in_flight("upload_v1", 1);
     for _ in 0..2 {
         release.send(()).unwrap();
     }

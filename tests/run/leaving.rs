@@ -38,20 +38,19 @@ fn leave(begin: &str, abruptly: bool) {
         .controlling()
         .contract(CONTRACT);
     let process = Process::start(&installation);
-    let in_flight = || process.metric("tidegate_inflight_requests", "held_v1");
     assert_eq!(process.get("/api/v1/status").status(), 200);
     let descriptors = process.metric("process_open_fds", "");
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| process.connect()).collect();
     for client in &mut clients {
         client.send(begin);
     }
-    eventually("all requests", || in_flight() == CLIENTS as f64);
+    process.until_in_flight("held_v1", CLIENTS as u32);
     for client in clients {
         if abruptly {
             reset(client);
         }
     }
-    eventually("no request in flight", || in_flight() == 0.0);
+    process.until_in_flight("held_v1", 0);
     eventually("the descriptors to close", || {
         process.metric("process_open_fds", "") <= descriptors
     });
@@ -118,8 +117,7 @@ fn clients_that_leave_within_the_answer_leave_nothing_behind() {
         assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
     }
     drop(clients);
-    let in_flight = || process.metric("tidegate_inflight_requests", "held_v1");
-    eventually("no request in flight", || in_flight() == 0.0);
+    process.until_in_flight("held_v1", 0);
     process.stop();
     let records = installation.records();
     let ends = records

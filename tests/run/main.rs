@@ -21,6 +21,7 @@ mod giving_up;
 mod governed;
 mod handing_streams;
 mod heads;
+mod held;
 mod installation;
 mod keeping;
 mod leaving;

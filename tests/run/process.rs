@@ -210,6 +210,13 @@ impl Process {
         values.sum()
     }
 
+    /// Waits until a contract has so many requests in flight.
+    pub(crate) fn until_in_flight(&self, contract: &str, count: u32) {
+        eventually("requests in flight", || {
+            self.metric("tidegate_inflight_requests", contract) == f64::from(count)
+        });
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();

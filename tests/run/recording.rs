@@ -1,12 +1,11 @@
 //! What the ledger says about traffic, and that every way to ask for it says the same.
 
-use std::sync::mpsc;
-
 use serde_json::Value;
 
+use crate::held::holding;
 use crate::installation::{Installation, Ran, program};
 use crate::process::Process;
-use crate::wire::{OK, Upstream, eventually};
+use crate::wire::{Upstream, eventually};
 
 #[test]
 fn one_request_is_one_record_and_can_be_found() {
@@ -96,17 +95,7 @@ fn responses_tell_of_the_decision_where_the_operator_wants_that() {
 
 #[test]
 fn a_request_that_runs_long_is_written_before_it_ends() {
-    let (send, gate) = mpsc::channel::<()>();
-    let gate = std::sync::Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        conn.stream.set_read_timeout(None).unwrap();
-        while let Some(request) = conn.request() {
-            if request.line().contains("/held") {
-                _ = gate.lock().unwrap().recv();
-            }
-            conn.send(OK);
-        }
-    });
+    let (upstream, send) = holding("/held");
     let installation = Installation::in_front_of(upstream.address)
         .controlling()
         .contract(r#"{id: held_v1, owner: me, endpoint: "GET /held", max_latency_ms: 10}"#);
@@ -141,15 +130,7 @@ fn a_request_that_runs_long_is_written_before_it_ends() {
 
 #[test]
 fn overdue_requests_raise_the_latency_of_their_route() {
-    let (send, gate) = mpsc::channel::<()>();
-    let gate = std::sync::Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        conn.stream.set_read_timeout(None).unwrap();
-        while conn.request().is_some() {
-            _ = gate.lock().unwrap().recv();
-            conn.send(OK);
-        }
-    });
+    let (upstream, send) = holding("");
     let installation = Installation::in_front_of(upstream.address)
         .contract(r#"{id: held_v1, owner: me, endpoint: "GET /held", max_latency_ms: 10}"#);
     let process = Process::start(&installation);

@@ -1,29 +1,16 @@
 //! How a gateway ends, and what a start finds after an end of either kind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::held::holding;
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{Client, OK, Upstream, eventually};
-
-/// A server that answers each request when it is told to.
-fn held() -> (Upstream, mpsc::Sender<()>) {
-    let (release, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        conn.stream.set_read_timeout(None).unwrap();
-        while conn.request().is_some() {
-            _ = gate.lock().unwrap().recv();
-            conn.send(OK);
-        }
-    });
-    (upstream, release)
-}
+use crate::wire::{Client, Upstream, eventually};
 
 /// The kinds of the records, but for those that sign the others.
 fn kinds(records: &[Value]) -> Vec<&str> {
@@ -35,16 +22,21 @@ fn kinds(records: &[Value]) -> Vec<&str> {
         .collect()
 }
 
+/// A client whose request is held.
+fn busy(process: &Process) -> Client {
+    let mut busy = process.connect();
+    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
+    process.until_in_flight("status_v1", 1);
+    busy
+}
+
 #[test]
 fn term_lets_a_running_request_finish() {
-    let (upstream, release) = held();
+    let (upstream, release) = holding("");
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
     let mut idle = process.connect();
-    let mut busy = process.connect();
-    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
-    eventually("the request", || in_flight() == 1.0);
+    let mut busy = busy(&process);
     let begun = Instant::now();
     process.signal(Signal::TERM);
     // An idle connection ends, nobody new is let in, and the load balancer is told.
@@ -68,14 +60,10 @@ fn term_lets_a_running_request_finish() {
 
 #[test]
 fn int_ends_at_once_and_in_order() {
-    let (upstream, _release) = held();
+    let (upstream, _release) = holding("");
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
-    let mut busy = process.connect();
-    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-    eventually("the request", || {
-        process.metric("tidegate_inflight_requests", "status_v1") == 1.0
-    });
+    let mut busy = busy(&process);
     process.signal(Signal::INT);
     busy.is_closed();
     let (status, log) = process.ended();
@@ -113,13 +101,10 @@ fn a_stop_is_announced_before_nobody_is_let_in() {
 
 #[test]
 fn int_cuts_a_drain_short() {
-    let (upstream, _release) = held();
+    let (upstream, _release) = holding("");
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
-    let mut busy = process.connect();
-    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
-    eventually("the request", || in_flight() == 1.0);
+    let mut busy = busy(&process);
     process.signal(Signal::TERM);
     eventually("the drain", || process.ask("/readyz").status() == 503);
     process.signal(Signal::INT);
@@ -132,13 +117,10 @@ fn int_cuts_a_drain_short() {
 #[test]
 fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     // Container runtimes kill after 10 s, and that would cost the end of the ledger.
-    let (upstream, _release) = held();
+    let (upstream, _release) = holding("");
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
-    let mut busy = process.connect();
-    busy.send("GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-    let in_flight = || process.metric("tidegate_inflight_requests", "status_v1");
-    eventually("the request", || in_flight() == 1.0);
+    let _busy = busy(&process);
     let begun = Instant::now();
     process.signal(Signal::TERM);
     let (status, log) = process.ended();

@@ -2,34 +2,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::held::holding;
 use crate::installation::{Installation, Ran};
 use crate::process::Process;
 use crate::secure::Site;
 use crate::signing;
-use crate::wire::{OK, PATIENCE, Upstream, eventually};
-
-/// A server that holds `/upload` until it is told, and answers everything else at once.
-fn held() -> (Upstream, mpsc::Sender<()>) {
-    let (release, gate) = mpsc::channel::<()>();
-    let gate = Mutex::new(gate);
-    let upstream = Upstream::start(move |mut conn, _| {
-        conn.stream.set_read_timeout(None).unwrap();
-        while let Some(request) = conn.request() {
-            if request.line().contains("/upload") {
-                _ = gate.lock().unwrap().recv();
-            }
-            conn.send(OK);
-        }
-    });
-    (upstream, release)
-}
+use crate::wire::{PATIENCE, Upstream, eventually};
 
 /// Boot ids of the records of one kind, in the order of the ledger.
 fn boots(records: &[Value], kind: &str) -> Vec<String> {
@@ -44,16 +29,14 @@ fn boots(records: &[Value], kind: &str) -> Vec<String> {
 
 #[test]
 fn a_running_request_finishes_in_the_old_process_while_the_new_one_serves() {
-    let (upstream, release) = held();
+    let (upstream, release) = holding("/upload");
     let installation = Installation::in_front_of(upstream.address);
     let old = Process::start(&installation);
     let mut kept = old.connect();
     assert_eq!(kept.get("/api/v1/status").status(), 200);
     let mut busy = old.connect();
     busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
-    eventually("the request", || {
-        old.metric("tidegate_inflight_requests", "upload_v1") == 1.0
-    });
+    old.until_in_flight("upload_v1", 1);
     let new = Process::upgrade(&installation);
     assert_eq!((new.addresses[0], new.admin), (old.addresses[0], old.admin));
     eventually("the hand-over", || old.said("handed_over"));
@@ -281,7 +264,7 @@ fn upgrades_under_load_fail_no_request_and_the_accounts_are_whole() {
 
 #[test]
 fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
-    let (upstream, release) = held();
+    let (upstream, release) = holding("/upload");
     let mut site = Site::new(upstream.address);
     site.installation = site
         .installation
@@ -296,9 +279,7 @@ fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
     assert_eq!(site.curl(&old, "/a", &["--http2"]), "2 200");
     let mut streaming = site.command(&old, "/upload", &["--http2"]);
     let streaming = streaming.stdout(std::process::Stdio::piped()).spawn();
-    eventually("the stream", || {
-        old.metric("tidegate_inflight_requests", "upload") == 1.0
-    });
+    old.until_in_flight("upload", 1);
     // The new one begins with what is in force, not with what lay there first.
     let two = signing::bundle(2, Some(&one), &["a", "b", "upload"], signing::ALL);
     std::fs::write(path("bundles/.new"), &two).unwrap();
@@ -325,14 +306,12 @@ fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
 
 #[test]
 fn what_a_new_process_decided_is_told_though_it_was_killed_before_it_had_the_ledger() {
-    let (upstream, release) = held();
+    let (upstream, release) = holding("/upload");
     let installation = Installation::in_front_of(upstream.address);
     let old = Process::start(&installation);
     let mut busy = old.connect();
     busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
-    eventually("the request", || {
-        old.metric("tidegate_inflight_requests", "upload_v1") == 1.0
-    });
+    old.until_in_flight("upload_v1", 1);
     let new = Process::upgrade(&installation);
     eventually("the hand-over", || old.said("handed_over"));
     for _ in 0..7 {
@@ -352,9 +331,15 @@ fn what_a_new_process_decided_is_told_though_it_was_killed_before_it_had_the_led
         .iter()
         .find(|entry| entry["event"] == "ledger_boot_lost");
     let told = told.expect("the log tells");
-    assert_eq!(told["made"], 7);
     next.stop();
     let records = installation.records();
+    // The old process may serve one whose connection it had taken when it gave its socket away.
+    let by_old = records
+        .iter()
+        .filter(|record| record["kind"] == "decision" && record["contract_id"] == "status_v1");
+    let by_new = 7 - by_old.count();
+    assert!(by_new > 0, "{records:?}");
+    assert_eq!(told["made"], by_new);
     let faults: Vec<_> = records
         .iter()
         .filter(|record| record["kind"] == "fault")
@@ -362,11 +347,11 @@ fn what_a_new_process_decided_is_told_though_it_was_killed_before_it_had_the_led
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0]["code"], "LEDGER_BOOT_LOST");
     assert_eq!(faults[0]["lost_boot"], told["boot"]);
-    assert_eq!(faults[0]["lost_made"]["00"], 7);
+    assert_eq!(faults[0]["lost_made"]["00"], by_new);
     let verified = installation.verify(&["--format", "json"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
     let report: Value = serde_json::from_str(&verified.stdout).unwrap();
-    assert_eq!(report["unaccounted"], 7, "{report}");
+    assert_eq!(report["unaccounted"], by_new, "{report}");
     let doctor = Ran::of(installation.command("doctor").output().unwrap());
     assert!(!doctor.stdout.contains("DOCTOR_BOOT_LOST"), "{doctor:?}");
 }

@@ -150,7 +150,8 @@ fn who_is_set_apart_goes_to_the_other_upstream_over_tls() {
         file("client.pem"),
         file("client.key"),
     );
-    let process = Process::start(&with_upstreams(installation, &main, &upstreams));
+    let installation = with_upstreams(installation, &main, &upstreams);
+    let process = Process::start(&installation);
     let statuses: Vec<u16> = (0..3).map(|_| process.get("/mine").status()).collect();
     process.stop();
     assert_eq!(statuses, [200, 200, 200]);
@@ -168,7 +169,8 @@ fn status_and_metrics_say_how_each_server_fares() {
         "main: {{servers: [\"{}\", {{address: \"{down}\", weight: 2}}], health: {{interval_ms: 100, timeout_ms: 100}}}}",
         main.address
     );
-    let process = Process::start(&with_upstreams(installation, &main, &upstreams));
+    let installation = with_upstreams(installation, &main, &upstreams);
+    let process = Process::start(&installation);
     let server = |number: usize| process.status()["upstreams"][0]["servers"][number].clone();
     eventually("the checks", || server(1)["state"] == "unhealthy");
     let expected = json!({

@@ -108,6 +108,7 @@ fn configuration() -> Value {
         "state_dir": "state",
         "metrics": { "series_max": 50_000 },
         "expose_headers": false,
+        "fast_lane": false,
         "timeouts": { "body_ms": 1_800_000, "connect_ms": 3000, "drain_ms": 8_000, "drain_notice_ms": 0,
                       "handshake_ms": 10_000, "header_ms": 10_000, "idle_ms": 60_000,
                       "upstream_idle_ms": 30_000, "rate_grace_ms": 5_000,

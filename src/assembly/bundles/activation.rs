@@ -70,16 +70,16 @@ impl Bundles {
             return Ok(Reload::Unchanged);
         };
         self.expects(&bundle)?;
-        let digest = bundle.content().digest_hex();
-        let bytes = bundle.content().bytes();
-        if let Err(error) = self.ledger.persist_rulebook(&digest, bytes) {
+        let digest = bundle.content_digest_hex();
+        let content = bundle.content();
+        if let Err(error) = self.ledger.persist_rulebook(&digest, content.bytes()) {
             let detail = format!("its content cannot be kept beside the ledger: {error}");
             return Err(not_kept(detail));
         }
         let (mark, before) = (mark_of(&bundle), self.highest().cloned());
         let replaced = self.in_force.as_deref().map(VerifiedBundle::envelope);
         self.store
-            .keep(replaced, unverified, &mark, before.as_ref())
+            .keep(replaced.as_deref(), unverified, &mark, before.as_ref())
             .map_err(|error| not_kept(format!("state_dir/bundle: {error}")))?;
         if let Err(refused) = self.record(&bundle, from, now_us) {
             return Err(self.undone(before.as_ref(), refused));
@@ -95,12 +95,12 @@ impl Bundles {
         let behind = self.behind.as_deref();
         let behind = behind.filter(|_| from.source == "directory");
         let mut known = self.in_force.as_deref().into_iter().chain(behind);
-        known.find(|bundle| bundle.envelope() == unverified)
+        known.find(|bundle| bundle.is(unverified))
     }
 
     /// Whether it holds the policy that whoever started the gateway expects.
     pub(super) fn expects(&self, bundle: &VerifiedBundle) -> Result<(), Refused> {
-        let digest = bundle.content().digest_hex();
+        let digest = bundle.content_digest_hex();
         let version = &bundle.rules().version;
         match &self.demands.policy {
             Some(expected) if !self.demands.expects(&digest, version) => {
@@ -222,7 +222,7 @@ impl Bundles {
             }),
         };
         let mut change = self.change(from, BundleResult::Activated(before), Some(members));
-        change.policy_hash = bundle.content().digest_hex();
+        change.policy_hash = bundle.content_digest_hex();
         change.policy_version = bundle.rules().version.to_string();
         change.tier = self.wanted(bundle, now_us).min(ceiling).name();
         let recorded = self

@@ -78,7 +78,7 @@ impl Bundles {
             .persist_rulebook(&content.digest_hex(), content.bytes())
             .map_err(|error| error.to_string())?;
         self.tell_reverted(measure.digest(), &bundle)?;
-        if let Err(error) = self.store.keep_before(bundle.envelope()) {
+        if let Err(error) = self.store.keep_before(&bundle.envelope()) {
             tracing::error!(event = "bundle_not_kept", %error);
         }
         self.make_active(&bundle, now_us);
@@ -117,7 +117,7 @@ impl Bundles {
         measure: &str,
         bundle: &VerifiedBundle,
     ) -> Result<(), String> {
-        let (digest, content) = (bundle.digest(), bundle.content().digest_hex());
+        let (digest, content) = (bundle.digest(), bundle.content_digest_hex());
         let reason = format!("the time of the emergency measure {measure} is over");
         let result = format!("bundle {digest} is in force again, content {content}");
         let act = self.act("breakglass_reverted", "gateway", reason, result);

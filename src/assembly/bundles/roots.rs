@@ -115,7 +115,7 @@ impl Bundles {
         };
         let again = self
             .ground
-            .ask(now, |around| verify_again(bundle.envelope(), around));
+            .ask(now, |around| verify_again(&bundle.envelope(), around));
         if let Err(refused) = again {
             let version = self.root.root().parts().version;
             let trouble = format!(

@@ -241,17 +241,10 @@ impl Bundles {
         findings: Vec<Finding>,
     ) -> Activation {
         let now = clock::now();
-        let active = self.shared.registry.active().load_full();
-        let activation = Activation {
-            result,
-            trigger,
-            at_us: now.wall_us,
-            serial: active.serial(),
-            digest: active.digest_hex().to_owned(),
-            tier: active.tier(),
-            findings,
-            needs_restart: self.needs_restart.clone(),
-        };
+        let needs_restart = self.needs_restart.clone();
+        let activation =
+            self.shared
+                .activation(result, trigger, now.wall_us, findings, needs_restart);
         self.telemetry.note_loading(result, now);
         self.shared.last().reload = Some(activation.clone());
         activation

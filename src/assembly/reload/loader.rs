@@ -9,7 +9,7 @@ use super::telling::{about, errors_in_one_line, finding, tell};
 use super::watch::Watch;
 use super::{Ask, Shared};
 use crate::admin::{Activation, Attempt, Trigger};
-use crate::assembly::{restart, self_testing};
+use crate::assembly::{freed, restart, self_testing};
 use crate::bundle::refusal::{RefusalCode, Refused};
 use crate::config::{Demands, Loaded, Settings, Sources, load, load_beside};
 use crate::diagnostic::{Code, Diagnostic};
@@ -61,7 +61,8 @@ impl Loader {
                     Ask::End => return,
                 }
             }
-            let activation = self.reload(trigger);
+            let activation = freed::aside(|| self.reload(trigger));
+            freed::give_back();
             for answer in answers {
                 // Whoever asked may have left.
                 let _ = answer.send(activation.clone());
@@ -198,24 +199,19 @@ impl Loader {
     fn conclude(&self, result: Reload, trigger: Trigger, found: &[Diagnostic]) -> Activation {
         let now = clock::now();
         self.telemetry.note_reload(result, now);
-        let active = self.shared.registry.active().load_full();
-        let activation = Activation {
-            result,
-            trigger,
-            at_us: now.wall_us,
-            serial: active.serial(),
-            digest: active.digest_hex().to_owned(),
-            tier: active.tier(),
-            findings: found.iter().map(finding).collect(),
-            needs_restart: self.needs_restart.clone(),
-        };
+        let findings = found.iter().map(finding).collect();
+        let needs_restart = self.needs_restart.clone();
+        let activation =
+            self.shared
+                .activation(result, trigger, now.wall_us, findings, needs_restart);
         let mut last = self.shared.last();
         if result == Reload::Activated {
             last.active_since_us = now.wall_us;
         }
         last.reload = Some(activation.clone());
         drop(last);
-        tell(&activation, active.catalogue().len());
+        let contracts = self.shared.registry.active().load().catalogue().len();
+        tell(&activation, contracts);
         activation
     }
 }

@@ -196,16 +196,17 @@ fn methods(from: MethodSet, to: MethodSet, rows: &mut Rows<'_>) {
 
 fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
     let Terms {
-        max_latency,
-        timeout,
-        error_budget,
-        circuit_threshold,
-        rate_limit,
-        burst,
-        client_rate_limit,
-        client_burst,
-        max_in_flight,
-        body_bytes_max,
+        // Compared by `amounts`.
+        max_latency: _,
+        timeout: _,
+        error_budget: _,
+        circuit_threshold: _,
+        rate_limit: _,
+        burst: _,
+        client_rate_limit: _,
+        client_burst: _,
+        max_in_flight: _,
+        body_bytes_max: _,
         stream,
         websocket,
         // Compared with the status, which may decide it.
@@ -217,68 +218,45 @@ fn terms(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
         ledger_required,
         stage,
     } = *to;
-    let millis = |value: crate::units::Millis| Some(u64::from(value.get()));
-    let (latencies, timeouts) = ([from.max_latency, max_latency], [from.timeout, timeout]);
-    let [old, new] = latencies.map(millis);
-    rows.number(Ordered::LATENCY, "max_latency_ms", old, new);
-    let [old, new] = timeouts.map(millis);
-    rows.number(Ordered::TIMEOUT, "timeout_ms", old, new);
-    let [old, new] = [from.error_budget, error_budget].map(|ppm| Some(u64::from(ppm.get())));
-    rows.number(Ordered::BUDGET, "error_budget_ppm", old, new);
-    let [old, new] = [from.circuit_threshold, circuit_threshold].map(|bp| Some(bp.wide()));
-    rows.number(Ordered::THRESHOLD, "circuit_threshold_bp", old, new);
-    rate(rows, "", [from.rate_limit, rate_limit], [from.burst, burst]);
-    let rates = [from.client_rate_limit, client_rate_limit];
-    rate(
-        rows,
-        "per_client.",
-        rates,
-        [from.client_burst, client_burst],
-    );
-    let [old, new] = [from.max_in_flight, max_in_flight].map(wide);
-    rows.number(Ordered::LIMIT, "max_in_flight", old, new);
-    let bodies = [from.body_bytes_max, body_bytes_max].map(|bytes| bytes.map(NonZeroU64::get));
-    rows.number(Ordered::BODY, "body_bytes_max", bodies[0], bodies[1]);
-    rows.switch(
-        table::UPGRADE_PASSED,
-        table::UPGRADE_DROPPED,
-        "upgrade.websocket",
-        from.websocket,
-        websocket,
-    );
-    rows.switch(
-        table::STREAM_ON,
-        table::STREAM_OFF,
-        "stream",
-        from.stream,
-        stream,
-    );
+    amounts(from, to, rows);
+    let (on, off) = (table::UPGRADE_PASSED, table::UPGRADE_DROPPED);
+    rows.switch(on, off, "upgrade.websocket", from.websocket, websocket);
+    let (on, off) = (table::STREAM_ON, table::STREAM_OFF);
+    rows.switch(on, off, "stream", from.stream, stream);
     let [old, new] = [from.stage, stage].map(stage_rank);
-    rows.choice(
-        Ordered::STAGE,
-        "stage",
-        (old.0, old.1.as_str()),
-        (new.0, new.1.as_str()),
-    );
+    let [old, new] = [&old, &new].map(|(rank, name)| (*rank, name.as_str()));
+    rows.choice(Ordered::STAGE, "stage", old, new);
     spellings(rows, from.path_rules, path_rules);
     let [old, new] = [from.quarantine, quarantine].map(quarantine_rank);
     rows.choice(Ordered::SEVERITY, "quarantine.mode", old, new);
     waits(rows, from.throttle, throttle);
     let [old, new] = [from.refusal, refusal].map(|refusal| refusal == Refusal::Close);
-    rows.switch(
-        table::DROP_CLOSES,
-        table::DROP_ANSWERS,
-        "drop.close",
-        old,
-        new,
-    );
-    rows.switch(
-        table::LEDGER_REQUIRED,
-        table::LEDGER_BEST_EFFORT,
-        "ledger",
-        from.ledger_required,
-        ledger_required,
-    );
+    let (on, off) = (table::DROP_CLOSES, table::DROP_ANSWERS);
+    rows.switch(on, off, "drop.close", old, new);
+    let (on, off) = (table::LEDGER_REQUIRED, table::LEDGER_BEST_EFFORT);
+    rows.switch(on, off, "ledger", from.ledger_required, ledger_required);
+}
+
+/// What a number says: how long, how often, how many.
+fn amounts(from: &Terms, to: &Terms, rows: &mut Rows<'_>) {
+    let of = |part: fn(&Terms) -> Option<u64>| [part(from), part(to)];
+    let [old, new] = of(|terms| Some(u64::from(terms.max_latency.get())));
+    rows.number(Ordered::LATENCY, "max_latency_ms", old, new);
+    let [old, new] = of(|terms| Some(u64::from(terms.timeout.get())));
+    rows.number(Ordered::TIMEOUT, "timeout_ms", old, new);
+    let [old, new] = of(|terms| Some(u64::from(terms.error_budget.get())));
+    rows.number(Ordered::BUDGET, "error_budget_ppm", old, new);
+    let [old, new] = of(|terms| Some(terms.circuit_threshold.wide()));
+    rows.number(Ordered::THRESHOLD, "circuit_threshold_bp", old, new);
+    let bursts = [from.burst, to.burst];
+    rate(rows, "", [from.rate_limit, to.rate_limit], bursts);
+    let rates = [from.client_rate_limit, to.client_rate_limit];
+    let bursts = [from.client_burst, to.client_burst];
+    rate(rows, "per_client.", rates, bursts);
+    let [old, new] = of(|terms| wide(terms.max_in_flight));
+    rows.number(Ordered::LIMIT, "max_in_flight", old, new);
+    let [old, new] = of(|terms| terms.body_bytes_max.map(NonZeroU64::get));
+    rows.number(Ordered::BODY, "body_bytes_max", old, new);
 }
 
 /// Upon how many it is enforced, and how files write it.
@@ -350,13 +328,8 @@ fn waits(rows: &mut Rows<'_>, from: Throttle, to: Throttle) {
         Throttle::Delay { wait_max, held_max } => (true, wait_max.get(), held_max.get()),
     };
     let ((was, old_wait, old_held), (is, wait, held)) = (parts(from), parts(to));
-    rows.switch(
-        table::WAIT_MORE,
-        table::WAIT_LESS,
-        "throttle.delay",
-        was,
-        is,
-    );
+    let (on, off) = (table::WAIT_MORE, table::WAIT_LESS);
+    rows.switch(on, off, "throttle.delay", was, is);
     if was && is {
         let [old, new] = [old_wait, wait].map(|millis| Some(u64::from(millis)));
         rows.number(Ordered::WAIT, "throttle.wait_max_ms", old, new);

@@ -4,8 +4,8 @@ use crate::bundle::change::Side;
 use crate::bundle::manifest::Manifest;
 use crate::bundle::payload::Payload;
 use crate::bundle::refusal::{RefusalCode, Refused};
+use crate::bundle::shelf::Shelf;
 use crate::contract::{Catalogue, Collision, Contract};
-use crate::policy::canonical::CanonicalContent;
 use crate::policy::charter::Charter;
 use crate::policy::rules::Rules;
 use crate::policy::self_tests::SelfTests;
@@ -27,7 +27,8 @@ pub struct Place<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Fitted {
     pub(super) manifest: Manifest,
-    pub(super) content: CanonicalContent,
+    pub(super) content: Shelf,
+    pub(super) content_digest: [u8; 32],
     pub(super) catalogue: Catalogue,
     pub(super) rules: Rules,
     pub(super) charter: Charter,
@@ -44,7 +45,7 @@ impl Fitted {
             charter: &self.charter,
             self_tests: &self.self_tests,
             tier_max: self.manifest.tier_max,
-            content_digest: *self.content.digest(),
+            content_digest: self.content_digest,
         }
     }
 }
@@ -91,7 +92,8 @@ pub(super) fn fit(payload: Payload, place: &Place<'_>) -> Result<Fitted, Refused
     }
     Ok(Fitted {
         manifest,
-        content,
+        content: Shelf::new(content.shared()),
+        content_digest: *content.digest(),
         catalogue,
         rules: said.rules,
         charter: said.charter,

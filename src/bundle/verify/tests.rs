@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ed25519_dalek::SigningKey;
-
 use super::*;
 use crate::bundle::envelope::ROOT_TYPE;
+use crate::bundle::fixture::{self, HOUR, NOW, key, sign};
 use crate::bundle::manifest::Breakglass;
 use crate::bundle::payload;
 use crate::bundle::refusal::RefusalCode::{self, *};
@@ -22,18 +21,7 @@ mod order;
 mod roots;
 mod sunsets;
 
-/// Noon of some day.
-const NOW: u64 = 1_700_000_000_000_000;
-const HOUR: u64 = 3_600_000_000;
 const UPSTREAMS: &[&str] = &["main"];
-
-fn key(name: &str) -> SigningKey {
-    let mut seed = [0; 32];
-    for (to, from) in seed.iter_mut().zip(name.bytes()) {
-        *to = from;
-    }
-    SigningKey::from_bytes(&seed)
-}
 
 fn principal(name: &str, roles: &[Role]) -> Principal {
     Principal {
@@ -60,14 +48,6 @@ fn root_parts() -> RootParts {
         groups: BTreeMap::from([("api".to_owned(), ["bob".to_owned()].into())]),
         thresholds: Thresholds::default(),
     }
-}
-
-fn sign(kind: &str, payload: Vec<u8>, signers: &[&str]) -> Vec<u8> {
-    let mut envelope = Envelope::unsigned(kind, payload);
-    for signer in signers {
-        envelope.sign(&key(signer)).unwrap();
-    }
-    envelope.to_bytes()
 }
 
 fn root_of(parts: RootParts) -> VerifiedRoot {
@@ -100,20 +80,8 @@ fn contract(id: &str, owner: Option<&str>, per_minute: u32) -> Contract {
 
 fn manifest(serial: u64) -> Manifest {
     Manifest {
-        name: "line".to_owned(),
         epoch: 3,
-        serial,
-        parent: None,
-        author: "alice".to_owned(),
-        audience: "edge".to_owned(),
-        created_at_us: NOW,
-        not_before_us: NOW,
-        expires_at_us: NOW + 24 * HOUR,
-        engine_min: "0.1.0".to_owned(),
-        tier_max: Tier::ObserveOnly,
-        revert_of: None,
-        change_request: None,
-        breakglass: None,
+        ..fixture::manifest(serial)
     }
 }
 

@@ -1,9 +1,12 @@
 //! A bundle that every check found right.
 
+use std::sync::Arc;
+
 use super::fitting::Fitted;
 use super::signatures::Signed;
 use crate::bundle::change::{Classified, Side};
 use crate::bundle::manifest::{Manifest, Position};
+use crate::bundle::shelf::Shelf;
 use crate::contract::Catalogue;
 use crate::policy::canonical::CanonicalContent;
 use crate::policy::rules::Rules;
@@ -15,7 +18,7 @@ pub struct VerifiedBundle {
     fitted: Fitted,
     signers: Box<[String]>,
     classified: Option<Classified>,
-    envelope: Box<[u8]>,
+    envelope: Shelf,
 }
 
 impl std::fmt::Debug for VerifiedBundle {
@@ -41,7 +44,7 @@ impl VerifiedBundle {
             fitted,
             signers: signed.into_names(),
             classified,
-            envelope: envelope.into(),
+            envelope: Shelf::new(envelope.into()),
         }
     }
 
@@ -65,8 +68,14 @@ impl VerifiedBundle {
 
     /// Contracts, policy, charter and self-tests in canonical form; its digest is the policy hash.
     #[must_use]
-    pub const fn content(&self) -> &CanonicalContent {
-        &self.fitted.content
+    pub fn content(&self) -> CanonicalContent {
+        CanonicalContent::again(self.fitted.content.bytes(), self.fitted.content_digest)
+    }
+
+    /// The digest of that content, 64 hex digits.
+    #[must_use]
+    pub fn content_digest_hex(&self) -> String {
+        hex::encode(self.fitted.content_digest)
     }
 
     /// The contracts, ready to match.
@@ -101,8 +110,20 @@ impl VerifiedBundle {
 
     /// The envelope, byte for byte as it was handed in.
     #[must_use]
-    pub const fn envelope(&self) -> &[u8] {
-        &self.envelope
+    pub fn envelope(&self) -> Arc<[u8]> {
+        self.envelope.bytes()
+    }
+
+    /// Whether these bytes are its envelope.
+    #[must_use]
+    pub fn is(&self, envelope: &[u8]) -> bool {
+        self.envelope.holds(envelope)
+    }
+
+    /// Makes it take less memory, for a time in which nobody asks for its envelope or its content.
+    pub fn rest(&self) {
+        self.envelope.pack();
+        self.fitted.content.pack();
     }
 
     /// Whether it may not be activated any more; in force it stays in force, with an alarm.

@@ -6,12 +6,20 @@ use std::path::Path;
 
 use super::*;
 use crate::config::load;
+use crate::ledger::fixture::{POLICY_HASH, RULEBOOK, facts_of};
 use crate::ledger::{
-    BootId, Checkpoint, DirectoryLines, EntryBuilder, Frontier, Ledger, LedgerKey, OpenFacts,
-    Record, Source,
+    BootId, Checkpoint, DirectoryLines, EntryBuilder, Frontier, Ledger, LedgerKey, Record, Source,
 };
 
-const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+/// What is shipped, with its state in a folder of its own.
+pub(super) fn shipped() -> (tempfile::TempDir, Settings) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tidegate.yaml");
+    let mut settings = load(&file).unwrap().settings;
+    let folder = tempfile::tempdir().unwrap();
+    settings.state_dir = folder.path().to_path_buf();
+    settings.ledger.dir = folder.path().join("ledger");
+    (folder, settings)
+}
 
 struct Scene {
     folder: tempfile::TempDir,
@@ -22,11 +30,7 @@ struct Scene {
 impl Scene {
     /// A ledger that was closed in order and is signed to its end, and its keys.
     fn new() -> Self {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tidegate.yaml");
-        let mut settings = load(&shipped).unwrap().settings;
-        let folder = tempfile::tempdir().unwrap();
-        settings.state_dir = folder.path().to_path_buf();
-        settings.ledger.dir = folder.path().join("ledger");
+        let (folder, mut settings) = shipped();
         settings.ledger.key = folder.path().join("ledger.key");
         settings.ledger.segment_bytes = 1 << 20;
         settings.limits.connections = 10;
@@ -52,19 +56,11 @@ impl Scene {
     }
 
     fn start(&self) -> Ledger {
-        let facts = OpenFacts {
-            boot: BootId::random().unwrap(),
-            instance: "test".to_owned(),
-            version: "0".to_owned(),
-            policy_hash: POLICY_HASH.to_owned(),
-            client_key_id: None,
-            bundle: None,
-        };
         let settings = crate::ledger::Settings::new(&self.settings.ledger.dir);
         Ledger::start::<(), _>(
             &settings,
-            &facts,
-            b"{}",
+            &facts_of(BootId::random().unwrap(), POLICY_HASH),
+            RULEBOOK,
             vec![],
             |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
         )
@@ -132,92 +128,101 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+type Fault = fn(&mut Scene);
+
+/// The code that a fault is told under, and how it comes about.
+const FAULTS: &[(&str, Fault)] = &[
+    ("", |_| {}),
+    ("DOCTOR_DISK_LOW", |s| {
+        s.settings.ledger.segment_bytes = 1 << 60
+    }),
+    ("DOCTOR_BUDGET_LOW", |s| {
+        s.settings.ledger.disk_bytes_max = Some(1)
+    }),
+    ("DOCTOR_DIRECTORY_MODE", |s| mode(&s.file("ledger"), 0o777)),
+    ("DOCTOR_CLOCK_BEHIND", |s| s.now_us -= 60_000_000),
+    ("DOCTOR_QUARANTINE", |s| {
+        fs::create_dir(s.file("ledger/quarantine")).unwrap();
+        fs::write(s.file("ledger/quarantine/torn-1-00000000.bin"), "x").unwrap();
+    }),
+    ("DOCTOR_DAMAGED", damage),
+    ("DOCTOR_LEDGER_KEY", |s| mode(&s.file("ledger.key"), 0o644)),
+    ("DOCTOR_LEDGER_KEY", |s| {
+        fs::remove_file(s.file("ledger.key")).unwrap()
+    }),
+    ("DOCTOR_KEY_UNKNOWN", |s| {
+        fs::remove_file(s.file("ledger.key")).unwrap();
+        LedgerKey::create(&s.file("ledger.key")).unwrap();
+    }),
+    ("DOCTOR_CLIENT_KEY", |s| mode(&s.file("client.key"), 0o640)),
+    ("DOCTOR_CLIENT_KEY", |s| {
+        fs::write(s.file("client.key"), "short").unwrap()
+    }),
+    ("DOCTOR_CERTIFICATE", |s| {
+        s.put_certificate(2_100, 0o600);
+        fs::write(s.file("a.key"), "x").unwrap();
+    }),
+    ("DOCTOR_CERTIFICATE_EXPIRES", |s| {
+        s.put_certificate(2_000, 0o600)
+    }),
+    ("DOCTOR_CERTIFICATE_EXPIRES", come_near_its_end),
+    ("DOCTOR_CERTIFICATE_KEY", |s| {
+        s.put_certificate(2_100, 0o640)
+    }),
+    ("DOCTOR_HEAD_MISSING", |s| {
+        fs::remove_file(s.file("ledger/checkpoint")).unwrap()
+    }),
+    ("DOCTOR_HEAD_UNREADABLE", |s| {
+        fs::write(s.file("ledger/checkpoint"), "x").unwrap()
+    }),
+    ("DOCTOR_HEAD_FORGED", |s| {
+        let path = s.file("ledger/checkpoint");
+        let note = fs::read_to_string(&path).unwrap();
+        fs::write(path, note.replacen("\n2\n", "\n1\n", 1)).unwrap();
+    }),
+    ("DOCTOR_HEAD_OLD", |s| {
+        s.start().close().unwrap();
+        s.start().close().unwrap();
+        s.now_us += 120_000_000;
+    }),
+    ("DOCTOR_DESCRIPTORS", |s| {
+        s.settings.limits.connections = u32::MAX
+    }),
+];
+
+/// Two starts after a change, and the whole file brought back and taken again.
+fn damage(s: &mut Scene) {
+    s.start().close().unwrap();
+    fs::remove_file(s.file("ledger.key")).unwrap();
+    s.sign();
+    let path = s.file("ledger/seg-0000000000000000.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let (first, rest) = whole.split_once('\n').unwrap();
+    let changed = rest.replacen("\"ts_us\":1", "\"ts_us\":2", 1);
+    fs::write(&path, format!("{first}\n{changed}")).unwrap();
+    s.start().close().unwrap();
+    s.start().close().unwrap();
+    fs::rename(&path, s.file("kept")).unwrap();
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(s.codes(), [""; 0], "brought back whole");
+    fs::rename(s.file("kept"), path).unwrap();
+}
+
+/// Ten days before the certificate ends, in a place without a ledger.
+fn come_near_its_end(s: &mut Scene) {
+    s.put_certificate(2_100, 0o600);
+    // Ten days before it ends.
+    s.now_us = (4_102_444_800 - 10 * 86_400) * 1_000_000;
+    s.settings.ledger.dir = s.file("no ledger yet");
+    for key in ["ledger.key", "client.key"] {
+        fs::remove_file(s.file(key)).unwrap();
+    }
+}
+
 // R281
 #[test]
 fn each_fault_has_its_code() {
-    type Fault = fn(&mut Scene);
-    let cases: &[(&str, Fault)] = &[
-        ("", |_| {}),
-        ("DOCTOR_DISK_LOW", |s| {
-            s.settings.ledger.segment_bytes = 1 << 60
-        }),
-        ("DOCTOR_BUDGET_LOW", |s| {
-            s.settings.ledger.disk_bytes_max = Some(1)
-        }),
-        ("DOCTOR_DIRECTORY_MODE", |s| mode(&s.file("ledger"), 0o777)),
-        ("DOCTOR_CLOCK_BEHIND", |s| s.now_us -= 60_000_000),
-        ("DOCTOR_QUARANTINE", |s| {
-            fs::create_dir(s.file("ledger/quarantine")).unwrap();
-            fs::write(s.file("ledger/quarantine/torn-1-00000000.bin"), "x").unwrap();
-        }),
-        ("DOCTOR_DAMAGED", |s| {
-            s.start().close().unwrap();
-            fs::remove_file(s.file("ledger.key")).unwrap();
-            s.sign();
-            let path = s.file("ledger/seg-0000000000000000.jsonl");
-            let whole = fs::read_to_string(&path).unwrap();
-            let (first, rest) = whole.split_once('\n').unwrap();
-            let changed = rest.replacen("\"ts_us\":1", "\"ts_us\":2", 1);
-            fs::write(&path, format!("{first}\n{changed}")).unwrap();
-            s.start().close().unwrap();
-            s.start().close().unwrap();
-            fs::rename(&path, s.file("kept")).unwrap();
-            fs::write(&path, &whole).unwrap();
-            assert_eq!(s.codes(), [""; 0], "brought back whole");
-            fs::rename(s.file("kept"), path).unwrap();
-        }),
-        ("DOCTOR_LEDGER_KEY", |s| mode(&s.file("ledger.key"), 0o644)),
-        ("DOCTOR_LEDGER_KEY", |s| {
-            fs::remove_file(s.file("ledger.key")).unwrap()
-        }),
-        ("DOCTOR_KEY_UNKNOWN", |s| {
-            fs::remove_file(s.file("ledger.key")).unwrap();
-            LedgerKey::create(&s.file("ledger.key")).unwrap();
-        }),
-        ("DOCTOR_CLIENT_KEY", |s| mode(&s.file("client.key"), 0o640)),
-        ("DOCTOR_CLIENT_KEY", |s| {
-            fs::write(s.file("client.key"), "short").unwrap()
-        }),
-        ("DOCTOR_CERTIFICATE", |s| {
-            s.put_certificate(2_100, 0o600);
-            fs::write(s.file("a.key"), "x").unwrap();
-        }),
-        ("DOCTOR_CERTIFICATE_EXPIRES", |s| {
-            s.put_certificate(2_000, 0o600)
-        }),
-        ("DOCTOR_CERTIFICATE_EXPIRES", |s| {
-            s.put_certificate(2_100, 0o600);
-            // Ten days before it ends.
-            s.now_us = (4_102_444_800 - 10 * 86_400) * 1_000_000;
-            s.settings.ledger.dir = s.file("no ledger yet");
-            for key in ["ledger.key", "client.key"] {
-                fs::remove_file(s.file(key)).unwrap();
-            }
-        }),
-        ("DOCTOR_CERTIFICATE_KEY", |s| {
-            s.put_certificate(2_100, 0o640)
-        }),
-        ("DOCTOR_HEAD_MISSING", |s| {
-            fs::remove_file(s.file("ledger/checkpoint")).unwrap()
-        }),
-        ("DOCTOR_HEAD_UNREADABLE", |s| {
-            fs::write(s.file("ledger/checkpoint"), "x").unwrap()
-        }),
-        ("DOCTOR_HEAD_FORGED", |s| {
-            let path = s.file("ledger/checkpoint");
-            let note = fs::read_to_string(&path).unwrap();
-            fs::write(path, note.replacen("\n2\n", "\n1\n", 1)).unwrap();
-        }),
-        ("DOCTOR_HEAD_OLD", |s| {
-            s.start().close().unwrap();
-            s.start().close().unwrap();
-            s.now_us += 120_000_000;
-        }),
-        ("DOCTOR_DESCRIPTORS", |s| {
-            s.settings.limits.connections = u32::MAX
-        }),
-    ];
-    for (expected, fault) in cases {
+    for (expected, fault) in FAULTS {
         let mut scene = Scene::new();
         fault(&mut scene);
         let expected: Vec<&str> = Some(*expected)
@@ -225,12 +230,8 @@ fn each_fault_has_its_code() {
             .into_iter()
             .collect();
         let codes = scene.codes();
-        assert_eq!(
-            codes,
-            expected,
-            "{}",
-            text(&examine(&scene.settings, scene.now_us))
-        );
+        let told = text(&examine(&scene.settings, scene.now_us));
+        assert_eq!(codes, expected, "{told}");
     }
 }
 

@@ -102,9 +102,8 @@ mod tests {
     use clap::Parser;
 
     use super::super::{FAILED, INTEGRITY, LedgerArgs, OK, run};
-    use crate::ledger::{BootId, Chain, EntryBuilder, Ledger, OpenFacts, Settings, Source};
-
-    const POLICY_HASH: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    use crate::ledger::fixture::{POLICY_HASH, RULEBOOK, facts};
+    use crate::ledger::{Chain, EntryBuilder, Ledger, Settings, Source};
 
     #[derive(Parser)]
     struct Line {
@@ -118,23 +117,12 @@ mod tests {
         run(&Line::try_parse_from(line).unwrap().ledger)
     }
 
-    fn facts(boot: u32) -> OpenFacts {
-        OpenFacts {
-            boot: BootId::from_u32(boot),
-            instance: "test".to_owned(),
-            version: "0".to_owned(),
-            policy_hash: POLICY_HASH.to_owned(),
-            client_key_id: None,
-            bundle: None,
-        }
-    }
-
     fn start(dir: &Path, boot: u32) -> Ledger {
         let settings = Settings::new(dir);
         Ledger::start::<(), _>(
             &settings,
             &facts(boot),
-            b"{}",
+            RULEBOOK,
             vec![],
             |_: &mut EntryBuilder<'_>, _: Source, (): &()| {},
         )

@@ -138,6 +138,11 @@ pub const SHAPE: Shape = Shape {
             Kind::Boolean,
             "adds contract, decision and risk to responses",
         ),
+        Line::new(
+            "fast_lane",
+            Kind::Boolean,
+            "whether ordinary requests pass by the full proxy",
+        ),
         Line::new("timeouts", Kind::Map(&TIMEOUTS), "clocks of connections"),
         Line::new("limits", Kind::Map(&LIMITS), "bounds of connections"),
     ],

@@ -253,10 +253,8 @@ fn compare_terms(changes: &mut Changes, old: &Terms, new: Terms) {
     switch(Member::Upgrade, [old.websocket, websocket]);
     let encoded = [old.path_rules.allow_encoded_slash, allow_encoded_slash];
     switch(Member::EncodedSlash, encoded);
-    switch(
-        Member::MergeSlashes,
-        [old.path_rules.merge_slashes, merge_slashes],
-    );
+    let merged = [old.path_rules.merge_slashes, merge_slashes];
+    switch(Member::MergeSlashes, merged);
     compare_tiers(changes, [old.tier, tier]);
     compare_stages(changes, [old.stage, stage]);
     let modes = [old.quarantine, quarantine].map(|mode| Some(quarantine_key(mode).into()));

@@ -14,13 +14,14 @@ use crate::contract::{
 };
 use crate::gateway::clock;
 use crate::gateway::governor::{Course, HeadFacts};
-use crate::ledger::{BootId, Consumer, EntryBuilder, Ledger, OpenFacts, Settings, Source, ring};
+use crate::ledger::fixture::facts_of;
+use crate::ledger::{BootId, Consumer, EntryBuilder, Ledger, Settings, Source, ring};
 use crate::observation::{Backoff, CircuitState, ClientHasher, Mode};
 use crate::policy::rules::Rules;
 use crate::record::{Event, Outcome};
 use crate::rulebook::{LocalParts, Registry, RulebookParts};
 use crate::telemetry::WorkerTally;
-use crate::units::{Millis, Tier};
+use crate::units::{Millis, Reason, Tier};
 
 fn registry() -> Arc<Registry> {
     registry_of(Terms {
@@ -77,7 +78,7 @@ fn facts(headers: &HeaderMap) -> HeadFacts<'_> {
         raw_target: b"/api",
         origin_form: true,
         host: b"test",
-        headers,
+        headers: headers.into(),
         has_body: false,
         caller: None,
         at: clock::now(),
@@ -130,14 +131,8 @@ fn answered(on_unavailable: OnUnavailable, ledger_required: bool, ended: bool) -
     });
     let (mut desk, consumer) = desk_with(&registry, on_unavailable);
     let dir = tempfile::tempdir().expect("a folder");
-    let facts_of_start = OpenFacts {
-        boot: BootId::from_u32(7),
-        instance: "test".to_owned(),
-        version: "0".to_owned(),
-        policy_hash: crate::telemetry::fixture::content().digest_hex(),
-        client_key_id: None,
-        bundle: None,
-    };
+    let digest = crate::telemetry::fixture::content().digest_hex();
+    let facts_of_start = facts_of(BootId::from_u32(7), &digest);
     let ledger = Ledger::start(
         &Settings::new(dir.path()),
         &facts_of_start,
@@ -157,7 +152,7 @@ fn answered(on_unavailable: OnUnavailable, ledger_required: bool, ended: bool) -
         Course::Answer(answer) => {
             assert!(answer.retry_after_s.is_some_and(|seconds| seconds >= 10));
             assert_eq!(answer.kind, "urn:tidegate:problem:ledger-unavailable");
-            assert!(answer.reason_codes.contains(&"LEDGER_UNAVAILABLE"));
+            assert!(answer.reasons.contains(Reason::LedgerUnavailable));
             Some(answer.status)
         }
         Course::Close => panic!("closed without an answer"),

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use pingora::protocols::Stream;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 mod account;
 mod behind;
 mod gate;
+mod inner;
 mod pace;
 mod switch;
 mod switching;
@@ -30,6 +30,7 @@ use super::head::Framing;
 use super::http2::Frames;
 use crate::gateway::settings::{GatewaySettings, Timeouts};
 use gate::Gate;
+pub(super) use inner::Inner;
 use pace::Pace;
 use switch::Switch;
 
@@ -38,8 +39,8 @@ const READ_BYTES: usize = 4 * 1024;
 
 /// A client connection.
 #[derive(Debug)]
-pub(super) struct Conn {
-    inner: Stream,
+pub(in crate::gateway) struct Conn {
+    inner: Inner,
     ahead: BytesMut,
     gate: Gate,
     ended: bool,
@@ -60,7 +61,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(inner: Stream, permit: Permit) -> Self {
+    pub(super) fn new(inner: Inner, permit: Permit) -> Self {
         Self {
             inner,
             ahead: BytesMut::new(),
@@ -86,7 +87,7 @@ impl Conn {
     }
 
     /// How the connection is counted should it end now.
-    pub(super) fn ends_as(&mut self, closed: Closed) {
+    pub(in crate::gateway) fn ends_as(&mut self, closed: Closed) {
         self.permit.ends_as(closed);
     }
 
@@ -116,6 +117,30 @@ impl Conn {
     /// Takes the first `len` bytes of what has arrived.
     pub(super) fn take(&mut self, len: usize) -> BytesMut {
         self.ahead.split_to(len.min(self.ahead.len()))
+    }
+
+    /// Whether its protocol has words for its end; without TLS closing it says the same.
+    pub(super) fn says_goodbye(&self) -> bool {
+        matches!(self.inner, Inner::Around(_))
+    }
+
+    /// Whether the runtime tells when something comes; a socket of a client that has not been waited
+    /// for yet is not watched.
+    pub(in crate::gateway) fn is_watched(&self) -> bool {
+        match &self.inner {
+            Inner::Plain(socket) => socket.is_watched(),
+            Inner::Around(_) => true,
+        }
+    }
+
+    /// Throws away the first `len` bytes of what has arrived.
+    pub(super) fn skip(&mut self, len: usize) {
+        if len >= self.ahead.len() {
+            // So its memory begins where it began.
+            self.ahead.clear();
+        } else {
+            self.ahead.advance(len);
+        }
     }
 
     /// Gives back the memory for bytes to come, where none have.
@@ -173,7 +198,7 @@ impl Conn {
     /// Sends what has been written and may still lie in the stream's buffer. Pingora does not
     /// flush an answer with a length before its end; but while it waits for the rest, it reads
     /// here, and a client must not wait for bytes that an upstream sent long ago.
-    fn send_held_back(&mut self, cx: &mut Context<'_>) {
+    pub(in crate::gateway) fn send_held_back(&mut self, cx: &mut Context<'_>) {
         if self.held_back {
             // An error shows again at the next write, where somebody handles it.
             self.held_back = Pin::new(&mut self.inner).poll_flush(cx).is_pending();

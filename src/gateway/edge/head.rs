@@ -21,7 +21,7 @@ pub(super) use target::check_bytes as check_target_bytes;
 
 /// How the body behind a head ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::gateway) enum Framing {
     /// After so many bytes.
     Length(u64),
     /// With its last chunk.
@@ -32,24 +32,57 @@ pub(super) enum Framing {
 
 /// A head that can be framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(in crate::gateway) struct Head {
     /// Its bytes, from the start of the buffer.
-    pub(super) len: usize,
+    pub(in crate::gateway) len: usize,
     /// The body that follows.
-    pub(super) framing: Framing,
+    pub(in crate::gateway) framing: Framing,
     /// Whether the client asks for another protocol behind this request.
-    pub(super) may_switch: bool,
+    pub(in crate::gateway) may_switch: bool,
 }
 
 /// Twice the longest registered method.
 pub(super) const METHOD_BYTES_MAX: usize = 32;
 
+/// Where the fields of a head are put while it is looked at.
+pub(in crate::gateway) type Slots<'b> = [MaybeUninit<Header<'b>>; FIELDS_CEILING];
+
+/// Slots with nothing in them.
+pub(in crate::gateway) const fn slots<'b>() -> Slots<'b> {
+    [const { MaybeUninit::uninit() }; FIELDS_CEILING]
+}
+
+/// A head that can be framed, with what it says.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::gateway) struct Parsed<'h, 'b> {
+    pub(in crate::gateway) head: Head,
+    pub(in crate::gateway) method: &'b str,
+    pub(in crate::gateway) target: &'b [u8],
+    /// The Host field; HTTP/1.0 may leave it out.
+    pub(in crate::gateway) host: Option<&'b [u8]>,
+    /// HTTP/1.1, and not 1.0.
+    pub(in crate::gateway) http_11: bool,
+    pub(in crate::gateway) fields: &'h [Header<'b>],
+    /// All of it as it came; what stands above lies in it.
+    pub(in crate::gateway) raw: &'b [u8],
+}
+
 /// Reads the head at the front of `bytes`; `None` while it is not complete.
 pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseRefusal> {
-    let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_CEILING];
+    let mut slots = slots();
+    let parsed = parse(bytes, limits, &mut slots)?;
+    Ok(parsed.map(|parsed| parsed.head))
+}
+
+/// The same, with what the head says.
+pub(in crate::gateway) fn parse<'h, 'b>(
+    bytes: &'b [u8],
+    limits: &Limits,
+    slots: &'h mut Slots<'b>,
+) -> Result<Option<Parsed<'h, 'b>>, ParseRefusal> {
     let fields_max = limits.fields_max.min(FIELDS_CEILING);
     let mut request = Request::new(&mut []);
-    let room = fields.get_mut(..fields_max).unwrap_or_default();
+    let room = slots.get_mut(..fields_max).unwrap_or_default();
     let status = request.parse_with_uninit_headers(bytes, room);
     let len = match status.map_err(refusal_of)? {
         Status::Complete(len) => len,
@@ -77,11 +110,19 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ParseR
     target::check(method, target, host)?;
     let framing = fields.framing(http_11)?;
     fields.check_method(method, framing)?;
-    Ok(Some(Head {
-        len,
-        framing,
-        // HTTP/1.0 has no 101.
-        may_switch: fields.upgrade && http_11,
+    Ok(Some(Parsed {
+        head: Head {
+            len,
+            framing,
+            // HTTP/1.0 has no 101.
+            may_switch: fields.upgrade && http_11,
+        },
+        method,
+        target,
+        host,
+        http_11,
+        fields: request.headers,
+        raw: head,
     }))
 }
 
@@ -100,18 +141,56 @@ fn refusal_of(error: httparse::Error) -> ParseRefusal {
 /// httparse lets no CR pass without its LF, and takes a bare LF for the end of a line. So one look
 /// at the byte before each LF, and at their number, tells the rest.
 fn lines_end_with_crlf(head: &[u8], fields: usize) -> Result<(), ParseRefusal> {
-    let mut lines = 0;
-    for at in memchr::memchr_iter(b'\n', head) {
-        if at == 0 || head.get(at - 1) != Some(&b'\r') {
-            return Err(ParseRefusal::LineEnd);
-        }
-        lines += 1;
+    if head.first() == Some(&b'\n') {
+        return Err(ParseRefusal::LineEnd);
     }
+    let mut ends = LineEnds::default();
+    let (Some((_, bytes)), Some((_, before))) = (head.split_first(), head.split_last()) else {
+        return Err(ParseRefusal::LineEnd);
+    };
+    let (bytes, before) = ends.count::<64>(bytes, before);
+    let (bytes, before) = ends.count::<16>(bytes, before);
+    ends.count::<1>(bytes, before);
     // The request line, one line per field, the empty line.
-    if lines == fields + 2 {
+    if ends.bare == 0 && ends.lines == fields + 2 {
         Ok(())
     } else {
         Err(ParseRefusal::LineEnd)
+    }
+}
+
+/// What was seen of the ends of lines.
+#[derive(Default)]
+struct LineEnds {
+    /// How many there are.
+    lines: usize,
+    /// Not 0 where one of them has no CR before it.
+    bare: u8,
+}
+
+impl LineEnds {
+    /// Counts those in `bytes`, each of which has its neighbour at the same place of `before`, in
+    /// runs of so many, and returns what is left of both. Runs of a known length, because the
+    /// compiler makes vectors of them.
+    #[inline(always)]
+    fn count<'b, const RUN: usize>(
+        &mut self,
+        bytes: &'b [u8],
+        before: &'b [u8],
+    ) -> (&'b [u8], &'b [u8]) {
+        let (runs, rest) = bytes.as_chunks::<RUN>();
+        let (runs_before, rest_before) = before.as_chunks::<RUN>();
+        for (bytes, before) in runs.iter().zip(runs_before) {
+            // A run has fewer line ends than a byte can count.
+            let mut lines = 0;
+            for (byte, before) in bytes.iter().zip(before) {
+                let is_end = u8::from(*byte == b'\n');
+                lines += is_end;
+                self.bare |= is_end & u8::from(*before != b'\r');
+            }
+            self.lines += usize::from(lines);
+        }
+        (rest, rest_before)
     }
 }
 

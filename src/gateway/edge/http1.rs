@@ -1,4 +1,5 @@
-//! Serves HTTP/1 on one connection: head after head, each handed to Pingora with its body.
+//! Serves HTTP/1 on one connection: head after head, each carried by the lane or handed to Pingora
+//! with its body.
 //!
 //! Invariant: Pingora sees one request at a time and only bytes that belong to it. Deliberately
 //! not here: what a head may say (`head`) and how long it may take (`reading`).
@@ -8,17 +9,23 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use pingora::apps::HttpServerApp;
+use pingora::protocols::Shutdown;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use tokio::time::Instant;
 
-use super::Edge;
+use super::alarm::Alarm;
 use super::caps::Closed;
 use super::conn::Conn;
-use super::reading::{self, Alarm, Next};
+use super::head::{Framing, Parsed};
+use super::reading::{self, Next};
+use super::stopping::{Stopping, after_the_stop};
+use super::{Edge, LINGER_MAX};
 use crate::gateway::connection::Connection;
 use crate::gateway::governor::ParseRefusal;
+use crate::gateway::lane::{Errand, Shown};
+use crate::gateway::passage::Passage;
 use crate::gateway::settings::Timeouts;
-use crate::gateway::stop::LAST_REQUEST;
 
 impl Edge {
     /// Serves requests until the connection ends.
@@ -28,25 +35,44 @@ impl Edge {
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) {
-        let mut stopping = shutdown.clone();
-        let mut stop = pin!(async move {
-            // An error means the sender is gone, and with it everything else.
-            _ = stopping.wait_for(|stopping| *stopping).await;
-            // A request may be on its way; it is the last one then, and its answer says so.
-            tokio::time::sleep(LAST_REQUEST).await;
-        });
-        let mut alarm = Alarm::new(self.settings.timeouts.head);
+        let stop = pin!(after_the_stop(shutdown.clone()));
+        let mut stop = Stopping::new(stop, shutdown);
+        let mut alarm = Alarm::default();
         let mut served = 0;
         loop {
             let bounds = (&self.settings.limits, &self.settings.timeouts);
-            match reading::next(&mut conn, &mut alarm, &mut stop, bounds, served == 0).await {
+            let mut decided = None;
+            let show = |parsed: &Parsed<'_, '_>, behind: &[u8]| match self
+                .lane
+                .as_ref()?
+                .show(parsed, behind, connection)
+            {
+                Shown::Left => None,
+                Shown::Taken(body, errand) => Some((body, errand)),
+                Shown::Decided(passage) => {
+                    decided = Some(passage);
+                    None
+                }
+            };
+            let first = served == 0;
+            let next = reading::next(&mut conn, &mut alarm, &mut stop, bounds, first, show);
+            match next.await {
+                Next::Taken(errand) => {
+                    let last = self.is_last(served, stop.has_begun());
+                    if !self.drive(&mut conn, errand, &mut alarm, last).await {
+                        return end(conn, &mut alarm).await;
+                    }
+                    served += 1;
+                }
                 Next::Request { bytes, head } => {
                     let timeouts = &self.settings.timeouts;
                     conn.begin(head.framing, head.may_switch.then_some(timeouts));
                     conn.ends_as(Closed::Served);
-                    let last = self.is_last(served, shutdown);
+                    let last = self.is_last(served, stop.has_begun());
                     let request = self.hand_over(conn, bytes, last, shutdown);
-                    let Some(back) = connection.serving(request).await else {
+                    // Apart, so that a connection of the lane holds no room for the full proxy.
+                    let request = Box::pin(connection.serving(request));
+                    let Some(back) = Passage::handing(decided, request).await else {
                         return;
                     };
                     conn = back;
@@ -68,8 +94,24 @@ impl Edge {
         }
     }
 
-    fn is_last(&self, served: u32, shutdown: &ShutdownWatch) -> bool {
-        served + 1 >= self.settings.limits.requests_per_connection_max || *shutdown.borrow()
+    fn is_last(&self, served: u32, stops: bool) -> bool {
+        stops || served + 1 >= self.settings.limits.requests_per_connection_max
+    }
+
+    /// Lets the lane serve one request; whether another one may follow.
+    async fn drive(
+        &self,
+        conn: &mut Conn,
+        mut errand: Box<Errand>,
+        alarm: &mut Alarm,
+        last: bool,
+    ) -> bool {
+        conn.begin(Framing::Length(0), None);
+        conn.ends_as(Closed::Served);
+        match &self.lane {
+            Some(lane) => lane.serve(&mut errand, conn, alarm, last).await,
+            None => false,
+        }
     }
 
     /// Lets Pingora serve one request; `None` when the connection ends with it.
@@ -89,6 +131,18 @@ impl Edge {
         let (stream, _) = served.await?.consume();
         let conn: Box<Conn> = stream.into_any().downcast().ok()?;
         conn.is_between_requests().then_some(conn)
+    }
+}
+
+/// Ends a connection. Whoever does not read does not hold it: what is held goes with it then.
+async fn end(mut conn: Box<Conn>, alarm: &mut Alarm) {
+    if conn.says_goodbye() {
+        let no_longer = Instant::now() + LINGER_MAX;
+        tokio::select! {
+            biased;
+            () = Shutdown::shutdown(conn.as_mut()) => {}
+            () = alarm.ring_at(no_longer) => {}
+        }
     }
 }
 

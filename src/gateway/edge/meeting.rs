@@ -18,10 +18,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::Edge;
 use super::caps::{Closed, Permit};
-use super::conn::Conn;
+use super::conn::{Conn, Inner};
 use super::handshakes::{ProxyRefusal, TlsEnd};
 use super::proxy_protocol::{self, Fault};
 use super::secured::Secured;
+use crate::gateway::accepted::Accepted;
 use crate::gateway::connection::Connection;
 use crate::gateway::settings::ListenerSettings;
 use crate::gateway::stop::LAST_REQUEST;
@@ -35,42 +36,61 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// What becomes of a new connection.
+pub(crate) enum Arrival {
+    Met(Met),
+    /// Something has to come before HTTP.
+    Stranger(Box<Stranger>),
+    /// There are too many.
+    TurnedAway,
+}
+
+/// A connection that nothing has been read from.
+pub(crate) struct Stranger {
+    socket: Accepted,
+    connection: Connection,
+}
+
 /// A connection that requests may come on.
-pub(super) struct Met {
+pub(crate) struct Met {
     pub(super) conn: Box<Conn>,
     pub(super) connection: Arc<Connection>,
     pub(super) protocol: Protocol,
 }
 
 impl Edge {
-    /// Meets a new connection; `None` where it is not let in.
-    pub(super) async fn meet(&self, stream: Stream, shutdown: &ShutdownWatch) -> Option<Met> {
-        let connection = self.connection_of(&stream);
-        let listener = self.settings.listener(connection.listener);
-        if let Some(listener) = listener.filter(|listener| listener.has_handshake()) {
-            // Apart from the rest, so that what a handshake needs is given back after it.
-            return Box::pin(self.shake_hands(stream, connection, listener, shutdown)).await;
+    /// Meets a new connection: a number of a listener, and who is on the other side.
+    pub(crate) fn meet(&self, socket: Accepted, (number, peer): (u16, SocketAddr)) -> Arrival {
+        let connection = Connection {
+            listener: number,
+            peer: Some(peer),
+            peer_trusted: self.settings.trusts(peer),
+            identity: None,
+        };
+        let listener = self.settings.listener(number);
+        if listener.is_some_and(ListenerSettings::has_handshake) {
+            return Arrival::Stranger(Box::new(Stranger { socket, connection }));
         }
-        let address = connection.peer.map(|peer| peer.ip());
-        let permit = self.connections.admit(address).ok()?;
-        Some(Met {
-            conn: Box::new(Conn::new(stream, permit)),
+        let Ok(permit) = self.connections.admit(Some(peer.ip())) else {
+            return Arrival::TurnedAway;
+        };
+        Arrival::Met(Met {
+            conn: Box::new(Conn::new(Inner::Plain(socket), permit)),
             connection: Arc::new(connection),
             protocol: Protocol::Http1,
         })
     }
 
-    fn connection_of(&self, stream: &Stream) -> Connection {
-        let digest = stream.get_socket_digest();
-        let digest = digest.as_deref();
-        let peer = digest.and_then(|socket| socket.peer_addr()?.as_inet().copied());
-        let local = digest.and_then(|socket| socket.local_addr()?.as_inet());
-        Connection {
-            listener: self.listeners.number(local),
-            peer,
-            peer_trusted: peer.is_some_and(|peer| self.settings.trusts(peer)),
-            identity: None,
-        }
+    /// What comes before HTTP; `None` where a stranger is not let in.
+    pub(crate) async fn introduced(
+        &self,
+        stranger: Box<Stranger>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Met> {
+        let Stranger { socket, connection } = *stranger;
+        let listener = self.settings.listener(connection.listener)?;
+        self.shake_hands(Box::new(socket), connection, listener, shutdown)
+            .await
     }
 
     /// Everything before HTTP; a gateway that stops waits for it as long as for a request.
@@ -134,7 +154,7 @@ impl Edge {
         }
         permit.ends_as(Closed::Unused);
         Some(Met {
-            conn: Box::new(Conn::new(stream, permit)),
+            conn: Box::new(Conn::new(Inner::Around(stream), permit)),
             connection: Arc::new(connection),
             protocol,
         })

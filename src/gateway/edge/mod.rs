@@ -4,6 +4,7 @@
 //! Pingora sees the same bytes; a head that is refused is answered, counted and recorded.
 //! Deliberately not here: what a request deserves, and everything behind its head.
 
+mod alarm;
 mod caps;
 mod chunked;
 mod conn;
@@ -18,27 +19,33 @@ mod meeting;
 mod proxy_protocol;
 mod reading;
 mod secured;
+mod stopping;
+mod told;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::apps::ServerApp;
 use pingora::protocols::{Shutdown, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 
+pub(super) use alarm::Alarm;
 pub use caps::{Closed, Connections, Counts};
-use conn::Conn;
+pub(super) use conn::Conn;
 pub(crate) use cut::Cut;
 pub use handshakes::{Handshakes, ProxyRefusal, TlsEnd};
+pub(super) use head::{Framing, Parsed};
+#[cfg(test)]
+pub(super) use head::{parse, slots};
 use meeting::Protocol;
+pub(crate) use meeting::{Arrival, Met};
 
 use super::clock;
 use super::connection::Connection;
 use super::governor::{Governor, ParseRefusal, RefusedHead};
+use super::lane::Lane;
 use super::listener::Listeners;
 use super::proxy::Hooks;
 use super::respond::Answer;
@@ -62,33 +69,13 @@ pub fn head_len(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, ParseRef
 #[derive(Clone)]
 pub(crate) struct Edge {
     pub(crate) proxy: Arc<HttpProxy<Hooks>>,
+    /// Where ordinary requests go; `None` where it is switched off.
+    pub(crate) lane: Option<Lane>,
     pub(crate) governor: Arc<dyn Governor>,
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) listeners: Listeners,
     pub(crate) worker: usize,
-}
-
-/// `cleanup` is not handed on to Pingora: it would make it drop requests whose heads have been
-/// read already. Idle connections end here, by the shutdown watch.
-#[async_trait]
-impl ServerApp for Edge {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let mut met = self.meet(stream, shutdown).await?;
-        met.conn.keep_rates(&self.settings);
-        match met.protocol {
-            Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
-            Protocol::Http2 => {
-                // Apart, so that a connection of HTTP/1 holds no room for it.
-                Box::pin(self.serve_http2(met.conn, &met.connection, shutdown)).await;
-            }
-        }
-        None
-    }
 }
 
 /// The upstream has so long to answer the handshake of the request on `stream`.
@@ -106,6 +93,18 @@ pub(crate) fn linger_at_the_end(stream: &Stream) {
 }
 
 impl Edge {
+    /// Serves a connection to its end.
+    pub(crate) async fn serve(&self, mut met: Met, shutdown: &ShutdownWatch) {
+        met.conn.keep_rates(&self.settings);
+        match met.protocol {
+            Protocol::Http1 => self.serve_http1(met.conn, &met.connection, shutdown).await,
+            Protocol::Http2 => {
+                // Apart, so that a connection of HTTP/1 holds no room for it.
+                Box::pin(self.serve_http2(met.conn, &met.connection, shutdown)).await;
+            }
+        }
+    }
+
     /// Answers a head that was refused, and ends the connection.
     async fn refuse(&self, mut conn: Box<Conn>, connection: &Connection, reason: ParseRefusal) {
         let answer = Answer::to_refusal(reason);
@@ -130,7 +129,7 @@ impl Edge {
             // Closing with unread bytes would reset the connection and take the answer away.
             _ = tokio::time::timeout(LINGER_MAX, linger(&mut conn)).await;
         }
-        Shutdown::shutdown(conn.as_mut()).await;
+        _ = tokio::time::timeout(LINGER_MAX, Shutdown::shutdown(conn.as_mut())).await;
     }
 }
 

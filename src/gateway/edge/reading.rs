@@ -4,15 +4,15 @@
 //! connections too; no byte in between moves it. Deliberately not here: what a head may say.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::caps::Closed;
 use super::conn::Conn;
-use super::head::{self, Head};
+use super::head::{self, Head, Parsed};
 use crate::gateway::governor::ParseRefusal;
 use crate::gateway::settings::{Limits, Timeouts};
 
@@ -24,9 +24,11 @@ pub(super) const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const RELEASE_AFTER: Duration = Duration::from_secs(5);
 
 /// What came of waiting.
-pub(super) enum Next {
-    /// A whole head that can be framed.
+pub(super) enum Next<T> {
+    /// A whole head that can be framed, and that nobody has taken.
     Request { bytes: BytesMut, head: Head },
+    /// A request that was taken while its head was looked at.
+    Taken(T),
     /// The client speaks HTTP/2.
     Http2,
     /// A head that is refused.
@@ -35,37 +37,16 @@ pub(super) enum Next {
     Over,
 }
 
-/// An alarm that is re-armed only where it must ring earlier, so an ordinary request on a
-/// reused connection touches no timer.
-pub(super) struct Alarm(Pin<Box<Sleep>>);
-
-impl Alarm {
-    pub(super) fn new(after: Duration) -> Self {
-        Self(Box::pin(tokio::time::sleep(after)))
-    }
-
-    pub(super) async fn ring_at(&mut self, deadline: Instant) {
-        if self.0.deadline() > deadline {
-            self.0.as_mut().reset(deadline);
-        }
-        loop {
-            self.0.as_mut().await;
-            if Instant::now() >= deadline {
-                return;
-            }
-            self.0.as_mut().reset(deadline);
-        }
-    }
-}
-
-/// Waits for the next request of `conn`. `first` says that nothing came on it before.
-pub(super) async fn next(
+/// Waits for the next request of `conn`. `first` says that nothing came on it before. `take` is
+/// shown each head, with the bytes behind it, and may take the request then and there.
+pub(super) async fn next<T>(
     conn: &mut Conn,
     alarm: &mut Alarm,
-    stop: &mut Pin<&mut impl Future<Output = ()>>,
+    stop: &mut (impl Future<Output = ()> + Unpin),
     (limits, timeouts): (&Limits, &Timeouts),
     first: bool,
-) -> Next {
+    mut take: impl FnMut(&Parsed<'_, '_>, &[u8]) -> Option<(usize, T)>,
+) -> Next<T> {
     let mut seen = 0;
     let mut begun = first;
     let now = Instant::now();
@@ -74,18 +55,19 @@ pub(super) async fn next(
     loop {
         if conn.ahead().len() > seen {
             skip_empty_lines(conn, seen);
-            // Once per wait: empty lines that are skipped must not move the deadline again.
-            if !begun && !conn.ahead().is_empty() {
-                begun = true;
-                deadline = Instant::now() + timeouts.head;
-                ring = deadline;
-            }
-            if let Some(next) = look(conn, seen, limits, first) {
+            if let Some(next) = look(conn, seen, limits, first, &mut take) {
                 conn.is_reading_head(false);
                 return next;
             }
             seen = conn.ahead().len();
             conn.is_reading_head(seen > 0);
+            // Only for a head that did not come whole, so that most cost no look at the clock. Once
+            // per wait: empty lines that are skipped must not move the deadline again.
+            if !begun && seen > 0 {
+                begun = true;
+                deadline = Instant::now() + timeouts.head;
+                ring = deadline;
+            }
         }
         let idle = seen == 0;
         tokio::select! {
@@ -114,13 +96,19 @@ pub(super) async fn next(
                 }
                 return Next::Over;
             }
-            () = stop.as_mut(), if idle => return Next::Over,
+            () = &mut *stop, if idle => return Next::Over,
         }
     }
 }
 
 /// Looks at what has arrived; `None` to wait for more. `seen` bytes were looked at before.
-fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Next> {
+fn look<T>(
+    conn: &mut Conn,
+    seen: usize,
+    limits: &Limits,
+    first: bool,
+    take: &mut impl FnMut(&Parsed<'_, '_>, &[u8]) -> Option<(usize, T)>,
+) -> Option<Next<T>> {
     let bytes = conn.ahead();
     if first && bytes.starts_with(H2_PREFACE) {
         return Some(Next::Http2);
@@ -131,8 +119,15 @@ fn look(conn: &mut Conn, seen: usize, limits: &Limits, first: bool) -> Option<Ne
     // Parsing again for each byte that drips in would cost the square of the head, so after the
     // first look only the end of a head is worth another one.
     if seen == 0 || ends_head(bytes, seen) {
-        match head::read(bytes, limits) {
-            Ok(Some(head)) => {
+        let mut slots = head::slots();
+        match head::parse(bytes, limits, &mut slots) {
+            Ok(Some(parsed)) => {
+                let head = parsed.head;
+                let behind = bytes.get(head.len..).unwrap_or_default();
+                if let Some((body, taken)) = take(&parsed, behind) {
+                    conn.skip(head.len + body);
+                    return Some(Next::Taken(taken));
+                }
                 let bytes = conn.take(head.len);
                 return Some(Next::Request { bytes, head });
             }

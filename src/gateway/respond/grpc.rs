@@ -38,7 +38,7 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// Where a value cannot stand in a header, which only `allow` could cause.
+    /// Where a value cannot stand in a header, which none of ours is.
     pub(crate) fn message_to(
         &self,
         asked: &RequestHeader,
@@ -53,7 +53,7 @@ impl Answer {
             "Grpc-Status",
             itoa::Buffer::new().format(self.grpc_status()),
         )?;
-        head.insert_header("Grpc-Message", percent_encoded(&self.detail))?;
+        head.insert_header("Grpc-Message", percent_encoded(self.detail))?;
         head.insert_header("Cache-Control", "no-store")?;
         head.insert_header(DECISION_ID, id.as_bytes())?;
         if let Some(seconds) = self.retry_after_s {
@@ -112,6 +112,7 @@ mod tests {
     use pingora::http::RequestHeader;
 
     use super::{Answer, is_spoken, percent_encoded};
+    use crate::contract::MethodSet;
     use crate::gateway::governor::{DecisionId, Failure};
 
     fn asked(content_type: &str) -> RequestHeader {
@@ -153,7 +154,7 @@ mod tests {
             (slow, "4"),
             (unreachable, "14"),
             (Answer::internal(), "2"),
-            (Answer::method_not_allowed("GET".to_owned()), "2"),
+            (Answer::method_not_allowed(MethodSet::EMPTY), "2"),
         ] {
             let id = DecisionId::new([b'a'; 22]);
             let (head, body) = answer

@@ -43,6 +43,11 @@ impl PeerSettings {
         }
     }
 
+    /// HTTP/1 without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.tls.is_none() && self.protocol != Protocol::Http2
+    }
+
     /// What certificates of a server are verified against.
     pub(super) fn server_name(&self, server: usize) -> &str {
         self.names.get(server).map_or("invalid", |name| name)

@@ -101,6 +101,12 @@ impl Picker {
         })
     }
 
+    /// Whether a group is reached by HTTP/1 without TLS.
+    pub(crate) fn is_plain(&self, group: usize) -> bool {
+        let group = self.upstreams.groups.get(group);
+        group.is_some_and(|group| group.peers().is_plain())
+    }
+
     /// What Pingora needs to connect to it.
     pub(crate) fn peer(&self, target: &Target) -> Option<HttpPeer> {
         let group = self.upstreams.groups.get(target.group)?;

@@ -91,8 +91,8 @@ mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
     use super::super::super::chain::Chain;
-    use super::super::super::handle::Settings;
     use super::super::super::merkle::Frontier;
+    use super::super::super::settings::Settings;
     use super::super::super::sync::Syncer;
     use super::super::super::tree::LogTree;
     use super::super::super::tree_file::TreeBuilder;

@@ -1,5 +1,6 @@
 //! Segments that follow one another, on a disk that fails on the way.
 
+use super::super::disk::tests::Plan;
 use super::evidence::{in_order, proven, records};
 use super::signed::{key, start};
 use super::*;
@@ -24,42 +25,41 @@ fn small_segments(dir: &Path) -> Settings {
     Settings::new(dir).signed_by(key(1)).segments(2_500, HOUR)
 }
 
+/// A life of eight rounds, in the second of which the disk fails as `fail` plans it: no record is
+/// lost, and the notes and the order of what was done are as they should be.
+fn outlives(healthy: i32, fail: impl Fn(&Plan)) -> Report {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = small_segments(dir.path());
+    life(&settings, 8, |round| {
+        if round == 1 {
+            fail(&settings.disk.plan);
+        }
+    });
+    let report = intact(dir.path());
+    assert_eq!((report.decisions, report.lost), (40, 0), "{healthy}");
+    proven(dir.path());
+    in_order(&settings.disk.journal.ops());
+    report
+}
+
 #[test]
 fn any_sync_may_fail() {
     for healthy in 0..24 {
-        let dir = tempfile::tempdir().unwrap();
-        let settings = small_segments(dir.path());
-        let plan = &settings.disk.plan;
-        life(&settings, 8, |round| {
-            if round == 1 {
-                plan.healthy_syncs.store(healthy, SeqCst);
-                plan.failing_syncs.store(1 + healthy % 2, SeqCst);
-            }
+        let report = outlives(healthy, |plan| {
+            plan.healthy_syncs.store(healthy, SeqCst);
+            plan.failing_syncs.store(1 + healthy % 2, SeqCst);
         });
-        let report = intact(dir.path());
-        assert_eq!((report.decisions, report.lost), (40, 0), "{healthy}");
         assert!(report.segments >= 3, "{healthy}: {report:?}");
-        proven(dir.path());
-        in_order(&settings.disk.journal.ops());
     }
 }
 
 #[test]
 fn any_write_may_fail() {
     for healthy in 0..24 {
-        let dir = tempfile::tempdir().unwrap();
-        let settings = small_segments(dir.path());
-        let plan = &settings.disk.plan;
-        life(&settings, 8, |round| {
-            if round == 1 {
-                plan.healthy_writes.store(healthy, SeqCst);
-                plan.failing_writes.store(1 + healthy % 2, SeqCst);
-            }
+        outlives(healthy, |plan| {
+            plan.healthy_writes.store(healthy, SeqCst);
+            plan.failing_writes.store(1 + healthy % 2, SeqCst);
         });
-        let report = intact(dir.path());
-        assert_eq!((report.decisions, report.lost), (40, 0), "{healthy}");
-        proven(dir.path());
-        in_order(&settings.disk.journal.ops());
     }
 }
 

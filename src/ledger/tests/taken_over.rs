@@ -22,8 +22,12 @@ impl Encode<u64> for Counting {
 
 fn taking_over(settings: &Settings, capacity: usize) -> (Ledger, Producer<u64>) {
     let (producer, consumer) = ring(source(8), capacity);
-    let rings = vec![consumer];
-    let ledger = Ledger::start_when_free(settings, &facts(8), RULEBOOK, rings, Counting);
+    let start = Start {
+        settings,
+        facts: &facts(8),
+        rulebook: RULEBOOK,
+    };
+    let ledger = Ledger::start_when_free(start, vec![consumer], Counting);
     (ledger.unwrap(), producer)
 }
 

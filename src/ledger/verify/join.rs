@@ -2,23 +2,28 @@
 //! the signatures, and what the records say of each other.
 //!
 //! Invariant: what is reported is the first broken rule in the order of the log; a rule about files
-//! beside the segments comes after the rules of lines.
+//! beside the segments comes after the rules of lines. Here is how segments follow each other; their
+//! roots (`roots`), signatures (`heads`) and accepted rollbacks (`given_up`) have files of their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod given_up;
+mod heads;
+mod roots;
+
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::acceptance::Claim;
 use super::super::directory::SegmentName;
 use super::accounts::Accounts;
 use super::evidence::Evidence;
-use super::heads::{Head, Heads};
-use super::keys::{Epochs, Keys, note_of};
+use super::heads::Heads;
+use super::keys::{Epochs, Keys};
 use super::part::{Job, Part, read};
 use super::removed::Removals;
 use super::report::{At, Broken, Damage, broken};
-use super::steps::{Signed, Step};
+use super::steps::Step;
 use super::tree::{Hash, Tree};
+use given_up::RolledBack;
 
 /// Roots that are remembered, so that a record or note about an earlier size finds its own.
 const ROOTS_MAX: usize = 1 << 16;
@@ -29,37 +34,6 @@ pub(super) struct Misfit {
     pub(super) size: u64,
     pub(super) offset: u64,
     pub(super) damage: Damage,
-}
-
-/// A head that an operator gave up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RolledBack {
-    pub(super) size: u64,
-    pub(super) root: Hash,
-    /// The record from which on the log was written anew, and the one that says so under a good
-    /// signature.
-    pub(super) from: u64,
-    pub(super) seq: u64,
-}
-
-impl RolledBack {
-    fn names(&self, head: &Head) -> bool {
-        head.checkpoint.size == self.size && head.checkpoint.root == self.root
-    }
-}
-
-/// Accepted rollbacks, each with the last place in `heads.log` that it reaches.
-#[derive(Debug)]
-pub(super) struct GivenUp(Vec<(RolledBack, u64)>);
-
-impl GivenUp {
-    /// Whether a note of `heads.log` is void.
-    fn has(&self, size: u64, offset: u64) -> bool {
-        let covers = |(rolled, until): &(RolledBack, u64)| {
-            rolled.from < size && size <= rolled.size && offset <= *until
-        };
-        self.0.iter().any(covers)
-    }
 }
 
 /// What was joined so far.
@@ -253,256 +227,6 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// An accepted rollback counts where a key that may sign here signed the acceptance.
-    fn rolled_back(&mut self, claim: &Claim) -> Result<(), Broken> {
-        let origin = self.keys.origin.as_deref().unwrap_or_default();
-        let note = claim.signed(origin);
-        let of_log = || {
-            self.keys
-                .none()
-                .then(|| self.epochs.signer(&note))
-                .flatten()
-        };
-        if self.keys.signer(&note).or_else(of_log).is_some() {
-            self.rolled_back.push(RolledBack {
-                size: claim.size,
-                root: claim.root,
-                from: claim.kept,
-                seq: claim.seq,
-            });
-            return Ok(());
-        }
-        if self.keys.trusted.is_some() || self.keys.none() {
-            // Perhaps of a key that was not given: its notes do not count either.
-            return Ok(());
-        }
-        let rule = "an accepted rollback is signed by a key of log.vkey";
-        Err(broken(rule, "a key of log.vkey", "none that is known"))
-    }
-
-    /// A checkpoint record is signed by the key in force; its root is looked at with the leaves.
-    fn signature(
-        &mut self,
-        file: &Path,
-        part: &Part,
-        at: At,
-        record: &Signed,
-    ) -> Result<(), Broken> {
-        let Some(origin) = self.keys.origin.as_deref() else {
-            self.unknown_keys += 1;
-            return Ok(());
-        };
-        let rule = "a checkpoint is signed by the key in force";
-        let signer = part.signers.get(&at.seq).copied().flatten();
-        if let Some(id) = signer {
-            let signature = record.signature.clone();
-            self.good.insert(record.size, (record.root, signature, id));
-            while self.good.len() > ROOTS_MAX {
-                self.good.pop_first();
-            }
-        }
-        if self.keys.trusted.is_some() {
-            if signer.is_none() {
-                let trusted = "a checkpoint beyond the last trusted one is signed by a trusted key";
-                let damage = broken(trusted, "a key given with --key", "another key or none");
-                self.stranger
-                    .get_or_insert((record.size, damage.at(file, at)));
-            } else {
-                self.stranger = None;
-                self.vouched(record.size);
-            }
-            return Ok(());
-        }
-        let note = || note_of(origin, record.size, &record.root, &record.signature);
-        match (self.epochs.current(), signer) {
-            (Some(key), signer) if signer == Some(key.id()) || note().is_signed_by(key) => {
-                self.vouched(record.size);
-                Ok(())
-            }
-            (Some(key), signer) => {
-                let found = signer.map_or_else(|| "none that is known".to_owned(), hex::encode);
-                Err(broken(rule, hex::encode(key.id()), found))
-            }
-            (None, Some(_)) => {
-                self.vouched(record.size);
-                Ok(())
-            }
-            (None, None) if self.keys.listed.is_some() => {
-                Err(broken(rule, "a key of log.vkey", "none that is known"))
-            }
-            (None, None) => {
-                self.unknown_keys += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn vouched(&mut self, size: u64) {
-        self.signed_size = self.signed_size.max(size);
-    }
-
-    /// Appends the leaves and compares the roots that checkpoint records give.
-    fn grow(&mut self, segment: &SegmentName, part: &Part) -> Option<Damage> {
-        self.roots_of(part);
-        let mut wrong = None;
-        for (at, size, root) in &part.checkpoints {
-            match self.roots.get(size) {
-                Some(found) if found == root => {}
-                Some(found) => {
-                    let rule = "the root of a checkpoint is that of the records it covers";
-                    let damage = broken(rule, hex::encode(found), hex::encode(root));
-                    wrong = first(wrong, Some(damage.at(&segment.path, *at)));
-                }
-                None => self.root_unknown(*size),
-            }
-        }
-        wrong
-    }
-
-    pub(super) fn root_unknown(&mut self, size: u64) {
-        match &self.tree {
-            Some(_) => self.missed.push(size),
-            None => self.unknown_roots += 1,
-        }
-    }
-
-    /// Appends subtrees; remembers the root wherever one ends at a size that is asked for.
-    fn roots_of(&mut self, part: &Part) {
-        let Some(tree) = &mut self.tree else { return };
-        let asked: BTreeSet<u64> = part.checkpoints.iter().map(|(_, size, _)| *size).collect();
-        self.roots.insert(tree.size(), tree.root());
-        for piece in &part.pieces {
-            if !tree.push(*piece) {
-                // Only a segment that does not follow; that is reported as such.
-                break;
-            }
-            let size = tree.size();
-            if asked.contains(&size) || self.wanted.binary_search(&size).is_ok() {
-                self.roots.insert(size, tree.root());
-            }
-        }
-        self.roots.insert(tree.size(), tree.root());
-        while self.roots.len() > ROOTS_MAX {
-            self.roots.pop_first();
-        }
-    }
-
-    /// Notes of `heads.log` about sizes that are reached by now.
-    pub(super) fn check_heads(&mut self, part: &Part) -> io::Result<()> {
-        let heads = self.heads;
-        while let Some(entry) = heads.entries.get(self.next_head)
-            && entry.size <= part.next_seq
-        {
-            self.next_head += 1;
-            let at = Heads::at(entry);
-            match heads.head(entry)? {
-                Ok(head) => {
-                    if let Some(size) = self.check_head(&heads.path, at, &head) {
-                        self.heads_good += 1;
-                        self.vouched(size);
-                    }
-                }
-                Err(broken) => self.misfit(entry.size, entry.offset, broken.at(&heads.path, at)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes of `heads.log` about more records than there are.
-    pub(super) fn heads_beyond(&mut self) -> io::Result<()> {
-        let heads = self.heads;
-        let there = self.next_seq.unwrap_or(0);
-        for entry in heads.entries.iter().skip(self.next_head) {
-            let head = match heads.head(entry)? {
-                Ok(head) => head,
-                Err(broken) => {
-                    let damage = broken.at(&heads.path, Heads::at(entry));
-                    self.misfit(entry.size, entry.offset, damage);
-                    continue;
-                }
-            };
-            if self.keys.trusted.is_some() && self.keys.signer(&head.note).is_none() {
-                continue;
-            }
-            let damage = fewer(there, entry.size).at(&heads.path, Heads::at(entry));
-            self.misfit(entry.size, entry.offset, damage);
-        }
-        Ok(())
-    }
-
-    fn misfit(&mut self, size: u64, offset: u64, damage: Damage) {
-        self.misfits.push(Misfit {
-            size,
-            offset,
-            damage,
-        });
-    }
-
-    /// Checks one note outside the lines; gives its size where it counts and fits.
-    pub(super) fn check_head(&mut self, file: &Path, at: At, head: &Head) -> Option<u64> {
-        let size = head.checkpoint.size;
-        let origin = self.keys.origin.as_deref();
-        if origin.is_some_and(|origin| origin != head.checkpoint.origin) {
-            let rule = "a signed head is of this log";
-            let damage = broken(rule, origin.unwrap_or_default(), &head.checkpoint.origin);
-            self.misfit(0, at.offset, damage.at(file, at));
-            return None;
-        }
-        let again = self.good.get(&size).filter(|(root, signature, _)| {
-            let carried = head.note.signatures.first().map(|line| &line.base64);
-            *root == head.checkpoint.root && carried == Some(signature) && head.is_plain()
-        });
-        let signer = match again {
-            Some((_, _, id)) => Some(*id),
-            None => self.keys.signer(&head.note),
-        };
-        let signer = signer.or_else(|| {
-            let own = self.keys.none();
-            own.then(|| self.epochs.signer(&head.note)).flatten()
-        });
-        let Some(signer) = signer else {
-            if self.keys.trusted.is_some() {
-                return None;
-            }
-            if self.keys.none() && self.epochs.current().is_none() {
-                self.unknown_keys += 1;
-            } else {
-                let rule = "a signed head is signed by a key of log.vkey";
-                self.misfit(
-                    0,
-                    at.offset,
-                    broken(rule, "a key of log.vkey", "none").at(file, at),
-                );
-                return None;
-            }
-            return self.fits(file, at, head).then_some(0);
-        };
-        if self.keys.trusted.is_none() && !self.epochs.allow(size, signer) {
-            let rule = "a signed head is signed by the key in force at its size";
-            let damage = broken(rule, "the key that a key record names", hex::encode(signer));
-            self.early.push((size, signer, damage.at(file, at)));
-        }
-        self.fits(file, at, head).then_some(size)
-    }
-
-    /// Whether the root of a note is that of the records.
-    fn fits(&mut self, file: &Path, at: At, head: &Head) -> bool {
-        let (size, root) = (head.checkpoint.size, &head.checkpoint.root);
-        match self.roots.get(&size) {
-            Some(found) if found == root => true,
-            Some(found) => {
-                let rule = "the root of a signed head is that of the records it covers";
-                let damage = broken(rule, hex::encode(found), hex::encode(root));
-                self.misfit(size, at.offset, damage.at(file, at));
-                false
-            }
-            None => {
-                self.root_unknown(size);
-                true
-            }
-        }
-    }
-
     fn take_in(&mut self, segment: &SegmentName, part: Part) -> io::Result<Option<Damage>> {
         self.first_seq = self.first_seq.or(part.first.map(|(seq, _, _)| seq));
         self.next_seq = Some(part.next_seq);
@@ -549,76 +273,6 @@ impl<'a> Log<'a> {
         self.outcomes += part.outcomes;
         self.stubs += part.stubs;
         Ok(())
-    }
-
-    /// Which notes the accepted rollbacks make void: those of a size above the records that were
-    /// kept and up to the named head's, up to that one's last place in `heads.log`; where it is not
-    /// there, anywhere.
-    pub(super) fn given_up_heads(&self) -> io::Result<GivenUp> {
-        let mut rollbacks = Vec::new();
-        for rolled in &self.rolled_back {
-            let mut until = None;
-            for entry in &self.heads.entries {
-                if entry.size == rolled.size
-                    && self
-                        .heads
-                        .head(entry)?
-                        .is_ok_and(|head| rolled.names(&head))
-                {
-                    until = until.max(Some(entry.offset));
-                }
-            }
-            rollbacks.push((*rolled, until.unwrap_or(u64::MAX)));
-        }
-        Ok(GivenUp(rollbacks))
-    }
-
-    /// Whether the note in the file `checkpoint` is void: it is a named one, or one of those that
-    /// are void in `heads.log`.
-    pub(super) fn is_given_up(&self, single: &Head) -> io::Result<bool> {
-        if self.rolled_back.iter().any(|rolled| rolled.names(single)) {
-            return Ok(true);
-        }
-        let given_up = self.given_up_heads()?;
-        for entry in &self.heads.entries {
-            if entry.size == single.checkpoint.size
-                && given_up.has(entry.size, entry.offset)
-                && self
-                    .heads
-                    .head(entry)?
-                    .is_ok_and(|head| head.checkpoint == single.checkpoint)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// What is only known at the end of the log about the heads that do not fit.
-    pub(super) fn judge_heads(&mut self) -> io::Result<(u64, Option<Damage>)> {
-        let mut wrong = None;
-        let mut superseded = 0;
-        let given_up = self.given_up_heads()?;
-        for misfit in std::mem::take(&mut self.misfits) {
-            let own = misfit.damage.file == self.heads.path;
-            if own && given_up.has(misfit.size, misfit.offset) {
-                superseded += 1;
-            } else {
-                wrong = first(wrong, Some(misfit.damage));
-            }
-        }
-        for (size, id, damage) in std::mem::take(&mut self.early) {
-            let void = damage.file == self.heads.path && given_up.has(size, damage.offset);
-            if !void && !self.epochs.allow(size, id) {
-                wrong = first(wrong, Some(damage));
-            }
-        }
-        if let Some((size, damage)) = self.stranger.take()
-            && size > self.signed_size
-        {
-            wrong = first(wrong, Some(damage));
-        }
-        Ok((superseded, wrong))
     }
 }
 

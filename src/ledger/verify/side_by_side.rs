@@ -36,67 +36,94 @@ pub(super) fn read(
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let threads = if threads == 0 { cores() } else { threads }.min(jobs.len());
     if threads <= 1 {
-        for job in jobs {
-            let (part, steps) = one(job)?;
-            let wrong = log.join(job, part, steps)?;
-            if wrong.is_some() {
-                return Ok(wrong);
-            }
-        }
-        return Ok(None);
+        return in_turn(jobs, log);
     }
-    let (next, joined, stop) = (
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-        AtomicBool::new(false),
-    );
+    let state = Shared {
+        jobs,
+        ahead: threads * AHEAD,
+        next: AtomicUsize::new(0),
+        joined: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+    };
     thread::scope(|scope| {
-        let (send, done) = mpsc::channel::<(usize, Done)>();
+        let (send, done) = mpsc::channel();
         let workers: Vec<_> = (0..threads)
             .map(|_| {
-                let (send, next, joined, stop) = (send.clone(), &next, &joined, &stop);
-                scope.spawn(move || {
-                    loop {
-                        let at = next.fetch_add(1, SeqCst);
-                        let Some(job) = jobs.get(at) else { return };
-                        while at >= joined.load(SeqCst) + threads * AHEAD && !stop.load(SeqCst) {
-                            thread::park();
-                        }
-                        if stop.load(SeqCst) || send.send((at, one(job))).is_err() {
-                            return;
-                        }
-                    }
-                })
+                let (send, state) = (send.clone(), &state);
+                scope.spawn(move || state.work(&send))
             })
             .collect();
         drop(send);
         let wake = || workers.iter().for_each(|worker| worker.thread().unpark());
-        let mut waiting = BTreeMap::new();
-        let mut outcome = Ok(None);
-        for (at, job) in jobs.iter().enumerate() {
-            let ready = loop {
-                if let Some(ready) = waiting.remove(&at) {
-                    break Some(ready);
-                }
-                match done.recv() {
-                    Ok((index, result)) => drop(waiting.insert(index, result)),
-                    Err(_) => break None,
-                }
-            };
-            let Some(ready) = ready else {
-                outcome = Err(io::Error::other("a thread of the verifier ended early"));
-                break;
-            };
-            outcome =
-                ready.and_then(|(part, steps): (Part, Vec<(At, Step)>)| log.join(job, part, steps));
-            joined.store(at + 1, SeqCst);
-            wake();
-            if !matches!(outcome, Ok(None)) {
-                break;
-            }
-        }
-        stop.store(true, SeqCst);
+        let outcome = state.join(&done, log, &wake);
+        state.stop.store(true, SeqCst);
         wake();
         outcome
     })
+}
+
+fn in_turn(jobs: &[Job<'_>], log: &mut Log<'_>) -> io::Result<Option<Damage>> {
+    for job in jobs {
+        let (part, steps) = one(job)?;
+        let wrong = log.join(job, part, steps)?;
+        if wrong.is_some() {
+            return Ok(wrong);
+        }
+    }
+    Ok(None)
+}
+
+/// What the readers and the one who joins tell each other.
+struct Shared<'a> {
+    jobs: &'a [Job<'a>],
+    /// Segments that may be read before an earlier one is joined.
+    ahead: usize,
+    /// The first that nobody has taken.
+    next: AtomicUsize,
+    joined: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl Shared<'_> {
+    /// Reads segments until there are none left, or somebody has seen enough.
+    fn work(&self, send: &mpsc::Sender<(usize, Done)>) {
+        loop {
+            let at = self.next.fetch_add(1, SeqCst);
+            let Some(job) = self.jobs.get(at) else { return };
+            while at >= self.joined.load(SeqCst) + self.ahead && !self.stop.load(SeqCst) {
+                thread::park();
+            }
+            if self.stop.load(SeqCst) || send.send((at, one(job))).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Joins what comes, in order, until something is wrong.
+    fn join(
+        &self,
+        done: &mpsc::Receiver<(usize, Done)>,
+        log: &mut Log<'_>,
+        wake: &dyn Fn(),
+    ) -> io::Result<Option<Damage>> {
+        let mut waiting = BTreeMap::new();
+        for (at, job) in self.jobs.iter().enumerate() {
+            let ready = loop {
+                if let Some(ready) = waiting.remove(&at) {
+                    break ready;
+                }
+                let Ok((index, result)) = done.recv() else {
+                    return Err(io::Error::other("a thread of the verifier ended early"));
+                };
+                waiting.insert(index, result);
+            };
+            let outcome = ready.and_then(|(part, steps)| log.join(job, part, steps));
+            self.joined.store(at + 1, SeqCst);
+            wake();
+            if !matches!(outcome, Ok(None)) {
+                return outcome;
+            }
+        }
+        Ok(None)
+    }
 }

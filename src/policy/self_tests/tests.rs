@@ -193,72 +193,73 @@ fn the_order_of_files_is_no_part_of_the_content() {
     assert!(text.contains(form), "{text}");
 }
 
+/// What is exchanged, for what, and how the refusal begins.
+const SPELLINGS: &[(&str, &str, &str)] = &[
+    (
+        r#""name":"b""#,
+        r#""name":"a""#,
+        "self_tests: there are too many, or",
+    ),
+    (
+        r#""name":"a""#,
+        r#""name":"c""#,
+        "the content is not in canonical form",
+    ),
+    (r#""name":"a""#, r#""name":"""#, "self-test '': the name"),
+    (r#""url":"/a""#, r#""url":"a""#, "self-test 'a': the url"),
+    (
+        r#""url":"/a""#,
+        r#""body":1,"url":"/a""#,
+        "the content has not the structure",
+    ),
+    (
+        r#""tier":"control""#,
+        r#""tier":"strict""#,
+        "self-test 'a': the tier is unknown",
+    ),
+    (
+        r#""tier":"control""#,
+        r#""band":"low","tier":"control""#,
+        "the content is not in",
+    ),
+    (
+        r#""tier":"control""#,
+        r#""in_flight":0,"tier":"control""#,
+        "the content is not in",
+    ),
+    (
+        r#""tier":"control""#,
+        r#""draw_bp":10000,"tier":"control""#,
+        "self-test 'a': 'draw'",
+    ),
+    (
+        r#""tier":"control""#,
+        r#""burn":{},"tier":"control""#,
+        "the content is not in",
+    ),
+    (
+        r#""decision":"ALLOW""#,
+        r#""decision":"allow""#,
+        "self-test 'a': 'decision'",
+    ),
+    (
+        r#""decision":"ALLOW""#,
+        r#""decision":"ALLOW","status":200"#,
+        "self-test 'a': 'status'",
+    ),
+    (
+        r#""decision":"ALLOW""#,
+        r#""decision":"ALLOW","reasons":["LOW_RISK_SCORE","CIRCUIT_OPEN"]"#,
+        "the content is not in",
+    ),
+];
+
 #[test]
 fn every_other_spelling_is_refused() {
     let tests = SelfTests::new(vec![simple("a"), simple("b")]).unwrap();
     let content = write_with([], &Rules::default(), &Charter::default(), &tests).unwrap();
     let text = String::from_utf8(content.bytes().to_vec()).unwrap();
-    // What is replaced, by what, and the beginning of the refusal.
-    let table = [
-        (
-            r#""name":"b""#,
-            r#""name":"a""#,
-            "self_tests: there are too many, or",
-        ),
-        (
-            r#""name":"a""#,
-            r#""name":"c""#,
-            "the content is not in canonical form",
-        ),
-        (r#""name":"a""#, r#""name":"""#, "self-test '': the name"),
-        (r#""url":"/a""#, r#""url":"a""#, "self-test 'a': the url"),
-        (
-            r#""url":"/a""#,
-            r#""body":1,"url":"/a""#,
-            "the content has not the structure",
-        ),
-        (
-            r#""tier":"control""#,
-            r#""tier":"strict""#,
-            "self-test 'a': the tier is unknown",
-        ),
-        (
-            r#""tier":"control""#,
-            r#""band":"low","tier":"control""#,
-            "the content is not in",
-        ),
-        (
-            r#""tier":"control""#,
-            r#""in_flight":0,"tier":"control""#,
-            "the content is not in",
-        ),
-        (
-            r#""tier":"control""#,
-            r#""draw_bp":10000,"tier":"control""#,
-            "self-test 'a': 'draw'",
-        ),
-        (
-            r#""tier":"control""#,
-            r#""burn":{},"tier":"control""#,
-            "the content is not in",
-        ),
-        (
-            r#""decision":"ALLOW""#,
-            r#""decision":"allow""#,
-            "self-test 'a': 'decision'",
-        ),
-        (
-            r#""decision":"ALLOW""#,
-            r#""decision":"ALLOW","status":200"#,
-            "self-test 'a': 'status'",
-        ),
-        (
-            r#""decision":"ALLOW""#,
-            r#""decision":"ALLOW","reasons":["LOW_RISK_SCORE","CIRCUIT_OPEN"]"#,
-            "the content is not in",
-        ),
-    ];
-    for (from, to, expected) in table {
+    for (from, to, expected) in SPELLINGS {
         let changed = text.replacen(from, to, 1);
         assert_ne!(changed, text, "{from}");
         let error: ReadError = read_content(changed.as_bytes()).expect_err(to);

@@ -33,9 +33,10 @@ fn large() -> Upstream {
 fn a_client_that_never_opens_a_window_loses_that_stream_alone() {
     let upstream = large();
     let mut settings = settings(&[upstream.address]);
-    settings.timeouts.client_write = 4 * SHORT;
-    // The connection's own pace would cut long before the stream's clock does.
-    settings.timeouts.rate_grace = SHORT;
+    settings.timeouts.client_write = 10 * SHORT;
+    // The connection's own pace would cut long before the stream's clock does, and not while this
+    // client waits for a processor.
+    settings.timeouts.rate_grace = 3 * SHORT;
     settings.limits.response_rate_min = 1 << 20;
     let gateway = Running::start(settings, Script::forwarding());
     let mut raw = Raw::open(gateway.address);

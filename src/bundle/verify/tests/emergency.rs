@@ -240,7 +240,7 @@ fn after_a_loss_every_owner_and_every_role_signs() {
         "BREAKGLASS_TOO_WIDE",
     );
     // The bundle at the mark comes back as it is.
-    assert!(verify_again(before.envelope(), &lost).is_ok());
+    assert!(verify_again(&before.envelope(), &lost).is_ok());
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_lower_serial_is_a_rollback_also_for_the_same_bytes() {
     let root = root();
     let before = first(&root);
     let around = after(&root, &before);
-    assert_eq!(code(verify(before.envelope(), &around)), RollbackRejected);
+    assert_eq!(code(verify(&before.envelope(), &around)), RollbackRejected);
     let mark = Mark {
         position: Position {
             epoch: 3,
@@ -300,13 +300,13 @@ fn a_start_takes_the_bundle_at_the_mark_and_no_other() {
     let root = root();
     let before = first(&root);
     let around = after(&root, &before);
-    let again = verify_again(before.envelope(), &around).unwrap();
+    let again = verify_again(&before.envelope(), &around).unwrap();
     assert_eq!(again.digest(), before.digest());
     assert_eq!(again.classified(), None);
     // Long after its end, with a clock before its beginning, under an expired root.
     for now_us in [0, NOW + 10_000 * HOUR] {
         let late = Surroundings { now_us, ..around };
-        let again = verify_again(before.envelope(), &late).unwrap();
+        let again = verify_again(&before.envelope(), &late).unwrap();
         assert_eq!(again.is_expired(now_us), now_us > 0);
     }
     let marked = |serial: u64, digest: &'static str| Surroundings {
@@ -317,7 +317,7 @@ fn a_start_takes_the_bundle_at_the_mark_and_no_other() {
         ..around
     };
     let check = |around: &Surroundings<'_>, expected| {
-        assert_eq!(code(verify_again(before.envelope(), around)), expected);
+        assert_eq!(code(verify_again(&before.envelope(), around)), expected);
     };
     check(&marked(2, "other"), RollbackRejected);
     check(&marked(1, "other"), SerialReused);
@@ -359,17 +359,17 @@ fn a_start_counts_only_keys_that_the_root_still_has() {
         verify_root(&sign(ROOT_TYPE, payload, &signers), None).unwrap()
     };
     let root = without(&["bob"]);
-    let again = verify_again(before.envelope(), &after(&root, &before)).unwrap();
+    let again = verify_again(&before.envelope(), &after(&root, &before)).unwrap();
     assert_eq!(again.signers(), ["alice", "carol"]);
     // The author's has to be there, whoever else signed.
     let others = without(&["alice"]);
-    let refused = verify_again(before.envelope(), &after(&others, &before));
+    let refused = verify_again(&before.envelope(), &after(&others, &before));
     assert_eq!(code(refused), AuthorMissing);
     let production = Surroundings {
         is_production: true,
         ..after(&root, &before)
     };
-    let refused = verify_again(before.envelope(), &production);
+    let refused = verify_again(&before.envelope(), &production);
     assert_eq!(code(refused), ThresholdNotMet);
 }
 

@@ -11,7 +11,8 @@ use crate::bundle::manifest::{Breakglass, Manifest};
 use crate::bundle::payload;
 use crate::bundle::root::{Principal, Role, Root, RootParts, Thresholds};
 use crate::cli::doctor::State;
-use crate::config::{OnNone, load};
+use crate::cli::doctor::tests::shipped;
+use crate::config::OnNone;
 use crate::policy::canonical;
 use crate::policy::rules::Rules;
 use crate::units::Tier;
@@ -84,11 +85,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("tidegate.yaml");
-        let mut settings = load(&shipped).unwrap().settings;
-        let folder = tempfile::tempdir().unwrap();
-        settings.state_dir = folder.path().to_path_buf();
-        settings.ledger.dir = folder.path().join("ledger");
+        let (folder, mut settings) = shipped();
         settings.bundle = Some(BundleSettings {
             root: folder.path().join("root.json"),
             dir: Some(folder.path().join("in")),

@@ -4,12 +4,52 @@
 //! slow.
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tokio::io::AsyncWrite as _;
+
 use super::super::LINGER_BYTES_MAX;
-use super::Conn;
+use super::{Conn, Inner};
 
 impl Conn {
+    /// Sends what has been written. Where it is the last on a connection without TLS, the client is
+    /// told so in the same segment; closing says nothing more then.
+    pub(in crate::gateway) fn poll_sent(
+        &mut self,
+        cx: &mut Context<'_>,
+        last: bool,
+    ) -> Poll<io::Result<()>> {
+        if !last || self.says_goodbye() {
+            return Pin::new(self).poll_flush(cx);
+        }
+        let mut ended = Pin::new(&mut self.inner).poll_shutdown(cx);
+        self.held_back &= ended.is_pending();
+        if matches!(&ended, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::NotConnected)
+        {
+            // It was sent, and a client that has gone since needs no end.
+            ended = Poll::Ready(Ok(()));
+        }
+        self.paced_write(cx, ended, |()| 0)
+    }
+
+    /// Sends bytes without holding them back for others; how many went. `last` says that nothing
+    /// follows but [`Self::poll_sent`].
+    pub(in crate::gateway) fn poll_give(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        last: bool,
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.inner {
+            Inner::Plain(socket) => {
+                let written = socket.poll_give(cx, bytes, last);
+                self.paced_write(cx, written, |bytes| *bytes)
+            }
+            Inner::Around(_) => Pin::new(self).poll_write(cx, bytes),
+        }
+    }
+
     /// Counts what has been written, or waits for the client to take it.
     pub(super) fn paced_write<T>(
         &mut self,

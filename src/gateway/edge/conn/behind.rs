@@ -8,12 +8,43 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use super::super::LINGER_BYTES_MAX;
-use super::Conn;
+use super::{Conn, Inner};
 
 /// Bytes a client may send ahead of their turn; more wait in the kernel.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Read at once of what nobody announced.
+const LOOK_BYTES: usize = 1_024;
+
 impl Conn {
+    /// The request has been read and its answer is waited for: what has been written goes out, and
+    /// the end of the client shows.
+    pub(in crate::gateway) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.send_held_back(cx);
+        self.poll_idle(cx)
+    }
+
+    /// Whether the client has gone by now, for one that is not watched: asked once before its answer,
+    /// so that it gets none where it would not have if it had been watched; and what it sent ahead is
+    /// read, since unread bytes would take the answer away when the connection ends.
+    pub(in crate::gateway) fn look(&mut self) -> io::Result<bool> {
+        let Inner::Plain(socket) = &self.inner else {
+            return Ok(false);
+        };
+        let mut piece = [0; LOOK_BYTES];
+        while self.ahead.len() < AHEAD_BYTES_MAX && !self.ended {
+            match socket.try_read(&mut piece)? {
+                None => break,
+                Some(0) if self.ahead.is_empty() => return Ok(true),
+                Some(0) => self.ended = true,
+                Some(read) => self
+                    .ahead
+                    .extend_from_slice(piece.get(..read).unwrap_or_default()),
+            }
+        }
+        Ok(false)
+    }
+
     /// The body has passed: look out for the end of the connection, keep what comes early.
     pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.ahead.len() < AHEAD_BYTES_MAX && !self.ended {

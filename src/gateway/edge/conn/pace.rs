@@ -5,44 +5,20 @@
 //! that are there when they are asked for cost neither. Deliberately not here: how long a client
 //! may stand still altogether; Pingora has a clock for each read and write.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::super::Cut;
+use super::super::alarm::Alarm;
 use crate::gateway::bind::UNSENT_BYTES_MAX;
 use crate::gateway::settings::{Limits, Timeouts};
 
 /// The kernel says that there is room again when half of what may wait in it has gone: a client that
 /// takes bytes one by one is seen to take them in steps of this size.
 const WRITE_STEP_BYTES: u32 = UNSENT_BYTES_MAX / 2;
-
-/// A timer that is made when it is first needed, and re-armed only where it must ring earlier.
-#[derive(Debug, Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
-
-impl Alarm {
-    /// Ready once `deadline` has passed.
-    pub(super) fn poll_past(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let sleep = self
-            .0
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
-    }
-}
 
 /// What a rate asks for.
 #[derive(Debug, Clone, Copy)]

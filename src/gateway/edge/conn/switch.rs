@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Cut;
-use super::pace::Alarm;
+use super::super::alarm::Alarm;
 use crate::gateway::settings::Timeouts;
 
 /// Made for each request that asks for another protocol.

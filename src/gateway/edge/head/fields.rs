@@ -7,6 +7,7 @@ use httparse::Header;
 
 use super::Framing;
 use super::nomination::{NAMES_MAX, names_in};
+use crate::gateway::folded::is;
 use crate::gateway::governor::ParseRefusal;
 
 /// What a head says about itself.
@@ -35,20 +36,22 @@ impl<'a> Fields<'a> {
     }
 
     fn note(&mut self, header: &Header<'a>) -> Result<(), ParseRefusal> {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        let (slot, doubled) = match header.name.len() {
-            4 if is("host") => (&mut self.host, ParseRefusal::Host),
-            14 if is("content-length") => (&mut self.length, ParseRefusal::ContentLength),
-            17 if is("transfer-encoding") => (&mut self.encoding, ParseRefusal::TransferEncoding),
-            7 if is("upgrade") => {
+        let name = header.name.as_bytes();
+        let (slot, doubled) = match name.len() {
+            4 if is(name, b"host") => (&mut self.host, ParseRefusal::Host),
+            14 if is(name, b"content-length") => (&mut self.length, ParseRefusal::ContentLength),
+            17 if is(name, b"transfer-encoding") => {
+                (&mut self.encoding, ParseRefusal::TransferEncoding)
+            }
+            7 if is(name, b"upgrade") => {
                 self.upgrade = true;
                 return Ok(());
             }
-            10 if is("connection") => return self.nominate(header.value),
-            6 if is("expect") && !header.value.eq_ignore_ascii_case(b"100-continue") => {
+            10 if is(name, b"connection") => return self.nominate(header.value),
+            6 if is(name, b"expect") && !is(header.value, b"100-continue") => {
                 return Err(ParseRefusal::Expectation);
             }
-            12 if is("max-forwards") => {
+            12 if is(name, b"max-forwards") => {
                 self.last_hop = decimal(header.value) == Some(0);
                 return Ok(());
             }
@@ -81,7 +84,7 @@ impl<'a> Fields<'a> {
     pub(super) fn framing(&self, http_11: bool) -> Result<Framing, ParseRefusal> {
         let length = match (self.encoding, self.length) {
             (Some(_), Some(_)) => return Err(ParseRefusal::LengthAndEncoding),
-            (Some(encoding), None) if http_11 && encoding.eq_ignore_ascii_case(b"chunked") => None,
+            (Some(encoding), None) if http_11 && is(encoding, b"chunked") => None,
             (Some(_), None) => return Err(ParseRefusal::TransferEncoding),
             (None, Some(length)) => Some(decimal(length).ok_or(ParseRefusal::ContentLength)?),
             (None, None) => Some(0),
@@ -116,17 +119,18 @@ pub(in crate::gateway::edge) fn decimal(value: &[u8]) -> Option<u64> {
 
 /// A name or an address, with a port or without; no user, no path.
 pub(in crate::gateway::edge) fn is_host(value: &[u8]) -> bool {
-    let (host, rest) = match value.iter().position(|byte| *byte == b']') {
-        Some(end) if value.first() == Some(&b'[') => value.split_at(end + 1),
-        _ => {
-            let colon = value.iter().position(|byte| *byte == b':');
-            value.split_at(colon.unwrap_or(value.len()))
-        }
+    let end = match value.first() {
+        Some(b'[') => value.iter().position(|byte| *byte == b']').map(|at| at + 1),
+        // A name has no colon, so the port is what begins where it ends.
+        _ => value
+            .iter()
+            .position(|byte| NAME_BYTES.get(usize::from(*byte)) != Some(&true)),
     };
+    let (host, rest) = value.split_at(end.unwrap_or(value.len()));
     let plain = match host {
         [] => false,
         [b'[', inner @ .., b']'] => inner.iter().all(|byte| is_address_byte(*byte)),
-        name => name.iter().all(|byte| is_name_byte(*byte)),
+        [first, ..] => *first != b'[',
     };
     let port = match rest {
         [] => true,
@@ -136,8 +140,22 @@ pub(in crate::gateway::edge) fn is_host(value: &[u8]) -> bool {
     plain && port
 }
 
+/// Which bytes may stand in the name of a host: looked up, since each request has one.
+static NAME_BYTES: [bool; 256] = name_bytes();
+
+#[allow(clippy::indexing_slicing, reason = "the index is below 256")]
+const fn name_bytes() -> [bool; 256] {
+    let mut bytes = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = is_name_byte(byte as u8);
+        byte += 1;
+    }
+    bytes
+}
+
 /// What may stand in the name of a host.
-fn is_name_byte(byte: u8) -> bool {
+const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

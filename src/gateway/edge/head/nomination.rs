@@ -5,6 +5,8 @@
 //! readings. Invariant: what passes here, Pingora accepts, so nothing is refused after a decision that
 //! says it was sent on. Deliberately not here: dropping the rest; Pingora does that.
 
+use crate::gateway::folded::is;
+
 /// Names whole; those that end with a hyphen stand for all names that begin so.
 const PROTECTED: &[&str] = &[
     "host",
@@ -26,8 +28,7 @@ pub(super) const NAMES_MAX: usize = 9;
 /// that must stay.
 pub(super) fn names_in(value: &[u8]) -> Option<usize> {
     // What nearly every request says.
-    let usual = [b"keep-alive".as_slice(), b"close", b"upgrade"];
-    if usual.iter().any(|word| value.eq_ignore_ascii_case(word)) {
+    if is(value, b"keep-alive") || is(value, b"close") || is(value, b"upgrade") {
         return Some(1);
     }
     let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -51,7 +51,8 @@ impl Taking {
         let terms = Terms {
             bytes_per_second: settings.limits.response_rate_min,
             shortest: settings.timeouts.rate_grace,
-            longest: settings.timeouts.client_write,
+            // Where one stream stands still alone, its own clock ends it first, and nothing else.
+            longest: settings.timeouts.client_write * 5 / 4,
         };
         Self::with(terms, now)
     }

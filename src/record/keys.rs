@@ -1,0 +1,43 @@
+//! The names of the members that a request's records may have, ready to be written.
+
+use crate::ledger::Key;
+
+pub(super) const ABUSE_BP: Key = Key::new("abuse_bp");
+pub(super) const ACTIONS_TAKEN: Key = Key::new("actions_taken");
+pub(super) const ALIAS_OF: Key = Key::new("alias_of");
+pub(super) const ALLOWED_ACTIONS: Key = Key::new("allowed_actions");
+pub(super) const CASE_ID: Key = Key::new("case_id");
+pub(super) const CIRCUIT: Key = Key::new("circuit");
+pub(super) const CLIENT: Key = Key::new("client");
+pub(super) const CONTRACT_ID: Key = Key::new("contract_id");
+pub(super) const CONTRIBUTIONS: Key = Key::new("contributions");
+pub(super) const DECISION: Key = Key::new("decision");
+pub(super) const DECISION_ID: Key = Key::new("decision_id");
+pub(super) const DISTRESS_BP: Key = Key::new("distress_bp");
+pub(super) const ENDPOINT_KEY: Key = Key::new("endpoint_key");
+pub(super) const ERROR_COUNT: Key = Key::new("error_count");
+pub(super) const FACTORS: Key = Key::new("factors");
+pub(super) const INPUTS: Key = Key::new("inputs");
+pub(super) const INSTANCE: Key = Key::new("instance");
+pub(super) const INSUFFICIENT: Key = Key::new("insufficient");
+pub(super) const KIND: Key = Key::new("kind");
+pub(super) const LATENCY_US: Key = Key::new("latency_us");
+pub(super) const METHOD: Key = Key::new("method");
+pub(super) const N: Key = Key::new("n");
+pub(super) const OUTCOME: Key = Key::new("outcome");
+pub(super) const PHASE: Key = Key::new("phase");
+pub(super) const POLICY_HASH: Key = Key::new("policy_hash");
+pub(super) const POLICY_VERSION: Key = Key::new("policy_version");
+pub(super) const REASON_CODES: Key = Key::new("reason_codes");
+pub(super) const RECOMMENDED_ACTIONS: Key = Key::new("recommended_actions");
+pub(super) const RETRY_COUNT: Key = Key::new("retry_count");
+pub(super) const RISK_BP: Key = Key::new("risk_bp");
+pub(super) const STATUS: Key = Key::new("status");
+pub(super) const TIER: Key = Key::new("tier");
+pub(super) const TRACE_ID: Key = Key::new("trace_id");
+pub(super) const TS_US: Key = Key::new("ts_us");
+pub(super) const UNMATCHED_SHAPE: Key = Key::new("unmatched_shape");
+pub(super) const UPSTREAM: Key = Key::new("upstream");
+pub(super) const UPSTREAM_ERROR: Key = Key::new("upstream_error");
+pub(super) const UPSTREAM_STATUS: Key = Key::new("upstream_status");
+pub(super) const WORKER: Key = Key::new("worker");
