@@ -154,15 +154,29 @@ pub fn used_per_request(
     requests: u64,
     folder: &Path,
 ) -> anyhow::Result<f64> {
+    let before = cpu_us(id)?;
+    let answered = asked(target, paths, requests, 32, folder)?;
+    Ok((cpu_us(id)? - before) as f64 / answered as f64)
+}
+
+/// Asks for `paths` in turn with wrk, about `requests` times; gives the number of answers.
+///
+/// # Errors
+/// When wrk is not installed, or an answer is not 2xx.
+pub fn asked(
+    target: SocketAddr,
+    paths: &[String],
+    requests: u64,
+    connections: u32,
+    folder: &Path,
+) -> anyhow::Result<u64> {
     let wrk = installed("wrk").context("wrk is not installed; make tools")?;
     let load = Load {
         paths,
         requests,
-        connections: 32,
+        connections,
     };
-    let before = cpu_us(id)?;
-    let answered = with_wrk(&wrk, &load, target, folder)?;
-    Ok((cpu_us(id)? - before) as f64 / answered as f64)
+    with_wrk(&wrk, &load, target, folder)
 }
 
 /// CPU microseconds per request of process `id` while it is driven.

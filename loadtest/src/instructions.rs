@@ -21,7 +21,7 @@ use crate::upstream::Upstream;
 /// Requests of the shorter run; pools and tables are warm after them.
 const FEW: u64 = 2_000;
 /// Only a worker calls it.
-const READS_HEADS: &str = "tidegate::gateway::edge::head::read";
+const READS_HEADS: &str = "tidegate::gateway::edge::head::parse";
 /// A program under valgrind starts slowly and is slow to stop.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use loadtest::accept::Scale;
-use loadtest::{accept, cpu_ratio, drive, generate, instructions, probes, upstream};
+use loadtest::{
+    accept, cpu_ratio, differential, drive, generate, instructions, peers, probes, profile,
+    upstream,
+};
 
 #[derive(Parser)]
 #[command(version, about = "Load, comparison and acceptance runs for tidegate")]
@@ -40,10 +43,16 @@ enum Verb {
     },
     /// CPU per proxied request against a bare Pingora pass-through, in interleaved rounds
     CpuRatio(cpu_ratio::Options),
+    /// The gateway beside nginx, HAProxy and the bare engine, in interleaved rounds: table, JSON, plot
+    Peers(peers::Options),
     /// Instructions of user space per request, counted by valgrind
     Instructions(instructions::Options),
+    /// Where the CPU time of a request goes, by function, on the lane and on the full proxy
+    Profile(profile::Options),
     /// Malformed and smuggling messages through proxies; prints what becomes of each
     Probes(probes::Options),
+    /// The fast lane against the full proxy: generated requests and probes through both, compared
+    Differential(differential::Options),
     /// Does each fault of docs/faults.md to a gateway and prints a table: survived N / tried M
     Faults {
         /// small: each fault briefly; full: more kills
@@ -88,6 +97,8 @@ enum AcceptList {
     Bundles(AcceptRun),
     /// Protocols, hostile input, faults
     Hostile(AcceptRun),
+    /// What a request costs, beside other gateways
+    Performance(AcceptRun),
 }
 
 #[derive(Args)]
@@ -121,12 +132,19 @@ fn main() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&figures.to_json())?);
             Ok(())
         }
+        Verb::Peers(options) => peers::print(&options),
         Verb::Instructions(options) => {
             let counted = instructions::run(&options)?;
             println!("{}", serde_json::to_string_pretty(&counted)?);
             Ok(())
         }
+        Verb::Profile(options) => profile::run(&options),
         Verb::Probes(options) => probes::print(&options),
+        Verb::Differential(options) => {
+            let report = differential::run(&options)?;
+            println!("{}", report.told());
+            std::process::exit(i32::from(!report.is_same()))
+        }
         Verb::Faults { scale, state } => {
             let survived = accept::faults(scale, &state)?;
             std::process::exit(i32::from(!survived))
@@ -154,6 +172,7 @@ fn main() -> anyhow::Result<()> {
                 AcceptList::Ledger(asked) => (&accept::LEDGER, asked),
                 AcceptList::Bundles(asked) => (&accept::BUNDLES, asked),
                 AcceptList::Hostile(asked) => (&accept::HOSTILE, asked),
+                AcceptList::Performance(asked) => (&accept::PERFORMANCE, asked),
             };
             let pass = accept::run(list, asked.scale, &asked.state, asked.part.as_deref())?;
             std::process::exit(i32::from(!pass))

@@ -94,6 +94,14 @@ impl Process {
         bail!("{} has not ended after {patience:?}", self.name)
     }
 
+    /// Whether it has not ended yet.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Waits until `ready` holds.
     ///
     /// # Errors
@@ -164,12 +172,32 @@ pub fn cpu_us(id: u32) -> anyhow::Result<u64> {
 /// # Errors
 /// When the process is gone.
 pub fn rss_kib(id: u32) -> anyhow::Result<u64> {
+    status_kib(id, "VmRSS:")
+}
+
+/// The most that a process had resident since its start, or since [`rss_peak_reset`], in KiB.
+///
+/// # Errors
+/// When the process is gone.
+pub fn rss_peak_kib(id: u32) -> anyhow::Result<u64> {
+    status_kib(id, "VmHWM:")
+}
+
+/// Forgets the most that a process had resident.
+///
+/// # Errors
+/// When the process is gone, or belongs to somebody else.
+pub fn rss_peak_reset(id: u32) -> anyhow::Result<()> {
+    std::fs::write(format!("/proc/{id}/clear_refs"), "5").context("write /proc/ID/clear_refs")
+}
+
+fn status_kib(id: u32, field: &str) -> anyhow::Result<u64> {
     let status =
         std::fs::read_to_string(format!("/proc/{id}/status")).context("read /proc/ID/status")?;
     let line = status
         .lines()
-        .find(|l| l.starts_with("VmRSS:"))
-        .context("VmRSS")?;
+        .find(|l| l.starts_with(field))
+        .with_context(|| field.to_owned())?;
     line.split_whitespace()
         .nth(1)
         .and_then(|n| n.parse().ok())

@@ -3,17 +3,18 @@
 //! At full scale a part that passed at this commit, with a clean tree, is not run again. A part
 //! that cannot run falls short: nothing is skipped in silence.
 
-mod bundles;
+pub(crate) mod bundles;
 mod chain;
 mod closed;
 mod control;
 mod cost;
 mod crash;
 mod headers;
-mod hostile;
+pub(crate) mod hostile;
 mod identity;
 mod ledger;
 mod observe;
+mod performance;
 mod recorded;
 mod report;
 mod scrape;
@@ -33,6 +34,7 @@ pub use control::CONTROL;
 pub use hostile::{FuzzAsked, HOSTILE, faults, fuzz};
 pub use ledger::LEDGER;
 pub use observe::OBSERVE;
+pub use performance::PERFORMANCE;
 pub use state::Result as PartResult;
 
 /// How much load the parts make.
@@ -154,8 +156,14 @@ pub fn run(list: &List, scale: Scale, folder: &Path, only: Option<&str>) -> anyh
         results.push((part, result));
     }
     let pass = results.iter().all(|(_, r)| r.pass);
-    if scale == Scale::Full && only.is_none() {
-        let rows: Vec<_> = results.iter().map(|(p, r)| (p.name, p.asks, r)).collect();
+    if scale == Scale::Full {
+        // Parts may have been run one by one; the page has what each found at this commit.
+        let told = |p: &Part| state::told(&context.folder, p.name, &context.commit);
+        let all: Vec<_> = list.parts.iter().map(|p| (p, told(p))).collect();
+        let rows: Vec<_> = all
+            .iter()
+            .map(|(p, r)| (p.name, p.asks, r.as_ref()))
+            .collect();
         report::write(list.name, list.title, &context.commit, &rows)?;
     }
     Ok(pass)

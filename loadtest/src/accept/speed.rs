@@ -70,7 +70,7 @@ pub(super) fn counted(_: &Context) -> anyhow::Result<Verdict> {
 
 /// The tests whose allocator counts; they have to have run, not only to have not failed.
 pub(super) fn allocations(_: &Context) -> anyhow::Result<Verdict> {
-    // Pipeline, desk with ring, and a tick: each asserts that it counted none.
+    // Pipeline, desk with ring, a refusal with its answer: each asserts that it counted none.
     const TESTS: &str = "does_not_allocate";
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["test", "--locked", "--quiet", "-p", "tidegate"]);
@@ -78,17 +78,17 @@ pub(super) fn allocations(_: &Context) -> anyhow::Result<Verdict> {
     let output = run(command)?;
     let ran = output.text.contains(" 3 passed; 0 failed");
     let figure = if ran { "0 allocations" } else { "not shown" };
-    let goal = (ran, format!("pipeline, desk and tick {figure}"));
+    let goal = (ran, format!("pipeline, desk and refusal {figure}"));
     Ok(judged(output.success, [goal]))
 }
 
 /// What a table's program printed.
-struct Printed {
-    success: bool,
-    text: String,
+pub(super) struct Printed {
+    pub(super) success: bool,
+    pub(super) text: String,
 }
 
-fn run(mut command: Command) -> anyhow::Result<Printed> {
+pub(super) fn run(mut command: Command) -> anyhow::Result<Printed> {
     let output = command
         .output()
         .with_context(|| format!("run {}", command.get_program().display()))?;
@@ -107,7 +107,7 @@ fn run(mut command: Command) -> anyhow::Result<Printed> {
 }
 
 /// The columns of the row with exactly this name.
-fn row(table: &str, name: &str) -> Option<Vec<String>> {
+pub(super) fn row(table: &str, name: &str) -> Option<Vec<String>> {
     let columns =
         |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
     table
@@ -116,12 +116,12 @@ fn row(table: &str, name: &str) -> Option<Vec<String>> {
         .find(|row| row.first().is_some_and(|first| first == name))
 }
 
-fn number(row: &[String], column: usize) -> Option<f64> {
+pub(super) fn number(row: &[String], column: usize) -> Option<f64> {
     row.get(column)?.parse().ok()
 }
 
 /// A verdict for each goal, and one for all of them with the program's own.
-fn judged(success: bool, goals: impl IntoIterator<Item = (bool, String)>) -> Verdict {
+pub(super) fn judged(success: bool, goals: impl IntoIterator<Item = (bool, String)>) -> Verdict {
     let (mut pass, mut texts) = (success, Vec::new());
     for (met, text) in goals {
         pass &= met;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod ledger;
+pub(crate) mod nginx;
 mod peers;
 
 use std::net::{SocketAddr, TcpListener};

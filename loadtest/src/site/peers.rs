@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use super::{PATIENCE, free, get};
+use super::{PATIENCE, free, get, nginx};
 use crate::process::{Process, beside, installed};
+
+const MAIN: &str = "error_log error.log error;\nevents { worker_connections 4096; }";
 
 /// An nginx of the run's own: its files in one folder, on a free loopback port.
 pub struct Nginx {
@@ -30,12 +32,8 @@ impl Nginx {
         std::fs::write(folder.join("html/files/all-bytes.bin"), all_bytes)?;
         std::fs::write(folder.join("html/files/empty.txt"), "")?;
         let address = free()?;
-        let config = folder.join("nginx.conf");
-        std::fs::write(&config, configuration(&folder, address))?;
-        let mut command = Command::new(program);
-        command.arg("-p").arg(&folder).arg("-c").arg(&config);
-        let mut process = Process::start(command, &folder.join("nginx.log"))?;
-        process.until(PATIENCE, || get(address, "/").is_ok())?;
+        let text = nginx::configuration(&folder, MAIN, &served(&folder, address));
+        let process = nginx::start(&program, &folder, &text, address)?;
         Ok(Some(Self {
             _process: process,
             address,
@@ -43,23 +41,11 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, address: SocketAddr) -> String {
+fn served(folder: &Path, address: SocketAddr) -> String {
     let dir = folder.display();
     format!(
-        r#"daemon off;
-master_process off;
-worker_processes 1;
-pid {dir}/nginx.pid;
-error_log {dir}/error.log error;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
+        r#"access_log off;
   keepalive_requests 1000000;
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
   server {{
     listen {address};
     root {dir}/html;
@@ -70,9 +56,7 @@ http {{
     location /nothing {{ return 204; }}
     location /moved {{ return 302 /echo/there; }}
     location /files/ {{ try_files $uri =404; }}
-  }}
-}}
-"#
+  }}"#
     )
 }
 

@@ -1,7 +1,7 @@
 //! The list of bundles: rules come into force only signed, by enough people, and never backwards.
 
 mod flips;
-pub(super) mod people;
+pub(crate) mod people;
 mod rates;
 mod story;
 mod swap_cost;

@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use crate::site::{Site, said};
 
 /// Who they are; the first one makes the bundles.
-pub(in crate::accept) const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+pub(crate) const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
 /// The root, in the folder of the site.
-pub(in crate::accept) const ROOT: &str = "root.json";
+pub(crate) const ROOT: &str = "root.json";
 
 /// Makes keys and a root that two of the three sign, owners included.
-pub(in crate::accept) fn found(site: &Site) -> anyhow::Result<()> {
+pub(crate) fn found(site: &Site) -> anyhow::Result<()> {
     let mut principals = Vec::new();
     for name in NAMES {
         let key = key_of(name);
@@ -40,7 +40,7 @@ pub(in crate::accept) fn found(site: &Site) -> anyhow::Result<()> {
 }
 
 /// Lets the site's gateway take its rules from bundles alone.
-pub(in crate::accept) fn run_on_bundles(site: &Site) -> anyhow::Result<()> {
+pub(crate) fn run_on_bundles(site: &Site) -> anyhow::Result<()> {
     std::fs::create_dir_all(site.folder().join("bundles"))?;
     let root = site.folder().join(ROOT);
     let dir = site.folder().join("bundles");
@@ -53,7 +53,7 @@ pub(in crate::accept) fn run_on_bundles(site: &Site) -> anyhow::Result<()> {
 }
 
 /// Builds a bundle from the site's files, signed by its author alone.
-pub(in crate::accept) fn build(site: &Site, out: &str, parent: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn build(site: &Site, out: &str, parent: Option<&str>) -> anyhow::Result<()> {
     let key = key_of("alice");
     let mut args = vec![
         "bundle",
@@ -78,24 +78,24 @@ pub(in crate::accept) fn build(site: &Site, out: &str, parent: Option<&str>) -> 
 }
 
 /// One person signs.
-pub(in crate::accept) fn sign(site: &Site, who: &str, bundle: &str) -> anyhow::Result<()> {
+pub(crate) fn sign(site: &Site, who: &str, bundle: &str) -> anyhow::Result<()> {
     ok(site, &["bundle", "sign", "--key", &key_of(who), bundle]).map(|_| ())
 }
 
 /// Builds, and everybody signs.
-pub(in crate::accept) fn agree(site: &Site, out: &str, parent: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn agree(site: &Site, out: &str, parent: Option<&str>) -> anyhow::Result<()> {
     build(site, out, parent)?;
     sign(site, "bob", out)?;
     sign(site, "carol", out)
 }
 
 /// Where the gateway finds its first bundle.
-pub(in crate::accept) fn candidate(site: &Site) -> PathBuf {
+pub(crate) fn candidate(site: &Site) -> PathBuf {
     site.folder().join("bundles/bundle.json")
 }
 
 /// The bundle digest, as the verb prints it for machines.
-pub(in crate::accept) fn digest(site: &Site, bundle: &str) -> anyhow::Result<String> {
+pub(crate) fn digest(site: &Site, bundle: &str) -> anyhow::Result<String> {
     let output = site.run(&[
         "bundle", "verify", bundle, "--root", ROOT, "--format", "json",
     ])?;
@@ -117,7 +117,7 @@ fn public_of(output: &Output) -> Option<String> {
 }
 
 /// Runs a verb that has to succeed.
-pub(in crate::accept) fn ok(site: &Site, args: &[&str]) -> anyhow::Result<Output> {
+pub(crate) fn ok(site: &Site, args: &[&str]) -> anyhow::Result<Output> {
     let output = site.run(args)?;
     let told = said(&output);
     anyhow::ensure!(
@@ -129,7 +129,7 @@ pub(in crate::accept) fn ok(site: &Site, args: &[&str]) -> anyhow::Result<Output
 }
 
 /// Puts a file in place in one step.
-pub(in crate::accept) fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
     let under_way = to.with_extension("tmp");
     std::fs::copy(from, &under_way)?;
     std::fs::rename(&under_way, to)?;

@@ -14,7 +14,7 @@ mod http2_readers;
 mod paths;
 mod peer;
 mod probes;
-mod spellings;
+pub(crate) mod spellings;
 mod streams;
 mod tls;
 mod upstreams;

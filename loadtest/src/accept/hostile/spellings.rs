@@ -182,7 +182,7 @@ const LOOKALIKES: &[(u8, &[u8])] = &[
 ];
 
 /// `count` distinct spellings of these paths.
-pub(super) fn spellings(paths: &[&str], count: usize, seed: u64) -> Vec<Vec<u8>> {
+pub(crate) fn spellings(paths: &[&str], count: usize, seed: u64) -> Vec<Vec<u8>> {
     let mut random = Random::new(seed);
     let mut known = HashSet::with_capacity(count);
     let mut list = Vec::with_capacity(count);

@@ -20,19 +20,7 @@ pub(super) fn replay(context: &Context) -> anyhow::Result<Verdict> {
         &context.folder("replay"),
         &Setup::observing(upstream.address()),
     )?;
-    let mut traffic = String::new();
-    for n in 0..decisions {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            traffic,
-            "{{\"at_ms\":{},\"method\":\"GET\",\"url\":\"/api/v1/{}/{n}\",\"client\":\"10.0.{}.{}\",\"status\":200,\"latency_ms\":20}}",
-            n / 4,
-            if n % 3 == 0 { "unknown" } else { "orders" },
-            n % 7,
-            n % 250,
-        );
-    }
-    site.write("traffic.jsonl", &traffic)?;
+    site.write("traffic.jsonl", &traffic(decisions))?;
     let made = site.run(&[
         "simulate",
         "traffic.jsonl",
@@ -46,15 +34,7 @@ pub(super) fn replay(context: &Context) -> anyhow::Result<Verdict> {
         &site,
         &["replay", "simulated", "--threads", "1", "--format", "json"],
     )?;
-    site.write(
-        "stricter.yaml",
-        "version: 1\nname: stricter\nunknown_endpoint: {action: drop}\n",
-    )?;
-    let config = std::fs::read_to_string(site.config())?;
-    let candidate = config
-        .replace("policy: policy.yaml", "policy: stricter.yaml")
-        .replace("tier: observe_only", "tier: control");
-    site.write("candidate.yaml", &candidate)?;
+    write_candidate(&site)?;
     let theirs = timed(
         &site,
         &[
@@ -87,6 +67,36 @@ pub(super) fn replay(context: &Context) -> anyhow::Result<Verdict> {
         theirs.code,
     );
     Ok(Verdict::new(right && judged, figure))
+}
+
+/// So many requests, a third of them to what no contract has.
+fn traffic(decisions: u64) -> String {
+    let mut traffic = String::new();
+    for n in 0..decisions {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            traffic,
+            "{{\"at_ms\":{},\"method\":\"GET\",\"url\":\"/api/v1/{}/{n}\",\"client\":\"10.0.{}.{}\",\"status\":200,\"latency_ms\":20}}",
+            n / 4,
+            if n % 3 == 0 { "unknown" } else { "orders" },
+            n % 7,
+            n % 250,
+        );
+    }
+    traffic
+}
+
+/// A configuration that refuses what the other one only observes.
+fn write_candidate(site: &Site) -> anyhow::Result<()> {
+    site.write(
+        "stricter.yaml",
+        "version: 1\nname: stricter\nunknown_endpoint: {action: drop}\n",
+    )?;
+    let config = std::fs::read_to_string(site.config())?;
+    let candidate = config
+        .replace("policy: policy.yaml", "policy: stricter.yaml")
+        .replace("tier: observe_only", "tier: control");
+    site.write("candidate.yaml", &candidate)
 }
 
 struct Timed {
