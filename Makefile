@@ -16,7 +16,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile faults fuzz fast tools tools-build
+.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile accept-performance peers release faults fuzz fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,16 @@ accept-bundles: fast ## the acceptance list of bundles; SCALE=small or full
 accept-hostile: fast ## the acceptance list of hostile input; SCALE=small or full
 	$(FAST)/loadtest accept hostile --scale $(SCALE) --state $(ACCEPT_DIR)/hostile-$(SCALE)
 
+# What is shipped is what is compared: at full scale the release build.
+accept-performance: $(if $(filter full,$(SCALE)),release,fast) ## the acceptance list of performance; SCALE=small or full
+	target/$(if $(filter full,$(SCALE)),release,fast)/loadtest accept performance --scale $(SCALE) --state $(ACCEPT_DIR)/performance-$(SCALE)
+
+peers: release ## the gateway beside nginx, HAProxy and a bare proxy, about 10 minutes
+	target/release/loadtest peers --state .peers/$(shell git rev-parse --short HEAD) --again
+
+release: tools-build ## what is shipped: linked as a whole, which takes minutes
+	$(CARGO) build --locked --release -p tidegate --bin tidegate -p loadtest --bin bare-pingora --bin loadtest
+
 faults: fast ## each fault done to a gateway; prints survived N / tried M
 	$(FAST)/loadtest faults --scale $(SCALE) --state $(ACCEPT_DIR)/faults-$(SCALE)
 
@@ -88,4 +98,4 @@ tools-build:
 	@.ci/tools cmake cc
 
 tools: ## install what builds, acceptance and gates use
-	@.ci/tools cmake cc c++ jq curl nginx valgrind promtool strace openssl haproxy h2load
+	@.ci/tools cmake cc c++ jq curl nginx valgrind promtool strace openssl haproxy h2load wrk
