@@ -10,7 +10,7 @@
     clippy::panic
 )]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -196,10 +196,14 @@ impl Client {
 
     fn more(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
-        let read = match self.stream.read(&mut piece) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("nothing came: {error}"),
+        let read = loop {
+            match self.stream.read(&mut piece) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break 0,
+                // A read with a time-out is not begun again by the system after a process was halted.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("nothing came: {error}"),
+            }
         };
         self.pending.extend_from_slice(&piece[..read]);
         read

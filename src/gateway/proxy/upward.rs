@@ -3,6 +3,8 @@
 //! Invariant: a head goes upstream without what only this hop may say. Not here: which upstream a
 //! contract has.
 
+use std::time::Duration;
+
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
@@ -17,6 +19,9 @@ use crate::gateway::framing;
 use crate::gateway::governor::Forward;
 use crate::gateway::passage::Passage;
 use crate::gateway::upstreams::Target;
+
+/// By how much the upstream's side of a tunnel outlives its greatest age.
+const TUNNEL_GRACE: Duration = Duration::from_secs(1);
 
 impl Hooks {
     /// The server of the next attempt, as Pingora wants it.
@@ -99,7 +104,14 @@ impl Hooks {
 
     /// A tunnel is silent for as long as it wants; only its handshake has to be answered in time.
     fn expect_tunnel(&self, session: &Session, forward: &Forward, peer: &mut HttpPeer) {
-        peer.options.read_timeout = Some(self.settings.timeouts.tunnel_age);
+        // The client's side tells its age. This ends what that side no longer asks, so it comes later:
+        // both at once would tell one end by two names.
+        let later = self
+            .settings
+            .timeouts
+            .tunnel_age
+            .saturating_add(TUNNEL_GRACE);
+        peer.options.read_timeout = Some(later);
         if let Some(stream) = session.stream() {
             edge::answer_handshake_within(stream, forward.timeout);
         }
