@@ -10,13 +10,17 @@
     clippy::panic
 )]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Long enough for a loaded machine; no test waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For clocks that must not run out before something else has happened: a machine that stands still
+/// for half a second, more than once, does not use it up.
+pub(crate) const UNHURRIED: Duration = Duration::from_millis(1_500);
 
 /// Waits for `condition`, not longer than it takes to come true.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
@@ -196,10 +200,14 @@ impl Client {
 
     fn more(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
-        let read = match self.stream.read(&mut piece) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("nothing came: {error}"),
+        let read = loop {
+            match self.stream.read(&mut piece) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break 0,
+                // A process that is stopped and goes on sees that in a read with a time limit.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("nothing came: {error}"),
+            }
         };
         self.pending.extend_from_slice(&piece[..read]);
         read
