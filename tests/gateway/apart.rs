@@ -7,7 +7,7 @@ use tidegate::policy::rules::Rules;
 use tidegate::units::{Bands, BasisPoints, Factor, Tier};
 
 use crate::governed::{Governed, Plan, client_rate, parts};
-use crate::wire::{OK, Upstream, eventually};
+use crate::wire::{OK, Upstream};
 
 /// A client over its own limit is set apart, at once and whatever else is known of it.
 fn rules() -> Rules {
@@ -156,7 +156,5 @@ fn who_only_observes_marks_nothing() {
     assert_eq!(scene.cases(&scene.main), [None, None, None]);
     let records = scene.gateway.records(3);
     assert_eq!(recorded(&records).len(), 2, "they would have been");
-    eventually("nothing in flight", || {
-        scene.gateway.route(0).in_flight(Mode::Real) == 0
-    });
+    assert_eq!(scene.gateway.route(0).in_flight(Mode::Real), 0);
 }

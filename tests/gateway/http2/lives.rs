@@ -102,7 +102,8 @@ fn an_old_connection_is_told_to_go_and_its_streams_end() {
         gate.lock().unwrap().recv().unwrap();
         conn.send(OK);
     });
-    let gateway = start(&upstream, |settings| settings.timeouts.age = UNHURRIED);
+    let gateway = start(&upstream, |settings| settings.timeouts.age = SHORT);
+    // In one piece, or it might be old before its request.
     let mut raw = Raw::open_with(gateway.address, &frame(HEADERS, 5, 1, &block(GET)));
     let told = raw.until(|frame| frame.kind == GOAWAY);
     assert_eq!(told.code(), 0);
