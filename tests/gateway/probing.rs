@@ -10,7 +10,7 @@ use tidegate::observation::{Backoff, CircuitReading, CircuitState, Mode};
 use tidegate::units::Millis;
 
 use crate::governed::{Governed, Plan, contract, send};
-use crate::wire::{Client, UNHURRIED, Upstream, eventually};
+use crate::wire::{Client, PATIENCE, UNHURRIED, Upstream, eventually};
 
 /// Half of what the upstream of a probe has; long enough for one that answers at once.
 const MAX_LATENCY: Duration = UNHURRIED;
@@ -25,7 +25,9 @@ fn terms() -> Terms {
 
 /// A gateway whose only circuit has just become half open.
 fn half_open(upstream: &Upstream, terms: Terms) -> Governed {
-    let plan = Plan::of(upstream.address, vec![contract("api_v1", "/api", terms)]);
+    let mut plan = Plan::of(upstream.address, vec![contract("api_v1", "/api", terms)]);
+    // Who outlasts a probe with a body is not too slow for the edge.
+    plan.adjust = |settings| settings.timeouts.rate_grace = PATIENCE;
     let gateway = plan.start();
     let at_once = Backoff {
         first: Millis::new(1),
