@@ -172,6 +172,7 @@ fn failures_of_every_kind_count_and_answers_of_the_application_do_not() {
     check("HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", true);
     check("HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n", true);
     check("SSH-2.0-server\r\n\r\n", true);
+    // Cut when its time is over, in which the other server answers.
     check_within(
         UNHURRIED,
         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nnothing more",

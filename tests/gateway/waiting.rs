@@ -31,9 +31,10 @@ fn holding(gateway: &Governed, count: u32) {
 fn a_request_over_the_rate_is_sent_when_its_turn_comes() {
     // R050
     let upstream = Upstream::ok();
-    let gateway = Plan::of(upstream.address, vec![patient(40, 5_000, 10)]).start();
     // Each one asks long before its turn.
     let period = UNHURRIED;
+    let per_minute = (60_000 / period.as_millis()) as u32;
+    let gateway = Plan::of(upstream.address, vec![patient(per_minute, 5_000, 10)]).start();
     let begun = Instant::now();
     let ended: Vec<Duration> = (0..3)
         .map(|_| {
