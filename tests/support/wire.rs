@@ -196,10 +196,14 @@ impl Client {
 
     fn more(&mut self) -> usize {
         let mut piece = [0; 16 * 1024];
-        let read = match self.stream.read(&mut piece) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => 0,
-            Err(error) => panic!("nothing came: {error}"),
+        let read = loop {
+            match self.stream.read(&mut piece) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break 0,
+                // A read with a deadline ends so where the process was stopped and went on.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("nothing came: {error}"),
+            }
         };
         self.pending.extend_from_slice(&piece[..read]);
         read
