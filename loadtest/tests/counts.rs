@@ -61,10 +61,10 @@ fn the_same_seed_gives_the_same_answers() {
 
 #[test]
 fn a_server_that_is_not_there_is_a_count_and_not_a_hang() {
-    let gone = std::net::TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound and not listening: nobody else can begin to listen there.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let gone = bound.local_addr().unwrap();
     let mut options = Options::new(gone, "echo", 10);
     options.connections = 2;
     let tally = drive::run(&options).unwrap();

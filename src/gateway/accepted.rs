@@ -265,12 +265,20 @@ mod tests {
     use super::{Accepted, HELD_BYTES_MAX};
 
     async fn pair() -> (TcpStream, Accepted) {
+        let (client, server, _) = pair_and_witness().await;
+        (client, server)
+    }
+
+    /// A pair, and one more hand on the socket that was accepted: it sees what has arrived without
+    /// the runtime's help.
+    async fn pair_and_witness() -> (TcpStream, Accepted, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
         let socket = socket.into_std().unwrap();
-        (client, Accepted::new(socket, peer).unwrap())
+        let witness = socket.try_clone().unwrap();
+        (client, Accepted::new(socket, peer).unwrap(), witness)
     }
 
     #[tokio::test]
@@ -327,10 +335,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_runtime_watches_whom_it_waits_for() {
-        let (mut client, mut server) = pair().await;
+        let (mut client, mut server, witness) = pair_and_witness().await;
         client.write_all(b"first").await.unwrap();
         let mut came = [0; 5];
-        // On loopback it is there, so nobody waits.
+        // All of it is there, so nobody waits.
+        while !matches!(witness.peek(&mut came), Ok(5)) {
+            std::thread::yield_now();
+        }
         server.read_exact(&mut came).await.unwrap();
         server.write_all(b"answer").await.unwrap();
         server.flush().await.unwrap();

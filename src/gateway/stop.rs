@@ -6,6 +6,8 @@
 //! Deliberately not here: the ledger; its owner closes it when
 //! the gateway has ended.
 
+mod quiet;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use quiet::Quiet;
 
 use super::bind::ListeningSocket;
 use super::edge::Connections;
@@ -250,17 +254,13 @@ impl Stopper {
 
     async fn drain(&mut self) {
         let deadline = Instant::now() + self.drain_max;
-        let mut quiet_since = None;
+        let mut quiet = Quiet::default();
         loop {
             let now = Instant::now();
-            if self.control.in_flight() > 0 {
-                quiet_since = None;
-            } else if self.control.is_emptied() && self.control.connections().open() == 0
-                || now - *quiet_since.get_or_insert(now) >= LAST_REQUEST + LOOK_EVERY
-            {
-                return;
-            }
-            if now >= deadline {
+            let is_busy = self.control.in_flight() > 0;
+            let is_quiet = quiet.look(now, is_busy) >= LAST_REQUEST + LOOK_EVERY;
+            let is_left = self.control.is_emptied() && self.control.connections().open() == 0;
+            if is_quiet || (is_left && !is_busy) || now >= deadline {
                 return;
             }
             tokio::select! {

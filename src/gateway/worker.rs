@@ -176,7 +176,11 @@ impl Worker {
             control.note_listening();
             // It closes its holders of the sockets, so that those of the queues are the last.
             acceptor.run().await;
-            if !control.is_handed_over() {
+            if control.is_handed_over() {
+                // Who waits there waits for the other process: while one that does not accept holds
+                // the port, nobody is told that it has ended.
+                drop(queues);
+            } else {
                 Queues::new(queues).empty();
             }
             control.note_emptied();

@@ -223,12 +223,13 @@ fn a_stalled_disk_turns_admitted_requests_into_counts_and_loses_nothing() {
         assert!(scene.admit());
     }
     scene.stall();
-    let mut longest = Duration::ZERO;
+    // What waited for the disk, and what the machine held up.
+    let mut slow = 0;
     for round in 0..500 {
         for _ in 0..20 {
             let began = Instant::now();
             assert!(scene.admit(), "the ring never fills");
-            longest = longest.max(began.elapsed());
+            slow += u32::from(began.elapsed() > Duration::from_millis(5));
         }
         assert!(scene.refuse());
         let ended = Deed::Ended(round);
@@ -238,8 +239,8 @@ fn a_stalled_disk_turns_admitted_requests_into_counts_and_loses_nothing() {
     }
     assert!(!scene.ledger.snapshot().ok, "the disk takes nothing still");
     assert_eq!(scene.producer.lost(), 0);
-    // The bound is a thousand times what a push takes: only a wait would exceed it.
-    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    // The bound is a thousand times what a push takes: only a wait would exceed it, and each would.
+    assert!(slow < 500, "{slow} of 10,000 pushes took long");
     scene.recover();
     assert_eq!(scene.ledger.snapshot().rolled_up, 10_000);
     assert!(scene.admit());
@@ -370,13 +371,14 @@ fn a_disk_without_progress_is_unavailable_until_it_moves() {
         ..quick()
     };
     let mut scene = Scene::new(256, bounds);
-    assert!(!scene.producer.is_ledger_unavailable());
+    // On a busy machine a sync that is under way may take as long.
+    scene.until(|_| !scene.producer.is_ledger_unavailable());
     scene.settings.disk.plan.space.store(0, SeqCst);
     scene.refuse();
     scene.until(|now| now.pressure == Pressure::Unavailable);
     assert!(scene.producer.is_ledger_unavailable());
     scene.recover();
-    assert!(!scene.producer.is_ledger_unavailable());
+    scene.until(|_| !scene.producer.is_ledger_unavailable());
     let told = scene.told();
     told.adds_up();
     // On a busy machine the writer may have been away for as long once more.

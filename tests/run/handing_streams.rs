@@ -30,10 +30,12 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
         .build()
         .unwrap();
     let (upstream, release) = holding("");
-    let installation = Installation::in_front_of(upstream.address).with(
-        r#"listeners: [{bind: "127.0.0.1:0"}]"#,
-        r#"listeners: [{bind: "127.0.0.1:0", h2c: true}]"#,
-    );
+    let installation = Installation::in_front_of(upstream.address)
+        .draining_for_long()
+        .with(
+            r#"listeners: [{bind: "127.0.0.1:0"}]"#,
+            r#"listeners: [{bind: "127.0.0.1:0", h2c: true}]"#,
+        );
     let old = Process::start(&installation);
     let (mut client, end) = runtime.block_on(connect(&old));
     let (answer, _) = client.send_request(upload(), true).unwrap();
@@ -44,6 +46,7 @@ fn a_stream_finishes_in_the_old_process_and_the_next_is_for_the_new_one() {
     eventually("GOAWAY", || {
         runtime.block_on(client.clone().ready()).is_err()
     });
+    eventually("the old one to let nobody in", || !old.lets_in());
     let (mut next, _) = runtime.block_on(connect(&new));
     let (other, _) = next.send_request(upload(), true).unwrap();
     new.until_in_flight("upload_v1", 1);

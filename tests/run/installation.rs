@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::wire::eventually;
+
 /// Contracts that most tests can use.
 const CONTRACTS: &str = r#"version: 1
 contracts:
@@ -51,6 +53,12 @@ admin: {{bind: "127.0.0.1:0"}}
         self.with("tier: observe_only", "tier: control")
     }
 
+    /// The same with as much time for its running requests as the slowest machine may need before the
+    /// test lets them end.
+    pub(crate) fn draining_for_long(self) -> Self {
+        self.and("timeouts: {drain_ms: 60000}")
+    }
+
     /// The same with another line in `tidegate.yaml`.
     pub(crate) fn with(mut self, old: &str, new: &str) -> Self {
         assert!(self.main.contains(old), "{old}");
@@ -87,6 +95,12 @@ admin: {{bind: "127.0.0.1:0"}}
 
     pub(crate) fn ledger(&self) -> PathBuf {
         self.path("state/ledger")
+    }
+
+    /// Waits until a gateway that serves can be taken over from: a moment after it has begun to.
+    pub(crate) fn until_it_can_be_taken_over(&self) {
+        let bell = self.path("state/upgrade.sock");
+        eventually("the bell", || bell.exists());
     }
 
     /// Puts the files there.
@@ -153,13 +167,40 @@ admin: {{bind: "127.0.0.1:0"}}
     }
 
     /// The decisions in the ledger, in the order in which they were made: on their way refusals
-    /// overtake.
+    /// overtake. One that took long has two records, and on a machine that stands still any may
+    /// have: it is told here as if it had one.
     pub(crate) fn decisions(&self) -> Vec<Value> {
-        let mut records = self.records();
-        records.retain(|record| record["kind"] == "decision");
+        let (outcomes, mut records): (Vec<Value>, Vec<Value>) = self
+            .records()
+            .into_iter()
+            .filter(|record| record["kind"] == "decision" || record["kind"] == "outcome")
+            .partition(|record| record["kind"] == "outcome");
+        for outcome in outcomes {
+            let id = &outcome["decision_id"];
+            let decision = records
+                .iter_mut()
+                .find(|record| record["decision_id"] == *id);
+            // The decision itself may have been counted in place of written.
+            if let Some(decision) = decision {
+                end(decision, &outcome);
+            }
+        }
         records.sort_by_key(|record| (record["ts_us"].as_u64(), record["n"].as_u64()));
         records
     }
+}
+
+/// Puts into a decision what the record of its end says.
+fn end(decision: &mut Value, outcome: &Value) {
+    assert_eq!(decision["outcome"], "open", "{decision}");
+    for member in ["latency_us", "status", "upstream_status"] {
+        decision[member] = outcome[member].clone();
+    }
+    let is_error =
+        outcome["upstream_error"].is_string() || outcome["upstream_status"].as_u64() >= Some(500);
+    decision["error_count"] = u8::from(is_error).into();
+    let was_forwarded = decision["upstream"].is_string();
+    decision["outcome"] = if was_forwarded { "done" } else { "refused" }.into();
 }
 
 /// What a verb that ended has said.

@@ -67,6 +67,7 @@ fn a_tampered_closed_segment_turns_the_gauge_to_0_and_is_named_in_the_log() {
     assert!(file.ends_with("seg-0000000000000000.jsonl"), "{file}");
     assert_eq!(process.get("/api/v1/status").status(), 200);
     assert_eq!(process.ask("/readyz").status(), 200, "it still writes");
+    eventually("the log", || process.said("ledger_damaged"));
     let told = process.log();
     let told = told.iter().find(|line| line["event"] == "ledger_damaged");
     let told = told.unwrap_or_else(|| panic!("{:?}", process.log()));

@@ -12,7 +12,8 @@ use crate::wire::{Client, OK, Upstream, eventually, reset};
 /// Clients that leave, per test.
 const CLIENTS: usize = 200;
 
-const CONTRACT: &str = r#"{id: held_v1, owner: me, endpoint: "POST /held", allowed_methods: [GET, POST], max_in_flight: 300}"#;
+/// Whatever time the clients take to come, nobody is late: else some would be refused.
+const CONTRACT: &str = r#"{id: held_v1, owner: me, endpoint: "POST /held", allowed_methods: [GET, POST], max_in_flight: 300, max_latency_ms: 30000}"#;
 
 /// A server that answers nothing until the sender has gone, and counts what it was asked.
 fn held() -> (Upstream, mpsc::Sender<()>) {

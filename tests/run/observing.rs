@@ -4,9 +4,10 @@
 //! the gateway has its own), and `Date`, which becomes that of the gateway's clock. Hop-by-hop fields, inbound
 //! `Tidegate-*` and forwarded-for fields of untrusted peers do not pass; everything else does.
 
+use crate::held::holding;
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::{Client, Message, Upstream};
+use crate::wire::{Client, Message, Upstream, eventually};
 
 /// Targets with their methods, each a thing that the refusing tier would not forward as it is.
 const ODD: &[(&str, &str, &str)] = &[
@@ -180,19 +181,19 @@ fn an_answer_differs_by_the_decision_id_alone() {
 
 #[test]
 fn a_slow_answer_counts_against_readiness_when_its_end_is_told_later() {
-    let upstream = Upstream::start(|mut conn, _| {
-        conn.request();
-        std::thread::sleep(std::time::Duration::from_millis(1_200));
-        conn.send(crate::wire::OK);
-    });
+    let (upstream, release) = holding("");
     let installation = Installation::in_front_of(upstream.address).contract(
         r#"{id: slow_v1, owner: me, endpoint: "GET /slow", max_latency_ms: 100, timeout_ms: 300}"#,
     );
     let process = Process::start(&installation);
-    assert_eq!(process.get("/slow").status(), 200);
+    let mut client = process.connect();
+    client.send("GET /slow HTTP/1.1\r\nHost: test\r\n\r\n");
+    // Its record does not wait for its end, and is written later than it may take.
+    eventually("its record", || !installation.decisions().is_empty());
+    assert_eq!(installation.decisions()[0]["outcome"], "open");
+    release.send(()).unwrap();
+    assert_eq!(client.response().status(), 200);
     process.stop();
-    let decision = installation.decisions().remove(0);
-    assert_eq!(decision["outcome"], "open", "its record did not wait");
     let told = installation.command("readiness").output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("slow_v1  not ready: 1 requests"), "{told}");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -35,6 +36,12 @@ impl Process {
 
     /// Starts the program in place of one that runs.
     pub(crate) fn upgrade(installation: &Installation) -> Self {
+        installation.until_it_can_be_taken_over();
+        Self::upgrade_at_once(installation)
+    }
+
+    /// Starts the program in place of one that may run.
+    pub(crate) fn upgrade_at_once(installation: &Installation) -> Self {
         let mut command = installation.command("run");
         command.arg("--upgrade");
         Self::of(command)
@@ -180,6 +187,23 @@ impl Process {
     /// What `/v1/status` says.
     pub(crate) fn status(&self) -> Value {
         serde_json::from_slice(&self.ask("/v1/status").body).unwrap()
+    }
+
+    /// Whether it has a socket in which clients of its first listener wait.
+    pub(crate) fn lets_in(&self) -> bool {
+        const LISTENS: &str = "0A";
+        let port = format!("0100007F:{:04X}", self.addresses[0].port());
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let listening = sockets.lines().filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let is_it = columns[1] == port && columns[3] == LISTENS;
+            is_it.then(|| format!("socket:[{}]", columns[9]))
+        });
+        let listening: Vec<String> = listening.collect();
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        files
+            .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+            .any(|file| listening.iter().any(|socket| file == Path::new(socket)))
     }
 
     /// The process id.

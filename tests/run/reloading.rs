@@ -443,8 +443,9 @@ fn counters_go_on_with_their_contract() {
     process.get("/api/v1/status");
     process.get("/first");
     process.get("/probe");
-    let counts = ["status_v1", "probe_v1", "probe_v2", "a_first"].map(count);
-    assert_eq!(counts, [4.0, 3.0, 1.0, 1.0]);
+    // An answer may be here a moment before it is counted there.
+    let counts = || ["status_v1", "probe_v1", "probe_v2", "a_first"].map(count);
+    eventually("the counts", || counts() == [4.0, 3.0, 1.0, 1.0]);
     let decisions = process.metric("tidegate_decisions_total", "");
     assert_eq!(decisions, 9.0, "what was counted stays counted");
     eventually("the windows to follow", || {
@@ -461,7 +462,7 @@ fn a_reload_refills_no_limit() {
     let upstream = Upstream::ok();
     let limited = |burst: u32| {
         format!(
-            "  - {{id: slow_v1, owner: me, endpoint: \"GET /slow\", rate_limit_rpm: 2, burst: {burst}}}\n"
+            "  - {{id: slow_v1, owner: me, endpoint: \"GET /slow\", rate_limit_rpm: 1, burst: {burst}}}\n"
         )
     };
     let installation = controlling(&upstream);

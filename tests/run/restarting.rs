@@ -1,12 +1,10 @@
 //! What a restart keeps of each contract, and what it does not believe.
 
-use std::net::TcpListener;
-
 use serde_json::{Value, json};
 
 use crate::installation::Installation;
 use crate::process::Process;
-use crate::wire::eventually;
+use crate::wire::{eventually, nobody};
 
 fn circuits(process: &Process) -> Value {
     let answer = process.ask("/v1/circuits");
@@ -22,10 +20,7 @@ fn said(process: &Process, event: &str) -> Option<Value> {
 #[test]
 fn an_open_circuit_outlives_a_restart_and_a_bad_snapshot_does_not() {
     // R074
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let installation = Installation::in_front_of(address).controlling();
+    let installation = Installation::in_front_of(nobody()).controlling();
     let process = Process::start(&installation);
     assert_eq!(circuits(&process)["circuits"], Value::Array(vec![]));
     for _ in 0..5 {
@@ -67,10 +62,7 @@ fn an_open_circuit_outlives_a_restart_and_a_bad_snapshot_does_not() {
 #[test]
 fn a_restart_does_not_shed_for_a_circuit_that_closed_long_ago() {
     // R074
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let installation = Installation::in_front_of(address).controlling();
+    let installation = Installation::in_front_of(nobody()).controlling();
     let process = Process::start(&installation);
     assert_eq!(process.get("/api/v1/status").status(), 502);
     process.stop();

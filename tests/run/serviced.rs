@@ -1,6 +1,7 @@
 //! What a service manager hears of a gateway, in the order of its life.
 
 use std::os::unix::net::UnixDatagram;
+use std::sync::mpsc;
 
 use rustix::process::Signal;
 
@@ -8,9 +9,10 @@ use crate::installation::Installation;
 use crate::process::Process;
 use crate::wire::{PATIENCE, Upstream, eventually};
 
-/// A manager that listens.
+/// A manager that listens all the time: a socket holds only a few words that nobody takes, and what
+/// comes beyond them is lost.
 struct Manager {
-    socket: UnixDatagram,
+    heard: mpsc::Receiver<String>,
     path: String,
 }
 
@@ -18,9 +20,18 @@ impl Manager {
     fn new(installation: &Installation) -> Self {
         let path = installation.path("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (tell, heard) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while let Ok(count) = socket.recv(&mut bytes) {
+                let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+                if tell.send(said).is_err() {
+                    return;
+                }
+            }
+        });
         let path = path.to_str().unwrap().to_owned();
-        Self { socket, path }
+        Self { heard, path }
     }
 
     /// The variables by which a process finds it.
@@ -31,9 +42,7 @@ impl Manager {
     /// Waits until this line is said.
     fn hears(&self, wanted: &str) {
         loop {
-            let mut bytes = [0; 512];
-            let count = self.socket.recv(&mut bytes).expect(wanted);
-            let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            let said = self.heard.recv_timeout(PATIENCE).expect(wanted);
             if said.lines().any(|line| line == wanted) {
                 return;
             }

@@ -1,7 +1,7 @@
 //! How a gateway ends, and what a start finds after an end of either kind.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -12,13 +12,14 @@ use crate::installation::Installation;
 use crate::process::Process;
 use crate::wire::{Client, Upstream, eventually};
 
-/// The kinds of the records, but for those that sign the others.
+/// The kinds of the records, but for those that sign the others, and the ends of requests that took
+/// long: on a machine that stands still any may.
 fn kinds(records: &[Value]) -> Vec<&str> {
     let kinds = records
         .iter()
         .map(|record| record["kind"].as_str().unwrap());
     kinds
-        .filter(|kind| !["key", "checkpoint"].contains(kind))
+        .filter(|kind| !["key", "checkpoint", "outcome"].contains(kind))
         .collect()
 }
 
@@ -33,24 +34,25 @@ fn busy(process: &Process) -> Client {
 #[test]
 fn term_lets_a_running_request_finish() {
     let (upstream, release) = holding("");
-    let installation = Installation::in_front_of(upstream.address);
+    let installation = Installation::in_front_of(upstream.address).draining_for_long();
     let process = Process::start(&installation);
     let mut idle = process.connect();
     let mut busy = busy(&process);
-    let begun = Instant::now();
     process.signal(Signal::TERM);
     // An idle connection ends, nobody new is let in, and the load balancer is told.
     eventually("the drain", || process.ask("/readyz").status() == 503);
     let readiness = process.ask("/readyz");
     assert!(readiness.text().contains("drain"), "{}", readiness.text());
     assert_eq!(process.ask("/livez").status(), 200);
+    let released = Instant::now();
     release.send(()).unwrap();
     let answer = busy.response();
     assert_eq!((answer.status(), answer.text()), (200, "ok"));
     idle.is_closed();
     let (status, log) = process.ended();
     assert_eq!(status.code(), Some(0), "{log:?}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    // It does not wait for the end of the time that a request might have had.
+    assert!(released.elapsed() < Duration::from_secs(30));
     assert_eq!(log.last().unwrap()["event"], "stopped");
     let records = installation.records();
     assert_eq!(kinds(&records), ["open", "decision", "close"]);
@@ -102,7 +104,7 @@ fn a_stop_is_announced_before_nobody_is_let_in() {
 #[test]
 fn int_cuts_a_drain_short() {
     let (upstream, _release) = holding("");
-    let installation = Installation::in_front_of(upstream.address);
+    let installation = Installation::in_front_of(upstream.address).draining_for_long();
     let process = Process::start(&installation);
     let mut busy = busy(&process);
     process.signal(Signal::TERM);
@@ -114,6 +116,26 @@ fn int_cuts_a_drain_short() {
     assert_eq!(installation.records().last().unwrap()["kind"], "close");
 }
 
+/// How long this machine stands still from here on, in microseconds: by how much naps that are to be
+/// short are too long.
+fn standstill() -> Arc<AtomicU64> {
+    const NAP: Duration = Duration::from_millis(10);
+    const USUAL: Duration = Duration::from_millis(50);
+    let sum_us = Arc::new(AtomicU64::new(0));
+    let noted = Arc::clone(&sum_us);
+    std::thread::spawn(move || {
+        loop {
+            let begun = Instant::now();
+            std::thread::park_timeout(NAP);
+            let took = begun.elapsed();
+            if took > USUAL {
+                noted.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+            }
+        }
+    });
+    sum_us
+}
+
 #[test]
 fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     // Container runtimes kill after 10 s, and that would cost the end of the ledger.
@@ -121,18 +143,23 @@ fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
     let _busy = busy(&process);
+    let stood_still_us = standstill();
     let begun = Instant::now();
     process.signal(Signal::TERM);
     let (status, log) = process.ended();
+    // It is 8 s and a bit; how long the machine itself stood still is measured beside it.
+    let still = Duration::from_micros(stood_still_us.load(Ordering::Relaxed));
+    let took = begun.elapsed();
     assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        begun.elapsed()
+        took < Duration::from_secs(10) + still,
+        "{took:?}, {still:?} of it still"
     );
     assert_eq!(status.code(), Some(0), "{log:?}");
     assert_eq!(log.last().unwrap()["cut_off"], 1);
     let records = installation.records();
-    assert_eq!(kinds(&records), ["open", "decision", "outcome", "close"]);
+    assert_eq!(kinds(&records), ["open", "decision", "close"]);
+    let told = |kind| records.iter().filter(|it| it["kind"] == kind).count();
+    assert_eq!(told("outcome"), 1, "it took long");
     assert_eq!(installation.verify(&[]).code, Some(0));
 }
 
@@ -227,7 +254,7 @@ fn a_ledger_survives_kill_under_load() {
             0 => Process::start(&installation),
             _ => Process::start_again(&installation),
         };
-        let before = installation.records().len();
+        let before = installation.decisions().len();
         let stop = Arc::new(AtomicBool::new(false));
         let address = process.addresses[0];
         let load: Vec<_> = (0..4)
@@ -236,7 +263,7 @@ fn a_ledger_survives_kill_under_load() {
                 std::thread::spawn(move || load(address, &stop))
             })
             .collect();
-        eventually("records", || installation.records().len() > before + 300);
+        eventually("records", || installation.decisions().len() > before + 300);
         process.signal(Signal::KILL);
         let (status, _) = process.ended();
         assert_eq!(status.code(), None, "killed");
@@ -278,9 +305,13 @@ fn load(address: std::net::SocketAddr, stop: &AtomicBool) -> usize {
         if client.stream.write_all(request).is_err() {
             break;
         }
-        match client.stream.read(&mut piece) {
-            Ok(0) | Err(_) => break,
-            Ok(_) => answered += 1,
+        loop {
+            match client.stream.read(&mut piece) {
+                Ok(1..) => break answered += 1,
+                // It was stopped meanwhile and goes on.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return answered,
+            }
         }
     }
     answered

@@ -1,10 +1,11 @@
 //! Another process takes over from one that serves, and nobody who asks notices.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::installation::{Installation, Ran};
 use crate::process::Process;
 use crate::secure::Site;
 use crate::signing;
-use crate::wire::{PATIENCE, Upstream, eventually};
+use crate::wire::{Client, PATIENCE, Upstream, eventually};
 
 /// Boot ids of the records of one kind, in the order of the ledger.
 fn boots(records: &[Value], kind: &str) -> Vec<String> {
@@ -30,10 +31,9 @@ fn boots(records: &[Value], kind: &str) -> Vec<String> {
 #[test]
 fn a_running_request_finishes_in_the_old_process_while_the_new_one_serves() {
     let (upstream, release) = holding("/upload");
-    let installation = Installation::in_front_of(upstream.address);
+    let installation = Installation::in_front_of(upstream.address).draining_for_long();
     let old = Process::start(&installation);
-    let mut kept = old.connect();
-    assert_eq!(kept.get("/api/v1/status").status(), 200);
+    let mut asked = one(old.addresses[0], None).unwrap();
     let mut busy = old.connect();
     busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
     old.until_in_flight("upload_v1", 1);
@@ -42,16 +42,16 @@ fn a_running_request_finishes_in_the_old_process_while_the_new_one_serves() {
     eventually("the hand-over", || old.said("handed_over"));
     // A kept connection has its last answer, which says so; new ones go to the new process.
     let mut on_old = 2;
-    loop {
-        let answer = kept.get("/api/v1/status");
-        assert_eq!(answer.status(), 200);
-        on_old += 1;
-        if answer.field("connection") == Some("close") {
+    while let Asked::Answered { kept, last } = asked {
+        if last {
+            Client::new(kept.stream).is_closed();
             break;
         }
         assert!(on_old < 10_000, "no answer is the last one");
+        asked = one(old.addresses[0], Some(kept)).unwrap();
+        on_old += usize::from(matches!(asked, Asked::Answered { .. }));
     }
-    kept.is_closed();
+    eventually("the old one to let nobody in", || !old.lets_in());
     for _ in 0..20 {
         assert_eq!(new.get("/api/v1/status").status(), 200);
     }
@@ -93,6 +93,7 @@ fn a_new_process_that_cannot_start_changes_nothing() {
         (good.replace(listeners, &more), 1),
     ] {
         std::fs::write(installation.path("tidegate.yaml"), bad).unwrap();
+        installation.until_it_can_be_taken_over();
         let mut command = installation.command("run");
         let ran = Ran::of(command.arg("--upgrade").output().unwrap());
         assert_eq!(ran.code, Some(code), "{ran:?}");
@@ -117,7 +118,7 @@ fn without_a_gateway_to_take_over_from_it_is_an_ordinary_start() {
     let killed = Process::start(&installation);
     killed.signal(Signal::KILL);
     killed.ended();
-    let process = Process::upgrade(&installation);
+    let process = Process::upgrade_at_once(&installation);
     assert!(process.said("nothing_to_take_over"));
     assert_eq!(process.get("/api/v1/status").status(), 200);
     process.stop();
@@ -131,13 +132,14 @@ fn quit_starts_the_program_again_and_gives_way() {
     let old = Process::start(&installation);
     let address = old.addresses[0];
     let admin = old.admin;
+    installation.until_it_can_be_taken_over();
     old.signal(Signal::QUIT);
     eventually("the hand-over", || old.said("handed_over"));
     let pid = old.log().iter().find_map(|entry| {
         let taken = entry["event"] == "handed_over";
         taken.then(|| entry["pid"].as_u64().unwrap())
     });
-    let mut client = crate::wire::Client::connect(address);
+    let mut client = Client::connect(address);
     assert_eq!(client.get("/api/v1/status").status(), 200);
     let pid = rustix::process::Pid::from_raw(pid.unwrap() as i32).unwrap();
     eventually("the ledger", || old.said("ledger_taken_over"));
@@ -151,51 +153,92 @@ fn quit_starts_the_program_again_and_gives_way() {
     assert_eq!(installation.verify(&[]).code, Some(0));
 }
 
-/// A client in a closed loop, with a kept or with fresh connections.
+/// A client in a closed loop, with a kept or with fresh connections; how many of its requests came
+/// too late for their connection, and what failed.
 fn client(
     address: SocketAddr,
     fresh: bool,
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
-) -> JoinHandle<Vec<String>> {
+) -> JoinHandle<(usize, Vec<String>)> {
     std::thread::spawn(move || {
-        let mut failures = Vec::new();
-        let mut kept: Option<TcpStream> = None;
+        let (mut late, mut failures) = (0, Vec::new());
+        let mut kept: Option<Kept> = None;
         while !stop.load(Ordering::Relaxed) {
             match one(address, kept.take()) {
-                Ok(stream) => {
+                Ok(Asked::Answered { kept: next, last }) => {
                     served.fetch_add(1, Ordering::Relaxed);
-                    kept = stream.filter(|_| !fresh);
+                    kept = (!fresh && !last).then_some(next);
                 }
+                Ok(Asked::TooLate) => late += 1,
                 Err(error) => failures.push(error),
             }
         }
-        failures
+        (late, failures)
     })
 }
 
-/// One request; gives the connection back where the answer allows another one.
-fn one(address: SocketAddr, kept: Option<TcpStream>) -> Result<Option<TcpStream>, String> {
-    let mut stream = match kept {
-        Some(stream) => stream,
-        None => TcpStream::connect(address).map_err(|error| format!("connect: {error}"))?,
+/// How long a gateway that stops waits for the next request of a connection.
+const LAST_REQUEST: Duration = Duration::from_millis(250);
+
+/// A connection on which a request may be sent.
+struct Kept {
+    stream: TcpStream,
+    /// The gateway did not stop before this moment.
+    since: Instant,
+}
+
+/// What came of a request.
+enum Asked {
+    /// An answer, and whether it says that it is the last one.
+    Answered { kept: Kept, last: bool },
+    /// The connection ended without one, longer than [`LAST_REQUEST`] after the moment from which on
+    /// the gateway may have been stopping: only a client that stood still comes so late, and has to
+    /// ask again.
+    TooLate,
+}
+
+/// One request.
+fn one(address: SocketAddr, kept: Option<Kept>) -> Result<Asked, String> {
+    let begun = Instant::now();
+    let Kept { mut stream, since } = match kept {
+        Some(kept) => kept,
+        None => Kept {
+            stream: TcpStream::connect(address).map_err(|error| format!("connect: {error}"))?,
+            since: begun,
+        },
     };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let sent = stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: test\r\n\r\n");
-    sent.map_err(|error| format!("send: {error}"))?;
+    let asked_after = since.elapsed();
+    let unanswered = |why: String| match asked_after < LAST_REQUEST {
+        true => Err(format!("{why} after {asked_after:?}")),
+        false => Ok(Asked::TooLate),
+    };
+    if let Err(error) = sent {
+        return unanswered(format!("send: {error}"));
+    }
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     while !bytes.ends_with(b"ok") {
         match stream.read(&mut piece) {
-            Ok(0) => return Err(format!("closed after {} bytes", bytes.len())),
-            Ok(read) => bytes.extend_from_slice(&piece[..read]),
-            Err(error) => return Err(format!("read: {error}")),
+            Ok(read @ 1..) => bytes.extend_from_slice(&piece[..read]),
+            // It was stopped meanwhile and goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            ended if bytes.is_empty() => return unanswered(format!("{ended:?}")),
+            ended => return Err(format!("{ended:?} after {} bytes", bytes.len())),
         }
     }
     let text = String::from_utf8_lossy(&bytes).to_lowercase();
     if !text.starts_with("http/1.1 200") {
         return Err(text);
     }
-    Ok((!text.contains("connection: close")).then_some(stream))
+    let last = text.contains("connection: close");
+    // Else this answer would have been the last one.
+    let kept = Kept {
+        stream,
+        since: begun,
+    };
+    Ok(Asked::Answered { kept, last })
 }
 
 #[test]
@@ -234,7 +277,9 @@ fn upgrades_under_load_fail_no_request_and_the_accounts_are_whole() {
     }
     stop.store(true, Ordering::Relaxed);
     let ended = clients.into_iter().map(|client| client.join().unwrap());
-    let failures: Vec<String> = ended.flatten().collect();
+    let (late, failures): (Vec<usize>, Vec<Vec<String>>) = ended.unzip();
+    let (late, failures) = (late.iter().sum::<usize>(), failures.concat());
+    println!("{late} came too late for their connection");
     assert!(
         failures.is_empty(),
         "{} of {}: {failures:?}",
@@ -269,7 +314,8 @@ fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
     site.installation = site
         .installation
         .with("contracts: contracts\npolicy: policy.yaml\n", "")
-        .and("bundle: {root: root.json, dir: bundles}");
+        .and("bundle: {root: root.json, dir: bundles}")
+        .draining_for_long();
     let path = |name: &str| site.installation.path(name);
     std::fs::write(path("root.json"), signing::root()).unwrap();
     std::fs::create_dir(path("bundles")).unwrap();
@@ -307,7 +353,7 @@ fn behind_tls_and_on_bundles_a_stream_finishes_in_the_old_process() {
 #[test]
 fn what_a_new_process_decided_is_told_though_it_was_killed_before_it_had_the_ledger() {
     let (upstream, release) = holding("/upload");
-    let installation = Installation::in_front_of(upstream.address);
+    let installation = Installation::in_front_of(upstream.address).draining_for_long();
     let old = Process::start(&installation);
     let mut busy = old.connect();
     busy.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
@@ -362,16 +408,17 @@ fn who_asks_and_says_nothing_holds_up_no_stop() {
     let upstream = Upstream::ok();
     let installation = Installation::in_front_of(upstream.address);
     let process = Process::start(&installation);
+    installation.until_it_can_be_taken_over();
     let silent = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
     let bell = SocketAddrUnix::new(installation.path("state/upgrade.sock")).unwrap();
     connect(&silent, &bell).unwrap();
     eventually("the question", || process.said("upgrade_asked"));
     assert_eq!(process.get("/api/v1/status").status(), 200);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     process.signal(Signal::TERM);
     let (status, log) = process.ended();
     assert_eq!(status.code(), Some(0), "{log:?}");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(
         log.iter().any(|entry| entry["event"] == "upgrade_failed"),
         "{log:?}"

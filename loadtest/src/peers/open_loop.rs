@@ -95,7 +95,11 @@ fn answer(stream: &mut impl Read) -> anyhow::Result<()> {
     let mut held = Vec::with_capacity(1_024);
     let mut buffer = [0; 4_096];
     loop {
-        let read = stream.read(&mut buffer)?;
+        let read = match stream.read(&mut buffer) {
+            // A read with a deadline ends so where the process was stopped and went on.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         ensure!(read > 0, "the connection was closed before the answer");
         held.extend_from_slice(buffer.get(..read).unwrap_or_default());
         let Some(end) = held.windows(4).position(|w| w == b"\r\n\r\n") else {

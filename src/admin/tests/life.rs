@@ -79,9 +79,10 @@ fn a_stop_ends_idle_connections_and_frees_the_port() {
     let silent = TcpStream::connect(address).expect("it listens");
     let began = Instant::now();
     let admin = bench.admin.take().expect("running");
-    assert_eq!(admin.stop(Duration::from_millis(500)), 0);
+    assert_eq!(admin.stop(PATIENCE), 0);
+    // Not as long as a connection may be silent.
     assert!(
-        began.elapsed() < Duration::from_secs(5),
+        began.elapsed() < Duration::from_secs(8),
         "{:?}",
         began.elapsed()
     );

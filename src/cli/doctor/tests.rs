@@ -22,6 +22,7 @@ pub(super) fn shipped() -> (tempfile::TempDir, Settings) {
 }
 
 struct Scene {
+    _port: tokio::net::TcpSocket,
     folder: tempfile::TempDir,
     settings: Settings,
     now_us: u64,
@@ -34,11 +35,12 @@ impl Scene {
         settings.ledger.key = folder.path().join("ledger.key");
         settings.ledger.segment_bytes = 1 << 20;
         settings.limits.connections = 10;
-        // Nobody listens on a port that was just given back.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // Nobody listens on a port that is bound, and nobody else can begin to.
+        let port = tokio::net::TcpSocket::new_v4().unwrap();
+        port.bind(([127, 0, 0, 1], 0).into()).unwrap();
         settings.admin = port.local_addr().unwrap();
-        drop(port);
         let scene = Self {
+            _port: port,
             folder,
             settings,
             now_us: clock::now().wall_us,

@@ -159,6 +159,7 @@ fn is_quiet(stream: &TcpStream) -> bool {
 mod tests {
     use std::io::Write;
     use std::net::{SocketAddr, TcpListener, TcpStream as Server};
+    use std::os::fd::AsFd as _;
 
     use tokio::net::TcpStream;
 
@@ -173,6 +174,18 @@ mod tests {
         (stream, server, address)
     }
 
+    /// One more hand on a socket: it sees what has arrived without the runtime's help.
+    fn witness(stream: &TcpStream) -> Server {
+        stream.as_fd().try_clone_to_owned().unwrap().into()
+    }
+
+    /// Waits until something has arrived, though the runtime does not know.
+    fn arrived(witness: &Server) {
+        while witness.peek(&mut [0]).is_err() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until the runtime knows that the other side has closed.
     async fn closed(stream: &TcpStream) {
         stream.readable().await.unwrap();
@@ -182,13 +195,15 @@ mod tests {
     async fn what_came_since_the_runtime_last_looked_is_heard() {
         for is_closed in [false, true] {
             let (stream, mut server, address) = pair().await;
+            let witness = witness(&stream);
             keep(0, address, stream, clock::now(), 9);
             if is_closed {
                 drop(server);
             } else {
                 server.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
             }
-            // On loopback both have arrived; the runtime has not asked the system since.
+            arrived(&witness);
+            // The runtime has not asked the system since.
             assert!(take(0, address, true).is_none(), "closed: {is_closed}");
             clear();
         }
@@ -197,8 +212,10 @@ mod tests {
     #[tokio::test]
     async fn dead_connections_take_no_place_from_live_ones() {
         let (dead, server, gone) = pair().await;
+        let witness = witness(&dead);
         keep(0, gone, dead, clock::now(), 1);
         drop(server);
+        arrived(&witness);
         let (live, _server, address) = pair().await;
         keep(0, address, live, clock::now(), 1);
         assert!(take(0, address, false).is_some());
