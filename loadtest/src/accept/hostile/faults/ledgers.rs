@@ -10,7 +10,7 @@ use super::place::Place;
 use super::shim::Shim;
 use crate::accept::Context;
 use crate::process::installed;
-use crate::site::{PATIENCE, get};
+use crate::site::{PATIENCE, get, segments};
 
 /// How long requests are sent while the fault lasts.
 const LONG: Duration = Duration::from_millis(900);
@@ -70,7 +70,7 @@ fn disk(context: &Context, inject: &str, fault: Option<&str>) -> anyhow::Result<
     let mut served = place.served_for(LONG)?;
     // Faults come with a certain write or sync, which a slow machine reaches later.
     while let Some(fault) = fault
-        && !std::fs::read_to_string(&segment)?.contains(fault)
+        && !is_told(&place, fault)?
         && began.elapsed() < NOTICED
     {
         served += place.served_for(LONG)?;
@@ -80,6 +80,16 @@ fn disk(context: &Context, inject: &str, fault: Option<&str>) -> anyhow::Result<
         anyhow::ensure!(closed.contains(fault), "no {fault} in the ledger: {closed}");
     }
     Ok(format!("{served} requests served; {closed}"))
+}
+
+/// Whether a fault stands in the ledger already; a segment that fails is given up for a next one.
+fn is_told(place: &Place, fault: &str) -> anyhow::Result<bool> {
+    for segment in segments(&place.site.ledger())? {
+        if std::fs::read_to_string(segment)?.contains(fault) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The thread dies; requests do not wait for it, readiness is withdrawn, and the next start tells
