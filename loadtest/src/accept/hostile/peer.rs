@@ -15,7 +15,7 @@ const PIECE: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Where the events behind the first are held back until a client has seen it, and for how long at most.
 pub(super) const HELD_EVENTS: &str = "/events?held";
-const HELD_MAX: Duration = Duration::from_secs(20);
+pub(super) const HELD_MAX: Duration = Duration::from_secs(20);
 /// Events of a stream.
 pub(super) const EVENTS: usize = 5;
 

@@ -247,6 +247,7 @@ fn library(target: SocketAddr, count: usize) -> anyhow::Result<bool> {
 /// Whether the first event came while the upstream still held back the others, and then these.
 fn events(target: SocketAddr, first_seen: &AtomicBool) -> anyhow::Result<bool> {
     let mut stream = connected(target)?;
+    let began = Instant::now();
     let request = format!("GET {} HTTP/1.1\r\nHost: load\r\n\r\n", peer::HELD_EVENTS);
     stream.write_all(request.as_bytes())?;
     head(&mut stream)?;
@@ -258,7 +259,8 @@ fn events(target: SocketAddr, first_seen: &AtomicBool) -> anyhow::Result<bool> {
         seen.extend_from_slice(piece.get(..read).unwrap_or_default());
         let has = |text: &str| seen.windows(text.len()).any(|at| at == text.as_bytes());
         if has("data: 0") && !has("data: 1") {
-            is_streamed = true;
+            // Later the upstream no longer waits.
+            is_streamed |= began.elapsed() < peer::HELD_MAX;
             first_seen.store(true, Ordering::SeqCst);
         }
     }
