@@ -16,7 +16,7 @@ FAST        := target/fast
 # One folder for everything that is built, whatever the caller's environment says.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-.PHONY: help demo test fmt clippy unit docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile accept-performance peers release faults fuzz fast tools tools-build
+.PHONY: help demo test fmt clippy unit halted docs doctests gate figures bench deny advisories accept-observe accept-control accept-ledger accept-bundles accept-hostile accept-performance peers release faults fuzz fast tools tools-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ clippy: tools-build ## lints, warnings are errors
 
 unit: tools-build ## unit and integration tests, with their count
 	@.ci/unit
+
+halted: tools-build ## the tests while all processes stand still now and then; what fails here counts on time
+	.ci/halted $(CARGO) nextest run --locked --workspace --no-fail-fast
 
 docs: tools-build ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --lib --examples --bin bare-pingora

@@ -12,7 +12,7 @@ use tidegate::ledger::{
 use super::site::{POLICY_HASH, RULEBOOK};
 use super::{check, check_with, damage};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn encode(entry: &mut EntryBuilder<'_>, source: Source, n: &u64) {
     let id = format!("{}{:02x}{n:012x}", source.boot, source.worker);

@@ -6,7 +6,7 @@ use tidegate::gateway::Closed;
 use tidegate::gateway::governor::{Course, Failure, Forward};
 use tidegate::gateway::respond::Answer;
 
-use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
+use crate::harness::{Client, OK, Running, UNHURRIED, Upstream, eventually, forward, settings};
 
 #[test]
 fn both_sides_keep_their_connections() {
@@ -187,7 +187,8 @@ fn every_connection_accepted_is_open_or_has_ended_as_something() {
     let upstream = Upstream::ok();
     let mut settings = settings(&[upstream.address]);
     settings.limits.connections_max = 3;
-    settings.timeouts.idle = std::time::Duration::from_millis(100);
+    // Only the one who waits for that becomes idle.
+    settings.timeouts.idle = UNHURRIED;
     let gateway = Running::start(settings, Script::forwarding());
     let connections = gateway.control.connections();
     let ended = |closed, count| {

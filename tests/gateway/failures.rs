@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::script::Script;
 use tidegate::gateway::governor::{Course, Failure, Forward};
 
-use crate::harness::{Client, OK, Running, Upstream, eventually, forward, nobody, reset, settings};
+use crate::harness::{
+    Client, OK, Running, UNHURRIED, Upstream, eventually, forward, nobody, reset, settings,
+};
 
 fn check(gateway: &Running, status: u16, failure: Failure, proxy_status: &str) {
     let before = gateway.governor.completions().len();
@@ -65,9 +67,10 @@ fn who_stalls_its_own_body_is_the_slow_one() {
         conn.stream.set_read_timeout(None).unwrap();
         conn.rest();
     });
+    // A body that is whole has to come within it.
     let gateway = Running::scripted(upstream.address, |_| {
         Course::Forward(Forward {
-            timeout: Duration::from_millis(100),
+            timeout: UNHURRIED,
             ..forward()
         })
     });
@@ -274,6 +277,8 @@ fn a_kept_connection_that_closes_first_is_no_reason_to_post_twice() {
     let upstream = closing_early(&served);
     let gateway = Running::forwarding_to(upstream.address);
     assert_eq!(gateway.connect().get("/").status(), 200);
+    // By then its connection is kept.
+    gateway.completions(1);
     let mut client = gateway.connect();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi");
     assert_eq!(client.response().status(), 502);

@@ -110,6 +110,22 @@ struct Book {
     records: Vec<Value>,
 }
 
+impl Book {
+    /// A request that took so long that its decision was written while it was open has ended.
+    fn end(&mut self, outcome: &Value) {
+        let id = &outcome["decision_id"];
+        let mut records = self.records.iter_mut();
+        let record = records.find(|it| it["decision_id"] == *id).unwrap();
+        for told in ["latency_us", "status", "upstream_error", "upstream_status"] {
+            if let Some(value) = outcome.get(told) {
+                record[told] = value.clone();
+            }
+        }
+        let went_on = record.get("upstream").is_some();
+        record["outcome"] = if went_on { "done" } else { "refused" }.into();
+    }
+}
+
 impl Governed {
     fn start(plan: Plan) -> Self {
         let registry = Arc::new(Registry::new(RulebookParts::unsigned_local(LocalParts {
@@ -207,13 +223,14 @@ impl Governed {
         self.route(number).in_flight(Mode::Real)
     }
 
-    /// Waits for the records of so many decisions. None of them contradicts itself, and each says
-    /// what its inputs give.
+    /// Waits for the records of so many decisions whose requests have ended. None of them contradicts
+    /// itself, and each says what its inputs give.
     pub(crate) fn records(&self, count: usize) -> Vec<Value> {
         let mut book = self.book.lock().unwrap();
         eventually("the records", || {
             self.write(&mut book);
-            book.records.len() >= count
+            let ended = book.records.iter().filter(|it| it["outcome"] != "open");
+            ended.count() >= count
         });
         // Refusals overtake on their way; the ids are in the order of the decisions.
         let mut records = book.records.clone();
@@ -227,9 +244,13 @@ impl Governed {
             let Book { encoder, chain, .. } = book;
             chain.append(&mut line, |entry| encoder.encode(entry, BOOT, 0, &event));
             let value: Value = serde_json::from_slice(&line).expect("a line of JSON");
-            if value["kind"] == "decision" {
-                self.check(&line);
-                book.records.push(value);
+            match value["kind"].as_str() {
+                Some("decision") => {
+                    self.check(&line);
+                    book.records.push(value);
+                }
+                Some("outcome") => book.end(&value),
+                _ => {}
             }
         }
     }

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::script::Script;
-pub(crate) use crate::wire::{Client, OK, PATIENCE, Upstream, eventually, nobody, reset};
+pub(crate) use crate::wire::{
+    Client, OK, PATIENCE, UNHURRIED, Upstream, eventually, nobody, reset,
+};
 use tidegate::gateway::governor::{Completion, Course, Forward, Governor, HeadFacts};
 use tidegate::gateway::settings::{GatewaySettings, UpstreamGroup};
 use tidegate::gateway::{Control, Ended, Gateway};
@@ -89,14 +91,14 @@ impl Drop for Running {
     }
 }
 
-/// Settings with default bounds in front of `servers`.
+/// Settings with default bounds in front of `servers`, which may take their time to shake hands.
 pub(crate) fn settings(servers: &[SocketAddr]) -> GatewaySettings {
     let upstream = UpstreamGroup::new("test", servers.iter().map(ToString::to_string));
     let any = "127.0.0.1:0".parse().unwrap();
-    GatewaySettings {
-        fast_lane: takes_lane(),
-        ..GatewaySettings::new(any, upstream)
-    }
+    let mut settings = GatewaySettings::new(any, upstream);
+    settings.timeouts.connect = PATIENCE;
+    settings.fast_lane = takes_lane();
+    settings
 }
 
 /// Whether the gateways of this test program have their fast lane; `tests/full_proxy` goes without.

@@ -15,7 +15,7 @@ use tidegate::contract::{Contract, Terms};
 use tidegate::units::Tier;
 
 use crate::governed::{Plan, contract};
-use crate::harness::{Client, OK, Running, Upstream, eventually, forward, settings};
+use crate::harness::{Client, OK, Running, UNHURRIED, Upstream, eventually, forward, settings};
 use crate::script::Script;
 
 /// Settings under which a client may be waited for a moment and no longer.
@@ -128,7 +128,10 @@ fn once_an_answer_has_begun_a_slow_body_only_loses_its_connection() {
         conn.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun");
         conn.rest();
     });
-    let gateway = Running::start(hurried(&upstream), Script::forwarding());
+    let mut settings = hurried(&upstream);
+    // The answer has to begin within it.
+    settings.timeouts.rate_grace = UNHURRIED;
+    let gateway = Running::start(settings, Script::forwarding());
     let mut client = gateway.connect();
     client.send("PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n12345");
     let seen = String::from_utf8(client.rest()).unwrap();

@@ -2,13 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tidegate::gateway::ProxyRefusal;
 use tidegate::gateway::governor::Course;
 use tidegate::gateway::settings::GatewaySettings;
 
-use crate::harness::{Running, Upstream, eventually, forward, settings};
+use crate::harness::{Running, UNHURRIED, Upstream, eventually, forward, settings};
 use crate::script::Script;
 use crate::secure::{Authority, Secure, secured};
 
@@ -138,7 +137,8 @@ fn nobody_else_is_believed() {
 fn a_header_has_a_deadline_that_tls_shares() {
     let (authority, upstream) = (Authority::new(), Upstream::ok());
     let (mut settings, _) = secured(upstream.address, &authority.files(&["localhost"]));
-    settings.timeouts.handshake = Duration::from_millis(200);
+    // The second client has to come to its end within it.
+    settings.timeouts.handshake = UNHURRIED;
     let (gateway, peers) = behind_proxy(settings, true);
     let mut slow = gateway.connect();
     slow.send(&v4(1)[..20]);

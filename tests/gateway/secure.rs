@@ -235,6 +235,8 @@ impl Secure {
 
     /// Whether the other side says that it is done, which is not the same as going away.
     pub(crate) fn is_told_the_end(&mut self) -> bool {
-        matches!(self.0.read(&mut [0; 16]), Ok(0))
+        self.0
+            .read_to_end(&mut Vec::new())
+            .is_ok_and(|read| read == 0)
     }
 }

@@ -7,7 +7,7 @@ use crate::script::Script;
 use tidegate::gateway::Gateway;
 use tidegate::gateway::governor::Governor;
 
-use crate::harness::{OK, Running, Upstream, eventually, settings};
+use crate::harness::{OK, PATIENCE, Running, Upstream, eventually, settings};
 
 #[test]
 fn a_stop_lets_a_running_request_finish() {
@@ -42,15 +42,14 @@ fn a_stop_lets_a_running_request_finish() {
 #[test]
 fn an_idle_gateway_stops_at_once() {
     let upstream = Upstream::ok();
-    let mut gateway = Running::forwarding_to(upstream.address);
+    let mut settings = settings(&[upstream.address]);
+    let stop = PATIENCE;
+    settings.timeouts.stop = stop;
+    let mut gateway = Running::start(settings, Script::forwarding());
     assert_eq!(gateway.connect().get("/").status(), 200);
     let begun = Instant::now();
     assert_eq!(gateway.stop().cut_off, 0);
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < stop / 2, "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tidegate::gateway::governor::Course;
 use tidegate::tls::{ClientAuth, Material};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
-use crate::harness::{Running, Upstream, eventually, forward};
+use crate::harness::{Client, Running, UNHURRIED, Upstream, eventually, forward};
 use crate::script::Script;
 use crate::secure::{Authority, Secure, secured};
 
@@ -137,15 +137,17 @@ fn a_client_is_who_its_certificate_says() {
 fn a_handshake_that_takes_too_long_is_ended() {
     let (authority, upstream) = (Authority::new(), Upstream::ok());
     let (mut settings, _) = secured(upstream.address, &authority.files(&["localhost"]));
-    settings.timeouts.handshake = Duration::from_millis(200);
+    // The last of the handshakes below has to be over within it.
+    settings.timeouts.handshake = UNHURRIED;
     settings.timeouts.head = Duration::from_secs(60);
     let gateway = Running::start(settings, Script::forwarding());
     // Nothing at all, and half a record.
-    for begun in [&b""[..], &[0x16, 3, 1, 2, 0, 1, 0, 1]] {
+    let mut slow = [&b""[..], &[0x16, 3, 1, 2, 0, 1, 0, 1]].map(|begun| {
         let mut client = gateway.connect();
         client.send(begun);
-        client.is_closed();
-    }
+        client
+    });
+    slow.iter_mut().for_each(Client::is_closed);
     eventually("two timeouts", || ended(&gateway, TlsEnd::Timeout) == 2);
     eventually("the connections' end", || {
         gateway.control.connections().open() == 0
@@ -163,6 +165,8 @@ fn handshakes_are_capped_and_places_come_back() {
     let connect = || Secure::connect(gateway.address, &authority.client(&[]), "localhost");
     // Those that are done do not count.
     let _done: Vec<Secure> = (0..3).map(|_| connect().unwrap()).collect();
+    // A client may be done a moment before its server.
+    eventually("their end", || ended(&gateway, TlsEnd::Completed) == 3);
     let slow = [gateway.connect(), gateway.connect()];
     let connections = gateway.control.connections();
     let handshakes = connections.handshakes();

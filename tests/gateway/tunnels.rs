@@ -74,8 +74,10 @@ fn a_tunnel_is_in_flight_and_recorded_with_its_bytes_when_it_ends() {
     );
     assert_eq!(bytes, (10, 10));
     eventually("the end", || gateway.control.in_flight() == 0);
-    eventually("the account", || connections.counts().tunnels == 0);
-    assert_eq!(connections.counts().closed_as(Closed::Tunnel), 1);
+    eventually("the account", || {
+        connections.counts().closed_as(Closed::Tunnel) == 1
+    });
+    assert_eq!(connections.counts().tunnels, 0);
 }
 
 #[test]

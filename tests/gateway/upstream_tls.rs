@@ -8,7 +8,7 @@ use tidegate::gateway::governor::{Course, Failure, Forward, Governor};
 use tidegate::gateway::settings::GatewaySettings;
 
 use crate::backend::{Backend, Secure, pem};
-use crate::harness::{Running, eventually, forward, settings};
+use crate::harness::{PATIENCE, Running, UNHURRIED, eventually, forward, settings};
 use crate::script::Script;
 
 const GOOD: Secure = Secure {
@@ -305,9 +305,15 @@ fn the_deadline_of_a_contract_holds_whatever_is_spoken() {
     ] {
         let gateway = Running::start(
             behind(&backend, protocol, tls),
-            Script::scripted(Box::new(|_| {
+            Script::scripted(Box::new(|facts| {
+                let timeout = match facts.raw_target {
+                    b"/slow" => Duration::from_millis(100),
+                    // Its head has to come in time.
+                    b"/half" => UNHURRIED,
+                    _ => PATIENCE,
+                };
                 Course::Forward(Forward {
-                    timeout: Duration::from_millis(100),
+                    timeout,
                     ..forward()
                 })
             })),
@@ -320,7 +326,7 @@ fn the_deadline_of_a_contract_holds_whatever_is_spoken() {
         assert!(client.head().unwrap().starts_with("HTTP/1.1 200 "));
         client.rest();
         assert_eq!(gateway.completions(2)[1].failure, Some(Failure::Timeout));
-        assert!(begun.elapsed() < Duration::from_secs(10), "{protocol:?}");
+        assert!(begun.elapsed() < PATIENCE / 2, "{protocol:?}");
         assert_eq!(gateway.connect().get("/a").status(), 200, "{protocol:?}");
     }
 }

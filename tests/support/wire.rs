@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 /// Long enough for a loaded machine; no test waits for it unless it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// For clocks that must not run out before something else has happened: a machine that stands still
+/// for half a second, more than once, does not use it up.
+pub(crate) const UNHURRIED: Duration = Duration::from_millis(1_500);
+
 /// Waits for `condition`, not longer than it takes to come true.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -200,7 +204,7 @@ impl Client {
             match self.stream.read(&mut piece) {
                 Ok(read) => break read,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => break 0,
-                // A read with a time-out is not begun again by the system after a process was halted.
+                // A process that is stopped and goes on sees that in a read with a time limit.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("nothing came: {error}"),
             }

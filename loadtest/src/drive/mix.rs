@@ -104,7 +104,7 @@ impl Mix {
         match self {
             Self::Echo => Drawn::new("GET", "/".to_owned()),
             Self::Unknown => unknown(index, random),
-            Self::Keys => keyed(index),
+            Self::Keys => keyed(index, random),
             Self::Contracts(all) => known(all, random, ""),
             Self::Mixed(all) => mixed(all, index, random),
             Self::Faulty(all) => match random.below(50) {
@@ -150,10 +150,11 @@ fn unknown(index: u64, random: &mut Random) -> Drawn {
     Drawn::new("GET", format!("/nowhere/{:016x}/{index:x}", random.bits()))
 }
 
-fn keyed(index: u64) -> Drawn {
+fn keyed(index: u64, random: &mut Random) -> Drawn {
     let [.., a, b, c] = index.to_be_bytes();
+    let key = random.bits();
     Drawn {
-        fields: format!("X-Api-Key: key-{index:x}\r\nX-Forwarded-For: 10.{a}.{b}.{c}\r\n"),
+        fields: format!("X-Api-Key: key-{key:x}\r\nX-Forwarded-For: 10.{a}.{b}.{c}\r\n"),
         ..Drawn::new("GET", "/keyed".to_owned())
     }
 }
@@ -221,6 +222,18 @@ mod tests {
             .map(|n| Mix::Unknown.draw(n, &mut Random::item(1, n)).target)
             .collect();
         assert_eq!(targets.len(), 10_000);
+    }
+
+    #[test]
+    fn keys_never_repeat_in_a_run_or_between_runs() {
+        let keys: std::collections::HashSet<_> = (0..20_000)
+            .map(|n| {
+                Mix::Keys
+                    .draw(n % 10_000, &mut Random::item(n / 10_000, n % 10_000))
+                    .fields
+            })
+            .collect();
+        assert_eq!(keys.len(), 20_000);
     }
 
     #[test]

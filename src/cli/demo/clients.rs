@@ -21,6 +21,19 @@ struct Persona {
     request: fn(u64) -> String,
     /// How often it asks again, at once, where the answer is a 5xx.
     retries: u8,
+    /// Whether it says so: what nobody declares has to be seen.
+    declares: bool,
+}
+
+impl Persona {
+    /// Its request, which was sent so many times before.
+    fn attempt(&self, number: u64, retries: u8) -> String {
+        let request = (self.request)(number);
+        if retries == 0 || !self.declares {
+            return request;
+        }
+        request.replacen("\r\n", &format!("\r\nX-Retry-Count: {retries}\r\n"), 1)
+    }
 }
 
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
@@ -34,9 +47,11 @@ fn personas() -> Vec<Persona> {
         pause: MILLIS(pause),
         request,
         retries: 0,
+        declares: false,
     };
     let impatient = IMPATIENT.map(|host| Persona {
         retries: 3,
+        declares: host % 2 == 0,
         ..persona(host, 150, |n| get(&format!("/api/v1/payments/p{}", n % 10)))
     });
     let others = [
@@ -167,9 +182,9 @@ async fn behave(gateway: SocketAddr, persona: Persona, stop: Arc<AtomicBool>) ->
     let mut sent = Sent::default();
     let mut connection = None;
     let mut number = 0;
-    let mut left = 0;
+    let mut retries = 0;
     while !stop.load(Ordering::Acquire) {
-        let request = (persona.request)(number);
+        let request = persona.attempt(number, retries);
         let mut pause = persona.pause;
         match exchange(gateway, persona.host, &mut connection, &request).await {
             Ok(answer) => {
@@ -179,18 +194,19 @@ async fn behave(gateway: SocketAddr, persona: Persona, stop: Arc<AtomicBool>) ->
                 if answer.closes {
                     connection = None;
                 }
-                if answer.status >= 500 && left > 0 {
+                if answer.status >= 500 && retries < persona.retries {
                     // The same request again, and soon.
-                    left -= 1;
+                    retries += 1;
                     pause /= 10;
                 } else {
-                    left = persona.retries;
+                    retries = 0;
                     number += 1;
                 }
             }
             Err(_) => {
                 sent.broken += 1;
                 connection = None;
+                retries = 0;
                 number += 1;
             }
         }

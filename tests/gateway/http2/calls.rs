@@ -11,7 +11,7 @@ use tidegate::gateway::governor::{Course, Failure, Forward};
 use tidegate::gateway::respond::Answer as Told;
 
 use super::client::{Answer, ask, connect, post, run};
-use crate::harness::{Running, forward, nobody, settings};
+use crate::harness::{Running, UNHURRIED, forward, nobody, settings};
 use crate::script::Script;
 
 /// A server of calls: `/p.S/Echo` sends each piece back as it comes and ends with trailers,
@@ -130,14 +130,14 @@ fn a_conversation_goes_both_ways_at_once() {
 fn a_quiet_conversation_is_not_broken_off() {
     let mut settings = settings(&[server()]);
     settings.upstreams[0].protocol = Protocol::Http2;
-    settings.timeouts.body_read = Duration::from_millis(400);
+    settings.timeouts.body_read = UNHURRIED;
     let gateway = Running::start(settings, Script::forwarding());
     run(async {
         let mut client = connect(gateway.address).await;
         let (answer, mut stream) = client.send_request(a_call("Echo"), false).unwrap();
         let answer = answer.await.unwrap();
         // Far longer than a body may stand still; there is no event to wait for.
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        tokio::time::sleep(2 * UNHURRIED).await;
         stream.send_data(Bytes::from_static(b"late"), true).unwrap();
         assert_eq!(Answer::read(answer).await.unwrap().text(), "late");
     });
@@ -194,9 +194,10 @@ fn failures_of_calls_are_told_in_words_of_grpc() {
 /// Nobody knows what a server waits for whose client has not ended, before its answer or within it.
 #[test]
 fn an_open_call_never_speaks_against_its_server() {
+    // The second of the calls has to be answered within it.
     let gateway = gateway(server(), || {
         Course::Forward(Forward {
-            timeout: Duration::from_millis(100),
+            timeout: UNHURRIED,
             ..forward()
         })
     });

@@ -8,8 +8,8 @@ use tidegate::gateway::governor::ParseRefusal;
 use tidegate::gateway::settings::GatewaySettings;
 
 use super::client::{Answer, ask, connect, get, run};
-use super::raw::{CALM, DATA, GET, GOAWAY, HEADERS, PREFACE, Raw, block, frame};
-use crate::harness::{OK, Running, Upstream, eventually, settings};
+use super::raw::{CALM, DATA, GET, GOAWAY, HEADERS, PREFACE, Raw, SETTINGS, block, frame};
+use crate::harness::{OK, Running, UNHURRIED, Upstream, eventually, settings};
 use crate::script::Script;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -24,7 +24,7 @@ fn start(upstream: &Upstream, change: impl FnOnce(&mut GatewaySettings)) -> Runn
 #[test]
 fn half_a_head_has_a_deadline() {
     let upstream = Upstream::ok();
-    let gateway = start(&upstream, |settings| settings.timeouts.head = SHORT);
+    let gateway = start(&upstream, |settings| settings.timeouts.head = UNHURRIED);
     for half in [
         frame(HEADERS, 0, 3, &block(GET)),
         frame(HEADERS, 4, 3, &block(GET))[..12].to_vec(),
@@ -36,7 +36,7 @@ fn half_a_head_has_a_deadline() {
         let began = Instant::now();
         raw.send(&half);
         assert_eq!(raw.gone_away(), CALM);
-        assert!(began.elapsed() >= SHORT);
+        assert!(began.elapsed() >= UNHURRIED);
         eventually("the record", || {
             gateway.governor.refusals().len() == before + 2
         });
@@ -51,7 +51,7 @@ fn half_a_head_has_a_deadline() {
 #[test]
 fn settings_have_a_deadline_and_come_first() {
     let upstream = Upstream::ok();
-    let gateway = start(&upstream, |settings| settings.timeouts.head = SHORT);
+    let gateway = start(&upstream, |settings| settings.timeouts.head = UNHURRIED);
     let mut raw = Raw::silent(gateway.address);
     raw.send(PREFACE);
     assert_eq!(raw.gone_away(), 4, "SETTINGS_TIMEOUT");
@@ -79,15 +79,16 @@ fn silence_ends_a_connection_but_not_one_with_streams() {
     let gateway = start(&upstream, |settings| settings.timeouts.idle = SHORT);
     let mut raw = Raw::open(gateway.address);
     assert_eq!(raw.gone_away(), 0, "nothing was asked");
-    let mut raw = Raw::open(gateway.address);
-    raw.head(1, true, GET);
+    // In one piece, or it might be idle before its request.
+    let mut raw = Raw::open_with(gateway.address, &frame(HEADERS, 5, 1, &block(GET)));
+    eventually("the request", || gateway.control.in_flight() == 1);
     let mut other = Raw::open(gateway.address);
     assert_eq!(other.gone_away(), 0, "a whole idle time has passed");
+    let answered = Instant::now();
     send.send(()).unwrap();
     raw.until(|frame| frame.kind == DATA && frame.flags & 1 == 1);
-    let answered = Instant::now();
     assert_eq!(raw.gone_away(), 0);
-    assert!(answered.elapsed() >= SHORT / 2);
+    assert!(answered.elapsed() >= SHORT);
     assert_eq!(gateway.governor.refusals().len(), 0);
     eventually("their end", || gateway.control.connections().open() == 0);
 }
@@ -102,8 +103,8 @@ fn an_old_connection_is_told_to_go_and_its_streams_end() {
         conn.send(OK);
     });
     let gateway = start(&upstream, |settings| settings.timeouts.age = SHORT);
-    let mut raw = Raw::open(gateway.address);
-    raw.head(1, true, GET);
+    // In one piece, or it might be old before its request.
+    let mut raw = Raw::open_with(gateway.address, &frame(HEADERS, 5, 1, &block(GET)));
     let told = raw.until(|frame| frame.kind == GOAWAY);
     assert_eq!(told.code(), 0);
     send.send(()).unwrap();
@@ -171,6 +172,7 @@ fn a_stop_lets_open_streams_finish() {
     run(async {
         let mut client = connect(gateway.address).await;
         let mut idle = Raw::open(gateway.address);
+        idle.until(|frame| frame.kind == SETTINGS);
         let (answer, _) = client.send_request(get("http://test/"), true).unwrap();
         let asked = tokio::spawn(async move { Answer::read(answer.await.unwrap()).await });
         while gateway.control.in_flight() == 0 {

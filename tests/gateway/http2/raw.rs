@@ -80,13 +80,20 @@ impl Frame {
 /// A client that sends what it wants.
 pub(super) struct Raw {
     stream: TcpStream,
+    /// How long the beginning of a frame is waited for.
+    patience: Duration,
 }
 
 impl Raw {
     /// A connection with preface and settings sent.
     pub(super) fn open(address: SocketAddr) -> Self {
+        Self::open_with(address, &[])
+    }
+
+    /// The same, with `more` sent in the same piece.
+    pub(super) fn open_with(address: SocketAddr, more: &[u8]) -> Self {
         let mut raw = Self::silent(address);
-        raw.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        raw.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), more].concat());
         raw
     }
 
@@ -96,7 +103,10 @@ impl Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream }
+        Self {
+            stream,
+            patience: PATIENCE,
+        }
     }
 
     /// Sends bytes; `false` where the other side takes no more.
@@ -178,15 +188,18 @@ impl Raw {
 
 impl Raw {
     /// How long a read waits.
-    pub(super) fn set_patience(&self, patience: Duration) {
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
         self.stream.set_read_timeout(Some(patience)).unwrap();
     }
 
     /// A frame, if one begins in time.
     pub(super) fn try_next(&mut self) -> Option<Frame> {
-        match self.stream.peek(&mut [0]) {
-            Ok(_) => self.next(),
-            Err(_) => None,
-        }
+        self.stream.peek(&mut [0]).ok()?;
+        // The rest of the frame is on its way, and has all the time there is.
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let frame = self.next();
+        self.stream.set_read_timeout(Some(self.patience)).unwrap();
+        frame
     }
 }

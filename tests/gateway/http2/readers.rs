@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tidegate::gateway::governor::Failure;
 
-use super::raw::{CALM, DATA, GET, RST_STREAM, Raw, SETTINGS, frame};
-use crate::harness::{Running, Upstream, eventually, settings};
+use super::raw::{CALM, DATA, GET, HEADERS, RST_STREAM, Raw, SETTINGS, block, frame};
+use crate::harness::{Running, UNHURRIED, Upstream, eventually, settings};
 use crate::script::Script;
 
 const REFUSED_STREAM: u32 = 7;
@@ -74,11 +74,11 @@ fn much_that_nobody_takes_ends_its_connection_soon() {
     let gateway = Running::start(settings, Script::forwarding());
     let mut raw = closed(&gateway);
     let began = Instant::now();
-    for stream in 0..100 {
-        raw.head(stream * 2 + 1, true, GET);
-    }
+    // In one piece, or the first of them might end the connection before the last has come.
+    let heads = (0..100).flat_map(|stream| frame(HEADERS, 5, stream * 2 + 1, &block(GET)));
+    raw.send(&heads.collect::<Vec<u8>>());
     assert_eq!(raw.gone_away(), CALM);
-    assert!(began.elapsed() >= SHORT && began.elapsed() < LONG / 4);
+    assert!(began.elapsed() >= SHORT && began.elapsed() < LONG / 2);
     eventually("their records", || {
         gateway.governor.completions().len() == 100
     });
@@ -99,7 +99,8 @@ fn one_that_is_not_taken_beside_one_that_is() {
     let upstream = much();
     let mut settings = settings(&[upstream.address]);
     settings.timeouts.rate_grace = Duration::from_millis(40);
-    settings.timeouts.client_write = Duration::from_secs(1);
+    // In which others are taken.
+    settings.timeouts.client_write = UNHURRIED;
     let gateway = Running::start(settings, Script::forwarding());
     let mut raw = Raw::open(gateway.address);
     // All of the connection's window, and of the first stream's nothing beyond what it begins with.

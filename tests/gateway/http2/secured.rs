@@ -5,7 +5,7 @@ use tidegate::config::{Protocol, UpstreamTls};
 
 use super::calls::{a_call, gateway, server};
 use super::client::{ask, connect, post, run};
-use super::raw::{GOAWAY, Raw};
+use super::raw::{GOAWAY, Raw, SETTINGS};
 use crate::backend::{Backend, Secure, pem};
 use crate::harness::{Running, forward, settings};
 use crate::script::Script;
@@ -47,6 +47,7 @@ fn a_stop_lets_a_conversation_finish() {
     run(async {
         let mut client = connect(gateway.address).await;
         let mut idle = Raw::open(gateway.address);
+        idle.until(|frame| frame.kind == SETTINGS);
         let (answer, mut stream) = client.send_request(a_call("Echo"), false).unwrap();
         stream.send_data(Bytes::from_static(b"0"), false).unwrap();
         let (_, mut body) = answer.await.unwrap().into_parts();

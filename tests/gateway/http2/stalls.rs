@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate::gateway::governor::Failure;
 
 use super::raw::{DATA, END_STREAM, GET, GOAWAY, RST_STREAM, Raw, WINDOW_UPDATE, frame};
-use crate::harness::{OK, Running, Upstream, eventually, settings};
+use crate::harness::{OK, Running, UNHURRIED, Upstream, eventually, settings};
 use crate::script::Script;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -33,10 +33,12 @@ fn large() -> Upstream {
 fn a_client_that_never_opens_a_window_loses_that_stream_alone() {
     let upstream = large();
     let mut settings = settings(&[upstream.address]);
-    settings.timeouts.client_write = 10 * SHORT;
+    // Behind the stream's clock comes that of the connection as a whole, by a quarter of its time:
+    // more than a machine stands still.
+    settings.timeouts.client_write = 4 * UNHURRIED;
     // The connection's own pace would cut long before the stream's clock does, and not while this
     // client waits for a processor.
-    settings.timeouts.rate_grace = 3 * SHORT;
+    settings.timeouts.rate_grace = UNHURRIED;
     settings.limits.response_rate_min = 1 << 20;
     let gateway = Running::start(settings, Script::forwarding());
     let mut raw = Raw::open(gateway.address);

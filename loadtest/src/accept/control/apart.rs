@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use super::super::{Context, Verdict};
@@ -15,15 +16,57 @@ const HELD_MAX: usize = 4;
 const WAIT_MAX: Duration = Duration::from_millis(800);
 const AT_ONCE: u8 = 20;
 
+/// How far apart the decisions may be: half a turn. On a machine that stood still meanwhile, turns
+/// came before the requests, and nothing can be said of who had to wait.
+const TOGETHER_US: u64 = 50_000;
+const TRIES: usize = 10;
+
+struct Round {
+    served: usize,
+    waited: usize,
+    refused: usize,
+    longest: Duration,
+    sound: bool,
+    spread_us: u64,
+}
+
 // R050
 pub(super) fn delayed(context: &Context) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start()?;
-    let site = Site::controlling(&context.folder("delay"), upstream.address(), DELAYED)?;
+    let mut round = at_once(context, &upstream, 0)?;
+    let mut tries = 1;
+    while round.spread_us > TOGETHER_US && tries < TRIES {
+        round = at_once(context, &upstream, tries)?;
+        tries += 1;
+    }
+    let pass = round.sound && round.spread_us <= TOGETHER_US;
+    Ok(Verdict::new(
+        pass,
+        format!(
+            "{AT_ONCE} within {} ms (try {tries}), a turn every 100 ms, {HELD_MAX} may wait: {} served, {} of them waited, longest {} ms; {} refused",
+            round.spread_us / 1_000,
+            round.served,
+            round.waited,
+            round.longest.as_millis(),
+            round.refused,
+        ),
+    ))
+}
+
+fn at_once(context: &Context, upstream: &Upstream, number: usize) -> anyhow::Result<Round> {
+    let folder = context.folder(&format!("delay-{number}"));
+    let site = Site::controlling(&folder, upstream.address(), DELAYED)?;
     let mut gateway = site.start()?;
+    let start = Barrier::new(usize::from(AT_ONCE));
     let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let (start, listen) = (&start, site.listen);
         let ask = |n: u8| {
             let at = Ipv4Addr::new(127, 0, 5, n + 1);
-            scope.spawn(move || Client::at(at, site.listen)?.get("/slow"))
+            scope.spawn(move || {
+                let client = Client::at(at, listen);
+                start.wait();
+                client?.get("/slow")
+            })
         };
         // All threads have to be there before the first one is waited for.
         let all: Vec<_> = (0..AT_ONCE).map(ask).collect();
@@ -37,25 +80,28 @@ pub(super) fn delayed(context: &Context) -> anyhow::Result<Verdict> {
     let records = site.decisions()?;
     let of = |status: u16| replies.iter().filter(move |reply| reply.status == status);
     let longest = of(200).map(|reply| reply.took).max().unwrap_or_default();
+    // One that takes long is recorded while it still runs.
     let waited = records
         .iter()
-        .filter(|record| record["decision"] == "THROTTLE" && record["outcome"] == "done")
+        .filter(|record| record["decision"] == "THROTTLE" && record["outcome"] != "refused")
         .count();
     let (served, refused) = (of(200).count(), of(429).count());
-    // A turn may come while the later ones still arrive, so a few more may be held in all.
-    let pass = served + refused == usize::from(AT_ONCE)
-        && (2..=2 * HELD_MAX).contains(&waited)
-        && served == waited + 1
-        && longest < WAIT_MAX + Duration::from_millis(400)
-        && longest > Duration::from_millis(90)
-        && of(429).all(|reply| reply.number("retry-after").is_some());
-    Ok(Verdict::new(
-        pass,
-        format!(
-            "{AT_ONCE} at once, a turn every 100 ms, {HELD_MAX} may wait: {served} served, {waited} of them waited, longest {} ms; {refused} refused",
-            longest.as_millis()
-        ),
-    ))
+    let times: Vec<u64> = (records.iter().filter_map(|record| record["ts_us"].as_u64())).collect();
+    let spread_us = times.iter().max().zip(times.iter().min());
+    Ok(Round {
+        served,
+        waited,
+        refused,
+        longest,
+        // A turn may come while the later ones still arrive, so a few more may be held in all.
+        sound: served + refused == usize::from(AT_ONCE)
+            && (2..=2 * HELD_MAX).contains(&waited)
+            && served == waited + 1
+            && longest < WAIT_MAX + Duration::from_millis(400)
+            && longest > Duration::from_millis(90)
+            && of(429).all(|reply| reply.number("retry-after").is_some()),
+        spread_us: spread_us.map_or(u64::MAX, |(last, first)| last - first),
+    })
 }
 
 const APART: &str = r#"version: 1

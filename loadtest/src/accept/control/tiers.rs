@@ -33,6 +33,8 @@ const DECIDED: [&str; 8] = [
 /// Statuses that only a gateway that acts gives.
 const ENFORCED: [u16; 5] = [403, 404, 405, 429, 503];
 
+const DECISION_ID: &str = "tidegate-decision-id";
+
 fn traffic() -> Vec<(&'static str, &'static str)> {
     let mut all = vec![("GET", "/plain"); 20];
     all.extend([
@@ -86,10 +88,19 @@ fn serve(context: &Context, upstream: &Upstream, tier: &str) -> anyhow::Result<S
     let mut gateway = site.start()?;
     let replies = ask_all(&mut Client::new(site.listen)?)?;
     gateway.stop(PATIENCE)?;
-    Ok(Seen {
-        replies,
-        records: site.decisions()?,
-    })
+    let records = in_order_of(&replies, site.decisions()?);
+    Ok(Seen { replies, records })
+}
+
+/// The records as their answers came: in the ledger a refusal may overtake what was let pass.
+fn in_order_of(replies: &[Reply], mut records: Vec<Value>) -> Vec<Value> {
+    let ids = replies.iter().map(|reply| reply.head.header(DECISION_ID));
+    let ids: Vec<_> = ids.collect();
+    records.sort_by_key(|record| {
+        ids.iter()
+            .position(|id| id.is_some() && *id == record["decision_id"].as_str())
+    });
+    records
 }
 
 // R057, R059
@@ -155,7 +166,10 @@ pub(super) fn apart(context: &Context) -> anyhow::Result<Verdict> {
 fn only_id_added(direct: &Reply, through: &Reply) -> bool {
     let mut headers = through.lasting_headers();
     let before = headers.len();
-    headers.retain(|line| !line.starts_with("tidegate-decision-id: "));
+    headers.retain(|line| {
+        line.split_once(':')
+            .is_none_or(|(name, _)| name != DECISION_ID)
+    });
     before == headers.len() + 1
         && headers == direct.lasting_headers()
         && through.status == direct.status
