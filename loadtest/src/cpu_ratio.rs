@@ -225,6 +225,9 @@ fn with_wrk(wrk: &Path, load: &Load<'_>, target: SocketAddr, folder: &Path) -> a
             "-t1",
             &format!("-c{}", load.connections),
             &format!("-d{seconds}s"),
+            // A machine that stands still loses no request.
+            "--timeout",
+            "30s",
             "-s",
         ])
         .arg(&script)

@@ -11,6 +11,7 @@ pub mod differential;
 pub mod drive;
 pub mod generate;
 pub mod instructions;
+pub mod interrupted;
 pub mod peers;
 pub mod probes;
 pub mod process;

@@ -33,7 +33,7 @@ pub(super) fn killed(context: &Context) -> anyhow::Result<Verdict> {
     let mut all_survived = true;
     for n in 0..kills {
         let before = decisions_in(&site)?;
-        let counted = kill_under_load(&site, n)?;
+        let counted = kill_under_load(context, &site, n)?;
         let written = decisions_in(&site)? - before;
         all_survived &= counted > 0 && written >= counted;
         promised += counted;
@@ -115,7 +115,7 @@ fn whole_lines(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Starts the gateway, loads it, and kills it a second after it told how much it had decided.
-fn kill_under_load(site: &Site, n: usize) -> anyhow::Result<u64> {
+fn kill_under_load(context: &Context, site: &Site, n: usize) -> anyhow::Result<u64> {
     let mut gateway = site.start()?;
     let mut load = drive::Options::new(site.listen, "mixed", 1_000_000);
     load.seed = 100 + n as u64;
@@ -132,6 +132,9 @@ fn kill_under_load(site: &Site, n: usize) -> anyhow::Result<u64> {
     };
     // What is younger than this may still be under way to the file when the process is gone.
     std::thread::sleep(GRACE);
+    if context.pick(true, false) {
+        written(site, counted)?;
+    }
     anyhow::ensure!(!driver.is_finished(), "the load ended before the kill");
     gateway.kill()?;
     anyhow::ensure!(
@@ -142,4 +145,17 @@ fn kill_under_load(site: &Site, n: usize) -> anyhow::Result<u64> {
         Ok(tally) => tally.map(|_| counted),
         Err(_) => anyhow::bail!("the load driver failed"),
     }
+}
+
+/// Waits until the gateway says that it has written so many decisions. It asks nothing more of a machine that
+/// does not stand still; whether what was said is true is judged by the file.
+fn written(site: &Site, decisions: u64) -> anyhow::Result<()> {
+    /// More than the records of other kinds that it has written by then.
+    const OTHERS: u64 = 100;
+    let began = Instant::now();
+    while site.metrics()?.sum("tidegate_ledger_records_total") < decisions + OTHERS {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "nothing is written");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }

@@ -65,6 +65,8 @@ impl Load<'_> {
         let output = Command::new(program)
             .args(["-t1", &format!("-c{}", self.connections)])
             .arg(format!("-d{}s", self.seconds))
+            // A machine that stands still loses no request.
+            .args(["--timeout", "30s"])
             .arg("-s")
             .arg(&script)
             .arg(format!("{scheme}://{target}"))

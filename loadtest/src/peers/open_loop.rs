@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
+use crate::interrupted;
+
 /// Connections that share the rate.
 const CONNECTIONS: u32 = 32;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -95,11 +97,7 @@ fn answer(stream: &mut impl Read) -> anyhow::Result<()> {
     let mut held = Vec::with_capacity(1_024);
     let mut buffer = [0; 4_096];
     loop {
-        let read = match stream.read(&mut buffer) {
-            // A read with a deadline ends so where the process was stopped and went on.
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
+        let read = interrupted::read(stream, &mut buffer)?;
         ensure!(read > 0, "the connection was closed before the answer");
         held.extend_from_slice(buffer.get(..read).unwrap_or_default());
         let Some(end) = held.windows(4).position(|w| w == b"\r\n\r\n") else {

@@ -5,7 +5,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -13,6 +13,8 @@ use super::strict;
 
 /// Between two pieces of an answer.
 pub(super) const PAUSE: Duration = Duration::from_millis(30);
+/// Within this all that proxies have written has been read; it takes a moment.
+const REST: Duration = Duration::from_secs(20);
 /// A path that is always answered in the ordinary way.
 pub(super) const SECOND: &str = "/second/";
 
@@ -28,6 +30,8 @@ struct State {
     connections: Vec<Vec<u8>>,
     /// Second handles, to ask the system what waits there; none once a connection has ended.
     streams: Vec<Option<TcpStream>>,
+    /// Who has connected, in the order of connecting.
+    peers: Vec<Option<SocketAddr>>,
     marks: Vec<usize>,
     script: Option<Script>,
 }
@@ -48,46 +52,64 @@ impl Recorder {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                std::thread::spawn(move || attend(stream, &shared));
+                // Before the thread exists: what is connected is known, however late it runs.
+                let number = noted(&stream, &shared);
+                std::thread::spawn(move || attend(stream, number, &shared));
             }
         });
         Ok(Self { address, state })
     }
 
     /// Begins a probe: what arrived before does not count any more.
-    pub(super) fn begin(&self, answers: &[Vec<u8>], closes: bool) {
-        self.settle();
+    ///
+    /// # Errors
+    /// When it does not come to rest.
+    pub(super) fn begin(&self, answers: &[Vec<u8>], closes: bool) -> anyhow::Result<()> {
+        self.settle()?;
         let mut state = locked(&self.state);
         state.marks = state.connections.iter().map(Vec::len).collect();
         state.script = (!answers.is_empty()).then(|| Script {
             answers: answers.to_vec(),
             closes,
         });
+        Ok(())
     }
 
-    /// Waits until its threads have read all that proxies have written.
-    fn settle(&self) {
-        for _ in 0..1_000 {
-            let waiting = |stream: &TcpStream| rustix::io::ioctl_fionread(stream).unwrap_or(0) > 0;
-            let busy = locked(&self.state).streams.iter().flatten().any(waiting);
-            // One moment more for what is read and not yet kept.
-            std::thread::sleep(Duration::from_millis(1));
-            if !busy {
-                return;
+    /// Waits until its threads have kept all that proxies have written: whatever is kept later would
+    /// count for the next probe.
+    fn settle(&self) -> anyhow::Result<()> {
+        // Connections are accepted in their order, so those that came before this one are known
+        // when it is.
+        let last = TcpStream::connect(self.address).context("connect to the recorder")?;
+        let last = Some(last.local_addr()?);
+        let began = Instant::now();
+        let waiting = |stream: &TcpStream| rustix::io::ioctl_fionread(stream).unwrap_or(0) > 0;
+        loop {
+            // Bytes are taken from the system and kept under this lock.
+            let state = locked(&self.state);
+            let busy = state.streams.iter().flatten().any(waiting);
+            if state.peers.contains(&last) && !busy {
+                return Ok(());
             }
+            drop(state);
+            anyhow::ensure!(began.elapsed() < REST, "the recorder does not come to rest");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
     /// What has arrived since, by connection.
-    pub(super) fn arrived(&self) -> Vec<Vec<u8>> {
-        self.settle();
+    ///
+    /// # Errors
+    /// When it does not come to rest.
+    pub(super) fn arrived(&self) -> anyhow::Result<Vec<Vec<u8>>> {
+        self.settle()?;
         let state = locked(&self.state);
         let marks = state.marks.iter().copied().chain(std::iter::repeat(0));
         let fresh = state.connections.iter().zip(marks);
-        fresh
+        let fresh = fresh
             .filter_map(|(bytes, mark)| bytes.get(mark..).map(<[u8]>::to_vec))
-            .filter(|bytes| !bytes.is_empty())
-            .collect()
+            .filter(|bytes| !bytes.is_empty());
+        Ok(fresh.collect())
     }
 }
 
@@ -95,13 +117,16 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn attend(mut stream: TcpStream, state: &Mutex<State>) {
-    let number = {
-        let mut state = locked(state);
-        state.connections.push(Vec::new());
-        state.streams.push(stream.try_clone().ok());
-        state.connections.len() - 1
-    };
+/// Makes room for what a connection brings; its number.
+fn noted(stream: &TcpStream, state: &Mutex<State>) -> usize {
+    let mut state = locked(state);
+    state.connections.push(Vec::new());
+    state.streams.push(stream.try_clone().ok());
+    state.peers.push(stream.peer_addr().ok());
+    state.connections.len() - 1
+}
+
+fn attend(mut stream: TcpStream, number: usize, state: &Mutex<State>) {
     serve(&mut stream, number, state);
     if let Some(second) = locked(state).streams.get_mut(number) {
         *second = None;
@@ -111,11 +136,17 @@ fn attend(mut stream: TcpStream, state: &Mutex<State>) {
 fn serve(stream: &mut TcpStream, number: usize, state: &Mutex<State>) {
     let mut buffer = vec![0; 64 * 1024];
     let mut unread = Vec::new();
-    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+    // Waits without taking anything, so that nothing is taken and not yet kept.
+    while let Ok(1..) = stream.peek(&mut [0]) {
+        let mut kept = locked(state);
+        let Ok(read @ 1..) = stream.read(&mut buffer) else {
+            return;
+        };
         let bytes = buffer.get(..read).unwrap_or_default();
-        if let Some(all) = locked(state).connections.get_mut(number) {
+        if let Some(all) = kept.connections.get_mut(number) {
             all.extend(bytes);
         }
+        drop(kept);
         unread.extend(bytes);
         loop {
             match strict::request(&unread) {

@@ -28,7 +28,7 @@ pub(super) async fn one(
     probe: &Probe,
     number: usize,
 ) -> anyhow::Result<Seen> {
-    recorder.begin(&probe.answers, probe.closes);
+    recorder.begin(&probe.answers, probe.closes)?;
     let (client, ended) = exchange(proxy, probe, number).await?;
     if probe.answers.len() > 1 {
         // What comes late has to come before the next request: behind it nobody could tell whose
@@ -38,7 +38,7 @@ pub(super) async fn one(
     let wanted = format!("{SECOND}{number}");
     let got = second(proxy, &wanted, number).await;
     Ok(Seen {
-        upstream: recorder.arrived(),
+        upstream: recorder.arrived()?,
         client,
         ended,
         second: (got != wanted).then_some(got),

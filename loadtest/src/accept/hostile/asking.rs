@@ -1,8 +1,10 @@
 //! Asks for targets that are any bytes, one after the other, and reads who answered.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use crate::interrupted;
 
 /// A server that is silent for so long has lost the request.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,7 +94,7 @@ fn answer_of(stream: &mut TcpStream) -> Option<(String, String)> {
                 return Some((head, body));
             }
         }
-        match stream.read(&mut buffer) {
+        match interrupted::read(stream, &mut buffer) {
             Ok(1..) if read.len() > ANSWER_BYTES_MAX => return None,
             Ok(count @ 1..) => read.extend_from_slice(buffer.get(..count)?),
             _ => return None,

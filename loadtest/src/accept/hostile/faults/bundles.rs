@@ -9,8 +9,9 @@ use crate::accept::Context;
 use crate::accept::bundles::people;
 use crate::site::{PATIENCE, lines};
 
-/// How long the gateway may take to look at its folder.
-const NOTICED: Duration = Duration::from_secs(5);
+/// Within this the gateway has looked at its folder, as it does every few moments. It stands against one
+/// that never does, not against one on a machine that stands still.
+const NOTICED: Duration = Duration::from_secs(20);
 
 pub(super) fn rows(context: &Context, rows: &mut Rows) {
     let told = told(context);

@@ -37,6 +37,8 @@ pub(super) struct Ask<'a> {
 /// One answer, with its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answered {
+    /// Whether what was asked may be sent to an upstream again: it had no body.
+    pub(super) is_repeatable: bool,
     pub(super) ended: Ended,
     pub(super) body: Vec<u8>,
     pub(super) took: Duration,
@@ -71,6 +73,7 @@ pub(super) async fn one(to: SocketAddr, ask: Ask<'_>) -> Answered {
         Err(_) => Ended::Dripping,
     };
     Answered {
+        is_repeatable: ask.body == 0,
         ended,
         body,
         took: began.elapsed(),

@@ -23,6 +23,9 @@ struct Fault {
     told: &'static [u16],
     /// Whether an answer of the upstream may come through whole.
     served: bool,
+    /// Whether a request that may not be sent again may meet the end of a kept connection: which
+    /// requests come upon one depends on who was faster.
+    meets_end: bool,
     /// Whether an answer may break off.
     cut: bool,
     /// Whether its body may come for ever, as long as it comes.
@@ -36,6 +39,7 @@ const fn gate(name: &'static str, gate: Gate, told: &'static [u16], served: bool
         target: "/f",
         told,
         served,
+        meets_end: false,
         cut: false,
         drips: false,
     }
@@ -48,6 +52,7 @@ const fn script(name: &'static str, target: &'static str, told: &'static [u16]) 
         target,
         told,
         served: false,
+        meets_end: false,
         cut: false,
         drips: false,
     }
@@ -58,6 +63,14 @@ const fn served(fault: Fault) -> Fault {
     Fault {
         served: true,
         ..fault
+    }
+}
+
+/// It keeps connections and ends them: what may be sent again is served.
+const fn meets_end(fault: Fault) -> Fault {
+    Fault {
+        meets_end: true,
+        ..served(fault)
     }
 }
 
@@ -132,8 +145,8 @@ const FAULTS: &[Fault] = &[
         "/f?do=fault/extra-bytes",
         &[],
     )),
-    served(script("kept, then closed", "/f?do=fault/close-behind", &[])),
-    served(script(
+    meets_end(script("kept, then closed", "/f?do=fault/close-behind", &[])),
+    meets_end(script(
         "closed at the next",
         "/f?do=fault/close-at-next",
         &[],
@@ -211,6 +224,7 @@ fn judged(place: &mut Place, fault: &Fault) -> anyhow::Result<String> {
 
 fn allowed(fault: &Fault, answer: &Answered) -> bool {
     match answer.ended {
+        Ended::Whole(502, true) if fault.meets_end && !answer.is_repeatable => true,
         Ended::Whole(status, true) => fault.told.contains(&status),
         // A foreign answer behind its own would be another body.
         Ended::Whole(status, false) => fault.served && status == 200 && answer.body != b"smuggled",

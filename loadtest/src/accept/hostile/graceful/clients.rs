@@ -1,7 +1,7 @@
 //! Clients in closed loops that follow the rules of HTTP and forgive nothing: kept connections until an
 //! answer says `Connection: close`, fresh ones for each request, and no retry that is not counted.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+
+use crate::interrupted;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const REQUEST: &[u8] = b"GET /one HTTP/1.1\r\nHost: loadtest\r\n\r\n";
@@ -138,7 +140,7 @@ fn exchange(mut stream: TcpStream) -> Result<Option<TcpStream>, (usize, String)>
             }
             return Ok((!last).then_some(stream));
         }
-        match stream.read(&mut piece) {
+        match interrupted::read(&mut stream, &mut piece) {
             Ok(0) => return Err((bytes.len(), "closed".to_owned())),
             Ok(read) => bytes.extend_from_slice(piece.get(..read).unwrap_or_default()),
             Err(error) => return Err(told(&bytes, error)),

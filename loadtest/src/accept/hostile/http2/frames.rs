@@ -1,8 +1,10 @@
 //! An attacker that speaks frames and no more of HTTP/2 than it needs.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+use crate::interrupted;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -122,12 +124,10 @@ pub(super) trait Wire: Read + Write {}
 
 impl<T: Read + Write> Wire for T {}
 
-/// A connection on which nobody waits for long.
-pub(super) fn connect(target: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(target)?;
+/// Makes it a connection on which nobody waits for long.
+pub(super) fn hurry(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    Ok(stream)
+    stream.set_read_timeout(Some(PATIENCE))
 }
 
 /// Attacks over one connection until it ends or the time is over; the bytes that were sent.
@@ -162,7 +162,7 @@ pub(super) fn attack(stream: &mut dyn Wire, flood: Flood, until: Instant) -> u64
 /// Reads what comes; whether the connection has ended.
 fn has_ended(stream: &mut dyn Wire) -> bool {
     let mut piece = [0; 16 * 1024];
-    match stream.read(&mut piece) {
+    match interrupted::read(stream, &mut piece) {
         Ok(0) => true,
         Ok(_) => false,
         Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),

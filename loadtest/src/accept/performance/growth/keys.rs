@@ -11,6 +11,9 @@ use crate::upstream::Upstream;
 /// A slot is busy for as long as its client's limit remembers a request: here a tenth of a second.
 const CONTRACTS: &str = "version: 1\ncontracts:\n  - {id: keyed_v1, owner: me, endpoint: \"GET /keyed\", per_client: {key: \"header:x-api-key\", rate_limit_rpm: 600, burst: 20}}\n  - {id: free_v1, owner: me, endpoint: \"GET /\"}\n";
 const REST: Duration = Duration::from_secs(2);
+/// Rounds until memory has reached its size, and what it grows by in a round when it has.
+const WARM_UPS: usize = 8;
+const STILL_KIB: u64 = 512;
 /// Rounds of the first tenth of the keys.
 const ROUNDS: usize = 3;
 const GROWTH_KIB_MAX: u64 = 10 * 1_024;
@@ -35,14 +38,7 @@ pub(in super::super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
         "version: 1\ntrusted_proxies: [\"127.0.0.0/8\"]",
     )?;
     let mut gateway = site.start()?;
-    // Pools, rings and the table itself reach their size.
-    for (mix, requests) in [("echo", 20_000), ("keys", 1_000)] {
-        let mut load = drive::Options::new(site.listen, mix, requests);
-        load.seed = 900;
-        drive::run(&load)?;
-    }
-    std::thread::sleep(REST);
-    let before = rss_kib(gateway.id())?;
+    let before = warmed(&site, gateway.id())?;
     let mut failed = 0;
     let mut round = |requests: u64| -> anyhow::Result<u64> {
         let began = cpu_us(gateway.id())?;
@@ -71,4 +67,25 @@ pub(in super::super) fn bounded(context: &Context) -> anyhow::Result<Verdict> {
             "{keys} keys: {failed} failed; RSS {before} -> {after} KiB (+{growth}); CPU per request {few} ns with a tenth of the keys, {many} with all (at most {most} %); {shared} shared a slot; the table is {SLOTS} slots of {SLOT_BYTES} bytes, whoever comes"
         ),
     ))
+}
+
+/// Memory when pools, rings and the table have reached their size: a worker touches all of its ring only
+/// after so many events of its own, and which worker gets a connection is chance.
+fn warmed(site: &Site, id: u32) -> anyhow::Result<u64> {
+    let mut before = 0;
+    for _ in 0..WARM_UPS {
+        for (mix, requests) in [("echo", 20_000), ("keys", 1_000)] {
+            let mut load = drive::Options::new(site.listen, mix, requests);
+            load.seed = 900;
+            drive::run(&load)?;
+        }
+        std::thread::sleep(REST);
+        let now = rss_kib(id)?;
+        if now.saturating_sub(before) <= STILL_KIB {
+            return Ok(now);
+        }
+        before = now;
+    }
+    // Whatever grows on is a leak, and the judgement of what follows finds it.
+    Ok(before)
 }

@@ -1,6 +1,6 @@
 //! A gateway with so many contracts, and someone who asks for each of them.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 
 use super::super::super::bundles::people;
 use crate::generate::{self, Contract};
+use crate::interrupted;
 use crate::site::{Setup, Site};
 
 const PER_FILE: usize = 100;
@@ -126,7 +127,7 @@ impl Scene {
 pub(super) fn answer(stream: &mut TcpStream) -> anyhow::Result<u16> {
     let (mut seen, mut piece) = (Vec::new(), [0; 4_096]);
     loop {
-        let read = stream.read(&mut piece)?;
+        let read = interrupted::read(stream, &mut piece)?;
         anyhow::ensure!(read > 0, "the connection was closed");
         seen.extend_from_slice(piece.get(..read).unwrap_or_default());
         let Some(end) = seen.windows(4).position(|four| four == b"\r\n\r\n") else {
