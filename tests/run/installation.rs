@@ -193,8 +193,10 @@ admin: {{bind: "127.0.0.1:0"}}
 /// Puts into a decision what the record of its end says.
 fn end(decision: &mut Value, outcome: &Value) {
     assert_eq!(decision["outcome"], "open", "{decision}");
-    for member in ["latency_us", "status", "upstream_status"] {
-        decision[member] = outcome[member].clone();
+    for member in ["latency_us", "status", "upstream_error", "upstream_status"] {
+        if let Some(value) = outcome.get(member) {
+            decision[member] = value.clone();
+        }
     }
     let is_error =
         outcome["upstream_error"].is_string() || outcome["upstream_status"].as_u64() >= Some(500);

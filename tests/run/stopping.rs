@@ -109,9 +109,16 @@ fn int_cuts_a_drain_short() {
     let mut busy = busy(&process);
     process.signal(Signal::TERM);
     eventually("the drain", || process.ask("/readyz").status() == 503);
+    let begun = Instant::now();
     process.signal(Signal::INT);
     busy.is_closed();
     let (status, log) = process.ended();
+    // Half of what the drain would have taken.
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(status.code(), Some(0), "{log:?}");
     assert_eq!(installation.records().last().unwrap()["kind"], "close");
 }
@@ -120,7 +127,7 @@ fn int_cuts_a_drain_short() {
 /// short are too long.
 fn standstill() -> Arc<AtomicU64> {
     const NAP: Duration = Duration::from_millis(10);
-    const USUAL: Duration = Duration::from_millis(50);
+    const USUAL: Duration = Duration::from_millis(200);
     let sum_us = Arc::new(AtomicU64::new(0));
     let noted = Arc::clone(&sum_us);
     std::thread::spawn(move || {
@@ -129,7 +136,7 @@ fn standstill() -> Arc<AtomicU64> {
             std::thread::park_timeout(NAP);
             let took = begun.elapsed();
             if took > USUAL {
-                noted.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+                noted.fetch_add((took - NAP).as_micros() as u64, Ordering::Relaxed);
             }
         }
     });
@@ -138,6 +145,8 @@ fn standstill() -> Arc<AtomicU64> {
 
 #[test]
 fn a_request_that_never_ends_does_not_hold_up_a_stop() {
+    // However still the machine stands, this test ends.
+    const STILL_MAX: Duration = Duration::from_secs(10);
     // Container runtimes kill after 10 s, and that would cost the end of the ledger.
     let (upstream, _release) = holding("");
     let installation = Installation::in_front_of(upstream.address);
@@ -148,7 +157,7 @@ fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     process.signal(Signal::TERM);
     let (status, log) = process.ended();
     // It is 8 s and a bit; how long the machine itself stood still is measured beside it.
-    let still = Duration::from_micros(stood_still_us.load(Ordering::Relaxed));
+    let still = Duration::from_micros(stood_still_us.load(Ordering::Relaxed)).min(STILL_MAX);
     let took = begun.elapsed();
     assert!(
         took < Duration::from_secs(10) + still,

@@ -147,8 +147,8 @@ fn kill_under_load(context: &Context, site: &Site, n: usize) -> anyhow::Result<u
     }
 }
 
-/// Waits until the gateway says that it has written so many decisions. It asks nothing more of a machine that
-/// does not stand still; whether what was said is true is judged by the file.
+/// Waits until the gateway says that it has written so many decisions. A reduced run shows with it only that
+/// what was said to be written is in the file; how soon it is there is judged at full scale.
 fn written(site: &Site, decisions: u64) -> anyhow::Result<()> {
     /// More than the records of other kinds that it has written by then.
     const OTHERS: u64 = 100;

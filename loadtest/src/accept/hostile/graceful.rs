@@ -81,10 +81,8 @@ fn judged(
     let seen = std::sync::Arc::clone(&clients.seen);
     let failed = clients.end()?;
     let status = gateway.stop(PATIENCE)?;
-    let (good, again) = (
-        seen.good.load(Ordering::Relaxed),
-        seen.again.load(Ordering::Relaxed),
-    );
+    let [good, again, late] =
+        [&seen.good, &seen.again, &seen.late].map(|it| it.load(Ordering::Relaxed));
     let accounts = Accounts::of(site)?;
     let report = verified(site)?;
     let pass = failed.is_empty()
@@ -96,7 +94,7 @@ fn judged(
         && accounts.boots == boots
         && accounts.made == good;
     let figure = format!(
-        "{what}: {good} requests, {} failed, {again} asked again on a kept connection; {} boots made {} = {} lines \
+        "{what}: {good} requests, {} failed, {again} asked again on a kept connection ({late} came late); {} boots made {} = {} lines \
          + {} counted + {} lost + {} unaccounted; verify {}{}",
         failed.len(),
         accounts.boots,
@@ -180,7 +178,7 @@ pub(super) fn stops(context: &Context) -> anyhow::Result<Verdict> {
     let count = context.pick(2, 20);
     let upstream = Upstream::start()?;
     let site = site(context, "stops", &upstream)?;
-    let (mut good, mut again, mut unmet) = (0, 0, 0);
+    let (mut good, mut again, mut late, mut unmet) = (0, 0, 0, 0);
     let (mut failed, mut in_order) = (Vec::new(), 0);
     for _ in 0..count {
         let mut gateway = site.start()?;
@@ -193,6 +191,7 @@ pub(super) fn stops(context: &Context) -> anyhow::Result<Verdict> {
         failed.extend(clients.end()?);
         good += seen.good.load(Ordering::Relaxed);
         again += seen.again.load(Ordering::Relaxed);
+        late += seen.late.load(Ordering::Relaxed);
         unmet += seen.unmet.load(Ordering::Relaxed);
     }
     let accounts = Accounts::of(&site)?;
@@ -207,7 +206,7 @@ pub(super) fn stops(context: &Context) -> anyhow::Result<Verdict> {
         && accounts.made == good;
     let figure = format!(
         "{in_order} of {count} stops in order; {good} requests, {} begun and not answered, {again} asked again on a \
-         kept connection, {unmet} let in behind the last look; boots made {} = {} lines + {} counted; verify {}{}",
+         kept connection ({late} came late), {unmet} let in behind the last look; boots made {} = {} lines + {} counted; verify {}{}",
         failed.len(),
         accounts.made,
         accounts.lines,

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::{Context, Verdict};
 use crate::ask::Client;
 use crate::site::{Metrics, PATIENCE, Site, get};
+use crate::standstill::Standstill;
 use crate::upstream::{Failing, Upstream};
 
 const CONTRACT: &str = "version: 1\ncontracts:\n  - {id: orders_v1, owner: me, endpoint: \"GET /api/orders\", rate_limit_rpm: 6000000, timeout_ms: 300, circuit_threshold: 1.0}\n";
@@ -34,6 +35,8 @@ const BACK_MAX: Duration = Duration::from_secs(5);
 const BACK_MAX_REDUCED: Duration = Duration::from_secs(15);
 /// Seconds of which one has to be without a failure when all are back.
 const WHOLE_TRIES: (usize, usize) = (10, 1);
+/// Half of the contract's timeout.
+const HALT: Duration = Duration::from_millis(150);
 /// Within this a server has read what the gateway wrote.
 const READ: Duration = Duration::from_secs(5);
 
@@ -149,14 +152,16 @@ pub(super) fn flapping(context: &Context) -> anyhow::Result<Verdict> {
     };
     gateway.until(PATIENCE, || metrics(&site).is_ok_and(|it| back(&it)))?;
     let recovered = begun.elapsed();
-    // A halt of the machine is longer than the contract's timeout, and fails what is under way.
+    // A halt of the machine is longer than the contract's timeout, and fails what is under way: only
+    // where one was seen is there another second.
     let (reduced, full) = WHOLE_TRIES;
     let mut wholes = Vec::new();
     for _ in 0..context.pick(reduced, full) {
+        let machine = Standstill::watch(HALT);
         let whole = ask(site.listen, Duration::from_secs(1))?;
         let is_whole = whole.percent() >= 100.0;
         wholes.push(whole);
-        if is_whole {
+        if is_whole || machine.halts() == 0 {
             break;
         }
     }

@@ -6,13 +6,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use crate::interrupted;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For so long after the last request an ending gateway waits for the next one of a kept connection.
+const AWAITED: Duration = Duration::from_millis(250);
 const REQUEST: &[u8] = b"GET /one HTTP/1.1\r\nHost: loadtest\r\n\r\n";
 
 /// What they saw.
@@ -23,6 +25,8 @@ pub(super) struct Seen {
     /// Kept connections that were closed before any byte of an answer: asked again, as RFC 9110
     /// section 9.2.2 allows.
     pub(super) again: AtomicU64,
+    /// The same where the client itself came so late that an ending gateway need not have waited for it.
+    pub(super) late: AtomicU64,
     /// New connections of a gateway that goes which ended before any byte of an answer.
     pub(super) unmet: AtomicU64,
 }
@@ -96,17 +100,21 @@ impl Client {
         let (mut failed, mut kept) = (Vec::new(), None);
         while !stop.load(Ordering::Relaxed) && failed.len() < 100 {
             let stream = match kept.take() {
-                Some(stream) => Ok((stream, true)),
-                None => TcpStream::connect(self.target).map(|stream| (stream, false)),
+                Some((stream, since)) => Ok((stream, Some(since))),
+                None => TcpStream::connect(self.target).map(|stream| (stream, None)),
             };
+            let begun = Instant::now();
             match stream {
-                Ok((stream, is_kept)) => match exchange(stream) {
+                Ok((stream, before)) => match exchange(stream) {
                     Ok(stream) => {
                         self.seen.good.fetch_add(1, Ordering::Relaxed);
-                        kept = stream.filter(|_| !self.fresh);
+                        kept = stream.filter(|_| !self.fresh).map(|stream| (stream, begun));
                     }
-                    Err((0, _)) if is_kept => {
-                        self.seen.again.fetch_add(1, Ordering::Relaxed);
+                    Err((0, _)) if before.is_some() => {
+                        let is_late = before.is_some_and(|before| begun - before >= AWAITED);
+                        let seen = &self.seen;
+                        let count = if is_late { &seen.late } else { &seen.again };
+                        count.fetch_add(1, Ordering::Relaxed);
                     }
                     // It came behind the last look at the queue of a gateway that goes.
                     Err((0, _)) if self.may_end => {
