@@ -15,27 +15,34 @@ const SIZES: [(u32, Option<f64>); 4] = [
     (10_000, None),
     (100_000, Some(200.0)),
 ];
-/// A neighbour empties the caches: the best run says what the code costs.
+/// A neighbour empties the caches in one run, and luck with pages fills them in another: the middle
+/// one is judged.
 const RUNS: usize = 3;
 
 pub(in super::super) fn of_paths(_: &Context) -> anyhow::Result<Verdict> {
-    let mut best = [f64::INFINITY; SIZES.len()];
     let mut all = vec![Vec::new(); SIZES.len()];
     for _ in 0..RUNS {
         bench()?;
-        for (((size, _), best), all) in SIZES.iter().zip(&mut best).zip(&mut all) {
-            let median = median_of(*size)?;
-            *best = best.min(median);
-            all.push(format!("{median:.0}"));
+        for ((size, _), runs) in SIZES.iter().zip(&mut all) {
+            runs.push(median_of(*size)?);
         }
     }
-    let pairs = || SIZES.iter().zip(best);
-    let pass = pairs().all(|((_, goal), best)| goal.is_none_or(|goal| best <= goal));
-    let lines = pairs().zip(&all).map(|(((size, goal), _), all)| {
-        let goal = goal.map_or(String::new(), |goal| format!(", goal {goal} ns"));
-        format!("{size} contracts: medians {} ns{goal}", all.join(", "))
-    });
-    Ok(Verdict::new(pass, lines.collect::<Vec<_>>().join("; ")))
+    let mut pass = true;
+    let mut lines = Vec::new();
+    for ((size, goal), runs) in SIZES.iter().zip(&mut all) {
+        runs.sort_by(f64::total_cmp);
+        let middle = runs.get(RUNS / 2).copied().unwrap_or(f64::INFINITY);
+        pass &= goal.is_none_or(|goal| middle <= goal);
+        let shown: Vec<_> = runs.iter().map(|run| format!("{run:.0}")).collect();
+        let goal = goal.map_or(String::new(), |goal| {
+            format!(", goal {goal} ns for the middle one")
+        });
+        lines.push(format!(
+            "{size} contracts: medians {} ns{goal}",
+            shown.join(", ")
+        ));
+    }
+    Ok(Verdict::new(pass, lines.join("; ")))
 }
 
 fn bench() -> anyhow::Result<()> {
